@@ -309,7 +309,7 @@ def test_a_gate_s_levels_are_of_what_its_own_runs_are_judged_by(
 @pytest.mark.parametrize(
     ("start", "times", "epochs", "axis", "x"),
     [
-        (True, [1.0, 2.0, 3.0], [0, 1, 2], "seconds", [1.0, 2.0, 3.0]),
+        (True, [1.0, 2.0, 3.0], [0, 1, 2], "epoch", [0, 1, 2]),
         (False, [1.0, 2.0, 3.0], [0, 1, 2], "epoch", [0, 1, 2]),
         (False, [1.0, 2.0, 3.0], [None] * 3, "step", [10, 20, 30]),
         (True, [5.0, 5.0, 5.0], [0, 1, 2], "epoch", [0, 1, 2]),
@@ -330,6 +330,16 @@ def test_curves_stand_where_each_point_has_a_place(
     job.events.write_text(text, encoding="utf-8")
     drawn = curves(lab, [job.folder])
     assert (drawn.axis, list(drawn.series[0].x)) == (axis, x)
+
+
+def test_launches_of_one_run_are_told_apart(lab: Lab, ended: Ended) -> None:
+    jobs = [ended("one"), ended("one"), ended("two")]
+    event = {"v": 1, "t": 1.0, "kind": "eval", "step": 1, "values": {"val/r2/log_g": 0.5}}
+    for job in jobs:
+        job.events.write_text(json.dumps(event) + "\n", encoding="utf-8")
+    labels = [one.label for one in curves(lab, [job.folder for job in jobs]).series]
+    assert labels == [*(f"1.0 {job.folder.name}" for job in jobs[:2]), "1.0 two"]
+    assert len(set(labels)) == 3
 
 
 def test_calibration_shows_too_small_a_sigma(lab: Lab, ended: Ended, tmp_path: Path) -> None:

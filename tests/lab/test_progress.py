@@ -140,7 +140,7 @@ def test_samples_are_the_same_however_the_events_come(tmp_path: Path) -> None:
 def test_what_is_no_number_is_a_gap(lab: Lab) -> None:
     job = submit(
         lab.paths,
-        Spec("1.0", "main", "demo", "ridge", {}, "A-20260101-x-01", "roadmaps/plan_roadmap.md"),
+        Spec("1.0", "main", "demo", "vit", {}, "A-20260101-x-01", "roadmaps/plan_roadmap.md"),
     )
     texts = ("0.5", '"wide"', "9" * 400, "1e999", "NaN", "0.25")
     lines = [
@@ -156,14 +156,14 @@ def test_what_is_no_number_is_a_gap(lab: Lab) -> None:
 def test_screen_and_command_see_the_same_samples(lab: Lab) -> None:
     job = submit(
         lab.paths,
-        Spec("1.0", "main", "demo", "ridge", {}, "A-20260101-x-01", "roadmaps/plan_roadmap.md"),
+        Spec("1.0", "main", "demo", "vit", {}, "A-20260101-x-01", "roadmaps/plan_roadmap.md"),
     )
     with EventWriter(job.events) as writer:
         writer.write("start", host="here")
         for step in range(3_000):
             writer.write("eval", step=step, split="val", values={NAME: (step * 7919 % 101) / 100})
     command = curves(open_lab(lab.paths.root), [job.folder], NAME).series[0]
-    track = Track("1.0", NAME, (1, 2, 3), curves=lab.progress(job).curves)
+    track = Track("1.0", NAME, (1, 2, 3), progress=lab.progress(job))
     screen = watcher.curves(NAME, (NAME,), [track], ()).series[0]
     assert screen.y == command.y
     assert len(screen.y) < 3_000

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from vitlab.plot.canvas import (
     Curve,
-    DotGrid,
     Folds,
     Look,
     Panel,
@@ -20,8 +19,9 @@ from vitlab.plot.canvas import (
     whole,
     y_labels,
 )
+from vitlab.plot.grid import DotGrid
 from vitlab.plot.series import Line, cells
-from vitlab.tui.widgets.curves_chart import CurvesState, render
+from vitlab.tui.widgets.curves_chart import render
 
 RED = (255, 0, 0)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -56,7 +56,7 @@ def test_any_values_fill_exactly_the_size(
 
 def test_a_gap_is_not_joined_and_a_window_shows_its_part() -> None:
     curve = Curve("a", [0.0, 1, 2, 8, 9, 10], [1.0] * 6, RED, (5.0,))
-    row = next(row for row in text(paint(Panel([curve]), Look(), 68, 9)) if "o⠉" in row)
+    row = next(row for row in text(paint(Panel([curve]), Look(), 68, 9)) if "⠉" in row)
     assert "⠁     " in row
     rows = text(paint(Panel([curve]), Look(window=(8.0, 10.0)), 68, 9))
     assert rows[-1].split() == ["8.0", "8.5", "9.0", "9.5", "10.0"]
@@ -84,10 +84,10 @@ def test_values_that_a_log_axis_cannot_show_are_counted() -> None:
     assert hidden_by_log(curves, Look()) == 0
     for plain, sign in ((False, "≤"), (True, "<=")):
         look = Look(log=True, plain=plain)
-        drawn = render(curves, CurvesState(look=look), 60, 20, {}).plain.split("\n")
+        drawn = render(Panel(curves), look, 60, 20, {}).plain.split("\n")
         assert len(drawn) == 20
         assert drawn[-1] == f"3 values {sign} 0 not shown on a log axis"
-    assert "not shown" not in render(curves, CurvesState(), 60, 20, {}).plain
+    assert "not shown" not in render(Panel(curves), Look(), 60, 20, {}).plain
 
 
 def test_folds_are_kept_for_the_next_frame() -> None:

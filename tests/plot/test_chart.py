@@ -67,12 +67,13 @@ def test_plain_text_carries_no_escape_and_no_colour_is_needed_to_read_it() -> No
     other = Series("2.0 LightGBM", [0, 30], [0.1, 0.5])
     text = draw([curve(), other], [Line(0.6, "Gate-1 > 0.60")], 80, 20, color=False)
     assert "\x1b" not in text
-    assert f"{MARKS[0]} 1.0 Run 1 {number(curve().y[-1])}" in text
-    assert f"{MARKS[1]} 2.0 LightGBM 0.5000" in text
-    assert "-- Gate-1 > 0.60" in text
+    assert f"{MARKS[0]}  1.0 Run 1 {number(curve().y[-1])}" in text
+    assert f"{MARKS[1]}  2.0 LightGBM 0.5000" in text
+    assert "-Gate-1 > 0.60-" in text
     assert text.count("-" * 10) > 0
-    plot = text.split("\n")[1:-1]
-    assert sum(row.count(MARKS[0]) for row in plot) >= 3
+    colored = ANSI.sub("", draw([curve(), other], [Line(0.6, "Gate-1 > 0.60")], 80, 20))
+    letters = set("".join(colored.split("\n")[1:18])) & set(MARKS)
+    assert letters <= set("".join(("Gate-1 > 0.60", "1.0 Run 1", "2.0 LightGBM")))
 
 
 def test_ascii_mode_is_ascii_but_for_names() -> None:
@@ -91,7 +92,7 @@ def test_a_missing_value_is_a_gap() -> None:
 
 
 def test_a_last_value_that_is_missing_is_said_so() -> None:
-    assert "o a -" in draw([Series("a", [0, 1], [0.5, NAN])], [], 60, 10, color=False)
+    assert "a -" in draw([Series("a", [0, 1], [0.5, NAN])], [], 60, 10, color=False)
 
 
 def test_terrible_first_epochs_do_not_flatten_the_curve() -> None:
@@ -118,8 +119,8 @@ def test_threshold_is_always_inside_the_range() -> None:
 def test_empty_one_point_and_constant_charts_are_drawn() -> None:
     assert "no values yet" in draw([], [], 60, 10, color=False)
     assert "no values yet" in draw([Series("a", [], [])], [Line(0.7, "g")], 60, 10, color=False)
-    assert "o one 0.2000" in draw([Series("one", [3], [0.2])], [], 60, 10, color=False)
-    assert "o flat 2.0000" in draw([Series("flat", [1, 9], [2, 2])], [], 60, 10, color=False)
+    assert "one 0.2000" in draw([Series("one", [3], [0.2])], [], 60, 10, color=False)
+    assert "flat 2.0000" in draw([Series("flat", [1, 9], [2, 2])], [], 60, 10, color=False)
 
 
 def test_decimation_keeps_the_extremes_and_bounds_the_points() -> None:
@@ -148,6 +149,9 @@ def test_clip_bounds_values_and_counts_the_outside() -> None:
         (0, 40_000_000, 4, ["0", "10M", "20M", "30M", "40M"]),
         (-0.3, 0.1, 4, ["-0.3", "-0.2", "-0.1", "0.0", "0.1"]),
         (0.0, 0.002, 2, ["0.000", "0.001", "0.002"]),
+        (0.60231, 0.60238, 3, ["0.60232", "0.60234", "0.60236", "0.60238"]),
+        (1e9, 1e9 + 5, 3, ["1000000000", "1000000002", "1000000004"]),
+        (0.0, 3e-6, 3, ["0", "1e-06", "2e-06", "3e-06"]),
         (-0.55, 0.72, 2, ["-0.5", "0.0", "0.5"]),
         (0.58, 0.72, 2, ["0.6", "0.7"]),
         (1.0, 1.0, 5, []),
@@ -159,9 +163,12 @@ def test_ticks_are_round(low: float, high: float, count: int, labels: list[str])
 
 def test_many_curves_leave_room_for_the_plot() -> None:
     series = [Series(f"run {i} with a long name", [0, 1], [i, i]) for i in range(30)]
-    text = draw(series, [], 80, 20, color=False)
-    assert "more" in text.split("\n")[-1]
-    assert sum("┤" in row for row in text.split("\n")) >= 3
+    rows = draw(series, [], 80, 20, color=False).split("\n")
+    assert "and 14 more" in rows[-3]
+    assert sum("┤" in row for row in rows) >= 3
+    listed = draw(series, [], 80, 20, legend=True, color=False).split("\n")
+    assert "more" in listed[-1]
+    assert sum("┤" in row for row in listed) >= 3
 
 
 @given(st.text(max_size=30), st.integers(0, 20))

@@ -7,7 +7,8 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vitlab.plot.canvas import Look, Named, Panel, Run, curve, nearest, paint
+from vitlab.plot.canvas import Look, Named, Panel, curve, nearest, paint
+from vitlab.plot.grid import Run
 from vitlab.plot.series import cells
 
 RED = (255, 0, 0)

@@ -27,7 +27,7 @@ from vitlab.tui.watch.watcher import Track, Watcher, charted_jobs, curves, defau
 
 
 def track(*events: Event, label: str = "1.0 Run 1") -> Track:
-    return Track(label, "test/r2/log_g", (1, 2, 3), curves=fold(Progress(), events).curves)
+    return Track(label, "test/r2/log_g", (1, 2, 3), progress=fold(Progress(), events))
 
 
 def value(step: int, number: float | None, epoch: float | None = None) -> Event:

@@ -12,6 +12,7 @@ from vitlab.commands.common import Options, add_json, print_json, this_lab
 from vitlab.contract.terminal import print_drawn
 from vitlab.docs.save import save
 from vitlab.lab.figures.auto_figures import MAKERS
+from vitlab.lab.figures.axes import AXES
 from vitlab.lab.figures.curves import curves
 from vitlab.lab.figures.figure_specs import figure_data
 from vitlab.lab.lab import Lab
@@ -37,7 +38,8 @@ def draw_jobs(
         width=width,
         height=min(height, 26),
         title=chart.value,
-        x_label=chart.axis,
+        x_label=AXES[chart.axis],
+        x_range=chart.x_range,
         color=_color(),
         ascii=ascii_,
     )

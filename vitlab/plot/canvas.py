@@ -7,177 +7,22 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from vitlab.plot.chart import MARKS
-from vitlab.plot.series import Line, Rgb, cells, fit, robust_range, tick_labels, ticks
-
-Run = list[tuple[str, Rgb | None]]
-"""One row of cells, in pieces of one colour."""
-Range = tuple[float, float]
-Columns = list[tuple[float, float, float, float] | None]
-"""For each dot column the first, lowest, highest and last value, or None."""
-GAP = (math.nan, math.nan, math.nan, math.nan)
-
-_MARK_EVERY = 18
-_COVERED = "covered"
-"""The second cell of a wide character."""
-GREY: Rgb = (140, 140, 140)
-DIM: Rgb = (90, 100, 110)
-_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-"""Bits of a braille cell, by dot column and dot row."""
-_FREE = ("", "-", "░", ":", "┊", "|")
-"""Cells that a name may overwrite."""
-_BARS = tuple(
-    tuple(tuple(sum(dots[begin : end + 1]) for end in range(4)) for begin in range(4))
-    for dots in _DOTS
+from vitlab.plot.grid import GAP, Columns, DotGrid, Run
+from vitlab.plot.labels import GREY, Cell, End, annotate, margin
+from vitlab.plot.series import (
+    Line,
+    Point,
+    Range,
+    Rgb,
+    robust_range,
+    tick_labels,
+    ticks,
 )
-"""Bits of a vertical bar in one cell: by dot column, first and last dot row."""
-
-
-class DotGrid:
-    """The cells between the axes."""
-
-    def __init__(self, columns: int, rows: int, limits: Range, plain: bool) -> None:
-        self._columns, self._rows = columns, rows
-        self._low, self._high = limits
-        self._per = (4 * rows - 1) / (limits[1] - limits[0])
-        self._beyond = 4 * rows + 2
-        self._plain = plain
-        self._bits = [[0] * columns for _ in range(rows)]
-        self._own: set[tuple[int, int]] | None = None
-        """Cells of the current curve if it covers earlier ones; None if it shares cells."""
-        self._text: list[list[str]] = [[""] * columns for _ in range(rows)]
-        self._color: list[list[Rgb | None]] = [[None] * columns for _ in range(rows)]
-
-    def _dot(self, value: float) -> int:
-        """The dot row of a value, from the top; values outside are just beyond the edge."""
-        dot = int((self._high - value) * self._per + 0.5)
-        return -2 if dot < 0 else self._beyond if dot > self._beyond else dot
-
-    def level(self, value: float) -> None:
-        """A horizontal line."""
-        row = self._dot(value) // 4
-        if 0 <= row < self._rows:
-            self._text[row] = ["-"] * self._columns
-            self._color[row] = [GREY] * self._columns
-
-    def shade(self, spans: Sequence[tuple[float, float] | None]) -> None:
-        """Fill the empty cells between two values in each column: an error band."""
-        for column, span in enumerate(spans):
-            if span is None:
-                continue
-            top, bottom = self._dot(span[1]) // 4, self._dot(span[0]) // 4
-            for row in range(max(top, 0), min(bottom, self._rows - 1) + 1):
-                if not self._bits[row][column] and self._text[row][column] in ("", "-"):
-                    self._text[row][column] = ":" if self._plain else "░"
-                    self._color[row][column] = DIM
-
-    def name(self, column: int, text: str) -> bool:
-        """Write a name in the first row at a column, and a tick below; False if it does not fit."""
-        wide = cells(text)
-        start = min(max(column - wide // 2, 0), self._columns - wide)
-        around = self._text[0][max(start - 1, 0) : start + wide + 1]
-        if start < 0 or any(part not in _FREE for part in around):
-            return False
-        for at, character in enumerate(text):
-            self._text[0][start + at], self._color[0][start + at] = character, GREY
-        if self._rows > 2 and not self._bits[1][column]:
-            self._text[1][column], self._color[1][column] = "'", GREY
-        return True
-
-    def label(self, value: float, label: str) -> None:
-        """A level's label at its right end, over other content."""
-        row = self._dot(value) // 4
-        if not 0 <= row < self._rows:
-            return
-        text = fit(label, min(cells(label), self._columns // 2)).replace("…", "~")
-        column = self._columns - cells(text)
-        for character in text:
-            wide = max(cells(character), 1)
-            self._text[row][column : column + wide] = [character, _COVERED][:wide]
-            self._color[row][column : column + wide] = [GREY] * wide
-            column += wide
-
-    def cursor(self, column: int) -> None:
-        for row in range(self._rows):
-            if not self._bits[row][column]:
-                self._text[row][column] = "|" if self._plain else "┊"
-                self._color[row][column] = None
-
-    def curve(self, columns: Columns, number: int, color: Rgb, *, over: bool = False) -> None:
-        """Draw a curve by vertical strokes; a NaN column is a gap.
-
-        `over`: it covers earlier content of its cells.
-        """
-        self._own = set() if over else None
-        mark = MARKS[number % len(MARKS)]
-        before: tuple[int, int] | None = None  # dot column, dot row
-        rows = self._rows
-        for at, column in enumerate(columns):
-            if column is None:
-                continue
-            first, least, most, last = column
-            if math.isnan(first):
-                before = None
-                continue
-            entry = self._dot(first)
-            if before is not None:
-                self._join(before, (at, entry), color)
-            if least == most:
-                self._stroke(at, entry, entry, color)
-                before = (at, entry)
-            else:
-                self._stroke(at, self._dot(most), self._dot(least), color)
-                before = (at, self._dot(last))
-            row = before[1] // 4
-            marked = self._plain or (at // 2 - number * 3) % _MARK_EVERY == 0
-            if marked and 0 <= row < rows:
-                self._text[row][at // 2] = mark
-                self._color[row][at // 2] = color
-
-    def _join(self, start: tuple[int, int], end: tuple[int, int], color: Rgb) -> None:
-        (x0, y0), (x1, y1) = start, end
-        wide = x1 - x0
-        if wide == 1 and abs(y1 - y0) <= 1:
-            return  # the dots already touch
-        for x in range(x0, x1):
-            a, b = y0 + (y1 - y0) * (x - x0) // wide, y0 + (y1 - y0) * (x + 1 - x0) // wide
-            self._stroke(x, min(a, b), max(a, b), color)
-
-    def _stroke(self, at: int, top: int, bottom: int, color: Rgb) -> None:
-        column, bars = at // 2, _BARS[at % 2]
-        top, bottom = max(top, 0), min(bottom, 4 * self._rows - 1)
-        begin = top % 4
-        for row in range(top // 4, bottom // 4 + 1):
-            if self._own is not None and (row, column) not in self._own:
-                self._own.add((row, column))
-                self._bits[row][column], self._text[row][column] = 0, ""
-            self._bits[row][column] |= bars[begin][min(bottom - 4 * row, 3)]
-            self._color[row][column] = color
-            if self._text[row][column] == "-":
-                self._text[row][column] = ""
-            begin = 0
-
-    def rows(self) -> list[Run]:
-        return [list(self._row(number)) for number in range(self._rows)]
-
-    def _row(self, number: int) -> Iterator[tuple[str, Rgb | None]]:
-        piece, ink = "", self._color[number][0]
-        cells_of = zip(self._bits[number], self._text[number], self._color[number], strict=True)
-        for bits, text, color in cells_of:
-            if text is _COVERED:
-                continue
-            if bits and not text:
-                text = "." if self._plain else chr(0x2800 + bits)
-            if color != ink:
-                yield piece, ink
-                piece, ink = "", color
-            piece += text or " "
-        yield piece, ink
-
 
 LEFT = 8
 """Width of the y labels."""
@@ -197,6 +42,10 @@ class Curve:
     color: Rgb
     gaps: Sequence[float] = ()
     """x of missing values: the curve is not joined across them."""
+    best: Point | None = None
+    test: Point | None = None
+    level: bool = False
+    """As in `series.Series`."""
 
 
 def curve(name: str, x: Sequence[float], y: Sequence[float], color: Rgb) -> Curve:
@@ -230,6 +79,10 @@ class Panel:
     """The y range. robust: `series.robust_range`; trimmed: all curves, but without outliers of the
     first, noisy one; signed: symmetric about 0, with a line there. Except for `robust` each curve
     covers earlier ones."""
+    x_range: Range | None = None
+    """What is shown without a window; None: all curves."""
+    named: bool = False
+    """Names stand at the ends of curves, and letters only there."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +97,8 @@ class Look:
     """x of a vertical line."""
     plain: bool = False
     """ASCII only."""
+    letters: bool = False
+    """Letters tell curves apart where there is no colour."""
 
 
 Folds = dict[tuple[int, Range, int, bool], Columns]
@@ -279,34 +134,101 @@ def paint(
     axis: bool = True,
 ) -> list[Run]:
     """`height` rows of `width` cells; the last has the x labels where `axis` is set."""
-    columns, rows = width - LEFT, height - axis
-    if columns < 8 or rows < 2:
+    rows = height - axis
+    window = look.window or panel.x_range or whole(panel.curves)
+    layout = _layout(panel, look, width, rows, window, {} if folds is None else folds)
+    if layout is None:
         return [[(" " * width, None)]] * height
-    window = look.window or whole(panel.curves)
-    folds = {} if folds is None else folds
-    folded = [_folded(one, window, columns, look.log, folds) for one in panel.curves]
-    lines = [(_scaled(line.value, look.log), line.label) for line in panel.lines]
-    levels = [(level, label) for level, label in lines if level is not None]
-    limits = _limits(panel, folded, [level for level, _ in levels], window)
-    grid = DotGrid(columns, rows, limits, look.plain)
-    for level in [level for level, _ in levels] + [0.0] * (panel.scale == "signed"):
-        grid.level(level)
-    for number, (one, column) in enumerate(zip(panel.curves, folded, strict=True)):
-        grid.curve(column, number, one.color, over=number > 0 and panel.scale != "robust")
-    if panel.band is not None:
-        low, high = (_folded(edge, window, columns, look.log, folds) for edge in panel.band)
-        grid.shade([_span(low, high, at) for at in range(columns)])
+    left, columns, limits = width - layout.columns, layout.curves, layout.limits
+    marked = look.letters and not panel.named
+    grid = DotGrid(layout.columns, rows, limits, look.plain, marked=marked)
+    for level in [level for level, _ in layout.levels] + [0.0] * (panel.scale == "signed"):
+        grid.level(level, columns)
+    for number, (one, column) in enumerate(zip(panel.curves, layout.folded, strict=True)):
+        if not one.level:
+            grid.curve(column, number, one.color, over=number > 0 and panel.scale != "robust")
+        elif one.y and (at := _scaled(one.y[-1], look.log)) is not None:
+            grid.level(at, columns, one.color)
+    if layout.band is not None:
+        grid.shade([_span(*layout.band, at) for at in range(columns)])
     if look.cursor is not None and window[0] <= look.cursor <= window[1]:
         grid.cursor(_column(look.cursor, window, columns))
-    for level, label in levels:
-        grid.label(level, label)
+    levels = [(row, name) for y, name in layout.levels if 0 <= (row := grid.row(y)) < rows]
+    ends = _ends(panel, look, grid, window, columns) if panel.named else []
+    grid.write(
+        annotate(rows, layout.columns, columns, grid.is_drawn, ends, levels, ascii=look.plain)
+    )
     _write_names(grid, panel.names, window, columns)
     body = grid.rows()
-    labels = y_labels(limits, rows, look.log)
     edge = "|" if look.plain else "│"
     for row, pieces in enumerate(body):
-        pieces.insert(0, (f"{labels.get(row, ''):>{LEFT - 2}} {edge}", GREY))
-    return [*body, [(x_labels(window, columns, width), GREY)]] if axis else body
+        pieces.insert(0, (f"{layout.labels.get(row, ''):>{left - 2}} {edge}", GREY))
+    return [*body, [(x_labels(window, columns, left, width), GREY)]] if axis else body
+
+
+@dataclass(frozen=True)
+class _Layout:
+    columns: int
+    """Between the axis of y and the right edge."""
+    curves: int
+    """Those of them that curves may use."""
+    folded: Sequence[Columns]
+    band: tuple[Columns, Columns] | None
+    levels: Sequence[tuple[float, str]]
+    limits: Range
+    labels: dict[int, str]
+
+
+def _layout(
+    panel: Panel, look: Look, width: int, rows: int, window: Range, folds: Folds
+) -> _Layout | None:
+    """Where things are; None where there is no room."""
+    scaled = [(_scaled(line.value, look.log), line.label) for line in panel.lines]
+    levels = [(level, label) for level, label in scaled if level is not None]
+    left = LEFT
+    while width - left >= 8 and rows >= 2:
+        columns = curve_columns(panel, look, width - left)
+        folded = [_folded(one, window, columns, look.log, folds) for one in panel.curves]
+        limits = _limits(panel, folded, [level for level, _ in levels], window)
+        labels = y_labels(limits, rows, look.log)
+        longest = max(map(len, labels.values()), default=0) + 2
+        if longest <= left:
+            band = panel.band and (
+                _folded(panel.band[0], window, columns, look.log, folds),
+                _folded(panel.band[1], window, columns, look.log, folds),
+            )
+            return _Layout(width - left, columns, folded, band, levels, limits, labels)
+        left = longest
+    return None
+
+
+def curve_columns(panel: Panel, look: Look, columns: int) -> int:
+    """Those of the columns that curves may use; the names at their ends have the others."""
+    names = [one.name for one in panel.curves if panel.named]
+    return columns - margin(names, columns, letters=look.letters)
+
+
+def _ends(panel: Panel, look: Look, grid: DotGrid, window: Range, columns: int) -> list[End]:
+    """What stands at the ends of the curves that are in the window."""
+
+    def cell(point: Point | None) -> Cell | None:
+        y = None if point is None else _scaled(point[1], look.log)
+        if point is None or y is None or not window[0] <= point[0] <= window[1]:
+            return None
+        row = grid.row(y)
+        return (row, _column(point[0], window, columns)) if 0 <= row < grid.height else None
+
+    ends: list[End] = []
+    for number, one in enumerate(panel.curves):
+        best, test = cell(one.best), cell(one.test)
+        last = bisect_right(one.x, window[1]) - 1
+        end = cell((one.x[last], one.y[last])) if last >= 0 else test
+        if one.level:
+            end = cell((window[1], one.y[-1])) if one.y else None
+        if end is not None:
+            letter = MARKS[number % len(MARKS)] if look.letters else ""
+            ends.append(End(end, one.name, one.color, letter, best, test))
+    return ends
 
 
 def hidden_by_log(curves: Sequence[Curve], look: Look) -> int:
@@ -416,26 +338,26 @@ def _write_names(grid: DotGrid, names: Sequence[Named], window: Range, columns: 
 def y_labels(limits: Range, rows: int, log: bool) -> dict[int, str]:
     """Row -> tick label."""
     low, high = limits
-    positions = ticks(low, high, max(2, rows // 4))
+    positions = ticks(low, high, max(3, rows // 4), rows)
     if log:
         whole_powers = [float(p) for p in range(math.ceil(low), math.floor(high) + 1)]
-        positions = whole_powers if len(whole_powers) > 1 else positions
+        positions = whole_powers if len(whole_powers) > 2 else positions
         names = [f"{10**position:.2g}" for position in positions]
     else:
         names = tick_labels(positions)
     per = (4 * rows - 1) / (high - low)  # as `DotGrid` has it, or a label would be a row off
     return {
-        int((high - position) * per + 0.5) // 4: name[: LEFT - 2]
+        int((high - position) * per + 0.5) // 4: name
         for position, name in zip(positions, names, strict=True)
     }
 
 
-def x_labels(window: Range, columns: int, width: int) -> str:
+def x_labels(window: Range, columns: int, left: int, width: int) -> str:
     low, high = window
     positions = ticks(low, high, max(2, columns // 12))
     text = " " * width
     for position, name in zip(positions, tick_labels(positions), strict=True):
-        at = LEFT + round((position - low) / (high - low) * (columns - 1))
+        at = left + round((position - low) / (high - low) * (columns - 1))
         at = min(max(at - len(name) // 2, 0), width - len(name))
         if not text[max(at - 1, 0) : at + len(name) + 1].strip():
             text = text[:at] + name + text[at + len(name) :]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vitlab.plot.labels import GREY, Cell, End, Written, annotate, margin, marks_key
 from vitlab.plot.series import (
     Line,
     Point,
+    Range,
     Rgb,
     Segments,
     Series,
@@ -39,12 +42,13 @@ PALETTE: tuple[Rgb, ...] = (
 """Okabe and Ito's colour-blind safe palette."""
 
 MARKS = "ox+*#%@&"
-"""One mark per curve, so that the legend can be read without colour."""
+"""One letter a curve, to tell them apart without colour."""
 
-_LINE_COLOR: Rgb = (150, 150, 150)
 _MARK_EVERY = 14
 """Columns between marks on a curve."""
 _ASCII = str.maketrans("─│┌┐└┘├┤┬┴┼", "-|++++++++-")
+_FILL = "\uffff"
+"""Stands for the second cell of a wide character, as plotext counts characters."""
 _PLOTEXT = threading.Lock()
 """plotext has one global terminal, but charts may be drawn in several threads."""
 
@@ -52,10 +56,41 @@ _PLOTEXT = threading.Lock()
 @dataclass(frozen=True)
 class _Curve:
     name: str
+    """With its last value."""
     mark: str
     color: Rgb
     runs: Segments
-    last: float | None
+    """Empty for a level, and where there are no values."""
+    end: Point | None
+    best: Point | None
+    test: Point | None
+    level: bool
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """How values become cells between the axes."""
+
+    x: Range
+    y: Range
+    rows: int
+    columns: int
+    """Those of the curves, without the margin for names."""
+
+    def cell(self, point: Point) -> Cell:
+        across = (point[0] - self.x[0]) / (self.x[1] - self.x[0])
+        down = (self.y[1] - point[1]) / (self.y[1] - self.y[0])
+        return _nearest(down, self.rows), _nearest(across, self.columns)
+
+    def visible(self, point: Point | None) -> Cell | None:
+        """The cell of a point; None where it is outside the range of y."""
+        if point is None or not self.y[0] <= point[1] <= self.y[1]:
+            return None
+        return self.cell(point)
+
+
+def _nearest(share: float, count: int) -> int:
+    return math.floor(min(max(share, 0.0), 1.0) * (count - 1) + 0.5)
 
 
 def draw(
@@ -67,90 +102,181 @@ def draw(
     title: str = "",
     x_label: str = "",
     y_label: str = "",
-    y_range: tuple[float, float] | None = None,
+    x_range: Range | None = None,
+    y_range: Range | None = None,
+    legend: bool = False,
     color: bool = True,
     ascii: bool = False,  # noqa: A002 - the usual name of the mode
 ) -> str:
-    """`height` lines of `width` cells: title, plot, legend; with ANSI colours when `color`.
+    """`height` lines of `width` cells: title and plot; with ANSI colours when `color`.
 
-    Missing and non-finite values are gaps, any series may be empty, and it never raises. Without
-    `y_range` outliers are cut, and the title says how many points.
+    Curves are named at their ends; with `legend`, for points without an order, below the plot, and
+    letters along each tell them apart. Missing and non-finite values are gaps, any series may be
+    empty, and it never raises. Without `y_range` outliers are cut, and the title says how many
+    points.
     """
     if width < 1 or height < 1:
         return ""
-    wholes = [segments(one) for one in series]
+    wholes = [[] if one.level else segments(one) for one in series]
     drawn = [decimate(whole, max(width - 8, 1)) for whole in wholes]
-    low, high = y_range or robust_range(
-        [y for runs in drawn for run in runs for _, y in run], [line.value for line in lines]
-    )
-    cut = sum(outside(whole, low, high) for whole in wholes)
-    curves = [
-        _Curve(
-            one.name,
-            MARKS[i % len(MARKS)],
-            one.color or PALETTE[i % len(PALETTE)],
-            clip(runs, low, high),
-            last_value(one),
-        )
-        for i, (one, runs) in enumerate(zip(series, drawn, strict=True))
-    ]
-    legend = _legend(curves, lines, width, max(1, height // 4), color)
-    rows = height - len(legend) - 1
-    head = _title(title, y_label, x_label, cut, (low, high), width)
+    curves = [_curve(i, one, drawn[i]) for i, one in enumerate(series)]
+    values = [y for runs in drawn for run in runs for _, y in run]
+    values += [one.test[1] for one in curves if one.test is not None]
+    levels = [one.end[1] for one in curves if one.level and one.end is not None]
+    limits = y_range or robust_range(values, [*levels, *(line.value for line in lines)])
+    cut = sum(outside(whole, *limits) for whole in wholes)
+    below = _legend(curves, lines, width, max(1, height // 4), color) if legend else []
+    rows = height - len(below) - 1
+    notes = _notes(cut, limits, marks_key(curves, ascii=ascii), x_label)
+    head = _title(title, y_label, notes, width)
     if rows < 5 or width < 24:
-        body = [head, *legend]
-    elif not any(curve.runs for curve in curves):
-        body = [head, *_empty(width, rows), *legend]
+        body = [head, *below]
+    elif not any(curve.end for curve in curves):
+        body = [head, *_empty(width, rows), *below]
     else:
-        plot = _plot(curves, lines, (low, high), width, rows, color, ascii)
-        body = [head, *plot, *legend]
+        area = x_range or _x_range(curves), limits
+        plot = _plot(curves, lines, area, width, rows, _Look(legend, color, ascii))
+        body = [head, *plot, *below]
     body = (body + [" " * width] * height)[:height]
     text = "\n".join(body)
     return text.translate(_ASCII).replace("…", "~") if ascii else text
 
 
+def _curve(place: int, one: Series, runs: Segments) -> _Curve:
+    last = last_value(one)
+    end: Point | None = runs[-1][-1] if runs else one.test
+    if one.level:
+        end = None if last is None else (math.inf, last)
+    shown = last if runs or end is None or one.level else end[1]
+    return _Curve(
+        f"{one.name} {number(shown)}",
+        MARKS[place % len(MARKS)],
+        one.color or PALETTE[place % len(PALETTE)],
+        runs,
+        end,
+        one.best,
+        one.test,
+        one.level,
+    )
+
+
+def _x_range(curves: Sequence[_Curve]) -> Range:
+    xs = [x for curve in curves for run in curve.runs for x, _ in run]
+    xs += [curve.test[0] for curve in curves if curve.test is not None]
+    left, right = min(xs, default=0.0), max(xs, default=1.0)
+    wide = right - left > 1e-9 * max(abs(left), abs(right), 1e-9)
+    return (left, right) if wide else (left - 0.5, right + 0.5)
+
+
+@dataclass(frozen=True)
+class _Look:
+    legend: bool
+    color: bool
+    ascii: bool
+
+
 def _plot(
     curves: Sequence[_Curve],
     lines: Sequence[Line],
-    limits: tuple[float, float],
+    area: tuple[Range, Range],
     width: int,
     height: int,
-    color: bool,
-    plain: bool,
+    look: _Look,
 ) -> list[str]:
+    x, y = area
+    rows = height - 2
+    levels = ticks(*y, max(3, height * 2 // 5), rows)
+    marks = tick_labels(levels)
+    left = max(map(len, marks), default=0) + 1
+    names = [] if look.legend else [curve.name for curve in curves if curve.end is not None]
+    frame = _Frame(
+        x, y, rows, max(width - left - margin(names, width - left, letters=not look.color), 2)
+    )
+    # The margin for names is beyond the last value of x.
+    end = x[0] + (x[1] - x[0]) * (width - left - 1) / (frame.columns - 1)
+    across = ticks(*x, max(2, frame.columns // 12))
+    with _PLOTEXT:
+        figure = _figure(width, height)
+        figure.ruler("x", "lower").lim(x[0], end).ticks(across, tick_labels(across))
+        figure.ruler("y", "left").lim(*y).ticks(levels, marks)
+        for value, ink in [
+            *((line.value, GREY) for line in lines),
+            *((one.end[1], one.color) for one in curves if one.level and one.end is not None),
+        ]:
+            _draw_run(figure, [(x[0], value), (x[1], value)], "-", ink)
+        for curve in curves:
+            for run in clip(curve.runs, *y):
+                _draw_run(figure, run, "." if look.ascii else "braille", curve.color)
+        if look.legend:
+            step = (x[1] - x[0]) * _MARK_EVERY / max(width - left, 1)
+            for i, curve in enumerate(curves):
+                points = _marked(curve.runs, x[0] + step * i / max(len(curves), 1), step, y)
+                _draw_points(figure, points, curve.mark, curve.color)
+        matrix = figure.build()
+        if not look.legend:
+            for at in _texts(curves, lines, frame, matrix.string(True).split("\n"), left, look):
+                _write(matrix, left, at)
+        text: str = matrix.string(not look.color)
+    return text.replace(_FILL, "").rstrip("\n").split("\n")
+
+
+def _figure(width: int, height: int) -> Any:
     import plotext
 
-    xs = [x for curve in curves for run in curve.runs for x, _ in run]
-    left, right = min(xs), max(xs)
-    if right - left <= 1e-9 * max(abs(left), abs(right), 1e-9):
-        left, right = left - 0.5, right + 0.5
-    with _PLOTEXT:
-        plotext.terminal.limit(False, False)
-        figure = type(plotext.figure)(plotext.terminal)
-        figure.plot_size(width, height)
-        figure.theme("colorless")
-        figure.legend(False)
-        figure.axes(False, axis="x", side="upper")
-        figure.axes(False, axis="y", side="right")
-        for axis, side, (low, high), count in (
-            ("x", "lower", (left, right), max(2, width // 12)),
-            ("y", "left", limits, max(2, height * 2 // 5)),
-        ):
-            positions = ticks(low, high, count)
-            ruler = figure.ruler(axis, side)
-            ruler.lim(low, high).ticks(positions, tick_labels(positions))
-        for line in lines:
-            ends = [(left, line.value), (right, line.value)]
-            _draw_run(figure, ends, "-", _LINE_COLOR)
-        for curve in curves:
-            for run in curve.runs:
-                _draw_run(figure, run, "." if plain else "braille", curve.color)
-        step = (right - left) * _MARK_EVERY / max(width - 8, 1)
-        for i, curve in enumerate(curves):
-            points = _marked(curve.runs, left + step * i / max(len(curves), 1), step, limits)
-            _draw_points(figure, points, curve.mark, curve.color)
-        text: str = figure.build().string(not color)
-    return text.rstrip("\n").split("\n")
+    plotext.terminal.limit(False, False)
+    figure = type(plotext.figure)(plotext.terminal)
+    figure.plot_size(width, height)
+    figure.theme("colorless")
+    figure.legend(False)
+    figure.axes(False, axis="x", side="upper")
+    figure.axes(False, axis="y", side="right")
+    return figure
+
+
+def _texts(
+    curves: Sequence[_Curve],
+    lines: Sequence[Line],
+    frame: _Frame,
+    drawn: Sequence[str],
+    left: int,
+    look: _Look,
+) -> list[Written]:
+    """What is written into the plot; `drawn`: its rows, with `left` columns of labels of y."""
+    ends = [
+        End(
+            frame.cell(curve.end),
+            curve.name,
+            curve.color,
+            "" if look.color else curve.mark,
+            frame.visible(curve.best),
+            frame.visible(curve.test),
+        )
+        for curve in curves
+        if curve.end is not None
+    ]
+    return annotate(
+        frame.rows,
+        len(drawn[0]) - left,
+        frame.columns,
+        lambda row, column: drawn[row][left + column] not in " -",
+        ends,
+        [(frame.cell((0, line.value))[0], line.label) for line in lines],
+        ascii=look.ascii,
+    )
+
+
+def _write(matrix: Any, left: int, at: Written) -> None:
+    """Write into the cells of a built chart."""
+    import plotext
+
+    column, pixel = left + at.column, plotext.pixel(at.color)
+    for piece in [at.text] if at.text.isascii() else at.text:
+        wide = cells(piece)
+        if wide:
+            matrix.insert(column, at.row, plotext.colorize(piece, pixel))
+        if wide > len(piece):
+            matrix.insert(column + 1, at.row, _FILL)
+        column += wide
 
 
 def _draw_run(figure: Any, run: Sequence[Point], marker: str, color: Rgb) -> None:
@@ -181,18 +307,17 @@ def _marked(runs: Segments, start: float, step: float, limits: tuple[float, floa
     return marked
 
 
-def _title(
-    title: str, y_label: str, x_label: str, cut: int, limits: tuple[float, float], width: int
-) -> str:
-    left = "  ".join(part for part in (title, y_label) if part)
-    notes = []
+def _notes(cut: int, limits: Range, marks: Sequence[str], x_label: str) -> str:
+    notes: list[str] = []
     if cut:
         # The curve shows which side is cut.
         points = "point" if cut == 1 else "points"
         notes.append(f"{cut} {points} outside {limits[0]:.3g}..{limits[1]:.3g}")
-    if x_label:
-        notes.append(f"x: {x_label}")
-    right = ", ".join(notes)
+    return ", ".join([*notes, *marks, *[f"x: {x_label}"] * bool(x_label)])
+
+
+def _title(title: str, y_label: str, right: str, width: int) -> str:
+    left = "  ".join(part for part in (title, y_label) if part)
     room = width - cells(right) - 1
     return fit(left, room) + " " + right if room >= 8 else fit(left, width)
 
@@ -201,8 +326,8 @@ def _legend(
     curves: Sequence[_Curve], lines: Sequence[Line], width: int, rows: int, color: bool
 ) -> list[str]:
     """Entries `mark name value` in at most `rows` rows."""
-    entries = [(f"{c.mark} {c.name} {number(c.last)}", c.color) for c in curves]
-    entries += [(f"-- {line.label}", _LINE_COLOR) for line in lines]
+    entries = [(f"{c.mark} {c.name}", c.color) for c in curves]
+    entries += [(f"-- {line.label}", GREY) for line in lines]
     packed: list[list[tuple[str, Rgb]]] = [[]]
     used = 0
     for text, ink in entries:
@@ -218,7 +343,7 @@ def _legend(
         while len(last) > 1 and sum(cells(t) + 3 for t, _ in last) + 10 > width:
             last.pop()
             hidden += 1
-        last.append((f"and {hidden} more", _LINE_COLOR))
+        last.append((f"and {hidden} more", GREY))
     return [_painted(row, width, color) for row in packed[:rows] if row]
 
 

@@ -412,6 +412,7 @@ def draw_panels(
                 x_label="" if panel.names else _x_label(panel),
                 y_label=panel.y_label,
                 y_range=_terminal_range(panel),
+                legend=True,
                 color=color,
                 ascii=ascii,
             )

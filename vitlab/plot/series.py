@@ -7,7 +7,7 @@ import statistics
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 SELECTORS = "\ufe0e\ufe0f"
 _UNSEEN = ("Cc", "Cf", "Zl", "Zp")
@@ -43,6 +43,7 @@ def fit(text: str, width: int) -> str:
 
 Rgb = tuple[int, int, int]
 Point = tuple[float, float]
+Range = tuple[float, float]
 Segments = list[list[Point]]
 """Runs of points to be joined, separated by gaps."""
 
@@ -60,6 +61,12 @@ class Series:
     """As long as `x`; None, NaN and infinities are gaps."""
     color: Rgb | None = None
     """None takes the next colour of the palette."""
+    best: Point | None = None
+    """Its best point, which is marked."""
+    test: Point | None = None
+    """The test value of a finished run, at its end."""
+    level: bool = False
+    """No curve over x but one value, `y`, drawn as a level."""
 
 
 @dataclass(frozen=True)
@@ -160,22 +167,34 @@ def outside(runs: Segments, low: float, high: float) -> int:
     return sum(1 for run in runs for _, y in run if not low <= y <= high)
 
 
-def ticks(low: float, high: float, count: int) -> list[float]:
+def ticks(low: float, high: float, count: int, room: int | None = None) -> list[float]:
     """Round positions (steps of 1, 2 or 5 times a power of ten) inside `[low, high]`.
 
-    About `count`, and from a count of 2 on at least two: one alone shows no scale.
+    About `count`, and from a count of 3 on at least three: fewer show no scale. `room`: cells
+    along the axis; where each position should have its own, steps may be less round.
     """
     span = high - low
     if count < 1 or not math.isfinite(span) or span <= 0:
         return []
     rough = span / count
     power: float = 10.0 ** math.floor(math.log10(rough))
-    positions: list[float] = []
-    for step in (power * m for m in (10, 5, 2, 1, 0.5, 0.2)):
-        if step >= rough * 0.999 or len(positions) < min(count, 2):
-            first = math.ceil(low / step - 1e-9)
-            positions = [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
+    steps = [power * m for m in (10, 5, 2, 1, 0.5, 0.2, 0.1)]
+    step, positions = 0.0, list[float]()
+    for finer in steps:
+        if finer >= rough * 0.999 or len(positions) < min(count, 3):
+            step, positions = finer, _multiples(finer, low, high)
+    if room is None or step * (room - 1) >= span:
+        return positions
+    for every, step in product(range(2, 9), steps):
+        some = _multiples(step, low, high)[::every]
+        if len(some) >= min(count, 3) and step * every * (room - 1) >= span:
+            return some
     return positions
+
+
+def _multiples(step: float, low: float, high: float) -> list[float]:
+    first = math.ceil(low / step - 1e-9)
+    return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
 def tick_labels(positions: Sequence[float]) -> list[str]:
@@ -184,17 +203,17 @@ def tick_labels(positions: Sequence[float]) -> list[str]:
         return []
     step = min((b - a for a, b in pairwise(positions)), default=1.0)
     largest = max(abs(p) for p in positions)
-    for size, unit in ((1e6, "M"), (1e3, "k")):
-        if largest >= 10 * size and step >= size / 10:
-            return [_trim(p / size, step / size) + unit if p else "0" for p in positions]
-    if largest >= 1e7 or 0 < step < 1e-5:
-        return [f"{p:.2g}" for p in positions]
-    return [_trim(p, step) for p in positions]
-
-
-def _trim(value: float, step: float) -> str:
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 0
-    return f"{value:.{min(decimals, 6)}f}"
+    units = ((1e6, "M"), (1e3, "k"), (1.0, ""))
+    fitting = (one for one in units if largest >= 10 * one[0] and step >= one[0] / 10)
+    size, unit = next(fitting, units[-1])
+    styles = [f".{digits}f" for digits in range(5)] if largest < 1e7 * size else []
+    names: list[str] = []
+    for style in [*styles, *(f".{digits}g" for digits in range(1, 18))]:
+        names = [format(p / size, style) for p in positions]
+        pairs = zip(names, positions, strict=True)
+        if all(abs(float(name) * size - p) < 1e-3 * step for name, p in pairs):
+            break
+    return [name + unit if float(name) else name for name in names]
 
 
 def number(value: float | None) -> str:

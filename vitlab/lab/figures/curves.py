@@ -1,9 +1,10 @@
-"""The live curves of jobs against time, with the levels of gates and ceilings, ready to draw."""
+"""The curves of jobs, with the levels of gates and ceilings, ready to draw."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,11 @@ from vitlab.contract.value import Value, judged_by
 from vitlab.docs.judge.gates import thresholds
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.jobs.store import Job, all_jobs
+from vitlab.lab.figures.axes import axis_of, read_plan, run_of, series, x_range
 from vitlab.lab.lab import Lab
-from vitlab.lab.progress import Sample
 from vitlab.lab.results.ceilings import ceiling_in, ceilings
 from vitlab.lab.results.worlds import planned_world
-from vitlab.plot.series import Line, Series
+from vitlab.plot.series import Line, Range, Series
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class Curves:
     value: str
     """The value drawn: `val/r2/log_g`."""
     series: tuple[Series, ...]
-    """x in units of `axis`."""
+    """x in units of `axis`, one a run."""
     thresholds: tuple[Line, ...]
     """The levels of the jobs' gates, and the ceilings."""
-    axis: str = "seconds"
-    """`seconds` since each job's start, or `epoch` or `step` where these times are not known."""
+    axis: str = "step"
+    """What x is, of `axes.AXES`."""
+    x_range: Range | None = None
+    """From 0 to the end as planned."""
 
 
 def curves(lab: Lab, folders: Sequence[Path], value: str | None = None) -> Curves:
@@ -41,12 +44,16 @@ def curves(lab: Lab, folders: Sequence[Path], value: str | None = None) -> Curve
     if not chosen:
         return Curves(value or "", (), ())
     name = value or str(Value.parse(judged_by(j.spec.headline for j in chosen)).live)
-    known = [(job, curve) for job in chosen if (curve := [*lab.progress(job.paths).curve(name)])]
-    axis = _axis([curve for _, curve in known])
-    series = [_series(job, curve, axis) for job, curve in known]
+    known = (
+        run_of(label, read_plan(job.spec), lab.progress(job.paths), name)
+        for label, job in zip(_labels(chosen), chosen, strict=True)
+    )
+    runs = [run for run in known if run.samples or run.test]
+    axis = axis_of(runs)
+    drawn = tuple(series(run, axis, name) for run in runs)
     lines = _gate_lines(lab, chosen, name)
     lines += ceiling_lines(lab, [job.spec for job in chosen], jobs, name)
-    return Curves(name, tuple(series), tuple(lines), axis)
+    return Curves(name, drawn, tuple(lines), axis, x_range(runs, drawn, axis))
 
 
 def gate_headlines(gates: Iterable[Gate], specs: Sequence[Spec]) -> list[tuple[Gate, str]]:
@@ -95,22 +102,15 @@ def _newest(jobs: Sequence[Job]) -> list[Job]:
     return [job for job in jobs if job.paths.folder.parent == last.paths.folder.parent]
 
 
-def _axis(curves: Collection[Sequence[Sample]]) -> str:
-    """What all curves have a place on; steps always have one.
-
-    Of a program whose file is read at intervals many points have one time: no place of their own.
-    """
-    for axis in ("seconds", "epoch"):
-        places = [{getattr(sample, axis) for sample in curve} for curve in curves]
-        known = not any(None in one for one in places)
-        if known and all(2 * len(p) > len(c) for p, c in zip(places, curves, strict=True)):
-            return axis
-    return "step"
-
-
-def _series(job: Job, curve: Sequence[Sample], axis: str) -> Series:
-    label = f"{job.spec.mvp} {job.spec.run}" if job.spec.run != "main" else job.spec.mvp
-    return Series(label, [getattr(one, axis) for one in curve], [one.value for one in curve])
+def _labels(jobs: Sequence[Job]) -> list[str]:
+    """The name of each curve, by its job's folder where one run was launched several times."""
+    runs = [(job.spec.mvp, job.spec.run) for job in jobs]
+    count = Counter(runs)
+    return [
+        f"{mvp} {job.paths.folder.name}" if count[mvp, run] > 1
+        else mvp if run == "main" else f"{mvp} {run}"
+        for job, (mvp, run) in zip(jobs, runs, strict=True)
+    ]  # fmt: skip
 
 
 def _gate_lines(lab: Lab, jobs: Sequence[Job], name: str) -> list[Line]:

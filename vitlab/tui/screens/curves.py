@@ -13,7 +13,9 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
 
+from vitlab.lab.figures.axes import AXES
 from vitlab.plot.chart import MARKS
+from vitlab.plot.labels import GREY, marks_key
 from vitlab.plot.series import Rgb, number
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
@@ -32,7 +34,7 @@ from vitlab.tui.text import (
 from vitlab.tui.watch.messages import RunsUpdated
 from vitlab.tui.watch.watcher import RunRequest
 from vitlab.tui.widgets.chart import ZOOM_KEYS
-from vitlab.tui.widgets.curves_chart import AXES, SMOOTH, CurvesChart, CurvesState
+from vitlab.tui.widgets.curves_chart import SMOOTH, CurvesChart, CurvesState
 from vitlab.tui.widgets.table import Row, StableTable, Table
 
 if TYPE_CHECKING:
@@ -129,15 +131,22 @@ class CurvesScreen(LabScreen):
         state, axis = self.chart.state, self._axis or message.axis
         if axis != state.axis:
             state = replace(state, look=replace(state.look, window=None, cursor=None))
-        self.chart.show(replace(state, runs=message.runs, lines=message.lines, axis=axis))
+        state = replace(state, runs=message.runs, metric=message.metric, lines=message.lines)
+        self.chart.show(replace(state, axis=axis))
         self._read()
 
     def show(self, view: LabSnapshot) -> None:
         message = self._message
         runs = message.runs if message else ()
         values = self.chart.readings()
+        look = self.chart.look
+        marks = MARKS if look.letters or look.plain else "━"
         drawn = {
-            run.job: (MARKS[i % len(MARKS)], run.color, values[i] if i < len(values) else None)
+            run.job: (
+                marks[i % len(marks)],
+                run.color or GREY,
+                values[i] if i < len(values) else None,
+            )
             for i, run in enumerate(runs)
         }
         jobs = [
@@ -159,9 +168,10 @@ class CurvesScreen(LabScreen):
         state = self.chart.state
         at = state.look.cursor
         if at is None:
-            return f"x: {state.axis}"
+            marks = marks_key(self.chart.curves(), ascii=state.look.plain)
+            return ", ".join([*marks, f"x: {AXES[state.axis]}"])
         position = duration(at) if state.axis == "seconds" else f"{at:,.6g}"
-        return f"at {state.axis} {position}"
+        return f"at {AXES[state.axis]} {position}"
 
     def _read(self) -> None:
         if self.view is not None:
@@ -228,7 +238,8 @@ class CurvesScreen(LabScreen):
 
     def action_next_axis(self) -> None:
         state = self.chart.state
-        axis = self._axis = AXES[(AXES.index(state.axis) + 1) % len(AXES)]
+        axes = list(AXES)
+        axis = self._axis = axes[(axes.index(state.axis) + 1) % len(axes)]
         look = replace(state.look, window=None, cursor=None)
         self._change(replace(state, axis=axis, look=look))
 

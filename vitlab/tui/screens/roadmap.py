@@ -210,7 +210,8 @@ class RoadmapScreen(LabScreen):
         set_titles(self.panes["curve"], below="m: next value" if len(message.metrics) > 1 else "")
         title = metric_name(message.metric)
         empty = "no curve yet: running jobs draw one"
-        self.chart.show(LiveCurves(message.series, message.lines, title, message.x_label, empty))
+        x = message.x_label, empty, message.x_range
+        self.chart.show(LiveCurves(message.series, message.lines, title, *x))
 
     def show_log(self, message: LogUpdated) -> None:
         self.log_view.append(message.lines, message.fresh)

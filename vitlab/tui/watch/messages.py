@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from vitlab.lab.progress import Sample
-from vitlab.plot.series import Line, Rgb, Series
+from vitlab.lab.figures.axes import Run
+from vitlab.plot.series import Line, Range, Series
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabSnapshot, RoadmapSummary
@@ -43,25 +43,15 @@ class CurvesUpdated(Message, bubble=False):
     metrics: tuple[str, ...]
     """All values there are to show."""
     x_label: str
-    """`epoch`, or `step` where a job counts no epochs."""
+    """What x is, as `lab.figures.axes` chose it."""
     series: tuple[Series, ...]
     lines: tuple[Line, ...]
     """The levels the gates ask of it."""
+    x_range: Range | None = None
+    """From 0 to the end as planned; None where nothing is known."""
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, CurvesUpdated)
-
-
-@dataclass(frozen=True)
-class RunCurve:
-    """One run's samples of one value."""
-
-    job: str
-    label: str
-    color: Rgb
-    batch: float | None
-    """Spectra a step; None for a job that has no such thing."""
-    samples: tuple[Sample, ...]
 
 
 @dataclass
@@ -70,11 +60,11 @@ class RunsUpdated(Message, bubble=False):
 
     metric: str
     metrics: tuple[str, ...]
-    runs: tuple[RunCurve, ...]
+    runs: tuple[Run, ...]
     lines: tuple[Line, ...]
     """What the gates ask of the value, and the ceilings."""
     axis: str
-    """`epoch`, or `step` where a run counts no epochs: against what they are first drawn."""
+    """Against what they are first drawn, of `lab.figures.axes.AXES`."""
 
     def can_replace(self, message: Message) -> bool:
         return isinstance(message, RunsUpdated)

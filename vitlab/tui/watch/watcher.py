@@ -6,21 +6,20 @@ import operator
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from textual.message import Message
 
 from vitlab.contract.job import Done, Lost, Running
-from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value, judged_by
 from vitlab.jobs.logs.tail import LogTail
-from vitlab.lab.progress import Sample, Samples
+from vitlab.lab.figures.axes import AXES, Plan, Run, axis_of, read_plan, run_of, series, x_range
+from vitlab.lab.progress import Progress, Samples
 from vitlab.plot.chart import PALETTE
-from vitlab.plot.series import Line, Rgb, Series
+from vitlab.plot.series import Line, Rgb
 from vitlab.tui.text import ticks
 from vitlab.tui.watch.messages import (
     CurvesUpdated,
@@ -29,7 +28,6 @@ from vitlab.tui.watch.messages import (
     LogUpdated,
     ReadFailed,
     RoadmapsUpdated,
-    RunCurve,
     RunsUpdated,
 )
 from vitlab.tui.watch.pace import Pace
@@ -54,10 +52,14 @@ class Track:
     label: str
     headline: str
     color: Rgb
-    batch: float | None = None
-    """Spectra a step; None for a job without batches."""
-    curves: Mapping[str, Samples] = field(default_factory=dict)
-    """Value name -> its samples, oldest first."""
+    plan: Plan = field(default_factory=Plan)
+    progress: Progress = field(default_factory=Progress)
+    """With the curves; empty while no chart shows them."""
+
+    @property
+    def curves(self) -> Mapping[str, Samples]:
+        """Value name -> its samples, oldest first."""
+        return self.progress.curves
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ class Watcher:
         kept = {job.paths.name for job in (*jobs, *requested)}
         for name, track in self._tracks.items():
             if name not in kept:
-                track.curves = {}
+                track.progress = Progress()
         reader.forget_all_but(view, kept)
         self._chosen = key, (jobs, requested)
         return jobs, requested
@@ -254,16 +256,13 @@ class Watcher:
         """Read the job's new events; whether they brought values."""
         track = self._tracks.get(job.paths.name)
         if track is None:
-            settings = job.spec.config.get("train")  # a job's file may say anything
-            batch = (settings if isinstance(settings, dict) else {}).get("batch", TrainConfig.batch)
-            is_network = job.spec.recipe in ("vit", "mlp") and isinstance(batch, int | float)
             track = self._tracks[job.paths.name] = Track(
                 f"{job.spec.mvp} {job.spec.run}",
                 job.spec.headline,
                 PALETTE[len(self._tracks) % len(PALETTE)],
-                float(batch) if is_network else None,
+                read_plan(job.spec),
             )
-        before, track.curves = track.curves, self._lab.progress(job.paths).curves
+        before, track.progress = track.curves, self._lab.progress(job.paths)
         return track.curves is not before
 
     def _post_runs(
@@ -284,12 +283,9 @@ class Watcher:
         if not grown & set(tracks) and key == self._posted_runs:
             return
         self._posted_runs = key
-        runs = tuple(
-            RunCurve(name, one.label, one.color, one.batch, tuple(one.curves.get(metric, ())))
-            for name, one in tracks.items()
-        )
-        axis = _axis([run.samples for run in runs])
-        self._post(RunsUpdated(metric, metrics, runs, reader.levels(view, metric), axis))
+        runs = tuple(_run(name, one, metric) for name, one in tracks.items())
+        levels = reader.levels(view, metric)
+        self._post(RunsUpdated(metric, metrics, runs, levels, axis_of(runs)))
 
     def _read_log(self) -> None:
         job = self._job
@@ -374,32 +370,16 @@ def default_metric(metrics: Iterable[str], tracks: Iterable[Track]) -> str:
     return similar[0] if similar else preferred
 
 
-def _axis(curves: Iterable[Sequence[Sample]]) -> str:
-    """`epoch` where every curve has one value an epoch, else `step`."""
-    known = all(_has_one_value_per_epoch([one.epoch for one in curve]) for curve in curves)
-    return "epoch" if known else "step"
-
-
-def _has_one_value_per_epoch(epochs: list[float | None]) -> bool:
-    return None not in epochs and all(
-        before is not None and after is not None and before < after
-        for before, after in pairwise(epochs)
-    )
+def _run(job: str, track: Track, metric: str) -> Run:
+    run = run_of(track.label, track.plan, track.progress, metric)
+    return replace(run, job=job, color=track.color, samples=tuple(run.samples))
 
 
 def curves(
     metric: str, metrics: tuple[str, ...], tracks: list[Track], lines: tuple[Line, ...]
 ) -> CurvesUpdated:
-    """One series a job, by epoch where every job has one value an epoch, else by step."""
-    samples = [(track, list(track.curves.get(metric, ()))) for track in tracks]
-    axis = _axis([points for _, points in samples])
-    series = tuple(
-        Series(
-            track.label,
-            [one.epoch if axis == "epoch" else one.step for one in points],
-            [one.value for one in points],
-            track.color,
-        )
-        for track, points in samples
-    )
-    return CurvesUpdated(metric, metrics, axis, series, lines)
+    """One series a job, on an axis that means something to all of them."""
+    runs = [_run("", track, metric) for track in tracks]
+    axis = axis_of(runs)
+    drawn = tuple(series(run, axis, metric) for run in runs)
+    return CurvesUpdated(metric, metrics, AXES[axis], drawn, lines, x_range(runs, drawn, axis))

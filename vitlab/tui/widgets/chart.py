@@ -15,7 +15,8 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
-from vitlab.plot.canvas import Look, Run
+from vitlab.plot.canvas import LEFT, Look
+from vitlab.plot.grid import Run
 from vitlab.plot.series import Rgb
 from vitlab.tui.keys import Key
 
@@ -85,8 +86,6 @@ class Chart(Static, can_focus=True):
 class CursorChart(Chart):
     """A chart whose cursor reads values, and whose window can be narrowed."""
 
-    MARGIN: ClassVar[int] = 8
-    """Columns beside the curves."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("h,left", "move(-1)", "Cursor left", show=False),
         Binding("l,right", "move(1)", "Cursor right", show=False),
@@ -98,6 +97,9 @@ class CursorChart(Chart):
         """`moved()` is called when cursor or window has moved."""
         super().__init__(id)
         self._moved = moved
+
+    def on_mount(self) -> None:
+        self.set_look(replace(self.look, letters=self.app.no_color))
 
     @property
     @abstractmethod
@@ -111,6 +113,10 @@ class CursorChart(Chart):
     @abstractmethod
     def full_range(self) -> tuple[float, float]:
         """From the first x to the last."""
+
+    def curve_columns(self) -> int:
+        """Over how many columns the window is drawn."""
+        return self.content_size.width - LEFT
 
     def narrowest(self) -> float:
         """Half of the narrowest window."""
@@ -128,7 +134,7 @@ class CursorChart(Chart):
     def action_move(self, columns: int) -> None:
         """Move the cursor by columns."""
         low, high = self.look.window or self.full_range()
-        step = (high - low) / max(self.content_size.width - self.MARGIN, 1)
+        step = (high - low) / max(self.curve_columns(), 1)
         cursor = self.look.cursor
         start = self.first_cursor(low, high) if cursor is None else cursor
         self.move_cursor(self.snapped(start + columns * step, columns))

@@ -9,22 +9,22 @@ from typing import ClassVar
 
 from rich.text import Text
 
-from vitlab.lab.progress import Sample
+from vitlab.lab.figures.axes import Run, series, x_range
 from vitlab.plot.canvas import (
-    GREY,
     Curve,
     Folds,
     Look,
     Panel,
+    curve_columns,
     hidden_by_log,
     nearest,
     paint,
     whole,
 )
 from vitlab.plot.chart import draw
-from vitlab.plot.series import Line, Series
+from vitlab.plot.labels import GREY
+from vitlab.plot.series import Line, Range, Series
 from vitlab.tui.themes import legible
-from vitlab.tui.watch.messages import RunCurve
 from vitlab.tui.widgets.chart import Chart, CursorChart, Draw, colored
 from vitlab.tui.widgets.table import Table
 
@@ -39,6 +39,8 @@ class LiveCurves:
     x_label: str = ""
     empty: str = ""
     """Shown while there is no curve."""
+    x_range: Range | None = None
+    """From 0 to the end as planned; None shows the whole curves."""
 
 
 class LiveChart(Chart):
@@ -82,14 +84,16 @@ class LiveChart(Chart):
         return replace(self._content, series=series)
 
     def drawing(self) -> Draw:
-        content, plain = self.content_for_theme, self.plain
-        return lambda width, height: render_live(content, width, height, plain)
+        content, plain, color = self.content_for_theme, self.plain, not self.app.no_color
+        return lambda width, height: render_live(content, width, height, plain, color=color)
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda _: self.redraw())
 
 
-def render_live(content: LiveCurves, width: int, height: int, plain: bool) -> Text:
+def render_live(
+    content: LiveCurves, width: int, height: int, plain: bool, *, color: bool = True
+) -> Text:
     """The chart as Rich text."""
     if not content.series:
         return Text(content.empty)
@@ -100,6 +104,8 @@ def render_live(content: LiveCurves, width: int, height: int, plain: bool) -> Te
         height,
         title=content.title,
         x_label=content.x_label,
+        x_range=content.x_range,
+        color=color,
         ascii=plain,
     )
     text = Text.from_ansi(block, no_wrap=True)
@@ -107,8 +113,6 @@ def render_live(content: LiveCurves, width: int, height: int, plain: bool) -> Te
     return text
 
 
-AXES = ("step", "epoch", "spectra", "seconds")
-"""What x can be."""
 SMOOTH = (0.0, 0.6, 0.9, 0.97)
 """Weights of earlier values in the running mean."""
 FOLDED = 64
@@ -119,7 +123,8 @@ FOLDED = 64
 class CurvesState:
     """Everything a drawing depends on besides its size."""
 
-    runs: tuple[RunCurve, ...] = ()
+    runs: tuple[Run, ...] = ()
+    metric: str = ""
     lines: tuple[Line, ...] = ()
     axis: str = "step"
     smooth: float = 0.0
@@ -132,7 +137,7 @@ class CurvesChart(CursorChart):
     def __init__(self, moved: Callable[[], object]) -> None:
         super().__init__("chart", moved)
         self.state = CurvesState()
-        self._curves: dict[tuple[int, str, float], tuple[RunCurve, Curve]] = {}
+        self._curves: dict[tuple[int, str, float], tuple[Run, Curve]] = {}
         self._folds: Folds = {}
 
     def show(self, state: CurvesState, *, now: bool = False) -> None:
@@ -147,15 +152,25 @@ class CurvesChart(CursorChart):
     def set_look(self, look: Look) -> None:
         self.state = replace(self.state, look=look)
 
+    def panel(self) -> Panel:
+        """What is drawn."""
+        curves, state = self.curves(), self.state
+        x = x_range(state.runs, curves, state.axis)
+        return Panel(curves, state.lines, x_range=x, named=True)
+
     def full_range(self) -> tuple[float, float]:
-        return whole(self.curves())
+        panel = self.panel()
+        return panel.x_range or whole(panel.curves)
+
+    def curve_columns(self) -> int:
+        return curve_columns(self.panel(), self.look, super().curve_columns())
 
     def curves(self) -> list[Curve]:
         """The runs on the chosen axis, smoothed; each made once as long as it does not grow."""
-        made: dict[tuple[int, str, float], tuple[RunCurve, Curve]] = {}
+        made: dict[tuple[int, str, float], tuple[Run, Curve]] = {}
         for run in self.state.runs:
             key = (id(run), self.state.axis, self.state.smooth)
-            made[key] = self._curves.get(key) or (run, curve(run, *key[1:]))
+            made[key] = self._curves.get(key) or (run, curve(run, *key[1:], self.state.metric))
         if made.keys() != self._curves.keys():
             self._folds.clear()
         self._curves = made
@@ -166,24 +181,23 @@ class CurvesChart(CursorChart):
         return [reading(one, self.look.cursor) for one in self.curves()]
 
     def drawing(self) -> Draw:
-        curves, state = self.curves(), self.state
+        panel, look = self.panel(), self.look
         if len(self._folds) >= FOLDED:
             self._folds = {}
         folds = self._folds
-        return lambda width, height: render(curves, state, width, height, folds)
+        return lambda width, height: render(panel, look, width, height, folds)
 
 
-def curve(run: RunCurve, axis: str, smooth: float) -> Curve:
+def curve(run: Run, axis: str, smooth: float, metric: str) -> Curve:
     """The run's samples as a curve of finite values and gaps, smoothed by a running mean."""
+    drawn = series(run, axis, metric)
     xs: list[float] = []
     ys: list[float] = []
     gaps: list[float] = []
     mean, weight = 0.0, 0.0
-    for sample in run.samples:
-        x = _x(sample, axis, run.batch)
+    for x, value in zip(drawn.x, drawn.y, strict=True):
         if x is None or (xs and x < xs[-1]):
             continue
-        value = sample.value
         if value is None or not math.isfinite(value):
             gaps.append(x)
             continue
@@ -192,19 +206,8 @@ def curve(run: RunCurve, axis: str, smooth: float) -> Curve:
             value = mean / weight
         xs.append(x)
         ys.append(value)
-    return Curve(run.label, xs, ys, run.color, gaps)
-
-
-def _x(sample: Sample, axis: str, batch: float | None) -> float | None:
-    match axis:
-        case "epoch":
-            return sample.epoch
-        case "spectra":
-            return None if batch is None else sample.step * batch
-        case "seconds":
-            return sample.seconds
-        case _:
-            return sample.step
+    color = run.color or GREY
+    return Curve(run.label, xs, ys, color, gaps, drawn.best, drawn.test, drawn.level)
 
 
 def reading(one: Curve, cursor: float | None) -> float | None:
@@ -214,16 +217,14 @@ def reading(one: Curve, cursor: float | None) -> float | None:
     return one.y[-1 if cursor is None else nearest(one.x, cursor)]
 
 
-def render(
-    curves: Sequence[Curve], state: CurvesState, width: int, height: int, folds: Folds
-) -> Text:
+def render(panel: Panel, look: Look, width: int, height: int, folds: Folds) -> Text:
     """The drawing as Rich text."""
-    if not any(len(one.x) for one in curves):
+    if not any(len(one.x) or one.test for one in panel.curves):
         return Text("no values yet: n at home launches the next MVP")
-    lost = hidden_by_log(curves, state.look)
-    rows = paint(Panel(curves, state.lines), state.look, width, height - bool(lost), folds)
+    lost = hidden_by_log(panel.curves, look)
+    rows = paint(panel, look, width, height - bool(lost), folds)
     if lost:
-        sign = "<=" if state.look.plain else "≤"
+        sign = "<=" if look.plain else "≤"
         noun = "value" if lost == 1 else "values"
         rows.append([(f"{lost:,} {noun} {sign} 0 not shown on a log axis"[:width], GREY)])
     return colored(rows)

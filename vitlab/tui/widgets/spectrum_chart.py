@@ -11,20 +11,19 @@ from rich.text import Text
 
 from vitlab.lab.inspector.star import Mark, Prediction, StarList, StarSheet, Trace
 from vitlab.plot.canvas import (
-    DIM,
-    GREY,
     LEFT,
     Curve,
     Folds,
     Look,
     Named,
     Panel,
-    Run,
     curve,
     nearest,
     paint,
 )
 from vitlab.plot.chart import MARKS, PALETTE
+from vitlab.plot.grid import DIM, Run
+from vitlab.plot.labels import GREY
 from vitlab.plot.series import Rgb
 from vitlab.tui.text import cell, clean, tone_style
 from vitlab.tui.widgets.chart import CursorChart, Draw, colored
@@ -59,8 +58,6 @@ class Lower:
 
 class SpectrumChart(CursorChart):
     """A star's flux, and below it what its label depends on."""
-
-    MARGIN: ClassVar[int] = LEFT
 
     def __init__(self, moved: Callable[[], object]) -> None:
         super().__init__("spectrum-chart", moved)
@@ -179,9 +176,9 @@ def render(
     band = ":" if look.plain else "░"
     above = max((height - 2) * 11 // 20, 3)
     below = max(height - 2 - above, 3)
-    rows: list[Run] = [_legend(upper.curves, f"{band} 1 sigma", width)]
+    rows: list[Run] = [_legend(upper.curves, f"{band} 1 sigma", look, width)]
     rows += paint(upper, look, width, above, folds, axis=False)
-    rows.append(_legend(lower.curves, note, width))
+    rows.append(_legend(lower.curves, note, look, width))
     rows += paint(lower, look, width, below, folds, axis=True)
     return colored(rows[:height])
 
@@ -201,10 +198,11 @@ def _normed(trace: Trace) -> Trace:
     return Trace(trace.kind, "of its total", values)
 
 
-def _legend(curves: Sequence[Curve], more: str, width: int) -> Run:
+def _legend(curves: Sequence[Curve], more: str, look: Look, width: int) -> Run:
+    marks = MARKS if look.letters or look.plain else "━"
     parts: Run = [(" " * LEFT, None)]
     for number, one in enumerate(curves):
-        parts.append((f"{MARKS[number % len(MARKS)]} {clean(one.name)}   ", one.color))
+        parts.append((f"{marks[number % len(marks)]} {clean(one.name)}   ", one.color))
     parts.append((more, GREY))
     kept: Run = []
     room = width
