@@ -8,10 +8,11 @@ import pytest
 
 from tests.lab.conftest import ROADMAP, Ended
 from vitlab.contract.paths import NoLab, UsageError
+from vitlab.contract.reading import Search
 from vitlab.docs.save import change, save
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Span, read
-from vitlab.lab.documents import keep_columns, read_columns
+from vitlab.lab.documents import keep_columns, notes_near, read_columns
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.live.snapshot import read_snapshot, roadmap_summaries
 
@@ -98,6 +99,29 @@ def test_roadmaps_are_found_anywhere_below_and_none_hides_another(lab: Lab) -> N
     assert "No such file" in summaries["gone_roadmap.md"]
     assert summaries["路线图.md"] == ""
     assert open_lab(root).roadmap_with("2.0").name == "plan_roadmap.md"
+
+
+def test_folders_of_roadmaps_within_each_other_are_searched_once(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, roadmaps = lab.paths.root / "docs", []
+    for _ in range(12):
+        folder.mkdir()
+        roadmaps.append(folder / "r_roadmap.md")
+        folder /= "d"
+    folder.mkdir()
+    (folder / "notes.md").touch()
+    searched: list[Path] = []
+    entries = Search.entries
+
+    def search(own: Search, one: Path) -> object:
+        searched.append(one)
+        return entries(own, one)
+
+    monkeypatch.setattr(Search, "entries", search)
+    assert notes_near(lab.paths, roadmaps) == [folder / "notes.md"]
+    assert {one.parent for one in (*roadmaps, folder / "x")} <= set(searched)
+    assert len(searched) == len(set(searched))
 
 
 def test_settings_say_where_the_roadmaps_are(lab: Lab) -> None:

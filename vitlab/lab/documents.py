@@ -95,13 +95,9 @@ def _path_in(word: str, key: re.Pattern[str], suffix: re.Pattern[str] = _SUFFIX)
 
 def notes_near(paths: LabPaths, roadmaps: Sequence[Path]) -> list[Path]:
     """The files in which an MVP may have a report, a card or notes of its own, by their names."""
-    folders = (paths.experiments, *(path.parent for path in roadmaps))
-    found = {
-        real(path)
-        for folder in dict.fromkeys(folders)
-        for path in _walk(folder, lambda name: name.casefold().endswith((".md", ".markdown")))
-    }
-    return sorted(path for path in found if not is_roadmap(path))
+    folders = [paths.experiments, *(path.parent for path in roadmaps)]
+    found = _walk(folders, lambda name: name.casefold().endswith((".md", ".markdown")))
+    return sorted(path for path in set(map(real, found)) if not is_roadmap(path))
 
 
 def is_named_for(path: Path, mvp_id: str, exp_id: str | None, own: Collection[str] = ()) -> bool:
@@ -151,17 +147,22 @@ def repository_with_roadmap(start: Path) -> Path | None:
 
 def _below(root: Path, tell: Tell | None = None) -> Iterator[Path]:
     """The roadmaps in a folder and below it."""
-    return _walk(root, lambda name: is_roadmap(Path(name)), tell)
+    return _walk([root], lambda name: is_roadmap(Path(name)), tell)
 
 
-def _walk(root: Path, wanted: Callable[[str], bool], tell: Tell | None = None) -> Iterator[Path]:
-    """The files in a folder and below it whose names are wanted; no linked folder is entered."""
-    waiting, search = deque([root]), Search()
+def _walk(
+    roots: Sequence[Path], wanted: Callable[[str], bool], tell: Tell | None = None
+) -> Iterator[Path]:
+    """The files in folders and below them whose names are wanted; no linked folder is entered."""
+    waiting, search, seen = deque(roots), Search(), set[Path]()
     while waiting and not search.is_cut:
         folder = waiting.popleft()
+        if folder in seen:
+            continue
+        seen.add(folder)
         entries = search.entries(folder)
         names = {entry.name for entry in entries}
-        if SPEC in names or "pyvenv.cfg" in names or (folder != root and SETTINGS in names):
+        if SPEC in names or "pyvenv.cfg" in names or (folder not in roots and SETTINGS in names):
             continue  # a job, an environment, another lab
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
@@ -170,7 +171,7 @@ def _walk(root: Path, wanted: Callable[[str], bool], tell: Tell | None = None) -
                     waiting.append(Path(entry.path))
             elif wanted(entry.name) and not is_folder(entry):
                 yield Path(entry.path)
-    _tell_left(root, search, tell)
+    _tell_left(roots[0], search, tell)
 
 
 def _matching(root: Path, pattern: str, tell: Tell | None) -> Iterator[Path]:
