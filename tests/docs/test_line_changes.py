@@ -46,6 +46,8 @@ def test_a_line_and_a_plan_beyond_all_measure_are_refused_with_their_number() ->
     with pytest.raises(UsageError, match=r"r\.md:2: a line of 100,001 characters, more than 100"):
         decode(b"# x\n" + b"x" * 100_001, Path("r.md"))
     assert decode(b"x" * 100_000 + b"\n" + b"x" * 100_000, Path("r.md")).lines[1].start == 100_001
+    with pytest.raises(UsageError, match=r"r\.md: 2,000,001 cells of tables, more than 2,000,000"):
+        decode((b"|" * 99_999 + b"\n") * 20 + b"|" * 21, Path("r.md"))
     rows = "".join(f"| {number}.0 | a | - |\n" for number in range(10_001))
     with pytest.raises(UsageError, match=r"10,001 MVPs, more than 10,000"):
         parse_roadmap(Document(f"| MVP | Name | Status |\n|---|---|---|\n{rows}"))

@@ -183,6 +183,13 @@ HARMFUL = {
         ),
         ": patterns of more than 4,000 letters in all",
     ),
+    "ranges that take seconds": (
+        ARGS
+        + "1\nmetrics: {pattern: '(?i)"
+        + "[a-\ud7ff][a-\\ud7ff]" * 6
+        + "(?P<x>.)', names: {x: val/r2/log_g}}\n",
+        ":8: patterns of more than 4,000 letters in all, a range such as 一-龥 counted as 400",
+    ),
 }
 
 

@@ -109,6 +109,8 @@ def map_blocks(text: str) -> BlockMap:
 
 MAX_LINE = 100_000
 """Characters of a line; a document with a longer one is refused."""
+MAX_PIPES = 2_000_000
+"""Cells of tables, each of which takes 250 bytes; a document with more is refused."""
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _LATIN = re.compile(r"[A-Za-z]{2,}")
@@ -328,18 +330,18 @@ def decode(data: bytes, path: Path) -> Document:
     A Chinese text in GBK is read and written back as such, by GB 18030, which has every emoji too.
     """
     try:
-        return _of_short_lines(Document(data.decode("utf-8"), path))
+        return _bounded(Document(data.decode("utf-8"), path))
     except UnicodeDecodeError as error:
         text = _chinese(data)
         if text is not None:
-            return _of_short_lines(Document(text, path, "gb18030"))
+            return _bounded(Document(text, path, "gb18030"))
         raise UsageError(
             f"{path}: not UTF-8, byte 0x{data[error.start]:02x} at offset {error.start}, "
             "and not GBK; save it as UTF-8 first"
         ) from None
 
 
-def _of_short_lines(document: Document) -> Document:
+def _bounded(document: Document) -> Document:
     if len(document.text) > MAX_LINE:
         for number, line in enumerate(_NEWLINE.split(document.text), 1):
             if len(line) > MAX_LINE:
@@ -347,6 +349,9 @@ def _of_short_lines(document: Document) -> Document:
                     f"{document.name}:{number}: a line of {len(line):,} characters, "
                     f"more than {MAX_LINE:,}; keep pictures in separate files"
                 )
+    if (pipes := document.text.count("|")) > MAX_PIPES:
+        text = f"{pipes:,} cells of tables, more than {MAX_PIPES:,}"
+        raise UsageError(f"{document.name}: {text}; keep data in separate files")
     return document
 
 
