@@ -118,6 +118,19 @@ def test_what_others_put_into_a_journal_is_set_aside_and_blocks_nothing(
     assert not (tmp_path / "bash_profile").exists()
 
 
+def test_a_number_beyond_all_saves_does_not_stop_the_next(tmp_path: Path) -> None:
+    journal, told = journal_in(tmp_path)
+    file = tmp_path / "r.md"
+    file.write_text("| 1 |\n")
+    save([planned(file, "1", "2")], journal)
+    for digits in (9, 60, 200, 240):
+        (journal.folder / f"{'9' * digits}.done.json").touch()
+        save([planned(file, "2", "3")], journal)
+        undo(journal)
+        assert file.read_text() == "| 2 |\n"
+    assert len(told) == 3  # the last is no name of ours
+
+
 def test_entries_of_earlier_versions_are_set_aside_in_one_line(tmp_path: Path) -> None:
     journal, told = journal_in(tmp_path)
     journal.folder.mkdir(parents=True)

@@ -24,7 +24,7 @@ LOCK_TIMEOUT = 5.0
 MAX_ENTRY = 64 << 20
 """Bytes of an entry, and of a text in it; a larger change is not made."""
 STATES = ("done", "undone")
-_ENTRY_NAME = re.compile(r"(\d{8,})\.(done|undone)\.json")
+_ENTRY_NAME = re.compile(r"(\d{8,200})\.(done|undone)\.json")
 
 
 def _keep_silent(line: str) -> None:

@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import stat
+import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -98,9 +99,12 @@ def save(
     journal: Journal,
     hook: Hook = _no_hook,
     *,
+    what: str = "",
     undoable: bool = True,
 ) -> tuple[FileChange, ...]:
     """Write changes, all or none: the journal first, then every file by rename.
+
+    `what` they are of, as `MVP-1.0`, is kept with them.
 
     Where a file changed since it was read, the edits are moved to where their text is now;
     Conflict, with nothing written, where one of them cannot be. `undoable` is False for what is
@@ -113,11 +117,14 @@ def save(
         if not rebased:
             return ()
         entries = journal.entries()
+        if entries and entries[-1][0] >= 10**8:  # so many saves nobody has made
+            _set_foreign_aside(journal)
+            entries = journal.entries()
         number = entries[-1][0] + 1 if entries else 1
         for position, (old, state) in enumerate(entries) if undoable else ():
             if state == "undone" or position <= len(entries) - KEPT:
                 journal.remove(journal.path_of(old, state))
-        _write_entry(journal, Entry(number, "done", True, rebased), hook)
+        _write_entry(journal, Entry(number, "done", True, rebased, what, time.time()), hook)
         if not undoable:
             journal.path_of(number, "done").unlink(missing_ok=True)
         return rebased
@@ -155,7 +162,8 @@ def _reverse_entry(
         if entry is None:
             return ()
         rebased = tuple(_rebased(journal, done.reversed, again=True) for done in entry.changes)
-        _write_entry(journal, Entry(entry.number, new_state, False, rebased), hook)
+        again = replace(entry, state=new_state, fresh=False, changes=rebased)
+        _write_entry(journal, again, hook)
         return rebased
 
 
@@ -194,6 +202,10 @@ class Entry:
     fresh: bool
     """Whether it is the save itself, not an undo or redo of it."""
     changes: tuple[FileChange, ...]
+    what: str = ""
+    """What it is of, as `MVP-1.0`; empty where nobody told."""
+    at: float = 0.0
+    """When it was saved, in seconds since 1970; 0 in entries of older versions."""
 
 
 def read_entry(journal: Journal, number: int, state: str) -> Entry | None:
@@ -312,6 +324,7 @@ def _packed_entry(entry: Entry) -> bytes:
         for change in entry.changes
     ]
     record = {"v": VERSION, "number": entry.number, "state": entry.state, "fresh": entry.fresh}
+    record |= {"what": entry.what, "at": entry.at}
     text = json.dumps({**record, "files": files}, ensure_ascii=False)
     return text.encode("utf-8", "surrogateescape")
 
@@ -330,7 +343,14 @@ def _read(journal: Journal, path: Path, key: tuple[int, str] | None = None) -> E
         if record["v"] != VERSION or key not in (None, (record["number"], record["state"])):
             return None
         changes = tuple(map(_read_change, record["files"]))
-        return Entry(int(record["number"]), str(record["state"]), bool(record["fresh"]), changes)
+        return Entry(
+            int(record["number"]),
+            str(record["state"]),
+            bool(record["fresh"]),
+            changes,
+            str(record.get("what", "")),
+            float(record.get("at", 0.0)),
+        )
     except (ValueError, KeyError, TypeError, zlib.error, Conflict):
         return None
 
