@@ -11,7 +11,9 @@ import pytest
 from tests.lab.conftest import Ended
 from tests.lab.test_figures import enriched
 from vitlab.cli import main as vitlab
-from vitlab.contract.paths import UsageError
+from vitlab.contract.job import Spec
+from vitlab.contract.paths import UsageError, check_inside, real
+from vitlab.jobs.store import submit
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.sealed import openings, record_opening
 from vitlab.tui.terminal.export import save_new
@@ -84,6 +86,25 @@ def test_links_out_of_a_lab_are_not_written_through(
     with pytest.raises(UsageError, match="outside the lab"):
         save_new(lab.paths, "view", "txt", "x")
     assert digest(outside) == before
+
+
+def test_a_job_is_not_made_in_a_folder_that_a_link_names(lab: Lab, tmp_path: Path) -> None:
+    lab.paths.experiments.mkdir(exist_ok=True)
+    (lab.paths.experiments / "E-9").symlink_to(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    spec = Spec("1.0", "run", "smoke", "ridge", {}, "E-9", "roadmaps/plan_roadmap.md")
+    with pytest.raises(UsageError, match="E-9: a link; nothing is written into the folder"):
+        submit(lab.paths, spec)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_chain_of_hundreds_of_links_leads_out(tmp_path: Path) -> None:
+    for number in range(1500):
+        (tmp_path / f"l{number}").symlink_to(f"l{number + 1}")
+    (tmp_path / "l1500").touch()
+    assert real(tmp_path / "l1400") == tmp_path / "l1500"
+    with pytest.raises(UsageError, match="l0: a link out of"):
+        check_inside(tmp_path, [tmp_path / "l0"])
 
 
 def test_the_record_of_openings_is_a_file_of_the_lab(lab: Lab, tmp_path: Path) -> None:

@@ -52,11 +52,11 @@ class NoLab(UsageError):  # noqa: N818 - the name says what happened
 def real(path: Path) -> Path:
     """A path with its links followed, absolute; a link in a circle stays, and cannot be read.
 
-    A name that no file can have is taken for one below the root.
+    A name that no file can have, or too many links, is taken for one below the root.
     """
     try:
         return Path(os.path.realpath(path))
-    except ValueError:  # a NUL character
+    except (ValueError, RecursionError):  # a NUL character; hundreds of links in a row
         return Path("/", repr(str(path)))
 
 

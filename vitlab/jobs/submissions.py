@@ -63,6 +63,7 @@ class Staged:
 def stage(lab: LabPaths, spec: Spec) -> Staged:
     """Write all that makes a new job, under a free name; `submitted` is set when it is 0."""
     parent = lab.exp_folder(spec.exp_id)
+    JobPaths(parent / "new").check_is_here()
     is_new = not parent.exists()
     parent.mkdir(parents=True, exist_ok=True)
     spec = replace(spec, submitted=spec.submitted or time.time())
