@@ -143,16 +143,26 @@ def preview(job: Job) -> list[str]:
     if is_submitted(paths) or isinstance(job.state, Unreadable):
         return []
     document = {"run": spec.run, "config": spec.config, "extra": spec.extra}
-    command = filled(document, paths.root, values_of(document, paths.folder), begun(job))
+    first, again = (
+        filled(document, paths.root, values_of(document, paths.folder), resumed)
+        for resumed in (False, True)
+    )
+    command = again if begun(job) else first
+    # Slurm and its options, W&B, metrics, ...
+    more: dict[str, Any] = {**spec.extra, "outputs": command.outputs}
     if spec.recipe == "command":
         lines = [f"runs: {shlex.join(command.argv)}", f"in: {command.cwd}"]
+        if again.argv != command.argv:  # after a failure, by its `health` or `on_lost`
+            lines.append(f"resumes by: {shlex.join(again.argv)}")
         given = {str(name) for name in spec.config.get("env") or ()}
         lines += [f"sets: {name}={value}" for name, value in command.env.items() if name in given]
     else:
         lines = [f"runs: vitlab's own recipe {spec.recipe}", f"in: {paths.root}"]
-    more = {"outputs": command.outputs, **spec.extra}  # Slurm and its options, W&B, metrics, ...
+        more["data"] = spec.config.get("data")
     texts = {name: json.dumps(value, ensure_ascii=False) for name, value in more.items() if value}
-    lines += [f"{name}: {text[:500]}{'...' * (len(text) > 500)}" for name, text in texts.items()]
+    for name, text in texts.items():
+        cut = f"... ({len(text) - _SHOWN:,} letters more in its {SPEC})" if text[_SHOWN:] else ""
+        lines.append(f"{name}: {text[:_SHOWN]}{cut}")
     recorded, here = read_json(paths.environment).get("variables"), this_environment()
     theirs = recorded if isinstance(recorded, dict) else {}
     differs = sorted(name for name in theirs if theirs[name] != here.get(name))
