@@ -40,7 +40,8 @@ def configured(job: JobPaths, **config: Any) -> JobPaths:
 def settle(job: JobPaths, ago: float = 60) -> None:
     """As if nothing had happened in the folder for a minute."""
     then = time.time() - ago
-    os.utime(job.folder, (then, then))
+    for path in (job.folder, *job.folder.iterdir()):
+        os.utime(path, (then, then))
 
 
 def test_the_cache_gives_what_the_folders_hold(
@@ -64,7 +65,15 @@ def test_the_cache_gives_what_the_folders_hold(
     for _ in range(2):
         values = [one.result.values[NAME] for one in scanning.all_results(lab)]
         assert values == [0.75, 0.9, 0.6]
+    settle(made[2])
+    scanning.all_results(lab)
+    with made[2].result.open("r+") as file:  # as an editor may, or `rsync --inplace`
+        text = file.read()
+        file.seek(0)
+        file.write(text.replace("0.9", "0.4"))
+    assert [one.result.values[NAME] for one in scanning.all_results(lab)] == [0.75, 0.4, 0.6]
     cache = lab.paths.private.results
+    scanning.all_results(lab)
     assert len(json.loads(cache.read_bytes())["jobs"]) == 3
     made[3].exit.rename(made[3].folder / "exit.1.json")
     assert len(scanning.all_results(lab)) == 2

@@ -30,7 +30,10 @@ from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, job_folders, rea
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.run_settings import seed_of, seedless_hash, settings_of
 
-RESULT = JobPaths(Path()).result.name
+_ANY = JobPaths(Path())
+RESULT = _ANY.result.name
+_CACHED = (RESULT, _ANY.spec.name, _ANY.exit.name)
+"""What a cached entry is read from."""
 KEPT = 1 << 14
 """Results a process keeps; beyond, as many as are read in turn are all read anew."""
 
@@ -121,8 +124,9 @@ CACHE_BYTES = 1 << 28
 _Entry = dict[str, Any]
 """{stamp, state, spec, result} of a job that ended; `result` is null for one without.
 
-An ended job never changes without its folder's times, as every file comes by a rename. One of them
-no archive can set, so that no cache that came with a lab is believed.
+An ended job is another when the times of its folder or of these files are: we rename files, and
+others may write into them. One of them no archive can set, so that no cache that came with a lab is
+believed.
 """
 
 
@@ -144,7 +148,7 @@ def all_results(lab: Lab) -> list[Finished]:
         elif (job := read_job(paths)) is not None:
             read = finished([job])
             results += read
-            if isinstance(job.state, Done) and time.time() - stamp[0] / 1e9 > SETTLED:
+            if isinstance(job.state, Done) and time.time() - max(stamp[::3]) / 1e9 > SETTLED:
                 fresh[paths.name] = _entry(job, read[0].result if read else None, stamp)
     if fresh != cached:
         with contextlib.suppress(OSError):  # a read-only lab has no cache
@@ -154,12 +158,18 @@ def all_results(lab: Lab) -> list[Finished]:
 
 
 def _stamp(folder: Path) -> list[int]:
-    """When the folder last changed, by its own word and by the disk's, in ns, and its number."""
-    try:
-        found = os.stat(folder)  # noqa: PTH116 - of thousands of folders
-    except OSError:
-        return [0, 0, 0]
-    return [found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    """Of the folder and its files: when each changed, by its own word and the disk's, its number.
+
+    Times in ns; zeros for what is not there.
+    """
+    stamp = []
+    for path in (str(folder), *(f"{folder}/{name}" for name in _CACHED)):
+        try:
+            found = os.lstat(path)
+            stamp += [found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+        except OSError:
+            stamp += [0, 0, 0]
+    return stamp
 
 
 def _entry(job: Job, result: Result | None, stamp: list[int]) -> _Entry:
