@@ -524,6 +524,11 @@ def test_a_checkpoint_never_runs_code(tmp_path: Path, capsys: pytest.CaptureFixt
         archive.writestr("last/data/0", bytes(1 << 20))
     with pytest.raises(UsageError, match="larger than its file"):
         checkpoint.load(path, CPU)
+    twice = b"\x80\x02}K\x01K\x01\x86" + b"".join(b"q%ch%c\x86" % (n, n) for n in range(60))
+    with zipfile.ZipFile(path, "w") as archive:  # a key that takes 2**60 steps to hash
+        archive.writestr("last/data.pkl", twice + b"K\x01s.")
+    with pytest.raises(UsageError, match="it contains an object twice"):
+        checkpoint.load(path, CPU)
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(UsageError, match=r"is a pipe \(FIFO\)"):

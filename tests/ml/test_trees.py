@@ -170,11 +170,12 @@ def test_lightgbm_parses_only_what_a_job_of_this_user_wrote(
     assert parsed == []
 
 
-def test_arrays_that_say_to_be_huge_are_not_allocated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["<f8", "<U0"])
+def test_arrays_that_say_to_be_huge_are_not_allocated(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "best.npz"
     with zipfile.ZipFile(path, "w") as archive, archive.open("sigma.npy", "w") as file:
         npy.write_array_header_1_0(
-            file, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)}
+            file, {"descr": kind, "fortran_order": False, "shape": (10**12,)}
         )
     with pytest.raises(UsageError, match=r"sigma\.npy claims to be larger than it is"):
         load_model(tmp_path)

@@ -125,12 +125,34 @@ def _checked(file: BinaryIO) -> BinaryIO:
                 continue
             if one.file_size > _PICKLED:
                 raise ValueError(f"{one.filename} has {one.file_size >> 20} MiB")
-            for opcode, named, _ in pickletools.genops(content):
-                is_name = opcode.name in ("GLOBAL", "STACK_GLOBAL", "INST")
-                if is_name and named not in _GLOBALS:
-                    raise ValueError(f"it names {named}")
+            _check_pickle(content)
     packed_anew.seek(0)
     return packed_anew
+
+
+_NAMES = ("GLOBAL", "STACK_GLOBAL", "INST")
+_NUMBERS = ("BINFLOAT", "BININT", "BININT1", "BININT2")
+
+
+def _check_pickle(content: bytes) -> None:
+    """`ValueError` for a name that ours do not have, and an object that stands in two places.
+
+    Tuples of one tuple twice, and so on, take for ever to hash. Names, texts and pairs of numbers
+    are no such objects.
+    """
+    repeatable, before = dict[object, bool](), ["", "", ""]
+    for opcode, value, _ in pickletools.genops(content):
+        name = opcode.name
+        if name in _NAMES and value not in _GLOBALS:
+            raise ValueError(f"it names {value}")
+        if name in ("BINPUT", "LONG_BINPUT"):
+            *parts, last = before
+            pair = last == "TUPLE2" and all(part in _NUMBERS for part in parts)
+            repeatable[value] = pair or last in ("BINUNICODE", *_NAMES)
+        elif name in ("BINGET", "LONG_BINGET") and not repeatable.get(value):
+            raise ValueError("it contains an object twice")
+        if name not in ("BINPUT", "LONG_BINPUT", "PROTO"):
+            before = [*before[1:], name]
 
 
 def load(path: Path, device: torch.device) -> Saved:
