@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
@@ -109,9 +109,9 @@ def axis_of(runs: Sequence[Run]) -> str:
 
 
 def _has(run: Run, axis: str) -> bool:
-    """Whether all values of a run have a place on an axis, and an own one."""
-    places = [position(run, one, axis) for one in run.samples]
-    return None not in places and 2 * len({*places}) > len(places) - 1
+    """Whether all values of a run have a place on an axis, and most an own one."""
+    places = positions(run, run.samples, axis)
+    return None not in places and 2 * len({*places}) >= len(places)
 
 
 def _has_one_value_per_epoch(run: Run) -> bool:
@@ -120,19 +120,20 @@ def _has_one_value_per_epoch(run: Run) -> bool:
     return None not in epochs and rising and (len(epochs) > 1 or (run.plan.epochs or 0) > 1)
 
 
-def position(run: Run, sample: Sample, axis: str) -> float | None:
-    """Where a sample is on an axis; None where that is not known."""
+def positions(run: Run, samples: Iterable[Sample], axis: str) -> list[float | None]:
+    """Where samples are on an axis; None where that is not known."""
     match axis:
         case "epoch":
-            return sample.epoch
-        case "spectra":
-            return None if run.plan.batch is None else sample.step * run.plan.batch
-        case "share":
-            return 100 * sample.step / run.steps if run.steps else None
+            return [one.epoch for one in samples]
         case "seconds":
-            return sample.seconds
+            return [one.seconds for one in samples]
+        case "spectra":
+            scale = run.plan.batch
+        case "share":
+            scale = 100 / run.steps if run.steps else None
         case _:
-            return sample.step
+            scale = 1
+    return [None if scale is None else scale * one.step for one in samples]
 
 
 def planned(run: Run, axis: str) -> float | None:
@@ -150,22 +151,38 @@ def planned(run: Run, axis: str) -> float | None:
 
 def series(run: Run, axis: str, metric: str) -> Series:
     """The run ready to draw: its curve, or the level of its best where it has none."""
-    places = [(position(run, one, axis), one.value) for one in run.samples]
-    known = [(x, y) for x, y in places if x is not None and y is not None and math.isfinite(y)]
-    best = Value.parse(metric).best(known, lambda point: point[1])
-    ends = [x for x, _ in known]
-    test = None
+    xs, ys = positions(run, run.samples, axis), [one.value for one in run.samples]
+    best = _best(xs, ys, metric)
+    drawn = Series(run.label, xs, ys, run.color, best)
     if run.test is not None and run.test.value is not None:
-        last = position(run, run.test._replace(step=max(run.step, run.test.step)), axis)
-        if last is not None:
-            test = max([last, *ends]), run.test.value
-    drawn = Series(run.label, [x for x, _ in places], [y for _, y in places], run.color, best, test)
+        last = run.test._replace(step=max(run.step, run.test.step))
+        ends = [x for x in (*xs[-1:], *positions(run, [last], axis)) if x is not None]
+        drawn = replace(drawn, test=(max(ends), run.test.value) if ends else None)
     if run.plan.recipe not in SWEEPS:
         return drawn
-    level = best or (known[-1] if known else None)
-    end = planned(run, axis) or (level[0] if level else 0.0)
+    level = best or next(zip(xs[-1:], ys[-1:], strict=True), None)
+    end = planned(run, axis) or (level and level[0])
     points = [] if level is None else [level[1]] * 2
     return replace(drawn, x=[0.0, end][: len(points)], y=points, best=None, level=True)
+
+
+def _best(
+    xs: Sequence[float | None], ys: Sequence[float | None], metric: str
+) -> tuple[float, float] | None:
+    """The best point; None where it is not known which way is better."""
+    better = Value.parse(metric).better
+    known = [y for y in ys if y is not None and math.isfinite(y)]
+    if better is None or not known:
+        return None
+    match better.way:
+        case "larger":
+            chosen = max(known)
+        case "smaller":
+            chosen = min(known)
+        case _:
+            chosen = min(known, key=better.distance)
+    x = xs[ys.index(chosen)]
+    return None if x is None else (x, chosen)
 
 
 def x_range(runs: Sequence[Run], drawn: Sequence[Drawn], axis: str) -> Range | None:
