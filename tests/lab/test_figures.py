@@ -337,9 +337,17 @@ def test_launches_of_one_run_are_told_apart(lab: Lab, ended: Ended) -> None:
     event = {"v": 1, "t": 1.0, "kind": "eval", "step": 1, "values": {"val/r2/log_g": 0.5}}
     for job in jobs:
         job.events.write_text(json.dumps(event) + "\n", encoding="utf-8")
-    labels = [one.label for one in curves(lab, [job.folder for job in jobs]).series]
-    assert labels == [*(f"1.0 {job.folder.name}" for job in jobs[:2]), "1.0 two"]
-    assert len(set(labels)) == 3
+
+    def names() -> list[str]:
+        drawn = curves(lab, sorted(lab.paths.experiments.glob("*/*"))).series
+        return sorted(one.name for one in drawn)
+
+    times = [job.folder.name[9:15] for job in jobs[:2]]
+    assert names() == [*(f"1.0 one {time}" for time in times), "1.0 two"]
+    for job, day in zip(jobs, ("02", "03"), strict=False):
+        job.folder.rename(job.folder.with_name(f"202601{day}-101112-one"))
+    again = [f"1.0 one 202601{day}-101112-one" for day in ("02", "03")]
+    assert names() == [*again, "1.0 two"]
 
 
 def test_calibration_shows_too_small_a_sigma(lab: Lab, ended: Ended, tmp_path: Path) -> None:

@@ -103,14 +103,18 @@ def _newest(jobs: Sequence[Job]) -> list[Job]:
 
 
 def _labels(jobs: Sequence[Job]) -> list[str]:
-    """The name of each curve, by its job's folder where one run was launched several times."""
-    runs = [(job.spec.mvp, job.spec.run) for job in jobs]
-    count = Counter(runs)
-    return [
-        f"{mvp} {job.paths.folder.name}" if count[mvp, run] > 1
-        else mvp if run == "main" else f"{mvp} {run}"
-        for job, (mvp, run) in zip(jobs, runs, strict=True)
-    ]  # fmt: skip
+    """The name of each curve, with the time of its launch where a run was launched again."""
+    specs = [job.spec for job in jobs]
+    runs = [f"{spec.mvp} {spec.run}" if spec.run != "main" else spec.mvp for spec in specs]
+    launched = Counter(runs)
+    for time in (slice(9, 15), slice(None)):  # as in the names of jobs, or else all of it
+        labels = [
+            f"{run} {job.paths.folder.name[time]}" if launched[run] > 1 else run
+            for run, job in zip(runs, jobs, strict=True)
+        ]
+        if len(set(labels)) == len(labels):
+            break
+    return labels
 
 
 def _gate_lines(lab: Lab, jobs: Sequence[Job], name: str) -> list[Line]:
