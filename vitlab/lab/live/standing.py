@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vitlab.contract.job import Lost, Queued, Result, Running
+from vitlab.contract.job import Done, Lost, Queued, Result, Running
 from vitlab.contract.value import score_text
 from vitlab.docs.judge.conclusion import best_result, profile_mark
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -48,15 +48,10 @@ def standings(
 
     Without a lab there are no jobs, and all is as the document says.
     """
-    of_mvp: dict[str, list[Job]] = {}
-    for job in jobs:
-        if not job.foreign:
-            of_mvp.setdefault(job.spec.mvp, []).append(job)
+    alive = [job for job in jobs if not isinstance(job.state, Done) and not job.foreign]
     stated = {} if quick else _stated_numbers(roadmap)
     return {
-        mvp.id: Standing(
-            _word(lab, mvp, of_mvp.get(mvp.id, [])) if lab else None, stated.get(mvp.id)
-        )
+        mvp.id: Standing(_word(lab, mvp, alive, jobs) if lab else None, stated.get(mvp.id))
         for mvp in roadmap.mvps
     }
 
@@ -75,18 +70,20 @@ def best_scores(results: Sequence[Finished]) -> Mapping[str, str]:
     return found
 
 
-def _word(lab: Lab, mvp: Mvp, jobs: Sequence[Job]) -> str | None:
-    running = [job.spec.profile for job in jobs if isinstance(job.state, Running)]
+def _word(lab: Lab, mvp: Mvp, alive: Sequence[Job], jobs: Sequence[Job]) -> str | None:
+    """`alive`: those of `jobs` that have not ended, which are few."""
+    mine = [job for job in alive if job.spec.mvp == mvp.id]
+    running = [job.spec.profile for job in mine if isinstance(job.state, Running)]
     if mvp.status != "running":  # a trial leaves what is done as it is
         return "running" if "full" in running or (running and mvp.status != "done") else None
-    waiting = [job for job in jobs if isinstance(job.state, Queued)]
+    waiting = [job for job in mine if isinstance(job.state, Queued)]
     if running:
         return None
     if waiting:
         return "held" if all(job.held for job in waiting) else "queued"
-    if any(isinstance(job.state, Lost) for job in jobs):
+    if any(isinstance(job.state, Lost) for job in mine):
         return "lost"
-    return ENDED if unwritten(lab, jobs) else BY_HAND
+    return ENDED if unwritten(lab, [j for j in jobs if j.spec.mvp == mvp.id]) else BY_HAND
 
 
 def _stated_numbers(roadmap: Roadmap) -> Mapping[str, str]:
