@@ -183,7 +183,7 @@ def test_a_report_names_the_plan_and_what_ran_apart() -> None:
         "| Training settings | epochs=10, batch=512, lr=0.001, steps=700 of 1000, compile=false |",
         "| Data settings | mag=[20.5, 22.5], noise.level=1 |",
     ]
-    assert plan[0] == "| Item | Plan (the roadmap's words) |"
+    assert plan[0] == "| Item | Plan (from the roadmap) |"
     assert "4.9M" in plan[2]
     assert "200 epochs" in plan[3]
     assert not any("4.9M" in line or "200" in line for line in ran)

@@ -39,18 +39,18 @@ _WORDS = {
         "seconds": "Time (s)", "item": "Item", "verdict": "Verdict",
         "because": "Because", "rule": "Rule", "profile": "Profile", "data": "Data",
         "hash": "Data hash", "n": "Train/val/test", "best": "Best epoch",
-        "nan": "Non-finite values", "none": "none", "plan": "Plan (the roadmap's words)",
+        "nan": "Non-finite values", "none": "none", "plan": "Plan (from the roadmap)",
         "ran": "What ran", "recipe": "Recipe", "labels": "Labels", "training": "Training settings",
         "input": "Data settings", "other": "Other settings",
         "unknown": "unknown (no configuration of the run)",
-        "stars": "± is the standard error of a bootstrap over the test stars, of one trained "
-        "model: the scatter over seeds is not in it",
+        "stars": "± is the bootstrap standard error over the test stars for one trained "
+        "model, without the scatter over seeds",
         "draws": "± is a Monte Carlo standard error (finitely many simulated stars and their "
-        "noise), no bootstrap; of R²_linear half the difference of two halves of the stars",
-        "trial": "These are results of the {} profile: they check the path, close no gate and "
-        "stand for no full run's number.",
+        "noise), not a bootstrap; for R²_linear, half the difference between two halves",
+        "trial": "Results of the {} profile: a test of the pipeline that closes no gate and "
+        "does not replace the numbers of a full run.",
         "same": "all runs saw the same test data",
-        "differ": "the runs saw different test data: their numbers do not compare",
+        "differ": "the runs saw different test data: their numbers are not comparable",
     },
 }  # fmt: skip
 
