@@ -61,6 +61,8 @@ def test_any_values_at_any_size_fill_exactly_the_block(
     rows = ANSI.sub("", text).split("\n")
     assert len(rows) == height
     assert {cells(row) for row in rows} == {width}
+    if height >= 7 and width >= 24 and not plain:
+        assert sum("┤" in row for row in rows) >= 3
 
 
 def test_plain_text_carries_no_escape_and_no_colour_is_needed_to_read_it() -> None:

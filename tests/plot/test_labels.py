@@ -19,18 +19,30 @@ lows = st.one_of(st.floats(-2, 2), st.floats(-1e7, 1e7), st.floats(-1e-4, 1e-4))
 spans = st.floats(-6, 7).map(lambda power: 10.0**power)
 
 
+def value_of(name: str) -> float:
+    return float(name.rstrip("kM")) * {"k": 1e3, "M": 1e6}.get(name[-1], 1)
+
+
 @given(lows, spans, st.integers(4, 60))
 def test_an_axis_has_three_distinct_labels_at_least(low: float, span: float, rows: int) -> None:
     high = low + span
     positions = ticks(low, high, max(3, rows // 4), rows)
     names = tick_labels(positions)
     assert len(names) >= 3
-    units = {"k": 1e3, "M": 1e6}
-    values = [float(name.rstrip("kM")) * units.get(name[-1], 1) for name in names]
+    values = [value_of(name) for name in names]
     step = positions[1] - positions[0]
     assert all(a < b for a, b in pairwise(values))
     assert low - 1e-3 * step <= values[0] <= values[-1] <= high + 1e-3 * step
     assert len(y_labels((low, high), rows, log=False)) == len(names)  # a row each
+
+
+@given(st.floats(-12, 11), st.floats(0.01, 8), st.integers(5, 60))
+def test_a_log_axis_has_three_distinct_labels_at_least(low: float, span: float, rows: int) -> None:
+    labels = y_labels((low, low + span), rows, log=True)
+    values = [value_of(labels[row]) for row in sorted(labels, reverse=True)]
+    assert len(values) >= 3
+    assert all(a < b for a, b in pairwise(values))
+    assert 10 ** (low - 1e-3) <= values[0] <= values[-1] <= 10 ** (low + span + 1e-3)
 
 
 names = st.text("ab 专", min_size=1, max_size=14)

@@ -339,17 +339,27 @@ def y_labels(limits: Range, rows: int, log: bool) -> dict[int, str]:
     """Row -> tick label."""
     low, high = limits
     positions = ticks(low, high, max(3, rows // 4), rows)
+    names = tick_labels(positions)
     if log:
-        whole_powers = [float(p) for p in range(math.ceil(low), math.floor(high) + 1)]
-        positions = whole_powers if len(whole_powers) > 2 else positions
-        names = [f"{10**position:.2g}" for position in positions]
-    else:
-        names = tick_labels(positions)
+        values, names = _log_ticks(low, high, rows)
+        positions = [math.log10(value) for value in values]
     per = (4 * rows - 1) / (high - low)  # as `DotGrid` has it, or a label would be a row off
     return {
         int((high - position) * per + 0.5) // 4: name
         for position, name in zip(positions, names, strict=True)
     }
+
+
+def _log_ticks(low: float, high: float, rows: int) -> tuple[list[float], list[str]]:
+    """Values between two powers of ten: powers, also 2 and 5 times them, or steps; with labels."""
+    for factors in ((1,), (1, 2, 5)):
+        powers = range(math.floor(low), math.ceil(high) + 1)
+        values = [factor * 10.0**power for power in powers for factor in factors]
+        inside = [value for value in values if low <= math.log10(value) <= high]
+        if len(inside) > 2:
+            return inside, [f"{value:g}" for value in inside]
+    steps = ticks(10**low, 10**high, max(5, rows // 4), rows)
+    return steps, tick_labels(steps)
 
 
 def x_labels(window: Range, columns: int, left: int, width: int) -> str:
