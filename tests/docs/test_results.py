@@ -211,7 +211,11 @@ def test_each_error_is_named_by_what_it_is() -> None:
     stars, draws = result("1.0 ViT 0.7"), replace(result("1.0 Ceiling 0.8"), recipe="ceiling")
     assert (stars.error_kind, draws.error_kind) == ("stars", "draws")
     for language, plan, words in (
-        ("en", PLANNED, ("a bootstrap over the test stars", "a Monte Carlo standard error")),
+        (
+            "en",
+            PLANNED,
+            ("the bootstrap standard error over the test stars", "a Monte Carlo standard error"),
+        ),
         (
             "zh",
             PLANNED.replace("A |", "测试实验 |"),
