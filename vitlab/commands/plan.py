@@ -260,7 +260,7 @@ def _print_status(
     ]  # fmt: skip
     print_table(("MVP", "NAME", "PHASE", "GATE", "STATUS", "R2", "EXP_ID"), rows)
     if ended := [m["id"] for m in report["mvps"] if m.get("standing") == ENDED]:
-        print_note(f"{', '.join(ended)}: all jobs have ended; `vitlab sync` writes their results")
+        print_note(f"{', '.join(ended)}: all jobs have ended; `vitlab sync` writes the outcome")
     if report["gates"]:
         print()
         gates = [
