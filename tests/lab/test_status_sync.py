@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.lab.conftest import ROADMAP, Ended
+from tests.lab.conftest import EXP_ID, ROADMAP, Ended
 from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import JobPaths
-from vitlab.docs.save import save
+from vitlab.docs.save import change, save
+from vitlab.docs.write.status import record_launch
 from vitlab.jobs.files import take_lock
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.writeback import status_sync
@@ -191,3 +192,18 @@ def test_what_has_nothing_to_write_is_accepted_all_the_same(
     assert plan.mvps == ("1.0",)
     accept(lab, plan)
     assert pending(lab, roadmap).mvps == ()
+
+
+@pytest.mark.parametrize("gate", ["⏳ planned", "🔆 in analysis"])
+@pytest.mark.parametrize("outcome", ["failed", "killed"])
+def test_after_a_run_without_numbers_a_gate_stands_as_before(
+    lab: Lab, roadmap: Path, ended: Ended, gate: str, outcome: str
+) -> None:
+    roadmap.write_text(ROADMAP.replace("⏳ planned", gate), encoding="utf-8")
+    before = lab.read_roadmap(roadmap)
+    launched = record_launch(before, "1.0", EXP_ID, "2026-01-02")
+    save([change(before.document, launched)], lab.journal)
+    assert lab.read_roadmap(roadmap).gate("1").status == "running"
+    ended("one", outcome=outcome)
+    assert sync_status(lab, roadmap) == [roadmap]
+    assert lab.read_roadmap(roadmap).gate("1").status == before.gate("1").status

@@ -167,6 +167,17 @@ def earlier_state(journal: Journal, roadmap: Roadmap, mvp_id: str, status: str) 
     return None
 
 
+def state_before_run(journal: Journal, roadmap: Roadmap, mvp_id: str) -> Roadmap | None:
+    """The last state of a document in which an MVP did not run; None where none is known."""
+    path = roadmap.document.path
+    for text in earlier_texts(journal, path) if path else ():
+        with contextlib.suppress(UsageError):
+            earlier = roadmap.reread(Document(text, path))
+            if earlier.mvp(mvp_id).status != "running":
+                return earlier
+    return None
+
+
 def earlier_texts(journal: Journal, path: Path) -> Iterator[str]:
     """What a document was before each of its last saves, newest first."""
     path, searched = real(path), 0

@@ -133,13 +133,18 @@ def left_shared(roadmap: Roadmap, mvp_id: str) -> list[str]:
     ]
 
 
-def set_end(roadmap: Roadmap, mvp_id: str, status: str, numbers: bool) -> list[Edit]:
+def set_end(
+    roadmap: Roadmap, mvp_id: str, status: str, numbers: bool, before: Roadmap | None = None
+) -> list[Edit]:
     """As `set_status` when an MVP's jobs have ended: a gate is decided by numbers alone.
 
-    A gate that reads as running waits again, or is in analysis where full runs left `numbers`.
+    A gate that reads as running is in analysis where full runs left `numbers`, else as it was
+    `before` the run: in analysis too, by earlier results, or waiting.
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
+    waited = undecided_sites(before, (mvp.id,)) if before else ()
+    numbers = numbers or any(site.parsed.status == "analysing" for site in waited)
     waits = "analysing" if numbers else "planned"
     gates = undecided_sites(roadmap, (mvp.id,))
     runs = any(site.parsed.status == "running" for site in gates)

@@ -23,7 +23,7 @@ from vitlab.docs.write.results import run_links
 from vitlab.docs.write.status import set_end, set_progress, unique_edits
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.linked_files import linked_changes
+from vitlab.lab.linked_files import linked_changes, state_before_run
 from vitlab.lab.results.job_results import finished, of_roadmap
 from vitlab.lab.results.launches import (
     began,
@@ -91,7 +91,10 @@ def _sync_held(
         return synced, []
     roadmap = lab.read_roadmap(path)
     mvp = roadmap.mvp(jobs[0].spec.mvp)
-    edits = set_end(roadmap, mvp.id, "paused", numbers=False) if mvp.status == "running" else []
+    edits = []
+    if mvp.status == "running":
+        before = state_before_run(lab.journal, roadmap, mvp.id)
+        edits = set_end(roadmap, mvp.id, "paused", False, before)
     linked = linked_changes(lab, roadmap, mvp.id, "paused") if edits else []
     written = save([change(roadmap.document, edits), *linked], lab.journal) if edits else ()
     return replace(synced, ends={**synced.ends, **ends}), [one.path for one in written]
@@ -116,7 +119,10 @@ def _sync_end(
     numbers = any(has_headline(one.result) for one in finished(jobs))
     full = numbers and jobs[-1].spec.profile == "full"
     paused = mvp.status == "paused" and any(job.held for job in over)  # by `_sync_held`
-    edits = set_end(roadmap, mvp.id, status, full) if mvp.status == "running" or paused else []
+    edits = []
+    if mvp.status == "running" or paused:
+        before = state_before_run(lab.journal, roadmap, mvp.id)
+        edits = set_end(roadmap, mvp.id, status, full, before)
     linked = linked_changes(lab, roadmap, mvp.id, status) if edits else []
     if not numbers:
         links = list(run_links_of(lab, jobs, everything, path.parent))

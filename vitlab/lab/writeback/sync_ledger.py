@@ -54,14 +54,15 @@ def launch_to_write(lab: Lab, jobs: Sequence[Job]) -> list[Job]:
     return last if has_ended(last) and unwritten(lab, last) else []
 
 
-def count_to_write(lab: Lab, jobs: Iterable[Job], mvps: Iterable[str]) -> int:
-    """How many results the next write of these MVPs writes; `jobs`: all of the roadmap."""
+def results_to_write(lab: Lab, jobs: Iterable[Job], mvps: Iterable[str]) -> dict[str, int]:
+    """How many results of each of these MVPs no write has covered; `jobs`: all of the roadmap."""
     of_mvp: dict[str, list[Job]] = {mvp: [] for mvp in mvps}
     for job in jobs:
         of_mvp.get(job.spec.mvp, []).append(job)
-    waiting = [unwritten(lab, launch_to_write(lab, mine)) for mine in of_mvp.values()]
+    waiting = {m: unwritten(lab, launch_to_write(lab, mine)) for m, mine in of_mvp.items()}
     # An end without a result is counted alone, as its status is written.
-    return sum(len([j for j in each if ended_well(j.state)] or each) for each in waiting)
+    counts = {m: len([j for j in js if ended_well(j.state)] or js) for m, js in waiting.items()}
+    return {mvp: count for mvp, count in counts.items() if count}
 
 
 def record_written(lab: Lab, jobs: Sequence[Job], texts: Iterable[str]) -> None:

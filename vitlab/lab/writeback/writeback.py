@@ -45,6 +45,7 @@ from vitlab.lab.linked_files import (
     merged,
     path_from,
     report_file,
+    state_before_run,
 )
 from vitlab.lab.results.ceilings import ceilings, provenance, sanity_checks
 from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
@@ -355,9 +356,9 @@ def _without_numbers(
     texts: Texts,
 ) -> MvpUpdate:
     """Status and links alone: words and numbers that stand in the documents stay."""
-    edits = unique_edits(
-        [*set_end(roadmap, mvp.id, end.status, numbers=False), *run_links(roadmap, mvp, links)]
-    )
+    before = state_before_run(lab.journal, roadmap, mvp.id) if mvp.status == "running" else None
+    over = set_end(roadmap, mvp.id, end.status, False, before)
+    edits = unique_edits([*over, *run_links(roadmap, mvp, links)])
     changes = [change(roadmap.document, edits)] if edits else []
     if edits and mvp.status != end.status:
         changes += linked_changes(lab, roadmap, mvp.id, end.status, texts)
