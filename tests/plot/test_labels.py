@@ -75,9 +75,9 @@ def test_texts_of_a_chart_never_cover_each_other(
     taken = [(one.row, one.column + at) for one in texts for at in range(max(cells(one.text), 1))]
     assert len(set(taken)) == len(taken)
     assert all(0 <= row < rows and 0 <= column < columns for row, column in taken)
-    if len(ends) + len(levels) <= rows:
-        known = {one.text.strip() for one in texts}
-        assert {end.name.strip() for end in ends if end.name.strip()} <= known
+    written = [one.text for one in texts]
+    named = [one for one in texts if one.color == RED and one.text not in {"●", "◆", *MARKS}]
+    assert len(named) == len(ends) or f"and {len(ends) - len(named)} more" in written
 
 
 def test_a_finished_run_has_its_best_and_its_test_value_at_its_planned_end() -> None:

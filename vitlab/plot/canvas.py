@@ -218,17 +218,18 @@ def _ends(panel: Panel, look: Look, grid: DotGrid, window: Range, columns: int) 
         row = grid.row(y)
         return (row, _column(point[0], window, columns)) if 0 <= row < grid.height else None
 
-    ends: list[End] = []
+    ends: list[tuple[float, End]] = []
     for number, one in enumerate(panel.curves):
-        best, test = cell(one.best), cell(one.test)
         last = bisect_right(one.x, window[1]) - 1
-        end = cell((one.x[last], one.y[last])) if last >= 0 else test
+        point = (one.x[last], one.y[last]) if last >= 0 else one.test
         if one.level:
-            end = cell((window[1], one.y[-1])) if one.y else None
-        if end is not None:
+            point = (window[1], one.y[-1]) if one.y else None
+        end = cell(point)
+        if end is not None and point is not None:
             letter = MARKS[number % len(MARKS)] if look.letters else ""
-            ends.append(End(end, one.name, one.color, letter, best, test))
-    return ends
+            written = End(end, one.name, one.color, letter, cell(one.best), cell(one.test))
+            ends.append((point[1], written))
+    return [end for _, end in sorted(ends, key=lambda pair: -pair[0])]
 
 
 def hidden_by_log(curves: Sequence[Curve], look: Look) -> int:

@@ -251,7 +251,7 @@ def _texts(
             frame.visible(curve.best),
             frame.visible(curve.test),
         )
-        for curve in curves
+        for curve in sorted(curves, key=lambda one: -one.end[1] if one.end else 0.0)
         if curve.end is not None
     ]
     return annotate(

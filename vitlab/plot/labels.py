@@ -84,18 +84,17 @@ def annotate(
     """All texts of a chart of this size.
 
     From the column `beside` on there are no curves. `is_drawn`: whether a row and column has a
-    curve. `levels`: a row and a label for each.
+    curve. `ends`: the highest first. `levels`: a row and a label for each.
     """
     labels = _Labels(rows, columns, beside, is_drawn, _gap(any(end.letter for end in ends)))
     for end in ends:
         labels.mark(end, ascii)
     for row, label in sorted(levels):
         labels.add_level(row, label)
-    shown = len(ends) if len(ends) <= rows else rows - 1
-    if shown < len(ends):
-        labels.place(f"and {len(ends) - shown} more", GREY, [(rows - 1, beside)])
-    for end in ends[:shown]:
-        labels.add_name(end)
+    named = sum(labels.add_name(end) for end in ends[: rows - (len(ends) > rows)])
+    if named < len(ends):
+        more = f"and {len(ends) - named} more"
+        labels.place(more, GREY, [(row, columns - len(more)) for row in reversed(range(rows))])
     return labels.written
 
 
@@ -133,19 +132,20 @@ class _Labels:
         places = [(one, start) for one in near for start in starts]
         self.place(text, GREY, places[: len(starts)], places)
 
-    def add_name(self, end: End) -> None:
+    def add_name(self, end: End) -> bool:
+        """Near the end, or beside the curves near its row; False where there is no place."""
         most = max(self._columns - self._beside - self._gap + 1, 1)
         name = fit(end.name, min(cells(end.name), most))
-        self.place(name, end.color, [*self._spots(end, cells(name))])
+        return self.place(name, end.color, [*self._spots(end, cells(name))])
 
     def _spots(self, end: End, size: int) -> Iterator[Cell]:
         row, column = end.cell
-        for by in (0, -1, 1, -2, 2):
+        for by in (0, 1, -1, 2, -2):
             yield row + by, column + self._gap
-        for by in (-1, 1, -2, 2):
+        for by in (1, -1, 2, -2):
             yield row + by, column - size
-        for other in sorted(range(self._rows), key=lambda other: abs(other - row)):
-            yield other, self._beside + self._gap - 1
+        for by in (0, 1, -1, 2, -2, 3, -3, 4, -4):
+            yield row + by, self._beside + self._gap - 1
 
     def _put_mark(self, row: int, column: int, text: str, color: Rgb) -> None:
         """In the cell, or the first free one after it: curves may end together."""
@@ -155,15 +155,16 @@ class _Labels:
             self._marks.add((row, column))
             self.written.append(Written(row, column, text, color))
 
-    def place(self, text: str, color: Rgb, *choices: Sequence[Cell]) -> None:
-        """Write at the first free place; where there is none, over curves, but over no text."""
+    def place(self, text: str, color: Rgb, *choices: Sequence[Cell]) -> bool:
+        """Write at the first free place, else over curves, but over no text; whether it was."""
         for places in choices:
             for covers in (False, True):
                 for row, column in places:
                     if self._is_free(row, column, cells(text), covers):
                         self._texts.update((row, column + at) for at in range(cells(text)))
                         self.written.append(Written(row, column, text, color))
-                        return
+                        return True
+        return False
 
     def _is_free(self, row: int, column: int, size: int, covers: bool) -> bool:
         if not (0 <= row < self._rows and 0 <= column <= self._columns - size):
