@@ -415,7 +415,7 @@ def test_a_running_job_shows_how_it_performs(bench: Bench) -> None:
     with EventWriter(job.events) as writer:
         writer.write("step", step=4, of=9, values=values)
     _, out, _ = bench("jobs")
-    assert "21,300/s, 18% of the peak, 31.2 GB, waits 2%" in out
+    assert "21,300/s, 18% of the peak, 31.2 GB, waiting for data 2%" in out
     (record,) = json.loads(bench("jobs", "--json")[1])
     assert record["values"] == values
     with EventWriter(job.events) as writer:

@@ -99,7 +99,7 @@ def test_an_odd_step_is_the_next_one_and_an_odd_epoch_is_left_out(
     assert all("epoch" not in event.data for event in events(job))
     assert capsys.readouterr().err.splitlines() == [
         "vitlab.events.log: epoch: nan is not a finite number, left out",
-        "vitlab.events.log: step: nan is not a finite number, the next one is taken",
+        "vitlab.events.log: step: nan is not a finite number, the next one is used",
     ]
 
 

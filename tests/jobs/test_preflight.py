@@ -133,7 +133,7 @@ def test_spectra_that_a_run_would_leave_out(tmp_path: Path) -> None:
     (tmp_path / "star.fits").write_bytes((source.parent / "table.fits").read_bytes())
     spec = replace(VIT, recipe="evaluate", config={"job": "a/b", "source": "star.fits"})
     assert texts(tmp_path, spec) == [
-        "bad config.source: star.fits: a FITS file; a run learns from HDF5 in ga_pfsspec's layout, "
+        "bad config.source: star.fits: a FITS file; runs train on HDF5 in ga_pfsspec's layout, "
         "with labels (`vitlab data make` writes one)"
     ]
 

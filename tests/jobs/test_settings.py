@@ -19,7 +19,7 @@ BOMB = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
 )
 TEXTS: dict[str, tuple[str | bytes, str]] = {
     "aliases of aliases": (BOMB, "more than"),
-    "an alias of itself": ("keys: &c {argv: *c}\n", ":1: alias c is within what it stands for"),
+    "an alias of itself": ("keys: &c {argv: *c}\n", ":1: alias c refers to itself"),
     "merged again and again": (
         "a: &a {x: 1}\n" + "".join(f"<<: [{', '.join(['*a'] * 9)}]\n" for _ in range(2)), "twice"
     ),

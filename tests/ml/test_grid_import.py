@@ -205,7 +205,5 @@ def test_a_folder_whose_grid_or_steps_have_no_end_is_one_line(tmp_path: Path) ->
     wave = np.append(np.linspace(7000, 9000, 51), 8000 + 1e-9)
     wave.sort()
     source = Source(tmp_path / "a.txt", (1.0,), np.inf)
-    with pytest.raises(
-        UsageError, match=r"a\.txt: .* steps, as two wavelengths are as good as one"
-    ):
+    with pytest.raises(UsageError, match=r"a\.txt: .* steps, as two wavelengths are nearly equal"):
         convolved(wave, np.ones(len(wave)), load_grid().wave, 5000, source)

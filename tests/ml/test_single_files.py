@@ -186,7 +186,7 @@ def test_what_is_told_of_a_spectrum(tmp_path: Path) -> None:
         "  flux: 4 of 40 values not finite",
         "  flux: 1 of 40 values are -999 or -9999: no data",
         "  ivar: 7 of 40 values not above 0: no data",
-        "FITS, not a data set: a run learns from HDF5 in ga_pfsspec's layout, with labels "
+        "FITS, not a data set: runs train on HDF5 in ga_pfsspec's layout, with labels "
         "(`vitlab data make` writes one)",
     ]
     zeros = image(np.zeros(40, dtype="<f8"), CRVAL1=3.8513, CD1_1=1e-4, CRPIX1=1)

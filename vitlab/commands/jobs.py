@@ -276,7 +276,7 @@ def _outcome(view: JobView) -> str:
 
 def performance(values: Mapping[str, float | None]) -> str:
     """`21,300/s, 18% of the peak, 31.2 GB, waits 2%`; what is not reported is left out."""
-    words = ("{:,.0f}/s", "{:.0%} of the peak", "{:.3g} GB", "waits {:.0%}")
+    words = ("{:,.0f}/s", "{:.0%} of the peak", "{:.3g} GB", "waiting for data {:.0%}")
     numbers = [values.get(name) for name in (SPEED, MFU, MEMORY, WAIT)]
     pairs = zip(words, numbers, strict=True)
     return ", ".join(word.format(x) for word, x in pairs if x is not None and abs(x) < SANE)

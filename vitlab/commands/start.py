@@ -103,7 +103,7 @@ def _next_two(lab: Lab, roadmap: Path) -> list[str]:
     ready = launch_order(plan)
     if not ready:
         held = "".join(f"; {one.id} is skipped ({one.why})" for one in passed_over(plan))
-        raise UsageError(f"{roadmap}: no MVP waits{held}; name one with --mvp")
+        raise UsageError(f"{roadmap}: no MVP is ready to run{held}; name one with --mvp")
     return [one.id for one in ready[:2]]
 
 

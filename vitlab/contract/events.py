@@ -106,7 +106,7 @@ class EventWriter:
             if number is not None and math.isfinite(number):
                 data[name] = int(number) if name != "epoch" and number == int(number) else number
                 continue
-            done = "the next one is taken" if name == "step" else "left out"
+            done = "the next one is used" if name == "step" else "left out"
             odd[name] = f"{name}: {_word(data.pop(name))} is not a finite number, {done}"
             if name == "step":
                 data["step"] = self.step + 1

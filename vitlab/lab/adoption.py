@@ -88,7 +88,7 @@ def _sure_file(found: Training) -> tuple[str, str]:
     if len(globs) == 1:
         return globs[0], found.unclear
     if globs:
-        return "", f"several metrics files: {', '.join(globs)}; --metrics says which"
+        return "", f"several metrics files: {', '.join(globs)}; choose one with --metrics"
     return "", found.unclear or "no metrics file of its own yet"
 
 
@@ -182,7 +182,7 @@ def _metrics(
     if not file and "pattern" not in declared:
         if wanted.names:
             raise UsageError(
-                f"--name: {found.note or 'no metrics file'}; --metrics FILE says where"
+                f"--name: {found.note or 'no metrics file'}; give it with --metrics FILE"
             )
         return {}, [f"metrics: {found.note}"]
     if not names:

@@ -395,7 +395,7 @@ def _metrics(found: Found) -> Iterator[str]:
         yield "# No number of it could be identified: log them with vitlab.events.log, or here:"
     mark = "" if active else "# "
     if len(script.labels) > 1:
-        yield f"# Names without a label are taken for {found.label}; the script names others too."
+        yield f"# Names without a label are read as {found.label}; the script names others too."
     file = found.file or ("" if found.pattern else "metrics.csv")
     if found.program.cwd is None and not _own_folder(found) and _output_option(found):
         file = f"runs/{{job}}/**/{Path(file).name}" if file else ""
@@ -407,7 +407,7 @@ def _metrics(found: Found) -> Iterator[str]:
     if found.pattern:
         yield f"{mark}  pattern: {dump(found.pattern)}"
     if found.prefer:
-        yield f"{mark}  prefer: {found.prefer}  # of two numbers the one it prints"
+        yield f"{mark}  prefer: {found.prefer}  # where both have a number, the printed one"
     if active:
         yield "  names: {" + ", ".join(active) + "}"
         yield from (f"    {line}" for line in lines if line.startswith("#"))

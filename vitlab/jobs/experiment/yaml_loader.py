@@ -70,7 +70,7 @@ class _Loader(yaml.SafeLoader):
         self._depth -= 1
         if isinstance(event, yaml.AliasEvent):
             if id(node) not in self._trees:
-                raise _refused(event, f"alias {event.anchor} is within what it stands for")
+                raise _refused(event, f"alias {event.anchor} refers to itself")
             return node
         if isinstance(node, yaml.MappingNode):
             _check_twice(node)

@@ -207,7 +207,7 @@ class FileReader(Reader):
         if isinstance(decoder, Table):
             if decoder.summaries:
                 notes.append(f"{decoder.summaries} rows begin with a word, no number: left out")
-            notes += [f"{name} stands twice in its header" for name in sorted(decoder.twice)]
+            notes += [f"{name} appears twice in its header" for name in sorted(decoder.twice)]
         if self._cut and isinstance(decoder, Table):
             notes.append("its last line has no end")
         if self.rows > ALL:

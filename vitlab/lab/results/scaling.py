@@ -206,7 +206,7 @@ def _axes(plain: Scaling) -> tuple[tuple[str, ...], list[bool], list[str]]:
     axes = usable_axes(stars, params)
     if len(axes) != 1:
         few = f"{len(set(stars))} sizes N and {len(set(params))} P"
-        why = f"{few}: no law, a term needs {SIZES} of its own"
+        why = f"{few}: no law, a term needs {SIZES} values"
         return axes, everything, [] if axes else [why]
     own, other = (stars, params) if axes == ("N",) else (params, stars)
     (axis,), missing = axes, "P" if axes == ("N",) else "N"

@@ -85,7 +85,7 @@ def load_model(folder: Path) -> tuple[Ridge | Boost, Inputs]:
             text = folder / f"label-{k}.txt"
             boosters.append(booster_of(text, read_regular(text, LARGEST).decode(), mark))
         if len(boosters) != len(kept["mean"]):
-            raise ValueError("it has not one model for each label")
+            raise ValueError("it does not have one model for each label")
         return Boost(boosters, kept["mean"], int(kept["rounds"])), inputs
     except FileNotFoundError:
         raise UsageError(f"{path}: no such model") from None

@@ -218,9 +218,7 @@ def convolved(
     wave, flux = wave[inside], flux[inside]
     step = min(float(np.diff(np.log(wave)).min()), sigma / 4 if sigma else np.inf)
     if (number := np.log(wave[-1] / wave[0]) / step) > MOST_STEPS:
-        raise UsageError(
-            f"{source.path}: {number:.3g} steps, as two wavelengths are as good as one"
-        )
+        raise UsageError(f"{source.path}: {number:.3g} steps, as two wavelengths are nearly equal")
     even = np.arange(np.log(wave[0]), np.log(wave[-1]), step)
     values = CubicSpline(np.log(wave), flux)(even)
     if sigma:

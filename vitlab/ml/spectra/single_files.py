@@ -18,7 +18,7 @@ from vitlab.ml.spectra.pfsspec import SENTINELS
 Array = NDArray[np.float64]
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
-WHY = "a run learns from HDF5 in ga_pfsspec's layout, with labels (`vitlab data make` writes one)"
+WHY = "runs train on HDF5 in ga_pfsspec's layout, with labels (`vitlab data make` writes one)"
 LINEAR = ("wave", "wavelength", "lambda", "lam", "wl")
 LOGARITHMIC = ("loglam", "log_lambda", "loglambda", "logwave")
 ERRORS = ("ivar", "err", "sigma", "var", "weight")

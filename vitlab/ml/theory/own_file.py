@@ -105,7 +105,7 @@ def open_own(path: Path, grid: Grid, wanted: Wanted) -> OwnFile:
         )
     nuisances = _with_scale(wanted.nuisances) if kept else wanted.nuisances
     if kept:
-        said += "\nits flux has noise: spectra are taken as they are, their scale as unknown"
+        said += "\nits flux has noise: spectra are used as they are, with unknown scale"
         _check_velocity(path, moving, nuisances)
     elif moving.any() and not nuisances.velocity:
         said += "\nknown velocities (redshift): the errors were moved to the rest frame"

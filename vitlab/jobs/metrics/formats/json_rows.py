@@ -54,7 +54,7 @@ class JsonDocument(Decoder):
             return (len(block) if last else 0), []
         rows = rows_in(document, self.names)
         if rows is None:
-            self.problem = "is JSON without one list of rows"
+            self.problem = "is JSON without a single list of rows"
         return len(block), [self.chunk_of(rows or [])]
 
     def _several(self, block: bytes) -> list[dict[str, Any]]:
