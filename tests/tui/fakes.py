@@ -39,6 +39,7 @@ from vitlab.tui.screens import launch as launch_screen
 from vitlab.tui.screens import new_plan as new_plan_screen
 from vitlab.tui.terminal import export
 from vitlab.tui.watch.reader import LabReader
+from vitlab.tui.widgets.meters import cpu_times
 
 ROADMAP = "roadmaps/vit_roadmap.md"
 
@@ -169,6 +170,8 @@ def usual_view(**more: Any) -> Any:
         "passed_over": (),
         "problems": (),
         "experiments": frozenset({"1.0", "2.0", "3.0"}),
+        "ceilings": {},
+        "standings": {},
         "pending": 1,
     }
     return SimpleNamespace(**{**shape, **more})
@@ -502,6 +505,7 @@ WITH_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
     edits.undo: "undo",
     edits.redo: "redo",
     writeback.pending: "pending",
+    writeback.plan_mvp: lambda *_: None,
     new_plan.plan_mvp: "create",
     new_plan.plan_gate: "create",
     new_plan.plan_plan: "create",
@@ -519,6 +523,7 @@ WITH_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
 
 WITHOUT_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
     gpus.devices: "devices",
+    cpu_times: lambda _: (0, 0),
     slurm.is_here: lambda lab: "slurm" in lab.places,
     store.read_job: "job",
     launch.preview: lambda _, __: [],

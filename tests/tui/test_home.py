@@ -27,7 +27,7 @@ from vitlab.tui.text import (
     time_of,
     trend_of,
 )
-from vitlab.tui.widgets.jobs_pane import DeviceLine
+from vitlab.tui.widgets.meters import Meters, cpu_times
 from vitlab.tui.widgets.plan_pane import arranged
 
 
@@ -39,7 +39,7 @@ async def test_t_turns_the_plan_into_a_board_and_back(stage: Open) -> None:
             assert found is not None
             return str(found.id)
 
-        await it.press("j", "j", "t")
+        await it.press("j", "j", "v")
         assert it.focus == "board"
         text = it.text()
         for head in ("4 planned", "0 ready", "1 running", "1 analysing", "1 done", "1 failed"):
@@ -53,9 +53,9 @@ async def test_t_turns_the_plan_into_a_board_and_back(stage: Open) -> None:
         await it.press("l", "l", "l", "l")
         assert chosen() == "6.0"
         assert "✗ 6.0" in it.text()
-        await it.press("h", "t")
+        await it.press("h", "v")
         assert (it.focus, chosen()) == ("plan", "1.1")
-        await it.press("t", "b", "escape")
+        await it.press("v", "2", "escape")
         assert it.focus == "board"
         await it.press("tab", "shift+tab")
         assert it.focus == "board"
@@ -65,11 +65,11 @@ async def test_the_board_scrolls_filters_jumps_and_opens(stage: Open) -> None:
     view = usual_view()
     view.roadmap.mvps = tuple(mvp(f"{i}.0", f"名称 {i} [/b]", status="planned") for i in range(30))
     async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
-        await it.press("t", "G")
+        await it.press("v", "G")
         assert "29.0" in it.text()
         assert "30 planned" in it.text()
         await it.press("g")
-        assert "29.0" not in it.text()
+        assert "29.0" not in it.text().split("─MVP")[0]
         await it.press("number_sign", *"17.0", "enter")
         await it.until(lambda: "17.0" in it.text() and it.at_home)
         await it.press("slash", *"名称", "space", "9", "enter")
@@ -95,25 +95,97 @@ def test_every_mvp_has_one_card_at_any_width() -> None:
     assert columns[-1].title == "2 failed|cancelled"
 
 
-async def test_a_wide_terminal_has_the_mvp_beside_the_plan(stage: Open) -> None:
-    async with stage(size=(160, 45)) as it:
+async def test_the_specification_is_a_tab_and_below_a_short_plan(stage: Open) -> None:
+    async with stage(size=(160, 30)) as it:
+        assert "experiments/1.0.yaml" not in it.text()
+        await it.press("full_stop")
+        assert it.focus == "plan"
         await it.until(lambda: "experiments/1.0.yaml (smoke, demo, full)" in it.text())
         text = it.text()
         for said in (
             "目标        验证 ViT",
             "验收        R²_test > 0.70",
             "> running  R² 0.713 so far   Run 1 (demo)  112k/200k",
-            "✗ oom                        Run 0 (demo)",
         ):
             assert said in text
         await it.press("j")
         await it.until(lambda: "MVP 1.1  ViT Sweep Analysis" in it.text())
         await it.until(lambda: "R² 0.691 ± 0.020" in it.text())
-        for said in ("none in experiments/", "R² = 0.69 ± 0.02 [[hub|x]]", "exp_sweep.md"):
+        assert "none in experiments/" in it.text()
+        it.app.home.go("mvp")
+        await it.press("G")
+        for said in ("R² = 0.69 ± 0.02 [[hub|x]]", "exp_sweep.md"):
             assert said in it.text()
-        await it.pilot.resize_terminal(140, 45)
+        it.app.home.go("plan")
+        await it.press("full_stop", "k")
+        assert "demo says 0.713" in it.text()  # the gate of the MVP
+        assert "LGBM 0.71 > ViT 0.69" not in it.text()
+        await it.press("full_stop")
+        await it.until(lambda: "nothing to write for MVP 1.0" in it.text())
+        await it.press("comma", "comma", "comma")
+        assert "epoch 39" in it.text()
+        assert "experiments/1.0.yaml" not in it.text()
+        await it.pilot.resize_terminal(160, 60)
+        await it.until(lambda: "experiments/1.0.yaml" in it.text())
+        assert "✗ oom                        Run 0 (demo)" in it.text()
+        assert "epoch 39" in it.text()
+
+
+async def test_one_cursor_moves_everything(stage: Open) -> None:
+    async with stage(size=(160, 45)) as it:
+        home = it.app.home
+
+        def shown() -> tuple[object, ...]:
+            job = home.selected_job()
+            mvp = home.selected_mvp()
+            return home.focused.id, mvp and mvp.id, job and job.spec.run, home.jobs.selected
+
+        first = "VIT-20251226-vit-1m-large-01/20251227-100001-run-2"
+        assert shown() == ("plan", "1.0", "Run 2", first)
+        await it.until(
+            lambda: [s.name for s in home.chart._content.series] == ["1.0 Run 1", "1.0 Run 2"]
+        )
+        await it.press("j")
+        assert shown() == (
+            "plan",
+            "1.1",
+            "sweep",
+            "VIT-20251226-vit-1m-large-01/20251226-120000-sweep",
+        )
+        await it.until(lambda: [s.name for s in home.chart._content.series] == ["1.1 sweep"])
+        await it.until(lambda: "/20251226-120000-sweep" in str(home.tabs.border_subtitle))
+        await it.press("j")  # an MVP without a job
+        assert shown()[1:3] == ("2.0", None)
+        await it.until(lambda: "no run of MVP 2.0 has a curve yet" in it.text())
+        assert "no log yet" in it.text()
+        assert "epoch 39" not in it.text()
+        home.go("jobs")
+        await it.press("j")  # in the jobs, the plan follows
+        assert home.selected_mvp().id == home.selected_job().spec.mvp == "1.0"
+        await it.press("G", "k")
+        assert shown() == (
+            "jobs",
+            "1.1",
+            "sweep",
+            "VIT-20251226-vit-1m-large-01/20251226-120000-sweep",
+        )
+        home.go("plan")
         await it.settle()
-        assert "the selected MVP" not in it.text()
+        assert shown()[:2] == ("plan", "1.1")
+        await it.until(lambda: "epoch 39" in it.text())
+
+
+async def test_the_cursor_begins_at_what_runs_or_ended_or_is_next(stage: Open) -> None:
+    async with stage(size=(80, 24), lab=FakeLab(view=usual_view(jobs=()))) as it:
+        assert it.app.home.plan.selected == "2.0"
+    view = usual_view()
+    view.jobs = view.jobs[:1]
+    async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
+        assert it.app.home.plan.selected == "1.1"
+    view = usual_view()
+    view.jobs = (job("run", "Run 1", Running(0, 1, "cpu"), mvp="4.0"),)
+    async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
+        assert it.app.home.plan.selected == "4.0"
 
 
 async def test_enter_shows_all_of_the_mvp_on_a_small_terminal(stage: Open) -> None:
@@ -130,7 +202,8 @@ async def test_enter_shows_all_of_the_mvp_on_a_small_terminal(stage: Open) -> No
 
 async def test_enter_on_a_job_shows_its_log(stage: Open) -> None:
     async with stage() as it:
-        await it.press("3", "enter")
+        it.app.home.go("jobs")
+        await it.press("enter")
         assert isinstance(it.app.screen, LogScreen)
 
 
@@ -160,26 +233,25 @@ def test_the_last_change_is_a_number(scores: tuple[float | None, ...], said: str
     assert change_of(followed(*scores)) == said
 
 
-async def test_home_says_the_change_beside_the_value_at_any_size(stage: Open) -> None:
-    view = usual_view()
-    view.jobs = (
-        followed(0.7, 0.712, values={"val/r2/log_g": 0.712}, step=5, of=9, eta=2820.0,
-                 health="bad: loss is not finite", last=now() + 1e6),
-    )  # fmt: skip
+async def test_a_row_says_how_far_its_run_is(stage: Open) -> None:
+    view = usual_view(ceilings={"VIT-20251226-vit-1m-large-01/run": 0.8})
+    more = {"values": {"val/r2/log_g": 0.712}, "step": 56, "of": 100, "eta": 2820.0}
+    view.jobs = (followed(0.7, 0.712, last=now() + 1e6, **more),)
+    async with stage(size=(160, 45), lab=FakeLab(view=view)) as it:
+        row = next(line for line in it.text().split("\n") if "ViT 1M Scaling " in line)
+        assert row.split("│")[1].split() == [
+            "1.0", ">", "━━━──", "47m", "ViT", "1M", "Scaling", "1", "0.712*", "89%",
+        ]  # fmt: skip
+        assert BARS[-1] not in it.text()
+        assert "> running 56/100    0.712 +.012 1.0 Run 1 (demo)" in it.text()
+    view.jobs[0].health = "bad: loss is not finite"
+    view.jobs[0].warnings = ("loss is not finite",)
     for width, height in ((80, 24), (200, 60)):
         async with stage(size=(width, height), lab=FakeLab(view=view)) as it:
             text = it.text()
-            assert "> 1.0 Run 1 (demo) bad: loss is not finite 5/9" in text
-            assert "! 1 unhealthy: b shows why" in text
-            await it.press("3")
-            await it.until(lambda: "0.712 +.012" in it.text().split("\n", 5)[5])
-            text = it.text()
-            assert (BARS[-1] in text) == (width == 200)
-            assert "47m left" in text
-            assert "> bad" in text
-    view.jobs[0].health = "ok"
-    async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
-        assert "> 1.0 Run 1 (demo) 5/9 R² 0.712 (+.012) 47m left" in it.text()
+            assert "1.0 > ━━━── bad ViT 1M Scaling" in text
+            assert "! 1 unhealthy: 2 shows why" in text
+            assert "1.0 Run 1 (demo)  bad: loss is not finite" in text
 
 
 async def test_what_was_read_long_ago_says_so(stage: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +260,7 @@ async def test_what_was_read_long_ago_says_so(stage: Open, monkeypatch: pytest.M
     monkeypatch.setattr(text, "now", lambda: 1001.0)
     async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
         assert "read" not in it.text().split("\n")[0]
-        assert "1m00s left" in it.text()
+        assert "> running 1m00s" in it.text()
         it.app.watcher.stop()
         at = it.app.watcher.read_at
         monkeypatch.setattr(text, "ticks", lambda: at + 12.5)
@@ -199,10 +271,11 @@ async def test_what_was_read_long_ago_says_so(stage: Open, monkeypatch: pytest.M
         monkeypatch.setattr(text, "now", lambda: 1190.0)
         it.app.home.show(view)
         await it.settle()
-        assert "silent for 3 min" in it.text()
-        await it.press("3")
-        assert "silent 3m" in it.text()
-        assert "left" not in it.text().split("\n")[6]
+        assert "> silent 3m" in it.text()
+        it.app.home.go("jobs")
+        await it.settle()
+        assert "silent 3m" in it.text().split("\n")[4]
+        assert "left" not in it.text()
 
 
 async def test_a_look_that_fails_leaves_the_age(
@@ -218,7 +291,7 @@ async def test_a_look_that_fails_leaves_the_age(
         await it.until(lambda: "the disk is gone" in "".join(it.toasts))
         at = it.app.watcher.read_at
         monkeypatch.setattr(text, "ticks", lambda: at + 200)
-        await it.until(lambda: "! read 3 min ago" in it.text())
+        await it.until(lambda: "! last read 3 min ago" in it.text())
 
 
 def test_only_a_running_job_falls_silent() -> None:
@@ -244,20 +317,31 @@ def gpu(index: int) -> Device:
     return Device(index, f"GPU-{index}", "A100", 80 << 30, 60 << 30, utilisation=61, temperature=54)
 
 
-async def test_the_gpus_are_told_and_their_silence_too(
+async def test_the_machine_is_told_as_far_as_there_is_room(
     stage: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vitlab.tui.widgets.jobs_pane.ASK", 0.1)
-    async with stage(size=(80, 24), lab=FakeLab(gpus=(gpu(0), gpu(1)))) as it:
-        await it.press("3")
-        await it.until(lambda: "3 jobs  gpu0 61% 21/86 GB 54C  gpu1 61% 21/86 GB 54C" in it.text())
-    told = DeviceLine()
-    told.update([gpu(0)])
+    monkeypatch.setattr("vitlab.tui.widgets.meters.ASK", 0.1)
+    async with stage(size=(80, 24), lab=FakeLab(gpus=(gpu(0),))) as it:
+        await it.until(lambda: "61%" in it.text())
+        await it.pilot.resize_terminal(160, 45)
+        await it.until(lambda: "gpu0 ━━━── 61% 21/86 GB 54C" in it.text())
+    told = Meters()
+    assert told.words(80, False) == ""
+    told.update([gpu(0), gpu(1)], (100, 1000))
+    told.update([gpu(0), gpu(1)], (150, 1100))
+    assert told.words(40, True) == "cpu 50%  gpu0 61%  gpu1 61%"
+    assert told.words(20, True) == "cpu 50%  2 gpus 61%"
+    assert told.words(10, True) == "cpu 50%"
+    assert told.words(5, True) == ""
     at = ticks()
     monkeypatch.setattr(text, "ticks", lambda: at + 90)
-    told.update([])
-    assert str(told) == "gpu0 61% 21/86 GB 54C  (read 1 min ago)"
-    assert str(DeviceLine()) == ""
+    told.update([], (150, 1100))
+    assert "gpu1 ###.. 61% 21/86 GB 54C  (read 1 min ago)" in told.words(200, True)
+
+
+def test_the_cpus_are_read() -> None:
+    busy, passed = cpu_times()
+    assert 0 <= busy <= passed
 
 
 def ten_roadmaps() -> tuple[Any, ...]:
@@ -269,18 +353,16 @@ def ten_roadmaps() -> tuple[Any, ...]:
 async def test_home_says_where_the_other_roadmaps_stand(stage: Open) -> None:
     lab = FakeLab(lines_of_roadmaps=ten_roadmaps())
     async with stage(size=(80, 24), lab=lab) as it:
-        await it.until(lambda: "others  topic1 1/9 >1  topic2 2/9" in it.text())
-        assert "o 1 of 10" in it.text()
-        assert " more " in it.text().split("\n")[3]
+        await it.until(lambda: "o 1 of 10" in it.text())
         assert {cells(row) for row in it.text().split("\n")} == {80}
         await it.pilot.resize_terminal(200, 60)
-        await it.until(lambda: "topic8 8/9  broken !" in it.text())
+        await it.until(lambda: "others  topic1 1/9 >1  topic2 2/9" in it.text())
 
 
 async def test_any_size_shows_content_without_a_glitch(stage: Open) -> None:
     lab = FakeLab(lines_of_roadmaps=ten_roadmaps())
     async with stage(size=(80, 24), lab=lab) as it:
-        for turn in ("t", "t"):
+        for turn in ("v", "v"):
             for size in ((200, 60), (30, 9), (150, 32), (119, 60), (80, 24)):
                 await it.pilot.resize_terminal(*size)
                 await it.settle()
@@ -289,7 +371,7 @@ async def test_any_size_shows_content_without_a_glitch(stage: Open) -> None:
                 assert "1.0" in text
                 if size[0] >= 80:
                     assert "1/8 done" in text
-                    assert ("the selected MVP" in text) == (size[0] >= 150)
+                    assert ("─ specification ─" in text) == (size[0] >= 110 and size[1] >= 45)
             await it.press(turn)
 
 
@@ -298,14 +380,17 @@ async def test_empty_panes_say_what_to_do_next(stage: Open) -> None:
     view.roadmap.gates = ()
     async with stage(size=(160, 45), lab=FakeLab(view=view)) as it:
         text = it.text()
-        assert "no jobs yet: n launches the next MVP" in text
-        assert "no decision gates in this roadmap" in text
+        assert "jobs" not in text.split("needs you")[1].split("\n", 1)[1].replace("L:", "")
         assert "no log yet" in text
         await it.until(lambda: "none yet: Run 1, Run 2 (L launches)" in it.text())
-        await it.until(lambda: "no curve yet" in it.text())
+        await it.until(lambda: "no run of MVP 2.0 has a curve yet" in it.text())
+        it.app.home.go("gates")
+        assert "no decision gates in this roadmap" in it.text()
     nothing = usual_view(path=None, roadmap=None, jobs=(), verdicts={}, next=None, pending=0)
     async with stage(size=(80, 24), lab=FakeLab(view=nothing)) as it:
-        assert "no roadmap: A creates one, o opens one; `vitlab init` creates an example" in it.text()
+        assert (
+            "no roadmap: A creates one, o opens one; `vitlab init` creates an example" in it.text()
+        )
 
 
 async def test_no_text_is_markup_or_moves_the_cursor_on_board_and_page(stage: Open) -> None:
@@ -316,7 +401,7 @@ async def test_no_text_is_markup_or_moves_the_cursor_on_board_and_page(stage: Op
     lab = FakeLab(view=view)
     async with stage(size=(160, 45), lab=lab) as it:
         await it.until(lambda: "R² 0.691" in it.text())
-        await it.press("t", "l")
+        await it.press("v", "l")
         for key in ("h", "enter"):
             await it.press(key)
             text = it.text()
@@ -345,28 +430,31 @@ async def test_jobs_can_be_told_apart_at_any_size(
     view = usual_view()
     view.jobs = seeds(count)
     async with stage(size=size, lab=FakeLab(view=view)) as it:
-        await it.press("3")
+        it.app.home.go("jobs")
+        await it.settle()
         text = it.text()
         last = f"1.1 lr=0.00{(count - 1) // 2 + 1},seed="
         assert f"{last}0" in text
         assert f"{last}1" in text
         assert "✓ done" in text
         assert "R² (change)" in text
-        await it.press("b", "G")
+        await it.press("2", "G")
         text = it.text()
         assert len({line for line in text.split("\n") if "1.1 lr=" in line}) >= 4
         assert ",seed=0" in text
         assert "metrics.csv has no column val_mae" in text
 
 
-async def test_what_runs_and_what_is_next_stand_apart(stage: Open) -> None:
+async def test_what_needs_a_person_and_what_is_next_stand_apart(stage: Open) -> None:
     async with stage(size=(60, 24), lab=FakeLab(view=usual_view())) as it:
         for width in range(60, 140, 7):
             await it.pilot.resize_terminal(width, 24)
             await it.settle()
             line = it.text().split("\n")[1]
             assert cells(line) == width
-            assert "  next 2.0" in line, line
+            assert line.startswith(" needs you  ! 1 unhealthy: 2 shows why "), line
+            assert ("w write 1 result" in line) == (" +2 " not in line), line
+            assert "   next 2.0" in line, line
 
 
 async def test_the_next_profile_up_is_offered(stage: Open) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.widgets import Static
-from textual.widgets._toast import Toast
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, gate, job, usual_view
 from vitlab.contract.job import Lost
 from vitlab.plot.series import cells
-from vitlab.tui.widgets.curves_chart import LiveChart
+from vitlab.tui.screens.roadmap import PANES
 from vitlab.tui.widgets.plan_pane import MvpTable
 
 
@@ -20,47 +19,66 @@ async def test_a_roomy_terminal_shows_everything_at_once(
     stage: Open, size: tuple[int, int]
 ) -> None:
     async with stage(size=size) as it:
-        chart = it.app.home.query_one(LiveChart)
-        await it.until(lambda: "1.0 Run 1 0.7200" in str(chart.content))
+        home = it.app.home
+        await it.until(lambda: "1.0 Run 1 0.7200" in str(home.chart.content))
         await it.settle()
         text = it.text()
-        for word in ("1 plan", "2 gates", "3 jobs", "4 curve", "5 log", "Gate-1 at 0.7"):
+        for word in ("Name", "jobs  5", "log │ specification │ gates │ changes", "Gate-1 at 0.7"):
             assert word in text
-        assert "1/8 done" in text
+        assert "1/8 done  2 running  1 queued" in text
         assert "next 2.0 LightGBM" in text
-        assert "w writes 1" in text
-        assert "47m left" in text
+        assert "w write 1" in text
+        assert "1.0 > ───── warn ViT 1M Scaling" in text
+        assert home.plan_pane.outer_size.width == size[0] * 2 // 5
+        assert home.curve_pane.size.height > home.tabs.size.height
+        # Nothing is half empty: below a short plan stands more of the selection.
+        left = (home.plan_pane, home.jobs_pane, *home.more)
+        shown = [pane for pane in left if pane.display]
+        assert shown[0].size.height <= home.plan.row_count + 3 or size[1] < 40
+        assert sum(pane.outer_size.height for pane in shown) == size[1] - 3
 
 
-@pytest.mark.parametrize("size", [(80, 24), (100, 40), (160, 24)])
-async def test_a_small_terminal_shows_a_page_at_a_time(stage: Open, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(80, 24), (100, 40)])
+async def test_a_small_terminal_has_plan_chart_and_log(stage: Open, size: tuple[int, int]) -> None:
     async with stage(size=size) as it:
+        home = it.app.home
         text = it.text()
-        assert "Gate-1" in text
-        assert "State" not in text
-        for word in ("1.0", "> running", "- planned, next", "✓ done", "✗ failed"):
+        for word in ("1.0", "> ───── warn", "- next", "✓ done", "~ analysing", "epoch 39"):
             assert word in text
-        assert "q quit" in text
-        await it.press("3")
-        text = it.text()
-        assert "✗ oom" in text
-        assert "epoch 39" in text
-        await it.press("4")
-        chart = it.app.home.query_one(LiveChart)
-        await it.until(lambda: "1.0 Run 1 0.7200" in str(chart.content))
-        assert "1 plan" in it.text()
+        assert "q quit" in text or "q:quit" in text
+        assert "State" not in text
+        if size == (80, 24):
+            heights = [home.plan_pane, home.curve_pane, home.tabs]
+            assert [pane.outer_size.height for pane in heights] == [8, 8, 5]
+            assert home.log_view.size.height == 4
+        await it.until(lambda: "1.0 Run 1 0.7200" in str(home.chart.content))
+        await it.press("tab")  # the jobs, in the plan's place
+        assert "State" in it.text()
+        assert "✗ oom" in it.text()
+        await it.press("tab")  # the chart, in the log's place too
+        assert "Name" in it.text()
+        assert "epoch 39" not in it.text()
+        await it.until(lambda: "1.0 Run 1 0.7200" in str(home.chart.content))
+        await it.press("tab")  # the log, in the chart's
+        assert "Gate-1 at" not in it.text()
+        await it.until(lambda: "epoch 30" in it.text())
+        for word in ("目标", "no rule a program can read", "nothing to write"):
+            await it.press("tab")
+            await it.until(lambda word=word: word in it.text() or word[:2] == "no")
+        await it.press("tab")
+        assert it.focus == "plan"
 
 
 async def test_no_line_is_wider_than_the_terminal_and_pictures_fit(stage: Open) -> None:
     async with stage(size=(80, 24)) as it:
-        for pane in "1345":
-            await it.press(pane)
+        for _ in PANES:
+            await it.press("tab")
             assert {cells(line) for line in it.text().split("\n")} == {80}
 
 
 async def test_resizing_keeps_the_focus_and_turns_pages(stage: Open) -> None:
     async with stage(size=(160, 45)) as it:
-        await it.press("3")
+        await it.press("tab")
         await it.pilot.resize_terminal(80, 24)
         await it.settle()
         assert it.focus == "jobs"
@@ -76,7 +94,7 @@ async def test_tiny_terminals_do_not_break(stage: Open) -> None:
         for size in ((20, 5), (1, 1), (40, 10), (300, 8), (80, 24)):
             await it.pilot.resize_terminal(*size)
             await it.settle()
-        assert "> running" in it.text()
+        assert "> ───── warn" in it.text()
 
 
 async def test_an_empty_lab_says_what_is_missing(stage: Open) -> None:
@@ -134,24 +152,11 @@ async def test_a_page_turned_to_fills_its_width_at_once(stage: Open) -> None:
     view.verdicts = {}
     async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
         it.app.watcher.stop()
-        await it.press("3")
+        await it.press("tab")
         assert "1.0 a job's n" in it.text()
         await it.pilot.resize_terminal(100, 30)
         await it.settle()
         assert "room there is(d)" in it.text()  # cut in its middle
-        await it.press("2")
+        it.app.home.go("gates")
+        await it.settle()
         assert "word " * 16 in it.text()
-
-
-@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
-async def test_a_toast_covers_no_keys_of_a_dialog(stage: Open, size: tuple[int, int]) -> None:
-    async with stage(size=size) as it:
-        await it.press("L")
-        dialog = it.app.screen.query_one(".dialog").region
-        keys = Region(dialog.x, dialog.bottom - 4, dialog.width, 4)
-        for number in range(2):
-            it.app.notify(f"note {number} " + 60 * "x", timeout=60)
-        await it.until(lambda: len(it.app.screen.query(Toast)) == 2)
-        for toast in it.app.screen.query(Toast):
-            assert toast.region.y >= 0
-            assert not toast.region.overlaps(keys)

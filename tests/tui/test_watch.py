@@ -23,7 +23,14 @@ from vitlab.lab.progress import Progress, fold
 from vitlab.lab.writeback import status_sync
 from vitlab.tui.watch.messages import CurvesUpdated, LabUpdated, LogUpdated, ReadFailed
 from vitlab.tui.watch.reader import LabReader
-from vitlab.tui.watch.watcher import Track, Watcher, charted_jobs, curves, default_metric
+from vitlab.tui.watch.watcher import (
+    Track,
+    Watcher,
+    charted_jobs,
+    curves,
+    default_metric,
+    newest_jobs,
+)
 
 
 def track(*events: Event, label: str = "1.0 Run 1") -> Track:
@@ -58,19 +65,21 @@ def test_the_value_shown_first_is_the_headline_on_the_validation_split() -> None
     assert default_metric([], []) == "val/r2/log_g"
 
 
-def test_running_jobs_are_watched_and_the_selected_one_too() -> None:
+def test_the_newest_of_the_selected_mvp_are_charted() -> None:
     jobs = list(usual_jobs())
     running = [one for one in jobs if isinstance(one.state, Running)]
-    assert charted_jobs(cast(Any, jobs), None) == running
-    ended = jobs[0]
-    assert charted_jobs(cast(Any, jobs), ended.paths) == [*running, ended]
+    assert newest_jobs(jobs) == running
+    assert charted_jobs(jobs, running[1].paths) == running
+    assert charted_jobs(jobs, jobs[1].paths) == [*running, jobs[1]]
+    assert charted_jobs(jobs, jobs[0].paths) == [jobs[0]]  # of another MVP
+    assert charted_jobs(jobs, None) == []
 
 
 def test_when_nothing_runs_the_last_ended_ones_are() -> None:
     ended = [job(f"2025122{i}-x", "r", Done(0, 1, "ok", 0), step=5) for i in range(7)]
     queued = job("20251230-x", "r", Queued(0))
-    watched = charted_jobs(cast(Any, [*ended, queued]), None)
-    assert watched == ended[-4:]
+    assert newest_jobs([*ended, queued]) == ended[-4:]
+    assert charted_jobs([*ended, queued], ended[6].paths) == ended[-4:]
 
 
 def test_beside_a_selected_job_stand_others_of_its_kind() -> None:
@@ -116,17 +125,18 @@ def test_the_watcher_posts_the_lab_its_curves_and_the_selected_log() -> None:
     watch, ear, thread = watching(lab)
     try:
         assert ear.wait(LabUpdated)[0].view is lab.view
-        seen = ear.wait(CurvesUpdated)[0]
+        assert not ear.wait(CurvesUpdated)[0].series  # nothing is selected
+        watch.follow_job(lab.view.jobs[2].paths)
+        seen = ear.wait(CurvesUpdated, 2)[1]
         assert seen.metric == "val/r2/log_g"
         assert seen.metrics == ("train/loss", "val/r2/log_g")
         assert [series.name for series in seen.series] == ["1.0 Run 1", "1.0 Run 2"]
         assert seen.series[0].color != seen.series[1].color
-        watch.follow_job(lab.view.jobs[2].paths)
         log = ear.wait(LogUpdated)[0]
         assert log.fresh
         assert len(log.lines) == 40
         watch.show_metric("train/loss")
-        ear.wait(CurvesUpdated, 2)
+        ear.wait(CurvesUpdated, 3)
         assert ear.wait(CurvesUpdated)[-1].metric == "train/loss"
     finally:
         watch.stop()

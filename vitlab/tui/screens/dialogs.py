@@ -17,6 +17,7 @@ from textual.widgets.option_list import Option
 from vitlab.docs.text.edit import unified
 from vitlab.tui.session import Session
 from vitlab.tui.text import cell, clean, tone_style
+from vitlab.tui.widgets.diff import diff_text
 from vitlab.tui.widgets.table import Row, StableTable
 
 if TYPE_CHECKING:
@@ -41,27 +42,7 @@ class DiffView(VerticalScroll):
         yield self._body
 
     def show(self, diffs: Iterable[str]) -> None:
-        text = Text()
-        for diff in diffs:
-            for line in diff.split("\n"):
-                if not line.startswith("---"):
-                    self._line(text, line)
-        text.rstrip()
-        self._body.update(text)
-
-    def _line(self, text: Text, line: str) -> None:
-        shown = clean(line) + "\n"
-        if line.startswith("+++"):
-            name = shown.removeprefix("+++ ").removeprefix("b/")
-            text.append(("\n" if text else "") + name, "bold")
-        elif line.startswith("@@"):
-            text.append(shown, tone_style(self, "muted"))
-        elif line.startswith("+"):
-            text.append(shown, tone_style(self, "success"))
-        elif line.startswith("-"):
-            text.append(shown, tone_style(self, "error"))
-        else:
-            text.append(shown)
+        self._body.update(diff_text(self, diffs))
 
 
 def diffs(lab: Lab, changes: Iterable[FileChange]) -> list[str]:

@@ -15,13 +15,13 @@ from textual.widgets import Static
 
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.session import Session
+from vitlab.tui.standing import mvp_words
 from vitlab.tui.text import (
     VERDICT,
     best_jobs,
     best_line,
     cell,
     clean,
-    status_word,
     tone_style,
     verdict_word,
 )
@@ -43,7 +43,7 @@ _INDENT = 9
 
 
 class GatePanel(VerticalScroll):
-    """One paragraph a gate: verdict, title, reason."""
+    """The gates of the selected MVP: verdict, title, reason, rules; the others in a line each."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", "Down", show=False),
@@ -51,51 +51,59 @@ class GatePanel(VerticalScroll):
     ]
     plain = False
 
-    def __init__(self, add: str) -> None:
+    def __init__(self, id: str, add: str) -> None:  # noqa: A002 - Textual's own word
         """`add`: the key that adds a gate."""
-        super().__init__(id="gates")
+        super().__init__(id=id)
         self._none = NONE.format(add=add)
         self._body = Static(markup=False)
         self._text = Text()
         self._view: LabSnapshot | None = None
+        self._mvp: Mvp | None = None
 
     def compose(self) -> ComposeResult:
         yield self._body
 
     def on_resize(self) -> None:
         if self._view is not None:
-            self.show(self._view)
+            self.show(self._view, self._mvp)
 
-    def show(self, view: LabSnapshot) -> None:
-        self._view = view
+    def show(self, view: LabSnapshot, mvp: Mvp | None) -> None:
+        self._view, self._mvp = view, mvp
         gates = view.roadmap.gates if view.roadmap else ()
+        mine = [gate for gate in gates if mvp is not None and mvp.id in gate.mvps]
         text = Text()
-        for gate in gates:
-            self._gate(text, gate, view.verdicts)
-        if not gates:
-            text.append(self._none + "\n", tone_style(self, "muted"))
         for problem in view.problems:
             text.append("! ", tone_style(self, "error"))
             text.append(clean(problem) + "\n")
+        for gate in mine:
+            self._head(text, gate, view.verdicts, "bold")
+            self._reason(text, gate, view.verdicts.get(gate.id))
+        if not gates:
+            text.append(self._none + "\n", tone_style(self, "muted"))
+        elif not mine and mvp is not None:
+            text.append(f"no gate depends on MVP {clean(mvp.id)}\n", tone_style(self, "muted"))
+        for gate in gates:
+            if gate not in mine:
+                self._head(text, gate, view.verdicts, tone_style(self, "muted"))
         text.rstrip()
         if text != self._text:
             self._text = text
             self._body.update(text)
 
-    def _gate(self, text: Text, gate: Gate, verdicts: Mapping[str, Verdict]) -> None:
+    def _head(self, text: Text, gate: Gate, verdicts: Mapping[str, Verdict], style: str) -> None:
         verdict = verdicts.get(gate.id)
         word = verdict.holds if verdict else "open"
         text.append(
             f"{verdict_word(word, self.plain):<{_INDENT}}",
             tone_style(self, VERDICT.get(word, VERDICT["manual"])[2]),
         )
-        text.append(f"Gate-{clean(gate.id)}  ", "bold")
-        text.append(clean(gate.title) + "\n")
+        text.append(f"Gate-{clean(gate.id)}  {clean(gate.title)}\n", style)
+
+    def _reason(self, text: Text, gate: Gate, verdict: Verdict | None) -> None:
         if verdict and verdict.because:
             hand = f"{verdict.shown}; " if verdict.by_hand else ""
             self._indented(text, hand + clean(verdict.because))
-            return
-        for rule in gate.rules[:2]:
+        for rule in gate.rules:
             self._indented(text, clean(f"{rule.if_}: {rule.then}"))
 
     def _indented(self, text: Text, line: str) -> None:
@@ -211,7 +219,8 @@ class GatesScreen(LabScreen):
         for mvp in self._known(gate):
             one = known.get(mvp.id)
             best = f"  {best_line(one, self.view)}" if one is not None and self.view else ""
-            status = status_word(mvp.status, self.session.plain)
+            standings = self.view.standings if self.view else {}
+            status, _ = mvp_words(mvp, standings, self.session.plain)
             text.append(f"  MVP-{clean(mvp.id)}  {status:<13} {clean(mvp.name)}{best}\n")
 
     def _known(self, gate: Gate) -> list[Mvp]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -19,11 +19,13 @@ from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.session import Session
 from vitlab.tui.text import (
+    age,
     cell,
     clean,
     device_of,
     duration,
     in_order,
+    job_detail,
     job_label,
     job_words,
     last_r2,
@@ -33,9 +35,9 @@ from vitlab.tui.text import (
     time_of,
     tone_style,
     trend_of,
+    was_requested,
 )
-from vitlab.tui.widgets.jobs_pane import KeptRows
-from vitlab.tui.widgets.table import Row, StableTable
+from vitlab.tui.widgets.table import Row, Rows, StableTable
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
@@ -45,7 +47,8 @@ class QueueTable(StableTable):
     """One row a job of the lab; queued ones with their place in the queue."""
 
     COLUMNS: ClassVar = {
-        "#": 3, "State": 14, "On": 6, "Steps": 11, "Time": 11, "R²": 13, "Job": 24, "Why": 30,
+        "#": 3, "State": 14, "On": 6, "Steps": 11, "Time": 11, "R²": 13, "Age": 6, "Job": 24,
+        "Why": 30,
     }  # fmt: skip
     NARROW: ClassVar = {
         "#": 2,
@@ -54,17 +57,19 @@ class QueueTable(StableTable):
         "Steps": 9,
         "Time": 9,
         "R²": 5,
+        "Age": 6,
         "Job": 12,
         "Why": 8,
     }
 
-    DROPS: ClassVar = ("Time", "Steps")
+    DROPS: ClassVar = ("On", "Time", "Steps")
 
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
         super().__init__(id)
-        self._kept = KeptRows(self._row)
         self._room = 0
         self._jobs: list[JobView] = []
+        self._numbers: dict[str, int] = {}
+        """Job -> which of its name it is, where there are others."""
 
     def on_resize(self) -> None:
         self.show(self._jobs)  # labels are cut to the width
@@ -78,8 +83,8 @@ class QueueTable(StableTable):
         self._jobs = jobs
         self.wanted["Job"] = longest_label(jobs)
         self._room = self.fitted["Job"]
-        look = (self.narrow, self._room, self.app.theme)
-        self.show_rows(self._kept.of(jobs, look))
+        self._numbers = _numbers(jobs)
+        self.show_rows(Rows({job.paths.name: job for job in jobs}, self._row))
 
     def _row(self, job: JobView) -> Row:
         words, tone = job_words(job, self.plain)
@@ -91,6 +96,8 @@ class QueueTable(StableTable):
             words = "= held"
         number = score_text(job.spec.headline, last_r2(job))
         trend = "" if self.narrow else f" {trend_of(job, self.plain)}"
+        place = self._numbers.get(job.paths.name, 1)
+        mark = f" #{place}" if place > 1 else ""
         rank = f"{self._places.get(job.paths.name, '')}" + (
             f" p{job.priority}" if job.priority else ""
         )
@@ -101,9 +108,33 @@ class QueueTable(StableTable):
             cell(steps_of(job)),
             cell(time_of(job)),
             cell(f"{number}{trend}" if number else ""),
-            cell(short_label(job, self._room)),
+            cell(_age(job, time.time()), tone_style(self, "muted")),
+            cell(short_label(job, self._room - len(mark)) + mark),
             cell(reason(job), tone_style(self, "muted")),
         )
+
+
+def _numbers(jobs: Iterable[JobView]) -> dict[str, int]:
+    """Job -> which it is of those with its name, the first apart: a name told from others."""
+    named: dict[tuple[str, str, str], list[JobView]] = {}
+    for job in jobs:
+        named.setdefault((job.spec.mvp, job.spec.run, job.spec.profile), []).append(job)
+    return {
+        job.paths.name: number
+        for same in named.values()
+        if len(same) > 1
+        for number, job in enumerate(sorted(same, key=_submitted), start=1)
+    }
+
+
+def _submitted(job: JobView) -> tuple[float, str]:
+    return job.spec.submitted, job.paths.name
+
+
+def _age(job: JobView, now: float) -> str:
+    """Since it ended, or else since it was submitted."""
+    since = job.state.ended if isinstance(job.state, Done) else job.spec.submitted
+    return age(now - since) if since else ""
 
 
 class JobsScreen(LabScreen):
@@ -113,14 +144,16 @@ class JobsScreen(LabScreen):
     HEADING = "Jobs"
     FILTERS = True
     KEYS = (
-        Key("x", "app.stop_job", "stop", "stop the selected job, or drop a lost one"),
-        Key("c", "app.resume_job", "resume", "resume it from its last checkpoint"),
-        Key("p", "app.hold_job", "hold", "hold a queued job, or release it"),
         Key("K", "app.move_up", "up", "move a queued job up"),
         Key("J", "app.move_down", "down", "move it down"),
-        Key("t", "app.move_first", "first", "move it to the front"),
-        Key("plus", "app.raise_job", "prio", "raise its priority: higher ones start first"),
-        Key("minus", "app.lower_job", "", "lower its priority", in_line=False),
+        Key("t", "app.move_first", "to front", "move it to the front"),
+        Key(
+            "greater_than_sign",
+            "app.raise_job",
+            "priority",
+            "a higher priority: starts before lower ones",
+        ),
+        Key("less_than_sign", "app.lower_job", "", "a lower priority", in_line=False),
         Key("enter", "app.open_log", "log", "show its log", in_line=False),
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
@@ -130,14 +163,36 @@ class JobsScreen(LabScreen):
         self.table = QueueTable("queue")
         self.table.plain = session.plain
         self._detail = Static(markup=False)
+        self._pinned = Static(id="pinned", markup=False)
+        self._minute = 0
 
     def body(self) -> tuple[Widget, ...]:
         detail = VerticalScroll(self._detail, id="job-detail", classes="pane")
         detail.border_title = Text("the selected job")
-        return (Vertical(self.table, detail, classes="stack"),)
+        return (Vertical(self._pinned, self.table, detail, classes="stack"),)
 
     def on_mount(self) -> None:
+        self._pinned.display = False
+        self.watch(self.table, "scroll_y", self._pin, init=False)
         self.table.focus()
+
+    def grow_old(self) -> None:
+        minute = int(time.time() / 60)
+        if self.is_current and minute != self._minute:
+            self._minute = minute
+            self.refresh_view()
+        else:
+            super().grow_old()
+
+    def _pin(self) -> None:
+        """Keep what runs in sight where its row is not."""
+        jobs = in_order(self.view.jobs) if self.view else []
+        running = [job for job in jobs if isinstance(job.state, Running)]
+        self._pinned.display = bool(running) and self.table.scroll_y > 0
+        if self._pinned.display:
+            more = f"  +{len(running) - 1} running" * (len(running) > 1)
+            line = f"> {job_label(running[0])}  {job_detail(running[0])}{more}"
+            self._pinned.update(Text(clean(line), tone_style(self, "accent")))
 
     def show(self, view: LabSnapshot) -> None:
         jobs = in_order(view.jobs)
@@ -155,6 +210,7 @@ class JobsScreen(LabScreen):
                 if self.matches_filter(job.paths.name, job_label(job), reason(job))
             ]
         )
+        self._pin()
         self._describe()
 
     @on(StableTable.RowHighlighted, "#queue")
@@ -209,6 +265,7 @@ def reason(job: JobView) -> str:
         case Unreadable(why=why):
             return f"unreadable: {why}"
         case Done(detail=detail) if detail:
+            detail = job_detail(job) if was_requested(job) else detail
             return f"{detail}; unreadable: {job.problem}" if job.problem else detail
         case Running() | Done():
             return "; ".join(job.warnings)

@@ -1,8 +1,8 @@
-"""Home: plan, gates, jobs, curves, log, and the selected MVP."""
+"""Home: the plan, and beside it all that belongs to the MVP under its cursor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,26 +13,37 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import gpus
-from vitlab.tui.keys import KEYS, Key, bindings, shown_key
+from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.screens.gates import GatePanel
 from vitlab.tui.session import Session
-from vitlab.tui.text import clean, metric_name, set_titles, tone_style
+from vitlab.tui.text import (
+    belongs,
+    clean,
+    in_order,
+    job_detail,
+    job_label,
+    metric_name,
+    set_titles,
+)
 from vitlab.tui.watch.messages import CurvesUpdated, LogUpdated
 from vitlab.tui.widgets.curves_chart import LiveChart, LiveCurves
 from vitlab.tui.widgets.header import Header
+from vitlab.tui.widgets.home_layout import TABS, TabsPane, side_by_side, stacked
 from vitlab.tui.widgets.jobs_pane import JobsPane
 from vitlab.tui.widgets.log_view import LogView
-from vitlab.tui.widgets.mvp_pane import FIRST, MvpPane, Reader
+from vitlab.tui.widgets.meters import cpu_times
+from vitlab.tui.widgets.mvp_pane import FIRST, DiffPane, MvpPane, Reader
 from vitlab.tui.widgets.plan_pane import Board, PlanPane
 from vitlab.tui.widgets.table import StableTable
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
+    from vitlab.jobs.gpus import Device
     from vitlab.lab.live.mvp_summary import MvpSummary
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
     from vitlab.tui.widgets.table import Table
@@ -46,12 +57,12 @@ class MvpScreen(ModalScreen[None]):
         Binding("L", "launch", "Launch"),
     ]
 
-    def __init__(self, of: LabScreen, mvp: Mvp, read: Reader, *, plain: bool) -> None:
+    def __init__(self, of: LabScreen, mvp: Mvp, read: Reader[MvpSummary], *, plain: bool) -> None:
         """`of`: the screen below it, which has the lab as last read."""
         super().__init__()
         self._of = of
         self._mvp = mvp
-        self._pane = MvpPane(read, plain=plain)
+        self._pane = MvpPane("mvp", read, plain=plain)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -large") as dialog:
@@ -77,17 +88,13 @@ class MvpScreen(ModalScreen[None]):
         self._pane.show(view, self._mvp)
 
 
-LEFT, RIGHT = ("plan", "gates", "jobs"), ("mvp", "curve", "log")
-PANES = ("plan", "gates", "jobs", "curve", "log")
-"""In the order of their keys; the selected MVP's pane has none."""
-WIDE = 150
-"""From this width on the selected MVP is shown beside the plan."""
-ROOMY = (120, 32)
-"""From this width and height on, all panes are shown at once."""
-PAGES = {"plan": "plan", "gates": "plan", "jobs": "jobs", "log": "jobs", "curve": "curve"}
-"""Pane -> its page, where the terminal is too small for all panes at once."""
+PANES = ("plan", "jobs", "curve", *TABS)
+"""In the order in which `l` leads through them."""
+WIDE = 110
+"""From this width on the plan and what belongs to its cursor are side by side."""
 
-TITLES = {"plan": "1 plan, 2 gates", "jobs": "3 jobs, 5 log", "curve": "4 curve"}
+EMPTY = 0.8
+"""Seconds until home is drawn though the lab is not read yet."""
 
 
 @dataclass
@@ -98,86 +105,112 @@ class JobSelected(Message):
 
 
 class RoadmapScreen(LabScreen):
-    """All panes at once, or one page of them on a small terminal."""
+    """One cursor, that of the plan: chart, log, specification and gates are of its MVP.
+
+    While the jobs have the focus, the plan's cursor follows theirs.
+    """
 
     NAME = "roadmap"
+    FILTERS = True
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
         ("j k, arrows", "move in the pane"),
         ("g G", "first and last row"),
-        ("h l, tab, shift+tab", "previous and next pane"),
-        ("1 2 3 4 5", "plan, gates, jobs, curve, log"),
+        ("h l, tab, shift+tab", "previous and next pane or tab"),
         ("R² 0.540*", "best of the MVP's runs; * from a trial, as no full run has a score"),
         ("1.0 Run 1(s)", "profile smoke, abbreviated; (d) demo, (h) hour"),
         ("name [MLP]", "the model behind the number, where an MVP compares several"),
     )
     KEYS = (
-        Key("t", "toggle_board", "board", "show the plan as a board, or as a table"),
+        Key("v", "next_view", "board", "show the plan as a board, or as a table"),
+        Key("m", "next_value", "", "plot the next value", in_line=False),
+        Key("full_stop", "next_place(1)", "tab", "next tab: log, specification, gates, changes"),
+        Key("comma", "next_place(-1)", "", "previous tab", in_line=False),
         Key(
             "enter", "open_row", "open", "details of the MVP, or the log of the job", in_line=False
         ),
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings(KEYS[:1]),
+        *bindings(KEYS[:4]),
         Binding("l,tab", "pane(1)", "Next pane", show=False),
         Binding("h,shift+tab", "pane(-1)", "Previous pane", show=False),
         Binding("q", "app.quit", "Leave", show=False),
-        *(Binding(str(i + 1), f"go('{pane}')", pane, show=False) for i, pane in enumerate(PANES)),
         Binding("escape", "clear_filter", "Clear filter", show=False),
     ]
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._page = "plan"
-        self._followed: JobPaths | None = None
+        self._pane = "plan"
+        """The one with the focus."""
+        self._pinned: str | None = None
+        """The job chosen in the pane of jobs; None: the first of the MVP's."""
+        self._grouped: tuple[LabSnapshot | None, Mapping[str | None, Sequence[JobView]]] = None, {}
+        """The lab, and its jobs by MVP."""
+        self._log_line = "no log yet"
+        self._waited = False
+        """Whether home is drawn though nothing was read yet."""
+        self._followed: object = None
+        """The job whose log and curve are read, as last told."""
 
     def compose(self) -> ComposeResult:
         # Kept, not looked up: a message may still come while the widgets are taken down.
-        self.header, self.pages = Header(self.session.key), Static(id="pages", markup=False)
-        plain = self.session.plain
-        self.gates = GatePanel(self.session.key("add"))
-        self.chart, self.log_view = LiveChart(), LogView()
-        self.mvp_pane = MvpPane(self._summarize, plain=plain, wait=FIRST)
-        self.plan_pane = PlanPane(self.filter, plain=plain)
-        self.jobs_pane = JobsPane(gpus.devices, self._no_jobs(), plain=plain)
+        plain, add = self.session.plain, self.session.key("add")
+        self.header = Header(self.session.key, _machine)
+        self.gates, self.chart, self.log_view = GatePanel("gates", add), LiveChart(), LogView()
+        self.mvp_pane = MvpPane("mvp", self._summarize, plain=plain, wait=FIRST)
+        self.diff_pane = DiffPane("diff", self._pending, plain=plain, wait=FIRST)
+        self.plan_pane = PlanPane(self.filter, self._jobs_of, plain=plain)
+        self.jobs_pane = JobsPane(plain=plain)
         self.plan, self.jobs = self.plan_pane.table, self.jobs_pane.table
-        self.panes = {
-            "plan": self.plan_pane,
-            "gates": Vertical(self.gates, id="gates-pane", classes="pane"),
-            "jobs": self.jobs_pane,
-            "mvp": Vertical(self.mvp_pane, id="mvp-pane", classes="pane"),
-            "curve": Vertical(self.chart, id="curve-pane", classes="pane"),
-            "log": Vertical(self.log_view, id="log-pane", classes="pane"),
-        }
-        for widget in (self.header, self.gates, self.chart):
+        self.curve_pane = Vertical(self.chart, id="curve-pane", classes="pane")
+        tabs = (self.log_view, self.mvp_pane, self.gates, self.diff_pane)
+        self.tabs = TabsPane(dict(zip(TABS, tabs, strict=True)), plain=plain)
+        self.more_mvp = MvpPane("more-mvp", self._summarize, plain=plain, wait=FIRST)
+        self.more_gates = GatePanel("more-gates", add)
+        self.more = (
+            Vertical(self.more_mvp, classes="pane"),
+            Vertical(self.more_gates, classes="pane"),
+        )
+        for widget in (self.header, self.gates, self.more_gates, self.chart):
             widget.plain = plain
-        self.left = Vertical(*(self.panes[name] for name in LEFT), id="left")
-        self.right = Vertical(*(self.panes[name] for name in RIGHT), id="right")
         yield self.header
-        yield self.pages
-        yield Horizontal(self.left, self.right, id="body")
+        yield Horizontal(
+            Vertical(self.plan_pane, self.jobs_pane, *self.more, id="left"),
+            Vertical(self.curve_pane, self.tabs, id="right"),
+            id="body",
+        )
         yield self.keys
 
     def on_mount(self) -> None:
-        for i, name in enumerate(PANES):
-            self.panes[name].border_title = Text(f"{i + 1} {name}")
-        self.panes["mvp"].border_title = Text("the selected MVP")
-        self.panes["log"].border_subtitle = Text("no log yet")
+        self.set_timer(EMPTY, self._wait_no_longer)
+        for pane, title in zip(self.more, ("specification", "gates"), strict=True):
+            pane.border_title = Text(title)
         self.filter.display = False
         self.go("plan")
 
     def grow_old(self) -> None:
         if self.is_current:
-            self.jobs_pane.ask(seldom=self.session.watcher.pace.rests)
+            self.header.look(seldom=self.session.watcher.pace.rests)
             self.show_header()  # what runs falls silent, what is not read grows old
 
     # what is shown
 
+    def _compositor_refresh(self) -> None:
+        """Draw first what was read, and an empty home only where that takes long."""
+        if self.view is not None or self._waited:
+            super()._compositor_refresh()
+
+    def _wait_no_longer(self) -> None:
+        self._waited = True
+        self.refresh()
+
     def show(self, view: LabSnapshot) -> None:
         self.show_header()
+        self.jobs_pane.show(self._jobs_of(None))
+        begins = self._followed is None
         self._show_plan()
-        self.gates.show(view)
-        self.jobs_pane.show(view.jobs)
-        self._describe_job()
+        if begins:
+            self._begin(view)
+        self._arrange()
 
     def receive(self, message: Message) -> None:
         if isinstance(message, CurvesUpdated):
@@ -189,50 +222,108 @@ class RoadmapScreen(LabScreen):
         """The lines at the top and the GPUs, which change without the lab too."""
         if self.view is not None and self.is_mounted:
             self.header.show(self.view, self.session.roadmaps, self.seconds_since_read)
-            self.jobs_pane.show_devices()
 
     def _show_plan(self) -> None:
         if self.view is None:
             return
         self.plan_pane.show(self.view, _no_plan(self.view, self.session.key))
-        self._describe_mvp()
+        self._follow()
+
+    def _begin(self, view: LabSnapshot) -> None:
+        """Put the cursor on what runs, or else ended last; in a new plan on what is next."""
+        mvps = [mvp.id for mvp in view.roadmap.mvps] if view.roadmap else []
+        known = (job.spec.mvp for job in self._jobs_of(None) if job.spec.mvp in mvps)
+        first = next(known, view.next.id if view.next else None)
+        if first is not None:
+            self.plan_pane.select(first)
+        self._follow()
 
     @on(StableTable.RowHighlighted, "#plan")
+    @on(StableTable.RowHighlighted, "#jobs")
     @on(Board.Chosen)
-    def _describe_mvp(self) -> None:
-        mvp = self.selected_mvp()
-        if self.view is not None:
-            self.plan_pane.describe(self.view)
-        if self.view is not None and self.panes["mvp"].display:
-            self.mvp_pane.show(self.view, mvp)
+    def _follow(self) -> None:
+        """Show all that belongs to the one selection, and bring the other cursor to it."""
+        view, mvp, job = self.view, self.selected_mvp(), self.selected_job()
+        if view is None:
+            return
+        if self.focused is not self.jobs:
+            self.jobs_pane.choose(job)
+        elif job is not None:
+            self._pinned = job.paths.name
+            self.plan_pane.select(job.spec.mvp)
+        self.plan_pane.describe(view)
+        self.jobs_pane.describe(job)
+        shown = [one for one in (self.tabs, *self.more) if one.display]
+        for pane in (self.gates, self.mvp_pane, self.diff_pane, self.more_mvp, self.more_gates):
+            if pane.display and pane.parent in shown:
+                pane.show(view, mvp)
+        name = job_title(job) if job else f"MVP {mvp.id}" if mvp else "curve"
+        set_titles(self.curve_pane, name)
+        paths = job.paths if job else None
+        if (paths,) != self._followed:
+            self._followed = (paths,)
+            self._log_line = "no log yet"
+            self.log_view.append((), fresh=True)
+            self.post_message(JobSelected(paths))
+        self.tabs.describe(self._log_line)
+
+    def on_descendant_focus(self) -> None:
+        """A click, too, leads to a pane."""
+        pane = "plan" if self.focused is self.plan_pane.board else self.focused and self.focused.id
+        if pane in PANES and pane != self._pane:
+            self._pane = pane
+            if pane in TABS:
+                self.tabs.open(pane)
+            self._arrange()
+        self._follow()
 
     def show_curves(self, message: CurvesUpdated) -> None:
-        set_titles(self.panes["curve"], below="m: next value" if len(message.metrics) > 1 else "")
+        mvp = self.selected_mvp()
+        set_titles(self.curve_pane, below="m: next value" if len(message.metrics) > 1 else "")
         title = metric_name(message.metric)
-        empty = "no curve yet: running jobs draw one"
+        empty = f"no run of MVP {clean(mvp.id)} has a curve yet" if mvp else "no curve yet"
         x = message.x_label, empty, message.x_range
         self.chart.show(LiveCurves(message.series, message.lines, title, *x))
 
     def show_log(self, message: LogUpdated) -> None:
+        job = self.selected_job()
+        if job is None or message.job != job.paths.name:
+            return  # of the one before
         self.log_view.append(message.lines, message.fresh)
-        set_titles(self.panes["log"], below=f"{message.job}  {message.unfinished}".rstrip())
-
-    # texts where there is nothing to show
-
-    def _no_jobs(self) -> str:
-        key = self.session.key
-        return (
-            f"no jobs yet: {key('launch_next')} launches the next MVP of the plan, "
-            f"{key('launch_selected')} the selected one"
-        )
+        self._log_line = f"{message.job}  {message.unfinished}".rstrip()
+        self.tabs.describe(self._log_line)
 
     # what is selected
 
     def selected_mvp(self) -> Mvp | None:
-        return self.plan_pane.chosen(self.view)
+        """The one under the plan's cursor; while the jobs have the focus, that of their job."""
+        if self.focused is not self.jobs:
+            return self.plan_pane.chosen(self.view)
+        job = self.job_called(self.jobs.selected)
+        mvps = self.view.roadmap.mvps if job and self.view and self.view.roadmap else ()
+        return next((mvp for mvp in mvps if job and mvp.id == job.spec.mvp), None)
 
     def selected_job(self) -> JobView | None:
-        return self.job_called(self.jobs.selected)
+        """The one under the cursor of the jobs, or last there, or the first of the plan's MVP."""
+        if self.focused is self.jobs:
+            return self.job_called(self.jobs.selected)
+        mvp = self.selected_mvp()
+        mine = self._jobs_of(mvp.id if mvp else None)
+        pinned = (job for job in mine if job.paths.name == self._pinned)
+        return next(pinned, mine[0] if mine else None)
+
+    def _jobs_of(self, mvp: str | None) -> Sequence[JobView]:
+        """The roadmap's jobs of an MVP, in order; None: of all. Asked at every key."""
+        view = self.view
+        if view is None:
+            return ()
+        if view is not self._grouped[0]:
+            mine = (job for job in view.jobs if view.roadmap is None or belongs(job, view))
+            groups: dict[str | None, list[JobView]] = {None: in_order(mine)}
+            for job in groups[None]:
+                groups.setdefault(job.spec.mvp, []).append(job)
+            self._grouped = view, groups
+        return self._grouped[1].get(mvp, ())
 
     def table_rows(self) -> Callable[[], Table] | None:
         return self.chart.table if self.focused is self.chart else super().table_rows()
@@ -256,6 +347,11 @@ class RoadmapScreen(LabScreen):
         assert reader is not None
         return reader.summarize(self.session.roadmap, mvp_id, ended)
 
+    def _pending(self, mvp_id: str, _: Sequence[JobPaths]) -> list[str]:
+        reader = self.session.watcher.reader
+        assert reader is not None
+        return reader.pending_diffs(self.session.roadmap, mvp_id)
+
     @on(StableTable.RowSelected, "#jobs")
     async def action_open_row(self) -> None:
         """What enter does in the pane that has the focus."""
@@ -264,55 +360,58 @@ class RoadmapScreen(LabScreen):
         else:
             self._open_mvp()
 
-    @on(StableTable.RowHighlighted, "#jobs")
-    def _describe_job(self) -> None:
-        job = self.selected_job()
-        self.jobs_pane.describe(job)
-        paths = job.paths if job else None
-        if paths != self._followed:
-            self._followed = paths
-            self.post_message(JobSelected(paths))
-
     # moving about
 
     def go(self, pane: str) -> None:
-        """Put the focus on a pane; on a small terminal also open its page."""
-        self._page = PAGES[pane]
+        """Put the focus on a pane; a tab is shown in place of the others."""
+        self._pane = pane
+        if pane in TABS:
+            self.tabs.open(pane)
         self._arrange()
         if pane == "plan":
             self.plan_pane.enter()
         else:
+            self.jobs.show_cursor = True  # a key may come before the focus does
             self.query_one(f"#{pane}").focus()
-
-    def _arrange(self) -> None:
-        """Show the panes of the page, or all of them where there is room."""
-        small = self.size.width < ROOMY[0] or self.size.height < ROOMY[1]
-        self.set_class(small, "-small")
-        shown = {name: not small or PAGES[name] == self._page for name in PANES}
-        shown["mvp"] = self.size.width >= WIDE and not small
-        for name, pane in self.panes.items():
-            pane.display = shown[name]
-        self.left.display = any(shown[name] for name in LEFT)
-        self.right.display = any(shown[name] for name in RIGHT)
-        if small:
-            strip = Text()
-            for page, title in TITLES.items():
-                tone = tone_style(self, "accent") + " reverse" if page == self._page else ""
-                strip.append(f" {title} ", tone)
-                strip.append("  ")
-            self.pages.update(strip)
+        self._follow()
 
     def action_go(self, pane: str) -> None:
         self.go(pane)
 
-    def action_toggle_board(self) -> None:
+    def action_next_place(self, by: int) -> None:
+        """Show another tab; the focus goes along only where a tab has it."""
+        tab = self.tabs.after(by)
+        if self._pane in TABS:
+            self.go(tab)
+        else:
+            self.tabs.open(tab)
+            self._follow()
+
+    def _arrange(self) -> None:
+        """Give each pane its lines; where there is little room, the one with the focus more."""
+        wide, body = self.size.width >= WIDE, self.size.height - 3
+        self.set_class(not wide, "-small")
+        if wide:
+            mvps = len(self.view.roadmap.mvps) if self.view and self.view.roadmap else 0
+            heights = side_by_side(body, mvps, len(self._jobs_of(None)))
+        else:
+            heights = stacked(body, self._pane)
+        panes = (self.plan_pane, self.jobs_pane, *self.more, self.curve_pane, self.tabs)
+        for pane, height in zip(panes, heights, strict=True):
+            pane.display = height > 0
+            pane.styles.height = max(height, 1)
+
+    def action_next_value(self) -> None:
+        self.session.watcher.show_next_metric()
+
+    def action_next_view(self) -> None:
         """Table or board; what is chosen stays chosen."""
         self.go("plan")
         self.plan_pane.switch()
 
     def action_pane(self, by: int) -> None:
-        focused = self.focused.id if self.focused and self.focused.id in PANES else "plan"
-        self.go(PANES[(PANES.index(focused) + by) % len(PANES)])
+        panes = [pane for pane in PANES if pane != "jobs" or self._jobs_of(None)]
+        self.go(panes[(panes.index(self._pane) + by) % len(panes)])
 
     def filter_rows(self) -> None:
         self.go("plan")
@@ -339,14 +438,16 @@ class RoadmapScreen(LabScreen):
         self._arrange()
         super().on_resize()
 
-    def key_entries(self) -> list[tuple[str, str, str]]:
-        # In little room, the way to all keys and the way out come first.
-        first = ("launch_next", "launch_selected", "stop_job", "write", "undo", "help", "quit")
-        shown = sorted((key for key in KEYS if key.in_line), key=lambda key: key.name not in first)
-        own = self.session.own_keys
-        keys = [(shown_key(key, own), key.word, f"app.{key.action}") for key in shown]
-        keys.append((shown_key(self.KEYS[0], own), "board", "screen.toggle_board"))
-        return [*keys, ("^p", "find", "app.command_palette")]
+
+def job_title(job: JobView) -> str:
+    """What a job is called, and what is wrong with it."""
+    detail = job_detail(job)
+    return job_label(job) + (f"  {detail}" if detail != clean(job.paths.name) else "")
+
+
+def _machine() -> tuple[Sequence[Device], tuple[int, int]]:
+    """The GPUs, and the time the CPUs were busy; blocking."""
+    return gpus.devices(), cpu_times()
 
 
 def _no_plan(view: LabSnapshot, key: Callable[[str], str]) -> str:
@@ -355,5 +456,5 @@ def _no_plan(view: LabSnapshot, key: Callable[[str], str]) -> str:
         ways = f"{key('add')} creates one, {key('open_roadmaps')} opens one"
         return f"no roadmap: {ways}; `vitlab init` creates an example"
     if view.roadmap is None:
-        return "the roadmap cannot be read: the gates pane (2) shows why"
+        return "the roadmap cannot be read: " + clean("; ".join(view.problems))
     return f"no MVPs in this roadmap yet: {key('add')} adds one"

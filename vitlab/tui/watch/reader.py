@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, Lost, Queued, Running, state_word
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.docs.text.edit import unified
 from vitlab.jobs.store import all_jobs
 from vitlab.lab import launch
 from vitlab.lab.figures.curves import ceiling_lines, gate_headlines, gate_lines
@@ -21,7 +22,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.live import mvp_summary, snapshot
 from vitlab.lab.live.mvp_summary import MvpSummary
 from vitlab.lab.live.snapshot import Kept, LabSnapshot, RoadmapSummary
-from vitlab.lab.writeback import edits, status_sync
+from vitlab.lab.writeback import edits, status_sync, writeback
 from vitlab.plot.series import Line
 
 SLURM_INTERVAL = 10.0
@@ -48,6 +49,8 @@ class LabReader:
         self._always: list[str] = []
         self._in_turn: list[str] = []
         self._turn = 0
+        self._levels: tuple[LabSnapshot, str, tuple[Line, ...]] | None = None
+        """As last read, and of what: curves grow more often than the lab changes."""
         self.trouble = ""
         """Why statuses or results could not be written when it read last; empty when they could."""
         self.seconds: deque[float] = deque(maxlen=60)
@@ -87,6 +90,15 @@ class LabReader:
         """What is known of one MVP; `ended`: its jobs that succeeded, oldest first."""
         return mvp_summary.summarize_mvp(self._lab, roadmap, mvp_id, ended)
 
+    def pending_diffs(self, roadmap: Path, mvp_id: str) -> list[str]:
+        """What the next write changes for one MVP, a unified diff for every file; blocking."""
+        step = writeback.plan_mvp(self._lab, roadmap, mvp_id)
+        names = self._lab.paths.relative
+        return [
+            unified(one.old_text or "", one.new_text, names(one.path))
+            for one in (step.changes if step else ())
+        ]
+
     def summaries(self, roadmap: Path | None) -> tuple[RoadmapSummary, ...]:
         """Every roadmap of the lab in a line; `roadmap` is the one on the screen."""
         lines = snapshot.roadmap_summaries(self._lab, roadmap)
@@ -95,6 +107,11 @@ class LabReader:
 
     def levels(self, view: LabSnapshot, metric: str) -> tuple[Line, ...]:
         """The lines in a chart of this value: what the gates ask, and what no model can exceed."""
+        if self._levels is None or self._levels[0] is not view or self._levels[1] != metric:
+            self._levels = view, metric, self._read_levels(view, metric)
+        return self._levels[2]
+
+    def _read_levels(self, view: LabSnapshot, metric: str) -> tuple[Line, ...]:
         gates = view.roadmap.gates if view.roadmap else ()
         own = [job.spec for job in view.jobs if job.spec.roadmap in view.names]
         lines = gate_lines(gate_headlines(gates, own), metric)
@@ -139,8 +156,10 @@ class LabReader:
         self._looked_at = view
 
     def is_busy(self, view: LabSnapshot) -> bool:
-        """Whether something may happen by itself."""
-        return any(map(_may_move, view.jobs))
+        """Whether something may happen by itself, or is not known yet."""
+        judged = self._kept.judged
+        is_unsure = judged is not None and bool(judged.waiting.unsure)
+        return is_unsure or any(map(_may_move, view.jobs))
 
     def forget_all_but(self, view: LabSnapshot, charted: Container[str]) -> None:
         """Drop the curves of ended jobs that no chart shows; what a row shows of them is kept."""

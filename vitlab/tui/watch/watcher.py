@@ -114,9 +114,9 @@ class Watcher:
         self._summaries_due = 0.0
 
     def follow_job(self, job: JobPaths | None) -> None:
-        """Read this job's log, and its curves even when it has ended."""
+        """Read this job's log, its curves and those of its MVP; None: nothing of any job."""
         if job != self._job:
-            self._job = job
+            self._job, self._log = job, None
             self._wake.set()
 
     def follow_runs(self, request: RunRequest | None) -> None:
@@ -239,11 +239,14 @@ class Watcher:
         key = (view, self._job, request)
         if self._chosen is not None and all(map(operator.is_, self._chosen[0], key)):
             return self._chosen[1]
-        jobs = charted_jobs(list(view.jobs), self._job)
+        jobs = charted_jobs(view.jobs, self._job)
         requested: list[JobView] = []
         if request is not None:
             names = request.jobs
-            requested = jobs if names is None else [j for j in view.jobs if j.paths.name in names]
+            if names is None:
+                requested = newest_jobs(view.jobs)
+            else:
+                requested = [job for job in view.jobs if job.paths.name in names]
         kept = {job.paths.name for job in (*jobs, *requested)}
         for name, track in self._tracks.items():
             if name not in kept:
@@ -288,18 +291,17 @@ class Watcher:
         self._post(RunsUpdated(metric, metrics, runs, levels, axis_of(runs)))
 
     def _read_log(self) -> None:
-        job = self._job
+        job, log = self._job, self._log  # once: a key may change them meanwhile
         if job is None:
             return
-        fresh = self._log is None or self._log[0] != job
-        if fresh:
-            self._log = (job, LogTail(job.log, LOG_BYTES))
-        assert self._log is not None
+        fresh = log is None or log[0] != job
+        if log is None or fresh:
+            log = self._log = (job, LogTail(job.log, LOG_BYTES))
         try:
-            lines = self._log[1].poll()
+            lines = log[1].poll()
         except OSError as error:  # a pipe, a log one may not read
             lines = [f"{job.log.name}: {error.strerror}"] if fresh else []
-        unfinished = self._log[1].unfinished
+        unfinished = log[1].unfinished
         if lines or fresh or unfinished != self._unfinished:
             self._unfinished = unfinished
             self.pace.happened()
@@ -341,21 +343,22 @@ def _end(job: JobView) -> tuple[str, float] | None:
             return None
 
 
-def charted_jobs(jobs: list[JobView], selected: JobPaths | None) -> list[JobView]:
-    """The jobs in the chart: every running one and the selected one.
+def newest_jobs(jobs: Iterable[JobView]) -> list[JobView]:
+    """Every running job; when nothing runs, those that ended last."""
+    known = [job for job in jobs if isinstance(job.state, Running) or job.step > 0 or job.values]
+    running = [job for job in known if isinstance(job.state, Running)]
+    return running or sorted(known, key=lambda job: job.paths.folder.name)[-ENDED:]
 
-    When nothing runs, those that ended last, of the selected job's kind where one is selected:
-    steps of a ridge and of a network have no axis in common.
-    """
-    chosen = [job for job in jobs if isinstance(job.state, Running)]
+
+def charted_jobs(jobs: Sequence[JobView], selected: JobPaths | None) -> list[JobView]:
+    """The selected job with the newest of its MVP; no job is charted where none is selected."""
     picked = next((job for job in jobs if job.paths == selected), None)
-    if not chosen:
-        ended = [job for job in jobs if job.step > 0 or job.values]
-        if picked is not None:
-            kind = (picked.spec.mvp, picked.spec.recipe)
-            ended = [job for job in ended if (job.spec.mvp, job.spec.recipe) == kind]
-        chosen = sorted(ended, key=lambda job: job.paths.folder.name)[-ENDED:]
-    return chosen if picked is None or picked in chosen else [*chosen, picked]
+    if picked is None:
+        return []
+    spec = picked.spec
+    mine = [j for j in jobs if (j.spec.mvp, j.spec.roadmap) == (spec.mvp, spec.roadmap)]
+    chosen = newest_jobs(mine)
+    return chosen if picked in chosen else [*chosen, picked]
 
 
 def default_metric(metrics: Iterable[str], tracks: Iterable[Track]) -> str:

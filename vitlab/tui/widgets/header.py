@@ -1,8 +1,9 @@
-"""The lines at the top: progress of the plan, what runs and is next, what waits for a person."""
+"""The lines at the top: progress of the plan and how busy the machine is; what needs a person."""
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,40 +12,48 @@ from textual.widgets import Static
 
 from vitlab.contract.job import Queued, Running
 from vitlab.plot.series import cells, fit
-from vitlab.tui.text import (
-    SILENT,
-    STALE,
-    age,
-    change_of,
-    clean,
-    device_of,
-    job_label,
-    progress_bar,
-    score_words,
-    short_duration,
-    silence,
-    steps_of,
-    tone_style,
-)
+from vitlab.tui.jobs_index import index_of
+from vitlab.tui.text import STALE, age, clean, progress_bar, since, ticks, tone_style
+from vitlab.tui.widgets import meters
+from vitlab.tui.widgets.meters import Meters, Reading
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabSnapshot, RoadmapSummary
 
 Entry = tuple[str, str]
 """Words and their tone."""
+TITLE = 20
+"""Cells of the roadmap's title that the meters leave."""
 
 
 class Header(Static):
-    """Shows what matters most, on every page of home."""
+    """Two lines, of what matters most."""
 
     plain = False
 
-    def __init__(self, key: Callable[[str], str]) -> None:
-        """`key(action)`: the key of an action as it is written."""
+    def __init__(self, key: Callable[[str], str], read: Callable[[], Reading]) -> None:
+        """`key(action)`: the key of an action as it is written; `read`: the machine, may block."""
         super().__init__("vitlab", id="header", markup=False)
         self._key = key
+        self._read = read
+        self._meters = Meters()
+        self._asked: float | None = None
+        """When the machine was last read; None: never."""
         self._text = Text()
         self._roadmaps: Sequence[RoadmapSummary] = ()
+
+    def look(self, *, seldom: bool) -> None:
+        """Read the machine, one reading at a time, if that is due; `seldom`: nothing happens."""
+        self._meters.wait = meters.SELDOM if seldom else meters.ASK
+        if self._asked is None or since(self._asked) >= self._meters.wait:
+            self._asked = math.inf
+            self.run_worker(self._look(), group="machine")
+
+    async def _look(self) -> None:
+        try:
+            self._meters.update(*await asyncio.to_thread(self._read))
+        finally:
+            self._asked = ticks()
 
     def show(
         self, view: LabSnapshot, roadmaps: Sequence[RoadmapSummary], seconds_since_read: float
@@ -54,14 +63,7 @@ class Header(Static):
         width = self.content_size.width
         text = self._plan_line(view, seconds_since_read, width)
         text.append("\n")
-        text.append_text(self._work_line(view, width))
-        text.append("\n")
-        text.append_text(self._decision_line(view, width))
-        others = self._others_line(view, width)
-        if others:
-            text.append("\n")
-            text.append_text(others)
-        self.styles.height = 4 if others else 3
+        text.append_text(self._person_line(view, width))
         if text != self._text:
             self._text = text
             self.update(text, layout=False)  # its height is set
@@ -69,20 +71,31 @@ class Header(Static):
     def _plan_line(self, view: LabSnapshot, seconds_since_read: float, width: int) -> Text:
         mvps = view.roadmap.mvps if view.roadmap else ()
         done = sum(1 for mvp in mvps if mvp.status == "done")
-        stale = f"! last read {age(seconds_since_read)} ago  " if seconds_since_read > STALE else ""
-        place = self._place(view)
-        bar = progress_bar(done, len(mvps), 10, self.plain)
-        count = f"{done}/{len(mvps)} done"
-        room = width - cells(stale + place + bar + count) - 11
-        title = view.roadmap.title if view.roadmap else "no roadmap"
+        jobs = index_of(view).unfinished
+        running = sum(isinstance(job.state, Running) for job in jobs)
+        waiting = [job for job in jobs if isinstance(job.state, Queued)]
+        queued = sum(not job.foreign and not job.held for job in waiting)
+        old = seconds_since_read > STALE
+        parts: list[Entry] = [
+            (f"! last read {age(seconds_since_read)} ago" if old else "", "warning"),
+            (self._place(view), "muted"),
+            (f"{progress_bar(done, len(mvps), 8, self.plain)} {done}/{len(mvps)} done", "accent"),
+            (f"{running} running" if running else "idle", "accent" if running else "muted"),
+            (f"{queued} queued" if queued else "", ""),
+        ]
+        parts = [(words, tone) for words, tone in parts if words]
+        title = clean((view.roadmap.title if view.roadmap else None) or "no roadmap")
+        taken = sum(cells(words) + 2 for words, _ in parts)
+        meters = self._meters.words(width - taken - min(cells(title), TITLE) - 2, self.plain)
+        if meters:
+            parts.append((meters, ""))
+            taken += cells(meters) + 2
         text = Text()
-        text.append("vitlab  ", tone_style(self, "accent"))
-        text.append(fit(clean(title or ""), max(room, 0)), "bold")
-        text.append(" ")
-        text.append(stale, tone_style(self, "warning") + " bold")
-        text.append(place, tone_style(self, "muted"))
-        text.append(bar + " ", tone_style(self, "accent"))
-        text.append(count)
+        text.append(fit(title, max(width - taken, 0)), "bold")
+        for words, tone in parts:
+            text.append("  ")
+            text.append(words, tone_style(self, tone))
+        text.truncate(width)
         return text
 
     def _place(self, view: LabSnapshot) -> str:
@@ -90,94 +103,68 @@ class Header(Static):
         paths = [line.path for line in self._roadmaps]
         if len(paths) < 2 or view.path not in paths:
             return ""
-        return f"{self._key('open_roadmaps')} {paths.index(view.path) + 1} of {len(paths)}  "
+        return f"{self._key('open_roadmaps')} {paths.index(view.path) + 1} of {len(paths)}"
 
-    def _work_line(self, view: LabSnapshot, width: int) -> Text:
-        running = [job for job in view.jobs if isinstance(job.state, Running)]
-        queued = sum(isinstance(job.state, Queued) and not job.foreign for job in view.jobs)
-        left = _running(running[0]) if running else "idle"
-        if len(running) > 1:
-            left += f", {len(running) - 1} more"
-        if queued:
-            left += f", {queued} queued"
-        upcoming = "nothing next"
-        if view.next is not None:
-            mvps = view.roadmap.mvps if view.roadmap else ()
-            name = next((mvp.name for mvp in mvps if mvp.id == view.next.id), "")
-            upcoming = clean(f"next {view.next.id} {name}") + f" ({clean(view.next.why)})"
+    def _person_line(self, view: LabSnapshot, width: int) -> Text:
+        """What needs the person, each with its key; what is next; the other roadmaps."""
+        waiting, next_ = self._waiting(view), _next(view)
+        room = width - min(cells(next_), max(16, width // 4)) - 3
         text = Text()
-        share = width * 2 // 3 if running else width // 2
-        half = max(share, width - cells(upcoming) - 2)
-        left = fit(left, min(half - 2, cells(left) + 1)) + "  "
-        text.append(left, tone_style(self, "accent" if running else "muted"))
-        upcoming = fit(upcoming, max(width - cells(left), 0))
-        text.append(upcoming[:5], tone_style(self, "muted"))
-        text.append(upcoming[5:])
-        return text
-
-    def _decision_line(self, view: LabSnapshot, width: int) -> Text:
-        waiting = self._waiting(view)
-        phases = _phases(view)
-        text = Text()
-        room = width
-        for words, tone in waiting or [("nothing waits for you", "muted")]:
-            if room < 4:
+        text.append("needs you" if waiting else "nothing needs you", tone_style(self, "muted"))
+        for number, (words, tone) in enumerate(waiting):
+            more = len(waiting) - number - 1
+            if text.cell_len + cells(words) + 2 + 4 * bool(more) > room and number:
+                text.append(f" +{more + 1}", tone_style(self, "accent"))
                 break
-            shown = fit(words, min(cells(words), room))
-            text.append(shown, tone_style(self, tone))
-            room -= cells(shown)
-            text.append(" " * min(room, 2))
-            room -= min(room, 2)
-        if cells(phases) <= room:
-            text.append(" " * (room - cells(phases)) + phases, tone_style(self, "muted"))
-        elif room > 12:
-            text.append(fit(phases, room), tone_style(self, "muted"))
+            text.append("  ")
+            text.append(fit(words, min(cells(words), room)), tone_style(self, tone))
+        others = f"others  {'  '.join(self._others(view))}" if self._others(view) else ""
+        for words, tone in ((next_, ""), (others, "muted")):
+            left = width - text.cell_len - 3
+            if words and left > 8:
+                text.append("   ")
+                text.append(fit(words, min(cells(words), left)), tone_style(self, tone))
         return text
 
     def _waiting(self, view: LabSnapshot) -> list[Entry]:
         """What only a person can decide, and the key for it."""
-        key = self._key
+        key, jobs = self._key, index_of(view).unfinished
         entries: list[Entry] = []
-        if lost := sum(1 for job in view.jobs if job.left):
-            keys = f"{key('resume_left')} resumes, {key('drop_left')} drops"
+        if lost := sum(1 for job in jobs if job.left):
+            keys = f"{key('resume_left')} resume, {key('drop_left')} drop"
             entries.append((f"! {lost} lost: {keys}", "warning"))
-        if unhealthy := sum(1 for job in view.jobs if is_unhealthy(job)):
+        if held := sum(job.held and isinstance(job.state, Queued) for job in jobs):
+            entries.append((f"{held} held: {key('hold_job')} release", "warning"))
+        if unhealthy := sum(1 for job in jobs if is_unhealthy(job)):
             entries.append((f"! {unhealthy} unhealthy: {key('open_jobs')} shows why", "warning"))
-        if view.problems:
-            entries.append((f"! {len(view.problems)} unreadable", "error"))
         if view.pending:
-            entries.append((f"{key('write')} writes {_count(view.pending, 'result')}", "accent"))
+            entries.append((f"{key('write')} write {_count(view.pending, 'result')}", "accent"))
         if open_gates := sum(1 for one in view.verdicts.values() if one.holds == "manual"):
-            entries.append((f"{key('open_gates')} judges {_count(open_gates, 'gate')}", "accent"))
+            entries.append((f"{key('open_gates')} decide {_count(open_gates, 'gate')}", "accent"))
         mine = next((line for line in self._roadmaps if line.path == view.path), None)
         if mine is not None and mine.findings:
-            words = _count(mine.findings, "conflict")
-            entries.append((f"{key('open_documents')} fixes {words}", "warning"))
+            words = _count(mine.findings, "document problem")
+            entries.append((f"{key('open_documents')} fix {words}", "warning"))
         others = sum(line.pending for line in self._roadmaps if line.path != view.path)
         if others:
             entries.append((f"{key('open_roadmaps')} {others} elsewhere", "accent"))
+        if view.problems:
+            more = f" (and {len(view.problems) - 1} more)" * (len(view.problems) > 1)
+            entries.append((f"! {clean(view.problems[0])}{more}", "error"))
         return entries
 
-    def _others_line(self, view: LabSnapshot, width: int) -> Text:
+    def _others(self, view: LabSnapshot) -> list[str]:
         """The lab's other roadmaps: done of all, running jobs, results to be written."""
-        others = [line for line in self._roadmaps if line.path != view.path]
-        text = Text()
-        if not others:
-            return text
-        text.append(fit("others  ", 8), tone_style(self, "muted"))
-        room = width - 8
-        for number, line in enumerate(others):
-            words = _summary(line)
-            more = f"and {len(others) - number} more"
-            last = number == len(others) - 1
-            if cells(words) + (0 if last else cells(more) + 2) > room:
-                text.append(fit(more, max(min(cells(more), room), 0)), tone_style(self, "muted"))
-                break
-            tone = "error" if line.problem else "accent" if line.running or line.pending else ""
-            text.append(words, tone_style(self, tone))
-            text.append("" if last else "  ")
-            room -= cells(words) + 2
-        return text
+        return [_summary(line) for line in self._roadmaps if line.path != view.path]
+
+
+def _next(view: LabSnapshot) -> str:
+    """The MVP that is next, and why."""
+    if view.next is None:
+        return ""
+    mvps = view.roadmap.mvps if view.roadmap else ()
+    name = next((mvp.name for mvp in mvps if mvp.id == view.next.id), "")
+    return clean(f"next {view.next.id} {name} ({view.next.why})")
 
 
 def _summary(line: RoadmapSummary) -> str:
@@ -195,33 +182,5 @@ def _count(number: int, what: str) -> str:
 
 
 def is_unhealthy(job: JobView) -> bool:
-    """Whether it runs and its supervisor entries a problem."""
+    """Whether it runs and its supervisor notices a problem."""
     return isinstance(job.state, Running) and job.health.partition(":")[0] in ("warn", "bad")
-
-
-def _phases(view: LabSnapshot) -> str:
-    """`phase 1 2/4  phase 2 0/3`: done of all, by phase."""
-    mvps = view.roadmap.mvps if view.roadmap else ()
-    total = Counter(mvp.phase or "-" for mvp in mvps)
-    done = Counter(mvp.phase or "-" for mvp in mvps if mvp.status == "done")
-    if len(total) < 2:
-        return ""
-    parts = [f"{clean(phase)} {done[phase]}/{count}" for phase, count in total.items()]
-    return "phase " + "  ".join(parts)
-
-
-def _running(job: JobView) -> str:
-    """Problems come first, so that a narrow line still shows them."""
-    silent = silence(job)
-    score, change = score_words(job), change_of(job)
-    parts = [
-        f"> {job_label(job)}",
-        clean(job.health) if is_unhealthy(job) else "",
-        f"silent for {age(silent)}" if silent > SILENT else "",
-        steps_of(job),
-        " ".join(filter(None, (score, f"({change})" * bool(change)))) if score else "",
-    ]
-    if silent <= SILENT and job.eta is not None:
-        parts.append(f"{short_duration(max(job.eta, 0.0))} left")
-    parts.append(f"on {device_of(job)}" if device_of(job) else "")
-    return " ".join(filter(None, parts))

@@ -1,11 +1,11 @@
-"""The selected MVP: its section, runs, conclusion and report."""
+"""The selected MVP: its section, runs, conclusion and report; what would be written of it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -17,18 +17,20 @@ from vitlab.contract.job import Running, ended_well
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value
 from vitlab.plot.series import cells, fit
+from vitlab.tui.jobs_index import index_of
+from vitlab.tui.standing import document_score, mvp_words
 from vitlab.tui.text import (
-    belongs,
+    best_jobs,
     clean,
     in_order,
     job_label,
+    job_words,
     last_r2,
-    state_words,
-    status_word,
     steps_of,
     time_of,
     tone_style,
 )
+from vitlab.tui.widgets.diff import diff_text
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
@@ -44,12 +46,13 @@ LABEL = 12
 RUNS = 12
 """How many runs are shown."""
 
-Reader = Callable[[str, Sequence[JobPaths]], "MvpSummary"]
+T = TypeVar("T")
+Reader = Callable[[str, Sequence[JobPaths]], T]
 """MVP and its jobs that ended well -> what is known of it; blocking."""
 
 
-class MvpPane(VerticalScroll):
-    """Reads in a thread, only what is looked at, and only the last MVP asked for."""
+class FollowingPane(VerticalScroll, Generic[T]):
+    """Shows what is read of the selected MVP, in a thread, and only the last one asked for."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", "Down", show=False),
@@ -58,14 +61,15 @@ class MvpPane(VerticalScroll):
         Binding("G", "scroll_end", "End", show=False),
     ]
 
-    def __init__(self, read: Reader, *, plain: bool, wait: float = 0.0) -> None:
+    def __init__(self, id: str, read: Reader[T], *, plain: bool, wait: float = 0.0) -> None:  # noqa: A002
         """`wait`: seconds from now before which nothing is read."""
-        super().__init__(id="mvp")
+        super().__init__(id=id)
+        self.plain = plain
         self._read = read
-        self._plain = plain
         self._body = Static(markup=False)
-        self._summary: MvpSummary | None = None
         self._wanted: tuple[Mvp, LabSnapshot] | None = None
+        self._found: tuple[str, T] | None = None
+        """The MVP that was read, and what was."""
         self._key: object = None
         self._read_at = 0.0
         self._from = time.monotonic() + wait
@@ -79,17 +83,24 @@ class MvpPane(VerticalScroll):
     def on_resize(self) -> None:
         self._draw()
 
+    @property
+    def found(self) -> T | None:
+        """What was read of the MVP that is to be shown; None before."""
+        if self._found is None or self._wanted is None or self._found[0] != self._wanted[0].id:
+            return None
+        return self._found[1]
+
     def show(self, view: LabSnapshot, mvp: Mvp | None) -> None:
         """Show this MVP; what is known of it follows from a thread."""
+        other = self._wanted is not None and mvp is not None and self._wanted[0].id != mvp.id
         self._wanted = (mvp, view) if mvp else None
         if mvp is None:
             self._update(Text("no MVP is selected", tone_style(self, "muted")))
             return
-        jobs = [job for job in view.jobs if job.spec.mvp == mvp.id and belongs(job, view)]
-        key = (mvp.id, id(view.roadmap), tuple((job.paths.name, job.state) for job in jobs))
-        if self._summary is not None and self._summary.mvp.id != mvp.id:
-            self._summary = None
+        if other:
             self.scroll_home(animate=False)
+        jobs = index_of(view).of_mvp.get(mvp.id, ())
+        key = (mvp.id, id(view.roadmap), tuple((job.paths.name, job.state) for job in jobs))
         self._draw()
         if time.monotonic() < self._from:
             return
@@ -97,14 +108,14 @@ class MvpPane(VerticalScroll):
             return
         self._key, self._busy = key, True
         ended = [j.paths for j in jobs if ended_well(j.state)]
-        self.run_worker(self._read_summary(mvp.id, ended), group="brief")
+        self.run_worker(self._read_now(mvp.id, ended), group="brief")
 
-    async def _read_summary(self, mvp_id: str, ended: Sequence[JobPaths]) -> None:
+    async def _read_now(self, mvp_id: str, ended: Sequence[JobPaths]) -> None:
         try:
-            self._summary = await asyncio.to_thread(self._read, mvp_id, ended)
+            self._found = mvp_id, await asyncio.to_thread(self._read, mvp_id, ended)
             self._trouble = ""
         except (UsageError, OSError) as error:
-            self._summary, self._trouble = None, str(error)
+            self._found, self._trouble = None, str(error)
         finally:
             self._busy, self._read_at = False, time.monotonic()
         if self._wanted is not None and self._wanted[0].id != mvp_id:
@@ -115,19 +126,8 @@ class MvpPane(VerticalScroll):
     def _draw(self) -> None:
         if self._wanted is None or not self.is_mounted:
             return
-        mvp, view = self._wanted
-        text = Text()
-        width = max(self.scrollable_content_region.width, 20)
-        head = f"MVP {clean(mvp.id)}  {clean(mvp.name)}"
-        text.append(head + "\n", "bold")
-        summary = (
-            self._summary if self._summary is not None and self._summary.mvp.id == mvp.id else None
-        )
-        self._facts(text, mvp, summary, width)
-        self._runs(text, mvp, view, summary, width)
-        if summary is not None:
-            self._outcome(text, summary, width)
-        elif self._trouble:
+        text = self.written(*self._wanted, max(self.scrollable_content_region.width, 20))
+        if self._trouble:
             text.append(f"! {clean(self._trouble)}\n", tone_style(self, "error"))
         text.rstrip()
         self._update(text)
@@ -137,9 +137,41 @@ class MvpPane(VerticalScroll):
             self._text = text
             self._body.update(text)
 
-    def _facts(self, text: Text, mvp: Mvp, summary: MvpSummary | None, width: int) -> None:
+    def written(self, mvp: Mvp, view: LabSnapshot, width: int) -> Text:
+        """What is shown of an MVP."""
+        raise NotImplementedError
+
+
+class DiffPane(FollowingPane[list[str]]):
+    """What would be written of the selected MVP."""
+
+    def written(self, mvp: Mvp, view: LabSnapshot, width: int) -> Text:  # noqa: ARG002
+        if self.found:
+            return diff_text(self, self.found)
+        waiting = f"; {view.pending} elsewhere in this roadmap" if view.pending else ""
+        words = f"nothing to write for MVP {clean(mvp.id)}{waiting}"
+        return Text(words if self.found is not None else "", tone_style(self, "muted"))
+
+
+class MvpPane(FollowingPane["MvpSummary"]):
+    """The selected MVP: its section in the roadmap, its experiment, its runs, what they say."""
+
+    def written(self, mvp: Mvp, view: LabSnapshot, width: int) -> Text:
+        text = Text()
+        text.append(f"MVP {clean(mvp.id)}  {clean(mvp.name)}\n", "bold")
+        self._facts(text, mvp, view, width)
+        self._runs(text, mvp, view, self.found, width)
+        if self.found is not None:
+            self._outcome(text, self.found, width)
+        return text
+
+    def _facts(self, text: Text, mvp: Mvp, view: LabSnapshot, width: int) -> None:
+        summary = self.found
         gate = f", {clean(mvp.gate)}" if mvp.gate else ""
-        self._row(text, "status", f"{status_word(mvp.status, self._plain)}{gate}", width)
+        status, tone = mvp_words(mvp, view.standings, self.plain)
+        self._row(text, "status", f"{status}{gate}", width, tone)
+        if mvp.id not in best_jobs(view) and (number := document_score(mvp, view)):
+            self._row(text, "R²", number, width, "muted")
         if summary is None:
             return
         if summary.facts:
@@ -160,7 +192,7 @@ class MvpPane(VerticalScroll):
         self, text: Text, mvp: Mvp, view: LabSnapshot, summary: MvpSummary | None, width: int
     ) -> None:
         """Its jobs, the running and the newest ones first, each with its last R2."""
-        mine = [job for job in view.jobs if job.spec.mvp == mvp.id and belongs(job, view)]
+        mine = index_of(view).of_mvp.get(mvp.id, ())
         jobs = in_order(mine)
         for number, job in enumerate(jobs[:RUNS]):
             text.append(fit("runs" if not number else "", LABEL), tone_style(self, "muted"))
@@ -173,12 +205,12 @@ class MvpPane(VerticalScroll):
             self._row(text, "runs", f"{waits} (L launches)", width)
 
     def _run(self, text: Text, job: JobView, summary: MvpSummary | None, width: int) -> None:
-        words, tone = state_words(job.state, self._plain)
+        words, tone = job_words(job, self.plain)
         score = summary.scores.get(job.paths.name) if summary else None
         if score is not None:
             error = f" ± {score.error:.3f}" if score.error is not None else ""
             mark = Value.parse(job.spec.headline).mark
-            result = f"{score.value:.3f}{error}{mark}".replace("±", "+-" if self._plain else "±")
+            result = f"{score.value:.3f}{error}{mark}".replace("±", "+-" if self.plain else "±")
         else:
             value = last_r2(job)
             mark = Value.parse(job.spec.headline).mark

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,55 +16,119 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
+from vitlab.contract.job import Done, Lost, Running
 from vitlab.plot.series import cells, fit
+from vitlab.tui.standing import document_score, mvp_words
 from vitlab.tui.text import (
+    SILENT,
     STATUS,
+    age,
     best_jobs,
     best_line,
     best_score,
     cell,
     clean,
+    last_r2,
     model_of,
+    now,
+    progress_bar,
     set_titles,
-    status_word,
+    short_duration,
+    silence,
+    time_of,
     tone_style,
 )
-from vitlab.tui.widgets.table import Row, StableTable
+from vitlab.tui.widgets.named_table import NamedTable
+from vitlab.tui.widgets.table import Row
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
+    from vitlab.lab.live.standing import Standing
 
 
-class MvpTable(StableTable):
+JobsOf = Callable[[str], Sequence["JobView"]]
+"""MVP -> its jobs, the running and the newest ones first."""
+BAR = 5
+"""Cells of a running MVP's bar."""
+
+
+class MvpTable(NamedTable):
     """The MVPs of the roadmap; rows keep their place while statuses change."""
 
-    COLUMNS: ClassVar = {"MVP": 7, "Status": 17, "Gate": 8, "R²": 6, "Name": 22}
-    NARROW: ClassVar = {"MVP": 7, "Status": 15, "Gate": 6, "R²": 6, "Name": 9}
+    COLUMNS: ClassVar = {
+        "MVP": 3, "Status": 6, "Name": 4, "Gate": 4, "R²": 2, "Ceil.": 5, "Age": 3,
+    }  # fmt: skip
+    """At least; each takes what its texts need, and the names what is left."""
+    DROPS: ClassVar = ("Age", "Gate", "Ceil.", "R²")
 
-    def show(self, view: LabSnapshot, words: str) -> None:
+    def show(self, view: LabSnapshot, jobs_of: JobsOf, words: str) -> None:
         """The MVPs that hold every one of `words`, in the document's order."""
         mvps = view.roadmap.mvps if view.roadmap else ()
-        upcoming = view.next.id if view.next else None
         values = best_jobs(view)
         rows: dict[str, Row] = {}
         for mvp in mvps:
             if matches(mvp, words):
                 best = values.get(mvp.id)
-                model = model_of(best, view) if best is not None else ""
-                rows[mvp.id] = self._row(mvp, mvp.id == upcoming, best, model)
+                rows[mvp.id] = self._row(mvp, view, best, next(iter(jobs_of(mvp.id)), None))
+        self.needed = {
+            name: max((cells(row[column].plain) for row in rows.values()), default=0)
+            for column, name in enumerate(self.COLUMNS)
+        }
         self.show_rows(rows)
 
-    def _row(self, mvp: Mvp, upcoming: bool, best: JobView | None, model: str) -> Row:
-        tone = STATUS[mvp.status][2] if mvp.status in STATUS else "muted"
-        status = status_word(mvp.status, self.plain) + (", next" if upcoming else "")
+    def _row(self, mvp: Mvp, view: LabSnapshot, best: JobView | None, job: JobView | None) -> Row:
+        status, tone = mvp_words(mvp, view.standings, self.plain)
+        upcoming = view.next is not None and view.next.id == mvp.id
+        if upcoming:
+            status, tone = f"{status[:1]} next", "accent"
+        if job is not None and isinstance(job.state, Running):
+            status, tone = running_words(job, self.plain), "accent"
+            if job.health.partition(":")[0] in ("warn", "bad"):
+                tone = "warning"
+        model = model_of(best, view) if best is not None else ""
+        bound = view.ceilings.get(best.paths.name) if best is not None else None
+        score = last_r2(best) if best is not None else None
+        share = "" if bound is None or score is None else f"{100 * score / bound:.0f}%"
+        muted = tone_style(self, "muted")
         return (
             cell(mvp.id, tone_style(self, "accent" if upcoming else "strong")),
-            cell(status, tone_style(self, "accent" if upcoming else tone)),
-            cell(mvp.gate or "-", tone_style(self, "muted")),
-            cell("" if best is None else best_score(best)),
+            cell(status, tone_style(self, tone)),
             cell(f"{mvp.name} [{model}]" if model else mvp.name),
+            cell((mvp.gate or "").removeprefix("Gate-"), muted),
+            cell(document_score(mvp, view, self._room), muted)
+            if best is None
+            else cell(best_score(best)),
+            cell(share),
+            cell("" if job is None else _age(job), muted),
         )
+
+    @property
+    def _room(self) -> int:
+        return self.scrollable_content_region.width
+
+
+def running_words(job: JobView, plain: bool) -> str:
+    """`> ━━━── 47m`: how far it is, and the time left; what is known of these."""
+    sign = job.health.partition(":")[0]
+    if silence(job) > SILENT:
+        sign = time_of(job)
+    elif sign not in ("warn", "bad"):
+        sign = ""
+    of = job.of or 0
+    bar = progress_bar(job.step, of, BAR, plain) if of else "" if sign else "running"
+    left = "" if sign else short_duration(job.eta)
+    return " ".join(filter(None, (">", bar, sign or left)))
+
+
+def _age(job: JobView) -> str:
+    """Since it started, ended, or was submitted where it waits: `3d`."""
+    match job.state:
+        case Running(started=then) | Done(ended=then) | Lost(started=then):
+            pass
+        case _:
+            then = job.spec.submitted
+    return age(now() - then).replace(" min", "m").replace(" ", "") if then else ""
 
 
 def matches(mvp: Mvp, words: str) -> bool:
@@ -128,14 +192,20 @@ class Board(ScrollView, can_focus=True):
         self._cards: tuple[Mvp, ...] = ()
         self._columns: tuple[Column, ...] = ()
         self._values: Mapping[str, JobView] = {}
+        self._standings: Mapping[str, Standing] = {}
 
-    def show(self, mvps: Sequence[Mvp], values: Mapping[str, JobView]) -> None:
-        """The cards; `values`: MVP -> R2 of its runs."""
+    def show(
+        self,
+        mvps: Sequence[Mvp],
+        values: Mapping[str, JobView],
+        standings: Mapping[str, Standing],
+    ) -> None:
+        """The cards; `values`: MVP -> R2 of its runs, `standings`: MVP -> what its jobs do."""
         cards = tuple({mvp.id: mvp for mvp in mvps}.values())
         if self.selected not in [mvp.id for mvp in cards]:
             self.selected = cards[0].id if cards else None
-        if cards != self._cards or values != self._values:
-            self._cards, self._values = cards, dict(values)
+        if (cards, values, standings) != (self._cards, self._values, self._standings):
+            self._cards, self._values, self._standings = cards, dict(values), standings
             self._arrange()
 
     def select(self, key: str) -> None:
@@ -249,8 +319,8 @@ class Board(ScrollView, can_focus=True):
             line.append(" " * column.width)
             return
         mvp, room = column.cards[at], column.width - 1
-        glyph, plain_glyph, tone = STATUS.get(mvp.status or "", ("?", "?", "muted"))
-        head = f"{plain_glyph if self.plain else glyph} {clean(mvp.id)}"
+        status, tone = mvp_words(mvp, self._standings, self.plain)
+        head = f"{status[:1]} {clean(mvp.id)}"
         chosen = " reverse" if mvp.id == self.selected and self.has_focus else ""
         if mvp.id == self.selected and not chosen:
             chosen = " underline"
@@ -292,7 +362,8 @@ def _word(mvp: Mvp) -> str:
 class PlanPane(Vertical):
     """Table first; which of the two is shown lasts as long as the session."""
 
-    def __init__(self, filter_line: Input, *, plain: bool) -> None:
+    def __init__(self, filter_line: Input, jobs_of: JobsOf, *, plain: bool) -> None:
+        self._jobs_of = jobs_of
         self.table, self.board = MvpTable("plan"), Board()
         self.empty = Static(id="plan-empty", classes="empty", markup=False)
         super().__init__(
@@ -312,9 +383,9 @@ class PlanPane(Vertical):
         mvps = view.roadmap.mvps if view.roadmap else ()
         if self.board.display:
             kept = [mvp for mvp in mvps if matches(mvp, words)]
-            self.board.show(kept, best_jobs(view))
+            self.board.show(kept, best_jobs(view), view.standings)
         else:
-            self.table.show(view, words)
+            self.table.show(view, self._jobs_of, words)
         self.empty.display = bool(empty) and not mvps
         if self.empty.display and str(self.empty.content) != empty:
             self.empty.update(Text(empty))

@@ -1,0 +1,39 @@
+"""What is asked of all jobs at every key, gathered once for each reading of the lab."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from vitlab.contract.job import Done
+from vitlab.tui.text import belongs
+
+if TYPE_CHECKING:
+    from vitlab.lab.live.snapshot import JobView, LabSnapshot
+
+
+class JobsIndex(NamedTuple):
+    """The jobs of one reading."""
+
+    by_name: Mapping[str, JobView]
+    of_mvp: Mapping[str, Sequence[JobView]]
+    """MVP id -> its jobs, of the roadmap on the screen alone."""
+    unfinished: Sequence[JobView]
+    """Those that have not ended: few, where thousands have."""
+
+
+def index_of(view: LabSnapshot) -> JobsIndex:
+    """The jobs of this reading, in their order."""
+    if not (_last and _last[0][0] is view.jobs and _last[0][1] == view.names):
+        of_mvp: dict[str, list[JobView]] = {}
+        for job in view.jobs:
+            if belongs(job, view):
+                of_mvp.setdefault(job.spec.mvp, []).append(job)
+        by_name = {job.paths.name: job for job in view.jobs}
+        unfinished = [job for job in view.jobs if not isinstance(job.state, Done)]
+        _last[:] = [(view.jobs, view.names, JobsIndex(by_name, of_mvp, unfinished))]
+    return _last[0][2]
+
+
+_last: list[tuple[Sequence[JobView], frozenset[str], JobsIndex]] = []
+"""The jobs last asked of, the names of their roadmap, and what was gathered."""
