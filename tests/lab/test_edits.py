@@ -10,7 +10,9 @@ from tests.lab.conftest import Ended
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
+from vitlab.lab.live.snapshot import Kept, read_snapshot
 from vitlab.lab.writeback.edits import (
+    accept,
     document_state,
     fix,
     plan_update,
@@ -45,6 +47,22 @@ def test_a_sentence_of_ones_own_is_written_and_undone(
     now = document_state(lab, roadmap)
     assert [step.mvp for step in now.updates] == ["1.0"]
     assert [past.undone for past in now.past] == [True]
+
+
+def test_what_waits_is_what_the_next_write_shows(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.75)
+    ended("two", 0.7)
+    ended("three", 0.7, mvp="2.0", profile="smoke", exp_id="VIT-20260101-another-01")
+    assert read_snapshot(lab, roadmap).pending == 3
+    accept(lab, pending(lab, roadmap, "1.0"))
+    assert read_snapshot(lab, roadmap).pending == 1
+    lab.paths.private.sync_ledger.unlink()  # all that it knows is in the documents
+    assert read_snapshot(lab, roadmap).pending == 1
+    assert [step.mvp for step in document_state(lab, roadmap).updates] == ["2.0"]
+    kept = Kept()  # a screen looks at one MVP with each reading
+    assert [read_snapshot(lab, roadmap, kept=kept).pending for _ in range(3)] == [1, 1, 1]
+    accept(lab, pending(lab, roadmap))
+    assert read_snapshot(lab, roadmap, kept=kept).pending == 0
 
 
 def test_what_is_refused_waits_no_more_until_it_is_offered_again(

@@ -25,7 +25,7 @@ from vitlab.lab.live.snapshot import job_views
 from vitlab.lab.results.worlds import planned_world
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.status_sync import sync_status
-from vitlab.lab.writeback.sync_ledger import count_to_write
+from vitlab.lab.writeback.sync_ledger import results_to_write
 from vitlab.lab.writeback.writeback import pending
 
 NUMBERS = ("1e400", "NaN", "null", '"x"', "[]", "{}", "-1", "1e300", "true")
@@ -39,7 +39,8 @@ TEXTS = (
 
 def waiting(lab: Lab, roadmap: Path) -> int:
     """What the header of the screen says of `w`."""
-    return count_to_write(lab, all_jobs(lab.paths), [m.id for m in lab.read_roadmap(roadmap).mvps])
+    mvps = [mvp.id for mvp in lab.read_roadmap(roadmap).mvps]
+    return sum(results_to_write(lab, all_jobs(lab.paths), mvps).values())
 
 
 def never_began(job: JobPaths) -> None:

@@ -33,12 +33,12 @@ from vitlab.jobs.process.health import Health, read_health
 from vitlab.jobs.store import METRICS_FIELDS, Job, all_jobs, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.standing import Standing, standings
+from vitlab.lab.live.waiting_results import WaitingResults, waiting_results
 from vitlab.lab.progress import TREND, Progress
 from vitlab.lab.results.ceilings import ceiling_in, ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, finished, latest, names_of_roadmap, of_roadmap
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.results.worlds import planned_world
-from vitlab.lab.writeback.sync_ledger import count_to_write
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _summary(
         statuses=Counter(mvp.status or "?" for mvp in roadmap.mvps),
         verdicts=Counter(one.verdict for one in verdicts_of(lab, roadmap, newest, results)),
         running=sum(isinstance(job.state, Running) for job in here),
-        pending=count_to_write(lab, here, [mvp.id for mvp in roadmap.mvps]),
+        pending=waiting_results(lab, roadmap, here).total,
         next=next_mvp(roadmap),
         findings=sum(not f.is_note for f in lint(roadmap, lab.paths.root)) if shown else None,
     )
@@ -212,8 +212,7 @@ class Judged(NamedTuple):
     marks: tuple[object, ...]
     """Of the other files."""
     verdicts: Mapping[str, Verdict]
-    waiting: int
-    """Results that the next write writes."""
+    waiting: WaitingResults
     ceilings: Mapping[str, float]
     """Job's name -> the ceiling of its headline."""
 
@@ -263,6 +262,8 @@ def read_snapshot(
         here = [job for job in jobs if job.spec.roadmap in names]
         if roadmap is not None:
             judged = _judged(lab, roadmap, jobs, here, kept or Kept())
+            if judged.waiting.unsure and not quick:
+                judged.waiting.look(lab, roadmap_path, most=1 if kept else None)
     return LabSnapshot(
         path=roadmap_path,
         roadmap=roadmap,
@@ -272,7 +273,7 @@ def read_snapshot(
         passed_over=passed_over(roadmap) if roadmap is not None else (),
         problems=tuple(problems),
         experiments=experiments,
-        pending=judged.waiting if judged else 0,
+        pending=judged.waiting.total if judged else 0,
         names=names,
         ceilings=judged.ceilings if judged else {},
         standings=standings(lab, roadmap, here, quick=quick) if roadmap else {},
@@ -292,7 +293,6 @@ def _judged(
         before = None
     if before is not None and _are(_is_unchanged, before.jobs, jobs):
         return before
-    waiting = count_to_write(lab, here, [mvp.id for mvp in roadmap.mvps])
     if before is not None and _are(operator.is_, _ended(before.jobs), _ended(jobs)):
         verdicts = before.verdicts
     else:
@@ -300,6 +300,7 @@ def _judged(
         found = verdicts_of(lab, roadmap, newest, lambda: finished(jobs))
         verdicts = {one.id: one for one in found}
     bounds = _ceilings(lab, jobs, here)
+    waiting = waiting_results(lab, roadmap, here)
     kept.judged = Judged(roadmap, jobs, marks, verdicts, waiting, bounds)
     return kept.judged
 

@@ -164,7 +164,7 @@ def document_state(lab: Lab, roadmap_path: Path) -> DocumentState:
     hub = find_hub(lab, roadmap)
     documents = [roadmap_path, *([hub] if hub else [])]
     return DocumentState(
-        updates=tuple(update for update in updates if update is not None),
+        updates=tuple(update for update in updates if update is not None and update.changes),
         refused=tuple(i for i in ids if is_refused(lab, roadmap_path, i, jobs)),
         past=tuple(_past_writes(lab)),
         problems=tuple(_problems(lab, documents)),
