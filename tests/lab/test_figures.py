@@ -109,6 +109,13 @@ def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None
     assert list(panel.curves[0].y) == sorted(panel.curves[0].y, reverse=True)
     live, loss = figure_specs.training(made).panels
     assert live.curves[0].x == loss.curves[0].x == (10.0, 20.0, 30.0)
+    ridge = next(one.job for one in made.results if one.result.model_name == "Ridge")
+    spec = json.loads(ridge.paths.spec.read_bytes())
+    ridge.paths.spec.write_text(json.dumps({**spec, "recipe": "ridge"}))
+    swept = figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
+    live, _ = figure_specs.training(swept).panels
+    assert [c.name for c in live.curves] == ["ViT 100", "ViT 1000"]
+    assert "Ridge 1000, best penalty" in live.lines[-1].label
     (panel,) = figure_specs.snr(made).panels
     assert [c.name for c in panel.curves if c.reference] == ["Bayes ceiling"]
     assert list(panel.curves[0].y) == sorted(panel.curves[0].y)
@@ -277,7 +284,7 @@ def test_what_cannot_be_drawn_is_one_line(
         "parity": "no residuals in VIT-20260102-the-run-01/",
         "residuals": "`vitlab evaluate JOB` makes them",
         "snr": "no residuals in",
-        "training": "no job has reported val/r2/log_g",
+        "training": "no job has a curve of val/r2/log_g",
     }
     for name, text in said.items():
         assert vitlab(["figure", name, "1.0"]) == 2

@@ -14,6 +14,7 @@ from vitlab.contract.world import read_world
 from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.docs.judge.seeds import choose
 from vitlab.jobs.store import Job, all_jobs
+from vitlab.lab.figures.axes import AXES, Run, axis_of, read_plan, run_of, series
 from vitlab.lab.figures.costs import cost_notes, draws_and_hours
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import stars_of, trial_of
@@ -223,30 +224,39 @@ def _missing(count: int, of: int, what: str) -> list[str]:
 
 
 def training(data: FigureData) -> Picture:
-    """The headline on validation against the steps taken, and the loss where it was validated."""
+    """The headline on validation as the runs trained, and the loss where it was validated."""
     live = str(Value.parse(data.headline).live)
     panels, notes = [], []
     for name in (live, LOSS):
-        curves = []
-        for one in data.results:
-            curve = data.lab.progress(one.job.paths).curve(name)
-            points = [(sample.step, y) for sample in curve if (y := sample.value) is not None]
-            if lost := len(curve) - len(points):
-                of = f"{lost} of {len(curve)} values of {name}"
-                notes.append(f"{one.result.run}: {of} not finite, not shown")
-            if points:
-                label = one.result.run if len(data.results) > 1 else one.result.model_name
+        runs = [_run(data, one, name) for one in data.results]
+        axis = axis_of(runs)
+        curves, lines = [], list(data.levels(name))
+        for run in runs:
+            drawn = series(run, axis, name)
+            pairs = zip(drawn.x, drawn.y, strict=True)
+            points = [(x, y) for x, y in pairs if x is not None and y is not None]
+            if lost := sum(one.value is None for one in run.samples):
+                of = f"{lost} of {len(run.samples)} values of {name}"
+                notes.append(f"{run.label}: {of} not finite, not shown")
+            if points and drawn.level:
+                lines.append(Line(points[0][1], f"{run.label}, best penalty {points[0][1]:.3g}"))
+            elif points:
                 xs, ys = zip(*points, strict=True)
-                curves.append(Curve(label, tuple(map(float, xs)), ys))
-        lines = data.levels(name)
+                curves.append(Curve(run.label, xs, ys))
         if curves:
-            panels.append(Panel("step", value_label(name), tuple(curves), lines=lines))
-            notes += _missing(len(data.results) - len(curves), len(data.results), name)
+            panels.append(Panel(AXES[axis], value_label(name), tuple(curves), lines=tuple(lines)))
+            missing = sum(not run.samples for run in runs)
+            notes += _missing(missing, len(runs), name)
             notes += data.hidden_levels(name)
     if not panels:
-        raise UsageError(f"training: no job has reported {live} while it ran")
+        raise UsageError(f"training: no job has a curve of {live}")
     costs = cost_notes(grouped(data.results))
     return Picture(f"Training{data.title_mark}", tuple(panels), (*costs, *notes))
+
+
+def _run(data: FigureData, one: Finished, name: str) -> Run:
+    label = one.result.run if len(data.results) > 1 else one.result.model_name
+    return run_of(label, read_plan(one.job.spec), data.lab.progress(one.job.paths), name)
 
 
 def value_label(name: str) -> str:
