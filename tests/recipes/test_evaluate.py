@@ -204,6 +204,27 @@ def test_a_mistake_is_one_line(
     assert err.count("\n") == 1
 
 
+def test_a_job_s_spectra_are_those_of_the_lab_in_whatever_folder_one_is(
+    lab: Path, spectra: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is named from the lab's root; another of this name may be in the folder."""
+    vit = lab / "experiments" / EXP_ID / "vit"
+    job = JobPaths(shutil.copytree(vit, vit.with_name("of-file")))
+    spec = json.loads(job.spec.read_bytes())
+    sizes = {"train_size": 20, "val_size": 10, "test_size": 20}
+    data = {**spec["config"]["data"], **sizes, "source": spectra.name}
+    job.spec.write_text(json.dumps({**spec, "config": {**spec["config"], "data": data}}))
+    (lab / "sub").mkdir()
+    list(make_file(simulator, 104, 154, lab / "sub" / spectra.name))
+    found = []
+    for folder in (lab, lab / "sub"):
+        monkeypatch.chdir(folder)
+        found.append(rescore(job))
+    assert found[0].residuals.hash == found[1].residuals.hash
+    assert found[0].named() == found[1].named()
+    shutil.rmtree(job.folder)
+
+
 def test_a_foreign_job_has_no_spectra_outside_the_lab_scored(
     lab: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from pathlib import PurePath
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 from vitlab.contract.excluded import MAX_EXCLUDED
@@ -39,6 +39,7 @@ from vitlab.contract.validation import (
 
 __all__ = ["Config", "ConfigError", "read_config"]
 
+Stars = Annotated[int, Range(1, 100_000_000)]
 GRID_SOURCES = ("grid", "grid-infinite")
 NOISE_INPUTS = ("flux/error", "whitened", "flux+error")
 """Inputs that divide by the noise."""
@@ -51,9 +52,9 @@ class DataConfig:
     source: str = "grid"
     """`grid`: a fixed set of `train_size` stars; `grid-infinite`: as many new ones each epoch;
     anything else: the path of a pfsspec HDF5 file, from the lab's root or absolute."""
-    train_size: Count = 50_000
-    val_size: Count = 1_000
-    test_size: Count = 10_000
+    train_size: Stars = 50_000
+    val_size: Stars = 1_000
+    test_size: Stars = 10_000
     seed: Seed = 42
     """Same seed, sizes and magnitudes: same stars, same test noise, whatever the model."""
     mag: tuple[Magnitude, Magnitude] = (20.5, 22.5)
@@ -70,6 +71,11 @@ class DataConfig:
     max_excluded: Fraction = MAX_EXCLUDED
     """A file is refused if a larger share of a split's spectra is unusable: no data, a constant or
     not positive flux, or no valid label."""
+
+    def of_lab(self, root: Path) -> DataConfig:
+        """With its files as from any folder."""
+        source = self.source if self.source in GRID_SOURCES else str(root / self.source)
+        return replace(self, source=source, grid=self.grid and str(root / self.grid))
 
 
 @dataclass(frozen=True)

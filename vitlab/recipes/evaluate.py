@@ -115,12 +115,12 @@ def rescore(
     if not isinstance(config, Scored):
         raise UsageError(f"{job.name}: recipe {spec.recipe} has no model to score")
     _check_source(job, config, source)
-    on = torch.device(device)
-    trained = _open(config.data, config.noise.level, config.labels, on)
+    on, data = torch.device(device), config.data.of_lab(job.root)
+    trained = _open(data, config.noise.level, config.labels, on)
     level = config.noise.level if noise is None else noise
     spectra = trained
     if source is not None or level != config.noise.level:
-        spectra = _open(_data(config.data, source), level, config.labels, on)
+        spectra = _open(_data(data, source), level, config.labels, on)
         same = len(spectra.wave) == len(trained.wave)
         if not (same and np.allclose(spectra.wave, trained.wave)):
             raise UsageError(

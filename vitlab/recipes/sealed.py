@@ -41,11 +41,10 @@ def score_sealed(job: JobPaths, stars: int) -> Result:
         )
     if config.data.seed == SEED:
         raise UsageError(f"{job.name}: data.seed {SEED} is that of the stars kept for gates")
-    on, data = torch.device("cpu"), replace(config.data, permuted=False)
-    trained = open_spectra(config.data, config.noise.level, config.labels, on)
-    kept = open_spectra(
-        replace(data, seed=SEED, test_size=stars), config.noise.level, config.labels, on
-    )
+    on, data = torch.device("cpu"), config.data.of_lab(job.root)
+    trained = open_spectra(data, config.noise.level, config.labels, on)
+    alone = replace(data, permuted=False, seed=SEED, test_size=stars)
+    kept = open_spectra(alone, config.noise.level, config.labels, on)
     true, predicted, sigma, *_ = predictions(job, config, trained, kept, on)
     residuals = make_residuals(kept, config.labels, (true, predicted), sigma, data.source)
     values, errors = overall(residuals, config.data.seed).named("test")
