@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -31,6 +32,32 @@ def test_differences_lead_from_one_text_to_the_other(
         assert apply(old, edits) == new
         assert not edits if old == new else edits
         assert rebase(old, old, edits, "r") == edits
+        assert patched(old, edit.unified(old, new, "r")) == new
+
+
+UNENDED = "\\ No newline at end of file\n"
+
+
+def patched(text: str, diff: str) -> str:
+    """A text after a unified diff, each line of which must fit."""
+    before, after, at = edit.split_lines(text), list[str](), 0
+    lines = [*edit.split_lines(diff)[2:]]
+    for n, line in enumerate(lines):
+        kept = (
+            line[1:-1] if lines[n + 1 : n + 2] == ["\\ No newline at end of file\n"] else line[1:]
+        )
+        if hunk := re.fullmatch(r"@@ -(\d+)(,0)?(?:,\d+)? \+(\d+)(,0)?(?:,\d+)? @@\n", line):
+            start = int(hunk[1]) - (not hunk[2])
+            after += before[at:start]
+            at = start
+            assert len(after) == int(hunk[3]) - (not hunk[4])
+        elif line[0] == "+":
+            after.append(kept)
+        elif line != UNENDED:
+            assert kept == before[at]
+            after += before[at : at + 1] if line[0] == " " else []
+            at += 1
+    return "".join([*after, *before[at:]])
 
 
 def test_tens_of_thousands_of_equal_lines_take_no_longer_than_they_must() -> None:
@@ -39,6 +66,8 @@ def test_tens_of_thousands_of_equal_lines_take_no_longer_than_they_must() -> Non
     began = time.process_time()
     edits = differences("".join(before), "".join(after))
     assert apply("".join(before), edits) == "".join(after)
+    again = [f"{number % 120}\n" for number in range(100_000)]
+    assert edit.unified("".join(again), "".join([*again, "new\n"]), "r").count("\n") == 7
     assert time.process_time() - began < 5  # it took minutes
 
 

@@ -147,10 +147,41 @@ def unified(old: str | None, new: str | None, path: Path | str) -> str:
     source = "/dev/null" if old is None else f"a/{name}"
     target = "/dev/null" if new is None else f"b/{name}"
     lines = []
-    for line in difflib.unified_diff(before, after, source, target, n=3):
-        whole = line if line[-1:] in "\r\n" else line + "\n\\ No newline at end of file\n"
-        lines.append(whole)
-    return "".join(lines)
+    for group in _hunks(before, after):
+        (a, _, c, _), (_, b, _, d) = group[0], group[-1]
+        start, end = max(a - _CONTEXT, 0), min(b + _CONTEXT, len(before))
+        now = _range(c - (a - start), d + (end - b))
+        lines.append(f"@@ -{_range(start, end)} +{now} @@\n")
+        for i, j, k, n in group:
+            lines += [f" {line}" for line in before[start:i]]
+            lines += [f"-{line}" for line in before[i:j]]
+            lines += [f"+{line}" for line in after[k:n]]
+            start = j
+        lines += [f" {line}" for line in before[start:end]]
+    head = [f"--- {source}\n", f"+++ {target}\n"] if lines else []
+    ended = (x if x[-1] in "\r\n" else f"{x}\n\\ No newline at end of file\n" for x in lines)
+    return "".join([*head, *ended])
+
+
+_CONTEXT = 3
+"""Lines around each change of a diff."""
+
+
+def _hunks(before: Sequence[str], after: Sequence[str]) -> list[list[tuple[int, int, int, int]]]:
+    """The changed ranges, those together that have few lines between them."""
+    hunks: list[list[tuple[int, int, int, int]]] = []
+    for change in _changed_lines(before, after):
+        if hunks and change[0] - hunks[-1][-1][1] <= 2 * _CONTEXT:
+            hunks[-1].append(change)
+        else:
+            hunks.append([change])
+    return hunks
+
+
+def _range(first: int, end: int) -> str:
+    """Lines as in the head of a hunk."""
+    n = end - first
+    return f"{first + 1}" if n == 1 else f"{first + (n > 0)},{n}"
 
 
 def lost_lines(old: str, then: str) -> list[str]:
