@@ -262,8 +262,6 @@ def read_snapshot(
         here = [job for job in jobs if job.spec.roadmap in names]
         if roadmap is not None:
             judged = _judged(lab, roadmap, jobs, here, kept or Kept())
-            if judged.waiting.unsure and not quick:
-                judged.waiting.look(lab, roadmap_path, most=1 if kept else None)
     return LabSnapshot(
         path=roadmap_path,
         roadmap=roadmap,
@@ -273,7 +271,7 @@ def read_snapshot(
         passed_over=passed_over(roadmap) if roadmap is not None else (),
         problems=tuple(problems),
         experiments=experiments,
-        pending=judged.waiting.total if judged else 0,
+        pending=judged.waiting.look(lab, 0 if quick else 1 if kept else None) if judged else 0,
         names=names,
         ceilings=judged.ceilings if judged else {},
         standings=standings(lab, roadmap, here, quick=quick) if roadmap else {},
