@@ -116,7 +116,7 @@ def test_what_cannot_be_fitted_is_told(
     runs(ended, [(n, 10_000) for n in NS[:3]])
     (law,) = scaling("1.0")
     assert law["fixed"] is law["free"] is None
-    assert law["notes"] == ["3 sizes N and 1 P: no law, a term needs 4 of its own"]
+    assert law["notes"] == ["3 sizes N and 1 P: no law, a term needs 4 values"]
     runs(ended, [(NS[3], 10_000), (NS[3], 40_000)])
     (law,) = scaling("1.0")
     assert law["fixed"] is None

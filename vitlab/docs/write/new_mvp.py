@@ -309,7 +309,7 @@ def added_mvp(old: Roadmap, new: Roadmap, mvp_id: str) -> Mvp:
     if after != sorted([*before, (mvp_id, "planned")]):
         raise UsageError(
             f"{old.document.name}: an MVP {mvp_id} in this document's form would not be read as "
-            "one that waits; nothing was written"
+            "a planned one; nothing was written"
         )
     return new.mvp(mvp_id)
 

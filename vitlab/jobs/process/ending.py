@@ -88,7 +88,7 @@ def explain(end: End) -> tuple[Outcome, str]:
             return "ok", f"started by hand; {end.proof}"
         return (
             "unknown",
-            "started by hand: its exit code is unknown, and nothing it logged shows that it finished",
+            "started by hand: its exit code is unknown, and nothing shows that it finished",
         )
     # A shell passes on the signal that ended its program, as 128 more.
     number = end.signal if end.signal is not None else (end.code or 0) - 128
