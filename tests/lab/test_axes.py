@@ -18,7 +18,7 @@ def run(recipe: str, values: Sequence[float | None], of: int = 100, **more: obje
     samples = [Sample(step * (i + 1), 0.0, float(i), y) for i, y in enumerate(values)]
     last = samples[-1].step if samples else of
     spec = Spec("1.0", "main", "full", recipe, dict(more), "A-1", "plan.md")
-    return Run(recipe, samples, read_plan(spec), of, int(last))
+    return Run(recipe, samples, read_plan(spec), of, int(last), sweep=recipe == "ridge")
 
 
 TRAIN = {"batch": 64, "epochs": 3}

@@ -25,7 +25,7 @@ AXES = {
 }
 """What x can be, with its label."""
 SWEEPS = ("ridge",)
-"""Recipes that score one penalty after the other: their best is a level, they have no curve."""
+"""Recipes that score one penalty after the other on the validation split."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Run:
     """The last one so far."""
     test: Sample | None = None
     """The same value on the test set; None before it is known."""
+    sweep: bool = False
+    """The samples are of one penalty after the other: their best is a level, they are no curve."""
     color: Rgb | None = None
     job: str = ""
 
@@ -79,8 +81,9 @@ def run_of(label: str, plan: Plan, progress: Progress, metric: str) -> Run:
     tested = progress.curve(on_test).newest(1) if on_test != metric else ()
     test = next(iter(tested), None)
     known = test is not None and test.value is not None
-    samples = progress.curve(metric)
-    return Run(label, samples, plan, progress.of, progress.step, test if known else None)
+    samples, test = progress.curve(metric), test if known else None
+    sweep = plan.recipe in SWEEPS and Value.parse(metric).split == "val"
+    return Run(label, samples, plan, progress.of, progress.step, test, sweep)
 
 
 class Drawn(Protocol):
@@ -99,7 +102,7 @@ def axis_of(runs: Sequence[Run]) -> str:
     Of one kind: `epoch` where each has one value an epoch, else `step`. Of several kinds: the
     spectra they have seen, or how much of their planned steps is done.
     """
-    curves = [run for run in runs if run.plan.recipe not in SWEEPS and (run.samples or run.test)]
+    curves = [run for run in runs if not run.sweep and (run.samples or run.test)]
     if len({run.plan.recipe for run in curves}) == 1:
         return "epoch" if all(map(_has_one_value_per_epoch, curves)) else "step"
     for axis in ("spectra", "share", "seconds"):
@@ -158,7 +161,7 @@ def series(run: Run, axis: str, metric: str) -> Series:
         last = run.test._replace(step=max(run.step, run.test.step))
         ends = [x for x in (*xs[-1:], *positions(run, [last], axis)) if x is not None]
         drawn = replace(drawn, test=(max(ends), run.test.value) if ends else None)
-    if run.plan.recipe not in SWEEPS:
+    if not run.sweep:
         return drawn
     level = best or next(zip(xs[-1:], ys[-1:], strict=True), None)
     end = planned(run, axis) or (level and level[0])
