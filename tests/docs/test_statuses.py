@@ -146,17 +146,18 @@ LEGENDS = (
 @pytest.mark.parametrize("legend", LEGENDS)
 def test_a_status_that_vitlab_writes_is_in_the_legend(legend: str) -> None:
     table = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | a | 🚀 |\n| 1.1 | b | 🚀 |\n"
-    text = f"# P\n\n{legend}\n\n{table}"
+    text = f"# P\n\n{legend}\n\n{table}\n## MVP-1.0: a (🚀)\n\n## MVP-1.1: b (🚀)\n"
     for mvp, status, glyph in (("1.0", "paused", "⏸️"), ("1.1", "analysing", "🔆")):
         before = parse_roadmap(Document(text))
         text = apply(text, set_end(before, mvp, status, numbers=False))
         after = parse_roadmap(Document(text))
         assert after.vocabulary.legend[status][0] == glyph
         assert before.vocabulary.legend.items() <= after.vocabulary.legend.items()
+        assert after.document.text.split("\n")[2].count(glyph) == 1
         assert lint(after, None) == []
     assert text.split("\n")[2].rstrip("* ").startswith(legend.rstrip("* "))
-    once = parse_roadmap(Document(text.replace("⏸️ |", "🚀 |")))
-    assert len(set_end(once, "1.0", "paused", numbers=False)) == 1
+    once = parse_roadmap(Document(text.replace("⏸️ |", "🚀 |").replace("(⏸️", "(🚀")))
+    assert len(set_end(once, "1.0", "paused", numbers=False)) == 2
 
 
 def test_a_document_without_a_legend_gets_none() -> None:

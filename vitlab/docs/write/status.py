@@ -328,19 +328,22 @@ def legend_edits(roadmap: Roadmap, edits: Sequence[Edit]) -> list[Edit]:
     if at is None:
         return []
     old = line = document.line_text(at)
-    for edit in edits:
-        for start in words.glyph_starts(edit.new):
-            parsed = words.read(edit.new[start:])
-            glyph = edit.new[start:][slice(*parsed.glyph)] if parsed and parsed.glyph else ""
-            if glyph and glyph not in edit.old and same_glyph(glyph) not in words.own_glyphs:
+    text = apply(document.text, unique_edits(edits))
+    for new in dict.fromkeys(edit.new for edit in edits):
+        for start in words.glyph_starts(new):
+            parsed = words.read(new[start:])
+            glyph = new[start:][slice(*parsed.glyph)] if parsed and parsed.glyph else ""
+            if glyph and text.count(glyph) > document.text.count(glyph):  # not only moved
                 line = _longer_legend(line, glyph, words)
     start = document.line_span(at).start
     return [Edit(Span(start, start + len(old)), old, line)] if line != old else []
 
 
 def _longer_legend(line: str, glyph: str, words: Vocabulary) -> str:
-    """The legend with a glyph's status; as it is where it would not be read so."""
+    """The legend with a glyph's status; as it is where it has that, or would not be read so."""
     status, then = words.glyphs[same_glyph(glyph)], words.with_legend(line)
+    if status in then.legend:
+        return line
     longer = legend_with(line, glyph, status, then)
     now = words.with_legend(longer)
     fits = now.own_glyphs == then.own_glyphs | {same_glyph(glyph)}
