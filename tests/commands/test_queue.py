@@ -404,7 +404,7 @@ def test_a_run_started_by_hand_is_adopted(bench: Bench, tmp_path: Path) -> None:
     wait_for(lambda: json.loads(bench("jobs", "--json")[1])[0]["values"] == {"val/r2/log_g": 0.25})
     run.kill()
     run.wait()
-    assert ended(job).detail.startswith("started by hand: its exit code is not known")
+    assert ended(job).detail.startswith("started by hand: its exit code is unknown")
 
 
 def test_a_running_job_shows_how_it_performs(bench: Bench) -> None:

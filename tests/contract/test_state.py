@@ -21,7 +21,7 @@ from vitlab.contract.job import (
     ("outcome", "detail", "end"),
     [
         ("ok", "", Succeeded()),
-        ("unknown", "started by hand: its exit code is not known", Unknown()),
+        ("unknown", "started by hand: its exit code is unknown", Unknown()),
         ("killed", STOPPED, Killed(asked=True)),
         ("killed", f"{STOPPED}; a process held the GPU", Killed(asked=True)),
         ("killed", NEVER_BEGAN, Killed(asked=True)),
