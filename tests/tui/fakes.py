@@ -530,7 +530,9 @@ WITHOUT_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
     notice.notify: lambda lab, _, job, __: lab.announce(job),
     edits.open_in_editors: lambda lab, _: lab.edited,
     Client: "spectrograph",
-    selection.debug_text: lambda lab, session, screen: lab.debug(screen, session.errors),
+    selection.debug_text: lambda lab, session, screen: lab.debug(
+        screen, [one.text for one in session.messages.errors]
+    ),
     export.save_new: lambda lab, _, *parts: lab.export(*parts),
     LogTail: lambda lab, *_: FakeTail(list(lab.lines)),
 }

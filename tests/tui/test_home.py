@@ -136,14 +136,18 @@ async def test_one_cursor_moves_everything(stage: Open) -> None:
         home = it.app.home
 
         def shown() -> tuple[object, ...]:
-            job = home.selected_job()
-            mvp = home.selected_mvp()
-            return home.focused.id, mvp and mvp.id, job and job.spec.run, home.jobs.selected
+            job, mvp = home.selected_job(), home.selected_mvp()
+            return it.focus, mvp and mvp.id, job and job.spec.run, home.jobs.selected
+
+        def charted() -> list[str]:
+            return [one.name for one in home.beside.chart._content.series]
 
         first = "VIT-20251226-vit-1m-large-01/20251227-100001-run-2"
         assert shown() == ("plan", "1.0", "Run 2", first)
         await it.until(
-            lambda: [s.name for s in home.chart._content.series] == ["1.0 Run 1", "1.0 Run 2"]
+            lambda: (
+                [s.name for s in home.beside.chart._content.series] == ["1.0 Run 1", "1.0 Run 2"]
+            )
         )
         await it.press("j")
         assert shown() == (
@@ -152,8 +156,8 @@ async def test_one_cursor_moves_everything(stage: Open) -> None:
             "sweep",
             "VIT-20251226-vit-1m-large-01/20251226-120000-sweep",
         )
-        await it.until(lambda: [s.name for s in home.chart._content.series] == ["1.1 sweep"])
-        await it.until(lambda: "/20251226-120000-sweep" in str(home.tabs.border_subtitle))
+        await it.until(lambda: charted() == ["1.1 sweep"])
+        await it.until(lambda: "/20251226-120000-sweep" in str(home.beside.tabs.border_subtitle))
         await it.press("j")  # an MVP without a job
         assert shown()[1:3] == ("2.0", None)
         await it.until(lambda: "no run of MVP 2.0 has a curve yet" in it.text())
@@ -161,7 +165,7 @@ async def test_one_cursor_moves_everything(stage: Open) -> None:
         assert "epoch 39" not in it.text()
         home.go("jobs")
         await it.press("j")  # in the jobs, the plan follows
-        assert home.selected_mvp().id == home.selected_job().spec.mvp == "1.0"
+        assert shown()[1:3] == ("1.0", "Run 0")
         await it.press("G", "k")
         assert shown() == (
             "jobs",

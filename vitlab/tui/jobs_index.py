@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from vitlab.contract.job import Done
-from vitlab.tui.text import belongs
+from vitlab.tui.text import belongs, in_order
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
@@ -18,6 +18,10 @@ class JobsIndex(NamedTuple):
     by_name: Mapping[str, JobView]
     of_mvp: Mapping[str, Sequence[JobView]]
     """MVP id -> its jobs, of the roadmap on the screen alone."""
+    ordered: Sequence[JobView]
+    """All of that roadmap, as `in_order`; of the lab where no roadmap is shown."""
+    first: Mapping[str, JobView]
+    """MVP id -> the first of its jobs in that order."""
     unfinished: Sequence[JobView]
     """Those that have not ended: few, where thousands have."""
 
@@ -31,7 +35,11 @@ def index_of(view: LabSnapshot) -> JobsIndex:
                 of_mvp.setdefault(job.spec.mvp, []).append(job)
         by_name = {job.paths.name: job for job in view.jobs}
         unfinished = [job for job in view.jobs if not isinstance(job.state, Done)]
-        _last[:] = [(view.jobs, view.names, JobsIndex(by_name, of_mvp, unfinished))]
+        mine = (job for job in view.jobs if view.roadmap is None or belongs(job, view))
+        ordered = in_order(mine)
+        first = {job.spec.mvp: job for job in reversed(ordered)}
+        index = JobsIndex(by_name, of_mvp, ordered, first, unfinished)
+        _last[:] = [(view.jobs, view.names, index)]
     return _last[0][2]
 
 

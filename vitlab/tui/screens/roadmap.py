@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,27 +17,19 @@ from textual.widgets import Input
 
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import gpus
+from vitlab.tui.home.beside import Beside
+from vitlab.tui.home.layout import TABS, side_by_side, stacked
+from vitlab.tui.jobs_index import index_of
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
-from vitlab.tui.screens.gates import GatePanel
 from vitlab.tui.session import Session
 from vitlab.tui.text import (
-    belongs,
     clean,
-    in_order,
-    job_detail,
-    job_label,
-    metric_name,
-    set_titles,
 )
-from vitlab.tui.watch.messages import CurvesUpdated, LogUpdated
-from vitlab.tui.widgets.curves_chart import LiveChart, LiveCurves
 from vitlab.tui.widgets.header import Header
-from vitlab.tui.widgets.home_layout import TABS, TabsPane, side_by_side, stacked
 from vitlab.tui.widgets.jobs_pane import JobsPane
-from vitlab.tui.widgets.log_view import LogView
 from vitlab.tui.widgets.meters import cpu_times
-from vitlab.tui.widgets.mvp_pane import FIRST, DiffPane, MvpPane, Reader
+from vitlab.tui.widgets.mvp_pane import MvpPane, Reader
 from vitlab.tui.widgets.plan_pane import Board, PlanPane
 from vitlab.tui.widgets.table import StableTable
 
@@ -97,6 +89,24 @@ EMPTY = 0.8
 """Seconds until home is drawn though the lab is not read yet."""
 
 
+MOVES = (
+    ("j k, arrows", "move in the pane"),
+    ("g G", "first and last row"),
+    ("h l, tab, shift+tab", "previous and next pane or tab"),
+    ("R² 0.540*", "best of the MVP's runs; * from a trial, as no full run has a score"),
+    ("Ceil. 87%", "that R² as a share of the ceiling, where one is known"),
+    ("1.0 Run 1(s)", "profile smoke, abbreviated; (d) demo, (h) hour"),
+    ("name [MLP]", "the model behind the number, where an MVP compares several"),
+)
+KEYS = (
+    Key("v", "next_view", "board", "show the plan as a board, or as a table"),
+    Key("m", "next_value", "", "plot the next value", in_line=False),
+    Key("full_stop", "next_place(1)", "tab", "next tab: log, specification, gates, changes"),
+    Key("comma", "next_place(-1)", "", "previous tab", in_line=False),
+    Key("enter", "open_row", "open", "details of the MVP, or the log of the job", in_line=False),
+)
+
+
 @dataclass
 class JobSelected(Message):
     """Another job is under the cursor: its log and curve are to be read."""
@@ -112,23 +122,8 @@ class RoadmapScreen(LabScreen):
 
     NAME = "roadmap"
     FILTERS = True
-    MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
-        ("j k, arrows", "move in the pane"),
-        ("g G", "first and last row"),
-        ("h l, tab, shift+tab", "previous and next pane or tab"),
-        ("R² 0.540*", "best of the MVP's runs; * from a trial, as no full run has a score"),
-        ("1.0 Run 1(s)", "profile smoke, abbreviated; (d) demo, (h) hour"),
-        ("name [MLP]", "the model behind the number, where an MVP compares several"),
-    )
-    KEYS = (
-        Key("v", "next_view", "board", "show the plan as a board, or as a table"),
-        Key("m", "next_value", "", "plot the next value", in_line=False),
-        Key("full_stop", "next_place(1)", "tab", "next tab: log, specification, gates, changes"),
-        Key("comma", "next_place(-1)", "", "previous tab", in_line=False),
-        Key(
-            "enter", "open_row", "open", "details of the MVP, or the log of the job", in_line=False
-        ),
-    )
+    MOVES = MOVES
+    KEYS = KEYS
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(KEYS[:4]),
         Binding("l,tab", "pane(1)", "Next pane", show=False),
@@ -143,47 +138,29 @@ class RoadmapScreen(LabScreen):
         """The one with the focus."""
         self._pinned: str | None = None
         """The job chosen in the pane of jobs; None: the first of the MVP's."""
-        self._grouped: tuple[LabSnapshot | None, Mapping[str | None, Sequence[JobView]]] = None, {}
-        """The lab, and its jobs by MVP."""
-        self._log_line = "no log yet"
-        self._waited = False
-        """Whether home is drawn though nothing was read yet."""
+        self._waited = False  # is home drawn though nothing was read yet
         self._followed: object = None
         """The job whose log and curve are read, as last told."""
 
     def compose(self) -> ComposeResult:
         # Kept, not looked up: a message may still come while the widgets are taken down.
-        plain, add = self.session.plain, self.session.key("add")
+        plain = self.session.plain
         self.header = Header(self.session.key, _machine)
-        self.gates, self.chart, self.log_view = GatePanel("gates", add), LiveChart(), LogView()
-        self.mvp_pane = MvpPane("mvp", self._summarize, plain=plain, wait=FIRST)
-        self.diff_pane = DiffPane("diff", self._pending, plain=plain, wait=FIRST)
-        self.plan_pane = PlanPane(self.filter, self._jobs_of, plain=plain)
+        self.header.plain = plain
+        self.plan_pane = PlanPane(self.filter, plain=plain)
         self.jobs_pane = JobsPane(plain=plain)
         self.plan, self.jobs = self.plan_pane.table, self.jobs_pane.table
-        self.curve_pane = Vertical(self.chart, id="curve-pane", classes="pane")
-        tabs = (self.log_view, self.mvp_pane, self.gates, self.diff_pane)
-        self.tabs = TabsPane(dict(zip(TABS, tabs, strict=True)), plain=plain)
-        self.more_mvp = MvpPane("more-mvp", self._summarize, plain=plain, wait=FIRST)
-        self.more_gates = GatePanel("more-gates", add)
-        self.more = (
-            Vertical(self.more_mvp, classes="pane"),
-            Vertical(self.more_gates, classes="pane"),
-        )
-        for widget in (self.header, self.gates, self.more_gates, self.chart):
-            widget.plain = plain
+        self.beside = Beside(self.session)
         yield self.header
         yield Horizontal(
-            Vertical(self.plan_pane, self.jobs_pane, *self.more, id="left"),
-            Vertical(self.curve_pane, self.tabs, id="right"),
+            Vertical(self.plan_pane, self.jobs_pane, *self.beside.more, id="left"),
+            Vertical(self.beside.curve_pane, self.beside.tabs, id="right"),
             id="body",
         )
         yield self.keys
 
     def on_mount(self) -> None:
         self.set_timer(EMPTY, self._wait_no_longer)
-        for pane, title in zip(self.more, ("specification", "gates"), strict=True):
-            pane.border_title = Text(title)
         self.filter.display = False
         self.go("plan")
 
@@ -205,7 +182,7 @@ class RoadmapScreen(LabScreen):
 
     def show(self, view: LabSnapshot) -> None:
         self.show_header()
-        self.jobs_pane.show(self._jobs_of(None))
+        self.jobs_pane.show(self._jobs)
         begins = self._followed is None
         self._show_plan()
         if begins:
@@ -213,10 +190,7 @@ class RoadmapScreen(LabScreen):
         self._arrange()
 
     def receive(self, message: Message) -> None:
-        if isinstance(message, CurvesUpdated):
-            self.show_curves(message)
-        elif isinstance(message, LogUpdated):
-            self.show_log(message)
+        self.beside.receive(message)
 
     def show_header(self) -> None:
         """The lines at the top and the GPUs, which change without the lab too."""
@@ -232,7 +206,7 @@ class RoadmapScreen(LabScreen):
     def _begin(self, view: LabSnapshot) -> None:
         """Put the cursor on what runs, or else ended last; in a new plan on what is next."""
         mvps = [mvp.id for mvp in view.roadmap.mvps] if view.roadmap else []
-        known = (job.spec.mvp for job in self._jobs_of(None) if job.spec.mvp in mvps)
+        known = (job.spec.mvp for job in self._jobs if job.spec.mvp in mvps)
         first = next(known, view.next.id if view.next else None)
         if first is not None:
             self.plan_pane.select(first)
@@ -253,19 +227,11 @@ class RoadmapScreen(LabScreen):
             self.plan_pane.select(job.spec.mvp)
         self.plan_pane.describe(view)
         self.jobs_pane.describe(job)
-        shown = [one for one in (self.tabs, *self.more) if one.display]
-        for pane in (self.gates, self.mvp_pane, self.diff_pane, self.more_mvp, self.more_gates):
-            if pane.display and pane.parent in shown:
-                pane.show(view, mvp)
-        name = job_title(job) if job else f"MVP {mvp.id}" if mvp else "curve"
-        set_titles(self.curve_pane, name)
+        self.beside.show(view, mvp, job)
         paths = job.paths if job else None
         if (paths,) != self._followed:
             self._followed = (paths,)
-            self._log_line = "no log yet"
-            self.log_view.append((), fresh=True)
             self.post_message(JobSelected(paths))
-        self.tabs.describe(self._log_line)
 
     def on_descendant_focus(self) -> None:
         """A click, too, leads to a pane."""
@@ -273,25 +239,9 @@ class RoadmapScreen(LabScreen):
         if pane in PANES and pane != self._pane:
             self._pane = pane
             if pane in TABS:
-                self.tabs.open(pane)
+                self.beside.tabs.open(pane)
             self._arrange()
         self._follow()
-
-    def show_curves(self, message: CurvesUpdated) -> None:
-        mvp = self.selected_mvp()
-        set_titles(self.curve_pane, below="m: next value" if len(message.metrics) > 1 else "")
-        title = metric_name(message.metric)
-        empty = f"no run of MVP {clean(mvp.id)} has a curve yet" if mvp else "no curve yet"
-        x = message.x_label, empty, message.x_range
-        self.chart.show(LiveCurves(message.series, message.lines, title, *x))
-
-    def show_log(self, message: LogUpdated) -> None:
-        job = self.selected_job()
-        if job is None or message.job != job.paths.name:
-            return  # of the one before
-        self.log_view.append(message.lines, message.fresh)
-        self._log_line = f"{message.job}  {message.unfinished}".rstrip()
-        self.tabs.describe(self._log_line)
 
     # what is selected
 
@@ -307,26 +257,21 @@ class RoadmapScreen(LabScreen):
         """The one under the cursor of the jobs, or last there, or the first of the plan's MVP."""
         if self.focused is self.jobs:
             return self.job_called(self.jobs.selected)
-        mvp = self.selected_mvp()
-        mine = self._jobs_of(mvp.id if mvp else None)
-        pinned = (job for job in mine if job.paths.name == self._pinned)
-        return next(pinned, mine[0] if mine else None)
+        mvp, pinned = self.selected_mvp(), self.job_called(self._pinned)
+        if self.view is None or (pinned is not None and mvp is None):
+            return pinned
+        jobs = index_of(self.view)
+        if mvp is None:
+            return next(iter(jobs.ordered), None)
+        return pinned if pinned in jobs.of_mvp.get(mvp.id, ()) else jobs.first.get(mvp.id)
 
-    def _jobs_of(self, mvp: str | None) -> Sequence[JobView]:
-        """The roadmap's jobs of an MVP, in order; None: of all. Asked at every key."""
-        view = self.view
-        if view is None:
-            return ()
-        if view is not self._grouped[0]:
-            mine = (job for job in view.jobs if view.roadmap is None or belongs(job, view))
-            groups: dict[str | None, list[JobView]] = {None: in_order(mine)}
-            for job in groups[None]:
-                groups.setdefault(job.spec.mvp, []).append(job)
-            self._grouped = view, groups
-        return self._grouped[1].get(mvp, ())
+    @property
+    def _jobs(self) -> Sequence[JobView]:
+        return index_of(self.view).ordered if self.view else ()
 
     def table_rows(self) -> Callable[[], Table] | None:
-        return self.chart.table if self.focused is self.chart else super().table_rows()
+        chart = self.beside.chart
+        return chart.table if self.focused is chart else super().table_rows()
 
     def select(self, key: str) -> None:
         self.action_clear_filter()
@@ -334,31 +279,15 @@ class RoadmapScreen(LabScreen):
         self.go("plan")
 
     @on(StableTable.RowSelected, "#plan")
-    @on(Board.Opened)
-    def _open_mvp(self) -> None:
-        mvp = self.selected_mvp()
-        if mvp is not None:
-            screen = MvpScreen(self, mvp, self._summarize, plain=self.session.plain)
-            self.app.push_screen(screen)
-
-    def _summarize(self, mvp_id: str, ended: Sequence[JobPaths]) -> MvpSummary:
-        """What is known of one MVP; blocking, and only asked for once the lab was read."""
-        reader = self.session.watcher.reader
-        assert reader is not None
-        return reader.summarize(self.session.roadmap, mvp_id, ended)
-
-    def _pending(self, mvp_id: str, _: Sequence[JobPaths]) -> list[str]:
-        reader = self.session.watcher.reader
-        assert reader is not None
-        return reader.pending_diffs(self.session.roadmap, mvp_id)
-
     @on(StableTable.RowSelected, "#jobs")
+    @on(Board.Opened)
     async def action_open_row(self) -> None:
-        """What enter does in the pane that has the focus."""
+        """The log of the job, where the jobs have the focus, or else the MVP."""
         if self.focused is self.jobs:
             await self.app.run_action("app.open_log")
-        else:
-            self._open_mvp()
+        elif (mvp := self.selected_mvp()) is not None:
+            read = self.beside.summarize
+            self.app.push_screen(MvpScreen(self, mvp, read, plain=self.session.plain))
 
     # moving about
 
@@ -366,7 +295,7 @@ class RoadmapScreen(LabScreen):
         """Put the focus on a pane; a tab is shown in place of the others."""
         self._pane = pane
         if pane in TABS:
-            self.tabs.open(pane)
+            self.beside.tabs.open(pane)
         self._arrange()
         if pane == "plan":
             self.plan_pane.enter()
@@ -375,16 +304,15 @@ class RoadmapScreen(LabScreen):
             self.query_one(f"#{pane}").focus()
         self._follow()
 
-    def action_go(self, pane: str) -> None:
-        self.go(pane)
+    action_go = go
 
     def action_next_place(self, by: int) -> None:
         """Show another tab; the focus goes along only where a tab has it."""
-        tab = self.tabs.after(by)
+        tab = self.beside.tabs.after(by)
         if self._pane in TABS:
             self.go(tab)
         else:
-            self.tabs.open(tab)
+            self.beside.tabs.open(tab)
             self._follow()
 
     def _arrange(self) -> None:
@@ -393,10 +321,13 @@ class RoadmapScreen(LabScreen):
         self.set_class(not wide, "-small")
         if wide:
             mvps = len(self.view.roadmap.mvps) if self.view and self.view.roadmap else 0
-            heights = side_by_side(body, mvps, len(self._jobs_of(None)))
+            heights = side_by_side(body, mvps, len(self._jobs))
         else:
             heights = stacked(body, self._pane)
-        panes = (self.plan_pane, self.jobs_pane, *self.more, self.curve_pane, self.tabs)
+        beside = self.beside
+        panes = (
+            self.plan_pane, self.jobs_pane, *beside.more, beside.curve_pane, beside.tabs
+        )  # fmt: skip
         for pane, height in zip(panes, heights, strict=True):
             pane.display = height > 0
             pane.styles.height = max(height, 1)
@@ -410,7 +341,7 @@ class RoadmapScreen(LabScreen):
         self.plan_pane.switch()
 
     def action_pane(self, by: int) -> None:
-        panes = [pane for pane in PANES if pane != "jobs" or self._jobs_of(None)]
+        panes = [pane for pane in PANES if pane != "jobs" or self._jobs]
         self.go(panes[(panes.index(self._pane) + by) % len(panes)])
 
     def filter_rows(self) -> None:
@@ -425,10 +356,6 @@ class RoadmapScreen(LabScreen):
         if self.focused is None or self.focused is self.filter:
             self.go("plan")
 
-    @on(Input.Changed, "#filter")
-    def _filtered(self) -> None:
-        self._show_plan()
-
     @on(Input.Submitted, "#filter")
     def _filter_kept(self) -> None:
         self.filter.display = False
@@ -437,12 +364,6 @@ class RoadmapScreen(LabScreen):
     def on_resize(self) -> None:
         self._arrange()
         super().on_resize()
-
-
-def job_title(job: JobView) -> str:
-    """What a job is called, and what is wrong with it."""
-    detail = job_detail(job)
-    return job_label(job) + (f"  {detail}" if detail != clean(job.paths.name) else "")
 
 
 def _machine() -> tuple[Sequence[Device], tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,6 +18,7 @@ from textual.widgets import Input, Static
 
 from vitlab.contract.job import Done, Lost, Running
 from vitlab.plot.series import cells, fit
+from vitlab.tui.jobs_index import index_of
 from vitlab.tui.standing import document_score, mvp_words
 from vitlab.tui.text import (
     SILENT,
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
     from vitlab.lab.live.standing import Standing
 
 
-JobsOf = Callable[[str], Sequence["JobView"]]
-"""MVP -> its jobs, the running and the newest ones first."""
 BAR = 5
 """Cells of a running MVP's bar."""
 
@@ -62,15 +61,15 @@ class MvpTable(NamedTable):
     """At least; each takes what its texts need, and the names what is left."""
     DROPS: ClassVar = ("Age", "Gate", "Ceil.", "R²")
 
-    def show(self, view: LabSnapshot, jobs_of: JobsOf, words: str) -> None:
+    def show(self, view: LabSnapshot, words: str) -> None:
         """The MVPs that hold every one of `words`, in the document's order."""
         mvps = view.roadmap.mvps if view.roadmap else ()
-        values = best_jobs(view)
+        values, first = best_jobs(view), index_of(view).first
         rows: dict[str, Row] = {}
         for mvp in mvps:
             if matches(mvp, words):
                 best = values.get(mvp.id)
-                rows[mvp.id] = self._row(mvp, view, best, next(iter(jobs_of(mvp.id)), None))
+                rows[mvp.id] = self._row(mvp, view, best, first.get(mvp.id))
         self.needed = {
             name: max((cells(row[column].plain) for row in rows.values()), default=0)
             for column, name in enumerate(self.COLUMNS)
@@ -78,7 +77,7 @@ class MvpTable(NamedTable):
         self.show_rows(rows)
 
     def _row(self, mvp: Mvp, view: LabSnapshot, best: JobView | None, job: JobView | None) -> Row:
-        status, tone = mvp_words(mvp, view.standings, self.plain)
+        status, tone = mvp_words(mvp, view.standings, self.plain, self._room)
         upcoming = view.next is not None and view.next.id == mvp.id
         if upcoming:
             status, tone = f"{status[:1]} next", "accent"
@@ -362,8 +361,7 @@ def _word(mvp: Mvp) -> str:
 class PlanPane(Vertical):
     """Table first; which of the two is shown lasts as long as the session."""
 
-    def __init__(self, filter_line: Input, jobs_of: JobsOf, *, plain: bool) -> None:
-        self._jobs_of = jobs_of
+    def __init__(self, filter_line: Input, *, plain: bool) -> None:
         self.table, self.board = MvpTable("plan"), Board()
         self.empty = Static(id="plan-empty", classes="empty", markup=False)
         super().__init__(
@@ -385,7 +383,7 @@ class PlanPane(Vertical):
             kept = [mvp for mvp in mvps if matches(mvp, words)]
             self.board.show(kept, best_jobs(view), view.standings)
         else:
-            self.table.show(view, self._jobs_of, words)
+            self.table.show(view, words)
         self.empty.display = bool(empty) and not mvps
         if self.empty.display and str(self.empty.content) != empty:
             self.empty.update(Text(empty))
