@@ -396,7 +396,7 @@ def test_training_ends_when_nothing_gets_better() -> None:
     config = replace(TRAIN, patience=2, lr=1e-30, min_lr=0.0)
     said = list(train(a_model(), a_task(config=config)))
     assert [e.step for e in said if isinstance(e, Evaluation)] == [3, 6, 9]
-    assert said[-2] == Note("no improvement in val/r2 for 2 validations: training ends")
+    assert said[-2] == Note("no improvement in val/r2 for 2 validations: stopping")
     assert said[-1] == Best(3, 0)
 
 

@@ -89,9 +89,7 @@ def train(
     if stop and state.step < task.steps:
         yield Note(f"stopped after step {state.step} of {task.steps}")
     if state.is_stale:
-        yield Note(
-            f"no improvement in {config.monitor} for {state.stale} validations: training ends"
-        )
+        yield Note(f"no improvement in {config.monitor} for {state.stale} validations: stopping")
     if state.best_weights:
         network.load_state_dict(state.best_weights)
     yield Best(state.best_step, max(state.best_step - 1, 0) // task.steps_per_epoch)

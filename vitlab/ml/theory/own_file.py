@@ -100,9 +100,7 @@ def open_own(path: Path, grid: Grid, wanted: Wanted) -> OwnFile:
     kept = noisy and is_grid  # as it is; else spectra are simulated
     noise = wanted.noise if wanted.noise is not None else 0.0 if kept else 1.0
     if noise == 0 and not kept:
-        raise UsageError(
-            "--noise 0: the spectra would have no noise, so their labels would be known exactly"
-        )
+        raise UsageError("--noise 0: without noise the labels would be known exactly")
     nuisances = _with_scale(wanted.nuisances) if kept else wanted.nuisances
     if kept:
         said += "\nits flux has noise: spectra are used as they are, with unknown scale"
