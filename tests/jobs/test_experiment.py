@@ -183,6 +183,15 @@ HARMFUL = {
         ),
         ": patterns of more than 4,000 letters in all",
     ),
+    "runs with many settings": (
+        ARGS
+        + "1\n  a: {"
+        + ", ".join(f"k{n}: 1" for n in range(300))
+        + "}\nmatrix: {args.x: ["
+        + ", ".join(map(str, range(1000)))
+        + "]}\n",
+        ": matrix: 1000 runs with 30",
+    ),
     "ranges that take seconds": (
         ARGS
         + "1\nmetrics: {pattern: '(?i)"

@@ -121,6 +121,7 @@ def _own_seed(setting: Setting | None) -> int:
 SHARED = ("data", "noise", "labels")
 """What a run with another recipe inherits from the experiment's `config` and profiles."""
 MAX_RUNS = 1000
+MAX_SETTINGS = 200_000  # of all runs together: any look at the lab makes each
 MAX_NAME = 300
 """Letters of the name of a sweep's point."""
 
@@ -193,6 +194,10 @@ class Experiment:
         )
         if count > MAX_RUNS:
             raise self.file.error(("matrix",), f"matrix: {count} runs (at most {MAX_RUNS})")
+        settings = count * sum("matrix" not in place for place in self.file.texts)
+        if settings > MAX_SETTINGS:
+            text = f"{count} runs with {settings:,} settings (at most {MAX_SETTINGS:,})"
+            raise self.file.error(("matrix",), f"matrix: {text}")
         points = _points(matrix)
         longest = max(len(names) for _, names in points)
         if longest > MAX_NAME:
