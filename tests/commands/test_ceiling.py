@@ -192,7 +192,7 @@ def test_noisy_flux_is_taken_as_it_is(
         (["--data", "{made}", "--resolution", "4000:9000"], "must be 500 to 5000"),
         (["--data", "{made}", "--mask", "8100"], "--mask 8100: must be two numbers"),
         (["--data", "{made}", "--mask", "7000:9000"], "a spectrum has no pixel left"),
-        (["--data", "{made}", "--noise", "0"], "--noise 0: the spectra would have no noise"),
+        (["--data", "{made}", "--noise", "0"], "--noise 0: without noise the labels"),
         (["--data", "{made}", "--density", "flat"], "--density flat: must be grid or file"),
         (["--data", "{made}", "--windows", "0.1"], "--windows 0.1: must be a width in Angstrom"),
         (["--data", "{made}", "--out", "x"], "--out: needs --windows"),

@@ -197,4 +197,4 @@ async def test_a_full_run_is_no_habit_and_no_surprise(stage: Open, real_lab: Rea
     async with stage(lab=lab, roadmap=real_lab.roadmap) as it:
         await it.press("L")
         await it.until(lambda: isinstance(it.app.screen, LaunchScreen))
-        await it.until(lambda: "its file has no smaller profile" in it.text())
+        await it.until(lambda: "the file has no smaller profile" in it.text())

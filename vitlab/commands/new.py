@@ -64,7 +64,7 @@ def _options(new: argparse.ArgumentParser) -> None:
         "--pid", type=int, metavar="P", help="a running training (see `vitlab adopt`)"
     )
     new.add_argument("--python", default="", metavar="PATH",
-                     help="Python that runs it (default: the nearest with its imports)")  # fmt: skip
+                     help="its Python (default: the nearest with its imports)")  # fmt: skip
     new.add_argument("--cwd", metavar="DIR",
                      help="where it runs (default: a separate folder for each job)")  # fmt: skip
     new.add_argument("--unit", action="append", default=[], metavar="NAME=UNIT",
