@@ -82,12 +82,12 @@ def test_when_nothing_runs_the_last_ended_ones_are() -> None:
     assert charted_jobs([*ended, queued], ended[6].paths) == ended[-4:]
 
 
-def test_beside_a_selected_job_stand_others_of_its_kind() -> None:
+def test_beside_a_selected_job_stand_the_newest_of_its_mvp_of_all_kinds() -> None:
     ended = [job(f"2025122{i}-x", "r", Done(0, 1, "ok", 0), step=5) for i in range(6)]
     for one, recipe in zip(ended, ("ridge", "vit", "ridge", "vit", "ridge", "ridge"), strict=True):
         one.spec = replace(one.spec, recipe=recipe)
-    watched = charted_jobs(cast(Any, ended), ended[3].paths)
-    assert watched == [ended[1], ended[3]]
+    assert charted_jobs(cast(Any, ended), ended[3].paths) == ended[2:]
+    assert charted_jobs(cast(Any, ended), ended[1].paths) == [*ended[2:], ended[1]]
 
 
 class Ear:
