@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import LabSnapshot
     from vitlab.lab.live.standing import Standing
 
-WIDE = 60
+WIDE = 70
 """Cells of a table from which on where a number is from is told in words."""
 STANDING = {
     "queued": ("-", "-", ""),
@@ -24,13 +24,19 @@ STANDING = {
 """What `vitlab.lab.live.standing` says of an MVP besides statuses -> as `STATUS`."""
 
 
-def mvp_words(mvp: Mvp, standings: Mapping[str, Standing], plain: bool = False) -> tuple[str, str]:
-    """How an MVP stands as `glyph word`, and its tone: `> running` only where a job of it runs."""
+def mvp_words(
+    mvp: Mvp, standings: Mapping[str, Standing], plain: bool = False, room: int = WIDE
+) -> tuple[str, str]:
+    """How an MVP stands as `glyph word`, and its tone: `> running` only where a job of it runs.
+
+    `room`: cells of the table it is for; a narrow one has `(running)` where only the roadmap does.
+    """
     one = standings.get(mvp.id)
     word = one.status(mvp) if one is not None else mvp.status
     if word in STANDING:
         *glyphs, tone = STANDING[word]
-        return f"{glyphs[plain]} {word}", tone
+        first, _, of = word.partition(" ")
+        return f"{glyphs[plain]} {f'({first})' if of and room < WIDE else word}", tone
     return status_word(word, plain), STATUS[word][2] if word in STATUS else "muted"
 
 
