@@ -154,7 +154,7 @@ HARMFUL = {
         "x0: &x0 [1]\n" + "".join(f"x{i}: &x{i} [*x{i - 1}]\n" for i in range(1, 90)),
         ":64: nested more than 64 deep",
     ),
-    "an alias in itself": (HEAD + "config: &c {argv: *c}\n", ":4: alias c is within what it"),
+    "an alias in itself": (HEAD + "config: &c {argv: *c}\n", ":4: alias c refers to itself"),
     "lists in lists": (HEAD + "config: " + "[" * 10_000, ":4: nested more than 64 deep"),
     "mappings": (HEAD + "config: " + "{a: " * 10_000, ":4: nested more than 64 deep"),
     "5,000 digits": (ARGS + "9" * 5_000 + "\n", ":7: a number of more than 300 digits"),

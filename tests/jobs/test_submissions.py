@@ -152,6 +152,26 @@ def test_a_lab_whose_experiments_are_a_link_to_mine_starts_nothing(
     assert is_submitted(job, anew=True)
 
 
+@pytest.mark.parametrize("above", [0, 1, 2])
+def test_a_running_job_is_not_stopped_through_a_link(
+    shop: Workshop, tmp_path: Path, above: int
+) -> None:
+    """Of its folder, of its experiment's, or of all."""
+    job, other = shop.submit(MAKES), LabPaths(tmp_path / "other")
+    place = JobPaths(other.experiments / job.folder.parent.name / job.folder.name)
+    folder, target = ([one.folder, *one.folder.parents][above] for one in (place, job))
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(target)
+    held = take_lock(job.lock)
+    assert held is not None
+    with pytest.raises(UsageError, match="a link out of"):
+        stop(place)
+    assert not job.stop.exists()
+    stop(job)
+    assert job.stop.exists()
+    os.close(held)
+
+
 def test_another_user_s_submission_is_foreign(
     shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vitlab.contract.events import DROPPED, NEVER_BEGAN
 from vitlab.contract.job import Done, Lost, Queued, Running, Unreadable, state_word
-from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError, check_inside
 from vitlab.jobs import processes, slurm, submissions
 from vitlab.jobs.environment import record_environment, this_environment
 from vitlab.jobs.experiment.settings import Settings, load_settings
@@ -266,6 +266,8 @@ def stop(job: JobPaths) -> None:
         case Unreadable(why=why):
             raise UsageError(f"{job.name}: {why}")
         case Running():
+            if not is_submitted(job):
+                check_inside(job.root, [job.folder])  # behind a link it may be another lab's
             touch(job.stop)
             processes.wake(read_json(job.started))
 
