@@ -53,6 +53,11 @@ class Stage:
             post(self.app, key)
         await self.settle()
 
+    async def go(self, pane: str) -> None:
+        """Put the focus on a pane of home."""
+        self.app.home.go(pane)
+        await self.settle()
+
     async def settle(self) -> None:
         """Let messages, threads and animations come to rest."""
         await self.threads.at_rest(self.app)
@@ -77,7 +82,8 @@ class Stage:
 
     @property
     def toasts(self) -> list[str]:
-        return [note.message for note in self.app._notifications]
+        """The messages so far."""
+        return [message.text for message in self.app.session.messages.all]
 
     @property
     def focus(self) -> str | None:

@@ -32,6 +32,7 @@ from vitlab.lab.progress import Progress, fold
 from vitlab.lab.results import rows
 from vitlab.lab.results.rows import ResultRow
 from vitlab.lab.writeback import edits, status_sync, writeback
+from vitlab.lab.writeback.edits import PastWrite
 from vitlab.plot.series import Line
 from vitlab.tui import actions, navigation, selection
 from vitlab.tui.screens import dialogs
@@ -365,7 +366,7 @@ class FakeLab:
         return SimpleNamespace(
             updates=() if self.refused else (step,),
             refused=("2.0",) if self.refused else (),
-            past=(SimpleNamespace(number=3, undone=False, changes=(change,)),),
+            past=(PastWrite(3, False, (change,), "MVP-1.0", 1.7e9),),
             problems=(problem,),
         )
 

@@ -22,6 +22,7 @@ PILOTS: dict[str, tuple[str, ...]] = {
     "": (
         "test_keys.py", "test_screens.py", "test_finish.py", "test_home.py", "test_tour.py",
         "test_themes.py", "test_spectrum.py", "test_actions.py", "test_new_plan.py",
+        "test_footer.py",
     ),
     "roadmap": ("test_home.py", "test_keys.py"),
     "jobs": (
@@ -96,47 +97,43 @@ def _class(screen: str) -> type:
     return RoadmapScreen if screen == "roadmap" else SCREENS[screen]
 
 
-def test_no_key_means_two_things_on_one_screen() -> None:
-    for name in ("roadmap", *SCREENS):
-        own = [key.key for key in _class(name).KEYS]  # type: ignore[attr-defined]
-        assert len(own) == len(set(own)), name
-    general = [key.key for key in KEYS]
-    assert len(general) == len(set(general))
-
-
 async def test_the_log_s_other_keys(stage: Open, tmp_path: Path) -> None:
-    """`f` shows the selected job's log, `J` `K` the others'; `E` goes back, `F` follows."""
+    """`4` shows the selected job's log, `{` `}` the others'; `,` goes back, `F` follows."""
     lab = FakeLab(folder=tmp_path)
     for job in lab.view.jobs:
         job.paths.folder.mkdir()
         name = job.paths.folder.name
         job.paths.log.write_text(f"log of {name}\nValueError: {name}\n" + "line\n" * 200)
     async with stage(size=(80, 24), lab=lab) as it:
-        await it.press("3", "f")
+        await it.press("4")
         screen = it.app.screen
         assert isinstance(screen, LogScreen)
         await it.until(lambda: "following" in it.text())
         first = screen._job
-        await it.press("J")
+        await it.press("right_curly_bracket")
         await it.until(lambda: screen._job != first)
-        await it.press("K")
+        await it.press("left_curly_bracket")
         await it.until(lambda: screen._job == first)
         await it.until(lambda: "following" in it.text())
-        await it.press("E")
+        await it.press("comma")
         await it.until(lambda: "ValueError" in it.text())
         await it.until(lambda: "paused" in it.text())
         await it.press("F")
         await it.until(lambda: "following" in it.text())
-        await it.press("N")
+        await it.press("slash")
         await it.until(lambda: isinstance(it.app.screen, LineScreen))
         await it.press(*"log of", "enter")
+        await it.press("comma")
         await it.until(lambda: "log of" in it.text())
+        assert ".:next match" in it.text()
+        await it.press("escape")
+        assert ".:next error" in it.text()
 
 
 async def test_the_documents_other_keys(stage: Open) -> None:
     """There `w` writes all, `u` and `U` undo and redo, as everywhere."""
     async with stage() as it:
-        await it.press("d")
+        await it.press("8")
         await it.until(lambda: "1 to write" in it.text())
         await it.press("u")
         await it.until(lambda: ("undo",) in it.lab.asked)

@@ -74,7 +74,7 @@ async def test_the_results_by_score_begin_with_the_best(
             for i, score in enumerate(scores)
         ]
         it.lab.results = lambda: tuple(rows[::-1])  # type: ignore[method-assign]
-        await it.press("a")
+        await it.press("6")
         screen = it.app.screen
         assert isinstance(screen, ResultsScreen)
         await it.until(lambda: "3 of 3, by newest" in it.text())
@@ -121,5 +121,5 @@ async def test_a_trial_s_number_is_marked_and_the_full_run_s_goes_before_it(stag
     lab.view = view
     async with stage(lab=lab) as it:
         await it.until(lambda: "[b]" in it.text() and "(smoke) of b" in it.text())
-        await it.press("i")
+        await it.press("7")
         await it.until(lambda: "R² 0.9000 (smoke) of b" in it.text())

@@ -135,9 +135,11 @@ def test_tmux_is_given_the_text_itself(tmp_path: Path, monkeypatch: pytest.Monke
 # copying
 
 
-async def taken(it: Stage, *keys: str) -> str:
-    """What the keys put into the clipboard."""
+async def taken(it: Stage, *keys: str, pane: str = "") -> str:
+    """What the keys put into the clipboard, on a pane of home."""
     it.app._clipboard = ""
+    if pane:
+        await it.go(pane)
     await it.press(*keys)
     await it.until(lambda: it.app.clipboard)
     return it.app.clipboard
@@ -152,19 +154,19 @@ async def test_y_copies_what_is_under_the_cursor(stage: Open, tmp_path: Path) ->
         said = await taken(it, "y")
         assert said == "MVP-1.0 ViT 1M Scaling: running, R² 0.7132 (demo)\nR² = 0.71 [/b]"
         assert it.toasts[-1] == "copied: MVP 1.0 and its conclusion"
-        said = await taken(it, "2", "y")
+        said = await taken(it, "y", pane="gates")
         assert "Gate-2 LightGBM 1M Baseline 对比: fail, LGBM 0.71 > ViT 0.69" in said
-        assert await taken(it, "3", "y") == str(it.app.front.selected_job().paths.folder)  # type: ignore[union-attr]
-        said = await taken(it, "5", "y")
+        assert await taken(it, "y", pane="jobs") == str(it.app.front.selected_job().paths.folder)  # type: ignore[union-attr]
+        said = await taken(it, "y", pane="log")
         assert said.endswith("epoch 39: loss [/bold] 39\n")
         assert 1 < said.count("\n") < 40
-        said = await taken(it, "i", "j", "y")
+        said = await taken(it, "7", "j", "y")
         assert said.startswith("Gate-2 LightGBM")
         assert "\n" not in said
-        await it.press("escape", "a")
+        await it.press("6")
         await it.until(lambda: "0.69" in it.text())
         assert "test/r2/log_g" in await taken(it, "y") or "test/mae/log_g\t0.1" in it.app.clipboard
-        await it.press("escape", "f")
+        await it.press("4")
         await it.until(lambda: it.app.front.NAME == "log")
         it.app.front.select(next(one.paths.name for one in lab.view.jobs if one.eta == 2820.0))
         await it.until(lambda: "line 499" in it.text())
@@ -178,20 +180,20 @@ async def test_y_copies_what_is_under_the_cursor(stage: Open, tmp_path: Path) ->
         await it.until(lambda: reading.page.lines[-1].text == "line 498 [/b]")
         await it.press("k")
         await it.until(lambda: reading.page.lines[-1].text == "line 497 [/b]")
-        await it.press("M", "G")
+        await it.press("space", "G")
         await it.until(lambda: reading.page.lines[-1].text == "line 499 [/b]")
         assert "marked, y copies from there on" in str(log_screen._pane.border_subtitle)
         assert (await taken(it, "y")).count("\n") == shown.count("\n") + 2
 
 
-async def test_y_stays_the_documents_own_and_the_palette_copies_there(stage: Open) -> None:
+async def test_y_copies_an_edit_and_enter_writes_it(stage: Open) -> None:
     async with stage() as it:
-        await it.press("d")
+        await it.press("8")
         await it.until(lambda: "MVP-2.0" in it.text())
-        await it.app.run_action("copy")
+        await it.press("y")
         await it.until(lambda: it.toasts)
         assert it.app.clipboard.startswith("MVP-2.0: R² = 0.61\n--- a/roadmaps")
-        await it.press("y")
+        await it.press("enter")
         await it.until(lambda: ("write", "2.0", None) in it.lab.asked)
 
 
@@ -248,13 +250,12 @@ async def test_e_opens_the_editor_where_the_thing_is_written(
         await it.press("e")
         await it.until(lambda: any("cannot be opened here" in toast for toast in it.toasts))
         monkeypatch.setattr(it.app, "suspend", contextlib.nullcontext)
-        for number, keys in enumerate((["e"], ["3", "e"], ["i", "e"]), 1):
+        for number, keys in enumerate((["1", "e"], ["2", "e"], ["7", "e"]), 1):
             await it.press(*keys)
             await it.until(lambda n=number: out.exists() and out.read_text().count("\n") == n)  # type: ignore[misc]
-        await it.press("d")
+        await it.press("8")
         await it.until(lambda: "MVP-2.0" in it.text())
-        await it.press("j")
-        await it.app.run_action("edit")
+        await it.press("j", "e")
         await it.until(lambda: out.read_text().count("\n") == 4)
         assert out.read_text().split("\n") == [
             f"+7 {tmp_path / ROADMAP}",
@@ -268,11 +269,11 @@ async def test_e_opens_the_editor_where_the_thing_is_written(
 # files
 
 
-async def exported(it: Stage, key: str) -> str:
+async def exported(it: Stage, words: str) -> str:
     before = len(it.lab.exported)
     await it.press("E")
-    await it.until(lambda: "Write this view" in it.text())
-    await it.press(key)
+    await it.until(lambda: "Write to exports/" in it.text())
+    await it.press(*words, "enter")
     await it.until(lambda: len(it.lab.exported) > before)
     return it.lab.exported[-1]
 
@@ -280,16 +281,16 @@ async def exported(it: Stage, key: str) -> str:
 async def test_a_view_becomes_text_csv_or_a_picture(stage: Open) -> None:
     async with stage(size=(80, 24)) as it:
         seen = it.text()
-        text = await exported(it, "t")
-        assert "Write this view" not in text
+        text = await exported(it, "text")
+        assert "Write to" not in text
         assert text.count("\n") == 24
         assert "ViT 1M Scaling" in text
         assert "ViT 1M Scaling" in seen
-        rows = list(csv.reader((await exported(it, "c")).splitlines()))
-        assert rows[0] == ["MVP", "Status", "Gate", "R²", "Name"]
-        assert rows[3] == ["2.0", "planned, next", "Gate-2", "", "LightGBM 1M Baseline 同口径"]
+        rows = list(csv.reader((await exported(it, "csv")).splitlines()))
+        assert rows[0] == ["MVP", "Status", "Name", "Gate", "R²", "Ceil.", "Age"]
+        assert rows[3] == ["2.0", "next", "LightGBM 1M Baseline 同口径", "2", "", "", ""]
         assert len(rows) == 9
-        picture = await exported(it, "s")
+        picture = await exported(it, "svg")
         assert picture.startswith("<svg")
         assert "Write" not in picture
         assert "http" not in picture.replace("http://www.w3.org/", "").replace(
@@ -297,29 +298,23 @@ async def test_a_view_becomes_text_csv_or_a_picture(stage: Open) -> None:
         )
         await it.until(lambda: it.toasts)
         assert it.toasts[-1] == "written: exports/roadmap.svg"
-        await it.press("4")
-        rows = list(csv.reader((await exported(it, "c")).splitlines()))
+        await it.go("curve")
+        rows = list(csv.reader((await exported(it, "csv")).splitlines()))
         assert rows[0] == ["run", "epoch", "R² log_g (val)"]
         assert rows[1] == ["1.0 Run 1", "0", "-20"]
         assert len(rows) > 100
-        await it.press("v")
+        await it.press("3")
         await it.until(lambda: it.app.front.table_rows() is not None)
-        rows = list(csv.reader((await exported(it, "c")).splitlines()))
+        rows = list(csv.reader((await exported(it, "csv")).splitlines()))
         assert rows[0] == ["job", "run", "step", "epoch", "seconds", "val/r2/log_g"]
         assert len(rows) > 100
 
 
-async def test_a_view_without_a_table_says_so(stage: Open) -> None:
+async def test_a_view_without_a_table_is_no_csv(stage: Open) -> None:
     async with stage() as it:
-        await it.press("f")
-        await it.press("F", "escape")
-        await it.press("f")
-        await it.app.run_action("export")
-        await it.until(lambda: "no table here" in it.text())
-        await it.press("c")
-        await it.until(lambda: it.toasts)
-        assert it.toasts[-1].startswith("no table here: t exports")
-        assert it.lab.exported == []
+        await it.press("4", "E")
+        assert "the screen as text" in it.text()
+        assert "CSV" not in it.text()
 
 
 def test_no_cell_is_a_formula_and_numbers_stay() -> None:

@@ -12,7 +12,7 @@ from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, held_job, job, usual_jobs, usual_view
 from vitlab.contract.job import Done, Lost, Queued
 from vitlab.tui import actions
-from vitlab.tui.keys import KEYS
+from vitlab.tui.keys import KEYS, shown_key
 from vitlab.tui.screens.dialogs import ConfirmScreen, PickScreen, WriteScreen
 from vitlab.tui.screens.help import HelpScreen
 from vitlab.tui.screens.jobs import metrics_of
@@ -116,7 +116,8 @@ async def test_a_plan_that_cannot_be_launched_shows_its_reason_and_does_not_laun
 
 async def test_x_asks_and_stops_only_on_yes(stage: Open) -> None:
     async with stage() as it:
-        await it.press("3", "x")
+        await it.go("jobs")
+        await it.press("x")
         assert isinstance(it.app.screen, ConfirmScreen)
         await it.press("n")
         assert not it.lab.asked
@@ -127,7 +128,8 @@ async def test_x_asks_and_stops_only_on_yes(stage: Open) -> None:
 
 async def test_x_on_an_ended_job_stops_nothing(stage: Open) -> None:
     async with stage() as it:
-        await it.press("3", "G", "x")
+        await it.go("jobs")
+        await it.press("G", "x")
         assert not isinstance(it.app.screen, ConfirmScreen)
         assert "select a running, queued or lost job" in it.toasts[-1]
 
@@ -136,8 +138,9 @@ async def test_c_p_and_shifted_j_k_act_on_the_selected_job(stage: Open) -> None:
     waiting = "VIT-20251226-vit-1m-large-01/20251227-100002-run-3"
     lost = "VIT-20251226-vit-1m-large-01/20251227-090000-lost"
     async with stage() as it:
-        await it.press("3", "c")
-        assert "select an ended, lost, held or foreign job" in it.toasts[-1]
+        await it.go("jobs")
+        await it.press("c")
+        assert "select a stopped, failed, lost, held or foreign job" in it.toasts[-1]
         await it.press("j", "j", "p")
         await it.until(lambda: ("hold", waiting) in it.lab.asked)
         await it.press("K")
@@ -164,7 +167,7 @@ async def test_a_foreign_job_is_shown_before_it_runs(
         it.lab.view = usual_view(jobs=(foreign,))
         await it.press("r")
         await it.until(lambda: it.app.home.view is it.lab.view)
-        await it.press("b")
+        await it.press("2")
         assert "1 not submitted here (c shows one, x drops it)" in it.text()
         assert "? foreign" in it.text()
         await it.press("c")
@@ -185,7 +188,8 @@ async def test_a_resume_that_begins_anew_asks_before(stage: Open) -> None:
     ran.metrics = {"sources": [{"file": "m.csv", "names": {}, "rows": 31, "in_file": 20}]}
     assert "20 rows (31 in all attempts)" in metrics_of(ran)
     async with stage(lab=FakeLab(view=usual_view(jobs=(ran,)))) as it:
-        await it.press("3", "c")
+        await it.go("jobs")
+        await it.press("c")
         await it.until(lambda: "no resume_argv" in it.text())
         await it.press("n", "c", "y")
         await it.until(lambda: it.lab.asked == [("resume", f"{ran.paths.name}")])
@@ -194,7 +198,7 @@ async def test_a_resume_that_begins_anew_asks_before(stage: Open) -> None:
 async def test_what_a_crash_left_is_resumed_or_dropped_by_one_key(stage: Open) -> None:
     left = job("20251227-080000-lost", "Run 9", Lost(0.0), left=True)
     async with stage(lab=FakeLab(view=usual_view(jobs=(*usual_jobs(), left)))) as it:
-        assert "! 1 lost: R resumes, X drops" in it.text()
+        assert "! 1 lost: R resume, X drop" in it.text()
         await it.press("R")
         await it.until(lambda: it.lab.asked)
         assert it.lab.asked == [("resume", left.paths.name)]
@@ -304,9 +308,9 @@ async def test_help_shows_every_verb(stage: Open) -> None:
     async with stage(size=(80, 24)) as it:
         await it.press("question_mark")
         assert isinstance(it.app.screen, HelpScreen)
-        shown = str(it.app.screen.query_one("#help Static", Static).content)
+        shown = str(it.app.screen.query_one("#page Static", Static).content)
         for verb in KEYS:
-            assert verb.meaning in shown
+            assert f"{shown_key(verb, {}):<20}{verb.meaning}" in shown
         first = it.text()
         await it.press(*["j"] * 4)
         assert it.text() != first
@@ -357,20 +361,18 @@ async def test_m_plots_the_next_value(stage: Open) -> None:
         await it.until(lambda: chart._content.title == "loss (train)")
 
 
-async def test_tab_digits_and_h_move_between_panes(stage: Open) -> None:
+async def test_tab_and_h_move_between_panes_and_tabs(stage: Open) -> None:
     async with stage() as it:
-        order = ["gates", "jobs", "curve", "log", "plan"]
-        for pane in order:
+        for pane in (*PANES[1:], "plan"):
             await it.press("tab")
             assert it.focus == pane
-        for key, pane in [
-            ("h", "log"),
-            ("shift+tab", "curve"),
-            ("l", "log"),
-            *zip("12345", PANES, strict=True),
-        ]:
+        for key, pane in [("h", "diff"), ("shift+tab", "gates"), ("l", "diff")]:
             await it.press(key)
             assert it.focus == pane
+        await it.press("full_stop")
+        assert it.focus == "log"
+        await it.press("comma")
+        assert it.focus == "diff"
 
 
 async def test_keys_are_remapped_by_the_settings(stage: Open) -> None:
@@ -387,17 +389,18 @@ async def test_the_selected_jobs_log_is_followed(stage: Open) -> None:
         log = it.app.home.query_one(Log)
         await it.until(lambda: log.line_count == 40)
         it.lab.lines = ["another job's line"]
-        await it.press("3", "j")
+        await it.go("jobs")
+        await it.press("j")
         await it.until(lambda: list(log.lines)[:1] == ["another job's line"])
         assert it.app.home.query_one(JobTable).selected is not None
 
 
-async def test_space_scrolls_what_a_launch_will_write(stage: Open) -> None:
+async def test_f_and_b_scroll_what_a_launch_will_write(stage: Open) -> None:
     lab = FakeLab(shown_diffs=["+++ b/x.md\n" + "\n".join(f"+line {i}" for i in range(90))])
     async with stage(size=(80, 24), lab=lab) as it:
         await it.press("n")
         await it.until(lambda: "line 0" in it.text())
-        await it.press("space")
+        await it.press("f")
         assert "line 0 " not in it.text()
         await it.press("b")
         assert "line 0" in it.text()

@@ -12,9 +12,7 @@ from typing import ClassVar
 
 import pytest
 from rich.text import Text
-from textual._styles_cache import StylesCache
 from textual.app import App, ComposeResult
-from textual.widgets._toast import Toast, ToastHolder
 
 from tests.tui.conftest import Open
 from tests.tui.real import RealLab
@@ -22,6 +20,8 @@ from vitlab.contract.events import EventWriter
 from vitlab.contract.job import Spec
 from vitlab.jobs.files import exit_record, write_json
 from vitlab.jobs.store import submit
+from vitlab.tui.widgets.message_line import MOST as MOST_MESSAGES
+from vitlab.tui.widgets.message_line import MessageLine
 from vitlab.tui.widgets.table import Rows, StableTable
 
 ROADMAP = "roadmaps/sleep_roadmap.md"
@@ -29,20 +29,17 @@ MOST = 80
 """Objects that an ended job may add: its row, what is shown of it, what is read once of it."""
 
 
-async def test_a_toast_that_expires_as_another_comes_leaves_nothing(stage: Open) -> None:
+async def test_messages_of_a_day_leave_one_line_and_the_last_of_them(stage: Open) -> None:
     async with stage() as it:
-        drawn: set[StylesCache] = set()
-        for number in range(16):
+        for number in range(3 * MOST_MESSAGES):
             it.app.notify(f"job {number} ended")
-            await it.settle()
-            drawn.update(toast._styles_cache for toast in it.app.screen.query(Toast))
-            for note in it.app._notifications:
-                note.timeout = 0.0  # its time is over; the toast's own timer is still to come
-        assert len(it.app.screen.query(ToastHolder)) <= 2
-        kept = [one for one in gc.get_referents(StylesCache.get_inner_outer) if type(one) is dict]
-        by_toast = drawn & {part for entries in kept for key in entries for part in key}
-        assert len(drawn) == 16
-        assert 1 <= len(by_toast) <= 2  # those that are on the screen
+        await it.settle()
+        (line,) = it.app.screen.query(MessageLine)
+        assert f"job {3 * MOST_MESSAGES - 1} ended" in it.text()
+        assert len(it.app.session.messages.all) == MOST_MESSAGES
+        assert not it.app._notifications
+        drawn = [one for one in gc.get_objects() if type(one) is MessageLine]
+        assert drawn == [line]
 
 
 class Numbers(StableTable):

@@ -86,7 +86,7 @@ async def test_a_gate_is_offered_first_on_the_gates_screen_and_shows_how_it_is_r
     stage: Open,
 ) -> None:
     async with stage(size=(80, 24)) as it:
-        await it.press("i", "A")
+        await it.press("7", "A")
         await it.until(lambda: isinstance(it.app.screen, PickScreen))
         assert "> gate: a decision" in it.text()
         await it.press("enter")

@@ -14,13 +14,14 @@ from vitlab.tui.app import VitLab
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.watch import pace
 from vitlab.tui.widgets.curves_chart import render_live
+from vitlab.tui.widgets.mvp_pane import MvpPane
 
 Compare = Callable[..., bool]
 
 
 def drawn(app: VitLab) -> bool:
     """Whether the chart, where it is visible, shows the curves at its size."""
-    chart = app.home.chart
+    chart = app.home.beside.chart
     if not chart.content_size:
         return True
     picture = render_live(chart._content, *chart.content_size, False)
@@ -33,10 +34,10 @@ def settled(threads: Threads, *keys: str) -> Callable[[Pilot[int]], Awaitable[No
     async def ready(pilot: Pilot[int]) -> None:
         app = cast(VitLab, pilot.app)
         home = app.home
-        await until(lambda: home.view is not None and home.log_view.line_count, pilot.pause)
+        await until(lambda: home.view is not None and home.beside.log_view.line_count, pilot.pause)
         await until(lambda: drawn(app), pilot.pause)
-        beside = home.panes["mvp"]
-        await until(lambda: not beside.display or home.mvp_pane._summary is not None, pilot.pause)
+        below = home.query_one("#more-mvp", MvpPane)
+        await until(lambda: not home.beside.more[0].display or below.found is not None, pilot.pause)
         await pilot.press(*keys)
         await threads.at_rest(app)
         await until(lambda: drawn(app), pilot.pause)
@@ -49,8 +50,8 @@ def settled(threads: Threads, *keys: str) -> Callable[[Pilot[int]], Awaitable[No
     ("name", "size", "keys"),
     [
         ("home-80x24", (80, 24), ()),
-        ("jobs-80x24", (80, 24), ("3",)),
-        ("curve-80x24", (80, 24), ("4",)),
+        ("jobs-80x24", (80, 24), ("2",)),
+        ("curve-80x24", (80, 24), ("3",)),
         ("home-160x45", (160, 45), ()),
         ("launch-80x24", (80, 24), ("n",)),
         ("write-160x45", (160, 45), ("w",)),
@@ -66,6 +67,7 @@ def test_picture(
     threads: Threads,
 ) -> None:
     monkeypatch.setattr(pace, "POLL", 0.05)
+    monkeypatch.setattr("vitlab.tui.widgets.plan_pane.now", lambda: 300_000.0)
     monkeypatch.setattr(LabScreen, "seconds_since_read", 0.0)  # however busy the machine is
     lab: Any = FakeLab()
     app = VitLab(lab, lab.roadmap)

@@ -28,9 +28,9 @@ SCORED = "VIT-20251226-vit-1m-large-01/20251226-120000-sweep"
 
 async def opened(it: Stage) -> tuple[SpectrumScreen, FakeGraph]:
     """The stars of the first running job, from the jobs screen."""
-    await it.press("b")
+    await it.press("2")
     it.app.front.select(FIRST)
-    await it.press("s")
+    await it.press("5")
     screen = it.app.screen
     assert isinstance(screen, SpectrumScreen)
     await it.until(lambda: screen.chart.state.sheet is not None)
@@ -70,9 +70,9 @@ async def test_the_worst_star_is_first_and_the_keys_lead_through_them(stage: Ope
             await it.press(*keys)
             await it.until(partial(shows, screen, star))
         assert graph.asked[-1] == (0, "M_H")
-        await it.press("M", "4", "enter")
+        await it.press("P", "4", "enter")
         await it.until(lambda: number(screen) == 4)
-        await it.press("M", "9", "enter")
+        await it.press("P", "9", "enter")
         await it.until(lambda: it.toasts)
         assert "9: no star has this number" in it.toasts[-1]
         assert not graph.closed  # a dialog over it ends nothing
@@ -116,15 +116,15 @@ async def test_the_cursor_reads_pixels_and_goes_from_line_to_line(stage: Open) -
         # It begins where the model looks most.
         assert reading().startswith("8542.00 A  ")
         assert "Ca II 8542 -0.1  model +0.02  best" in reading()
-        await it.press("e")
+        await it.press("full_stop")
         assert "Ca II 8662" in reading()
-        await it.press("E", "E")
+        await it.press("comma", "comma")
         assert "Ca II 8498" in reading()
         wave = WAVE[screen.chart.pixel or 0]
         await it.press("h")
         left = WAVE[screen.chart.pixel or 0]
         assert left < wave
-        await it.press("L")
+        await it.press("shift+right")
         assert WAVE[screen.chart.pixel or 0] > wave
         screen.chart.move_cursor(WAVE[MASKED])
         assert "no data" in reading()
@@ -157,7 +157,7 @@ async def test_below_stand_shape_response_or_attention(stage: Open) -> None:
             ("attention", "attention rollout"),
             ("shape", "each normalised"),
         ):
-            await it.press("t")
+            await it.press("v")
             assert screen.chart.state.lower == kind
             await it.until(partial(says, it, said))
 
@@ -176,7 +176,7 @@ async def test_without_a_checkpoint_spectrum_and_predictions_are_there(stage: Op
         assert "needs a checkpoint" in text
         assert "LightGBM 2.0" in text
         assert "0.310 dex" in text
-        await it.press("t", "t")
+        await it.press("v", "v")
         assert screen.chart.state.lower == "shape"
 
 
@@ -184,13 +184,13 @@ async def test_what_is_wrong_is_one_line_and_the_next_job_is_not_harmed(stage: O
     graph = FakeGraph(error="x/y: recipe ceiling [/b] has no test stars")
     graph.opening.clear()
     async with stage(lab=FakeLab(graphs={FIRST: graph})) as it:
-        await it.press("b")
+        await it.press("2")
         it.app.front.select(FIRST)
-        await it.press("s")
+        await it.press("5")
         await it.until(lambda: "reading the checkpoint ..." in it.text())
         graph.opening.set()
         await it.until(lambda: "recipe ceiling [/b] has no test stars" in it.text())
-        await it.press("n", "s", "t", "m", "e", "l", "plus", "G")
+        await it.press("j", "s", "v", "m", "full_stop", "l", "plus", "G")
         assert "has no test stars" in it.text()
         screen = it.app.screen
         assert isinstance(screen, SpectrumScreen)
@@ -207,9 +207,9 @@ async def test_many_keys_ask_for_the_last_star_alone_and_leaving_ends_the_proces
         screen, graph = await opened(it)
         graph.gate.clear()
         asked = len(graph.asked)
-        await it.press("n")
+        await it.press("j")
         await it.until(lambda: len(graph.asked) == asked + 1)
-        await it.press("n", "n", "n")
+        await it.press("j", "j", "j")
         graph.gate.set()
         await it.until(lambda: number(screen) == 2)
         assert [star for star, _ in graph.asked[asked:]] == [3, 2]
@@ -271,7 +271,7 @@ def test_picture(
 
     async def ready(pilot: Pilot[int]) -> None:
         await until(lambda: app.home.view is not None and app.home.selected_job(), pilot.pause)
-        await pilot.press("s")  # from home, the job selected there
+        await pilot.press("5")  # from home, the job selected there
         screen = app.screen
         assert isinstance(screen, SpectrumScreen)
         await until(lambda: "gradient" in str(screen.chart.content), pilot.pause)

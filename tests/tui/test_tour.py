@@ -82,13 +82,13 @@ async def test_the_tour_leads_over_the_real_home(stage: Open, size: tuple[int, i
     async with stage(size=size, lab=FakeLab(toured="due", keys={"write": "W"})) as it:
         await it.until(lambda: isinstance(it.app.screen, TourScreen))
         await it.until(lambda: "1 of 6  Your plan" in it.text())
-        assert "> running" in it.text()
+        assert "> ───── warn" in it.text()
         shown = []
         for _ in STEPS[1:]:
             await it.press("enter")
             shown.append(it.text())
         assert "n launches the MVP that is next" in shown[0]
-        assert "47m left" in shown[1]
+        assert "112k/200k" in shown[1]
         assert "W shows what it changes" in shown[3]
         await it.press("h")
         assert "5 of 6" in it.text()
@@ -99,7 +99,7 @@ async def test_the_tour_leads_over_the_real_home(stage: Open, size: tuple[int, i
 async def test_escape_skips_and_the_palette_brings_it_back(stage: Open) -> None:
     async with stage(size=(80, 24), lab=FakeLab(toured="due")) as it:
         await it.until(lambda: isinstance(it.app.screen, TourScreen))
-        await it.press("escape", "b", "ctrl+p")
+        await it.press("escape", "2", "ctrl+p")
         await it.press(*"tour again")
         await it.until(lambda: "show the tour again" in it.text())
         await it.press("down", "enter")

@@ -391,7 +391,7 @@ def set_status(args: argparse.Namespace) -> int:
         name = other or str(args.roadmap)
         print_exact(unified(one.old_text, one.new_text, name))
     if not args.dry_run:
-        save(changes, journal_of(lab))
+        save(changes, journal_of(lab), what=f"MVP-{args.mvp}")
         warn_of_editors([one.path for one in changes])
     for line in status_notes(lab, changes[0], args.mvp):
         print(f"{args.roadmap}: {line}", file=sys.stderr)
@@ -409,7 +409,7 @@ def _set_gate(args: argparse.Namespace, lab: Lab | None, path: Path) -> int:
         for line in lost:
             print(f"{name}: {only_undo(line)}", file=sys.stderr)
     if changes and not args.dry_run:
-        save([change for change, _ in changes], journal_of(lab))
+        save([change for change, _ in changes], journal_of(lab), what=f"Gate-{args.gate}")
         warn_of_editors(change.path for change, _ in changes)
     return 0
 

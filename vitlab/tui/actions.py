@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import App
 
-from vitlab.contract.job import PROFILES, Done, Lost, Queued, Running, ended_well
+from vitlab.contract.job import PROFILES, ended_well
 from vitlab.contract.paths import UsageError
 from vitlab.jobs import slurm, store
 from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
@@ -21,12 +21,14 @@ from vitlab.lab.adoption import Wanted, adopt
 from vitlab.lab.launch import Request
 from vitlab.lab.writeback import edits
 from vitlab.lab.writeback.writeback import pending
+from vitlab.tui.allowed import why_not
 from vitlab.tui.screens.base import LabScreen, front_screen
 from vitlab.tui.screens.dialogs import ConfirmScreen, WriteScreen, diffs
 from vitlab.tui.screens.documents import write_documents
 from vitlab.tui.screens.launch import LaunchScreen, last_choice, remember_choice
 from vitlab.tui.screens.new_experiment import make_experiment
 from vitlab.tui.screens.new_plan import add_to_plan
+from vitlab.tui.statuses import set_status
 from vitlab.tui.text import belongs, clean, job_label
 
 if TYPE_CHECKING:
@@ -41,20 +43,13 @@ Handler = Callable[[], Awaitable[None] | None]
 
 @dataclass(frozen=True)
 class JobAction:
-    """What can be done with one job."""
+    """What can be done with one job that it is for."""
 
-    fits: Callable[[JobView], bool]
-    needs: str
-    """Which jobs it is for; shown when another one is selected."""
     run: Callable[[Lab, JobView], object]
     done: str
     """What was done, after the job's name."""
     question: str = ""
     """Asked before, with the job's name after it; empty when nothing can be lost."""
-
-
-def _is_queued(job: JobView) -> bool:
-    return isinstance(job.state, Queued)
 
 
 def _hold(lab: Lab, job: JobView) -> None:
@@ -71,24 +66,17 @@ def _raise(by: int) -> Callable[[Lab, JobView], None]:
 
 JOB_ACTIONS = {
     "stop_job": JobAction(
-        lambda job: isinstance(job.state, Running | Queued | Lost),
-        "a running, queued or lost",
-        lambda lab, job: launch.stop(lab, job.paths),
-        "stop requested",
-        question="Stop",
+        lambda lab, job: launch.stop(lab, job.paths), "stop requested", question="Stop"
     ),
     "resume_job": JobAction(
-        lambda job: isinstance(job.state, Done | Lost) or job.held or job.left or job.foreign,
-        "an ended, lost, held or foreign",
-        lambda lab, job: launch.resume(lab, job.paths, here=True),
-        "queued to resume",
+        lambda lab, job: launch.resume(lab, job.paths, here=True), "queued to resume"
     ),
-    "hold_job": JobAction(_is_queued, "a queued", _hold, "held or released"),
-    "move_up": JobAction(_is_queued, "a queued", _move(-1), "moved up"),
-    "move_down": JobAction(_is_queued, "a queued", _move(1), "moved down"),
-    "move_first": JobAction(_is_queued, "a queued", _move(None), "moved to the front"),
-    "raise_job": JobAction(_is_queued, "a queued", _raise(1), "priority raised"),
-    "lower_job": JobAction(_is_queued, "a queued", _raise(-1), "priority lowered"),
+    "hold_job": JobAction(_hold, "held or released"),
+    "move_up": JobAction(_move(-1), "moved up"),
+    "move_down": JobAction(_move(1), "moved down"),
+    "move_first": JobAction(_move(None), "moved to the front"),
+    "raise_job": JobAction(_raise(1), "priority raised"),
+    "lower_job": JobAction(_raise(-1), "priority lowered"),
 }
 
 
@@ -114,6 +102,7 @@ class Actions:
             "undo": self.undo,
             "redo": self.redo,
             "add": self.add,
+            "set_status": partial(set_status, self._app, self._session),
             "resume_left": partial(self.handle_lost, resume=True),
             "drop_left": partial(self.handle_lost, resume=False),
             **{name: partial(self.change_job, name) for name in JOB_ACTIONS},
@@ -133,9 +122,7 @@ class Actions:
 
     async def launch_selected(self) -> None:
         mvp = front_screen(self._app).selected_mvp()
-        if mvp is None:
-            self._app.notify("no MVP is selected", severity="warning")
-        else:
+        if mvp is not None:
             await self.launch(mvp.id)
 
     async def launch(self, mvp_id: str) -> None:
@@ -214,9 +201,7 @@ class Actions:
     async def change_job(self, name: str) -> None:
         """One of `JOB_ACTIONS` on the selected job."""
         action, job = JOB_ACTIONS[name], front_screen(self._app).selected_job()
-        if job is None or not action.fits(job):
-            words = f"select {action.needs} job first (b shows the jobs)"
-            self._app.notify(words, severity="warning")
+        if job is None or why_not(front_screen(self._app), name):
             return
         label = job_label(job)
         question = f"{action.question} {label}?" if action.question else ""
@@ -240,9 +225,6 @@ class Actions:
         view, lab = self._session.view, self._session.lab
         left = [job for job in view.jobs if job.left] if view else []
         lost = [job.paths for job in left]
-        if not lost:
-            self._app.notify("no job was lost in a crash or restart", severity="warning")
-            return
         anew = sum(launch.begins_anew(job.spec, job.state) for job in left)
         question = f"Resume {_jobs(len(lost))}? {anew} with {launch.ANEW}" if anew else ""
         question = question if resume else f"Drop {_jobs(len(lost))}?"
@@ -266,8 +248,8 @@ class Actions:
             return
         if not waiting.changes:
             # Accepted all the same, so that the results count as written.
-            await session.attempt(lambda: edits.accept(lab, waiting))
-            self._app.notify("nothing to write: the documents are up to date")
+            if await session.attempt(lambda: edits.accept(lab, waiting)) is not None:
+                self._app.notify("nothing to write: the documents are up to date")
             session.watcher.refresh_now()
             return
         dialog = WriteScreen(waiting.summary, diffs(lab, waiting.changes))

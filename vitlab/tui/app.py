@@ -8,22 +8,20 @@ import gc
 import inspect
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
-from textual._styles_cache import StylesCache
 from textual.app import App
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.driver import Driver
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets._toast import ToastHolder
 
+from vitlab.tui.allowed import why_not
 from vitlab.tui.keys import KEYS, MORE_ACTIONS, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.screens.dialogs import RoadmapChooser
@@ -50,6 +48,7 @@ from vitlab.tui.watch.messages import (
     RunsUpdated,
 )
 from vitlab.tui.watch.watcher import Watcher
+from vitlab.tui.widgets.message_line import show_message
 
 if TYPE_CHECKING:
     from vitlab.lab.lab import Lab
@@ -63,6 +62,8 @@ CLOCK, SLOW_CLOCK = 1.0, 10.0
 STARTED = 2.0
 """Seconds after which the first picture is surely there."""
 
+MOST_ENDS = 20
+"""Jobs ended at once that are told one by one."""
 GREETING = 0.7
 """Seconds to the greeting of a newcomer, so that the first picture comes before it."""
 
@@ -78,8 +79,11 @@ class VitLab(App[int]):
 
     TITLE = "vitlab"
     CSS_PATH = "app.tcss"
-    COMMANDS: ClassVar[set[type | Callable[[], type]]] = App.COMMANDS | {_plan_commands}
-    BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
+    COMMANDS: ClassVar[set[type | Callable[[], type]]] = {_plan_commands}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(KEYS),
+        Binding("escape", "see_messages", "Close", show=False, priority=True),
+    ]
 
     def __init__(self, lab: Lab, roadmap: Path | None) -> None:
         super().__init__()
@@ -153,6 +157,7 @@ class VitLab(App[int]):
         self.set_keymap({name: str(key) for name, key in self.session.own_keys.items()})
 
     def on_ready(self) -> None:
+        self.screen_change_signal.subscribe(self, self._show_message)
         # Not before: what the watcher posts needs the widgets to be there.
         self.run_worker(self.watcher.run, thread=True, group="watch")
         self._clock()
@@ -182,23 +187,33 @@ class VitLab(App[int]):
     def on_unmount(self) -> None:
         self.watcher.stop()
 
-    def notify(self, message: str, **options: Any) -> None:
-        """A toast, never markup; errors stay longer and are kept for a bug report."""
-        text, is_error = clean(message), options.get("severity") == "error"
-        if is_error:
-            self.session.errors.append(f"{time.strftime('%H:%M:%S')} {text}")
-        seconds = self.NOTIFICATION_TIMEOUT * (2 if is_error else 1)
-        options = {"timeout": seconds, **options, "markup": False}
-        self._forget_old_toasts()
-        super().notify(text, **options)
+    # messages
 
-    def _forget_old_toasts(self) -> None:
-        """Textual keeps the holder of a toast that expires as another comes, and what each drew."""
-        for screen in self.screen_stack:
-            for holder in screen.query(ToastHolder):
-                if holder.is_mounted and not holder.children:
-                    holder.remove()
-        StylesCache.get_inner_outer.cache_clear()
+    def notify(self, message: str, **options: Any) -> None:
+        """Tell something in the line of messages; `severity` alone counts."""
+        lines = "\n".join(clean(line) for line in message.split("\n"))
+        self.session.messages.add(lines, options.get("severity", "information"))
+        self._show_message()
+        self.set_timer(self.NOTIFICATION_TIMEOUT, self._show_message)
+
+    def _show_message(self, screen: Screen[Any] | None = None) -> None:
+        screen = screen or self.screen
+        if screen.is_mounted:
+            key = self.session.key("messages")
+            show_message(screen, self.session.messages, self.NOTIFICATION_TIMEOUT, key)
+
+    def see_messages(self) -> None:
+        """Nothing that was told is to be shown any longer."""
+        self.session.messages.see_all()
+        self._show_message()
+
+    def action_see_messages(self) -> None:
+        self.see_messages()
+
+    def check_action(self, action: str, _: tuple[object, ...]) -> bool | None:
+        if action == "see_messages":
+            return bool(self.session.messages.unseen)
+        return None if why_not(self.front, action) else True
 
     # what the watcher posts
 
@@ -246,11 +261,11 @@ class VitLab(App[int]):
     def _jobs_ended(self, message: JobsEnded) -> None:
         """Tell, in the ways the settings name, of the jobs that have ended."""
         ended: Sequence[JobView] = message.jobs
-        for job in ended[:3]:
-            severity = "warning" if ended_badly(job) else "information"
+        severity = "warning" if any(map(ended_badly, ended)) else "information"
+        for job in ended[:MOST_ENDS]:
             self.notify(end_line(job), severity=severity)
-        if len(ended) > 3:
-            self.notify(ends_line(ended))
+        if len(ended) > 1:
+            self.notify(ends_line(ended), severity=severity)
         ended = [job for job in ended if not was_requested(job)]
         if not ended:
             return

@@ -14,13 +14,13 @@ from textual.content import Content
 
 from vitlab.lab import example
 from vitlab.tui.actions import Handler
-from vitlab.tui.keys import KEYS
+from vitlab.tui.keys import KEYS, shown_key
 from vitlab.tui.screens.base import LabScreen, front_screen, full_action
 from vitlab.tui.screens.curves import CurvesScreen
 from vitlab.tui.screens.dialogs import LineScreen, RoadmapChooser
 from vitlab.tui.screens.documents import DocumentsScreen
 from vitlab.tui.screens.gates import GatesScreen
-from vitlab.tui.screens.help import HelpScreen
+from vitlab.tui.screens.help import HelpScreen, MessagesScreen
 from vitlab.tui.screens.jobs import JobsScreen
 from vitlab.tui.screens.log import LogScreen
 from vitlab.tui.screens.results import ResultsScreen
@@ -67,7 +67,7 @@ class Navigation:
     def handlers(self) -> Mapping[str, Handler]:
         """Action -> what it does."""
         watcher = self._session.watcher
-        screens = ("jobs", "curves", "documents", "results", "gates")
+        screens = ("roadmap", "jobs", "curves", "documents", "results", "gates")
         return {
             **{f"open_{name}": partial(self.show_screen, name) for name in screens},
             "open_log": partial(self.show_job, "log"),
@@ -78,8 +78,8 @@ class Navigation:
             "jump": self.jump,
             "tour": self.show_tour,
             "help": self.show_help,
+            "messages": self.show_messages,
             "filter": lambda: front_screen(self._app).filter_rows(),
-            "next_metric": watcher.show_next_metric,
             "reread": watcher.refresh_now,
             "next_theme": self.next_theme,
         }
@@ -128,7 +128,6 @@ class Navigation:
         paths = [line.path for line in self._session.roadmaps]
         watcher = self._session.watcher
         if len(paths) < 2:
-            self._app.notify("this lab has no other roadmap")
             return
         now = paths.index(watcher.roadmap) if watcher.roadmap in paths else 0
         watcher.open_roadmap(paths[(now + by) % len(paths)])
@@ -149,6 +148,11 @@ class Navigation:
 
     def show_help(self) -> None:
         self._app.push_screen(HelpScreen(front_screen(self._app), self._session.own_keys))
+
+    def show_messages(self) -> None:
+        """All that was told; errors count as seen."""
+        self._app.push_screen(MessagesScreen(self._session.messages.all))
+        self._session.messages.see_all()
 
     def next_theme(self) -> None:
         """Other colours, for this session; `theme` in the settings keeps them."""
@@ -201,11 +205,12 @@ def unknown_keys(own: Mapping[str, str]) -> list[str]:
     ]
 
 
-Entry = tuple[str, Callable[[], object]]
+Entry = tuple[str, str, Callable[[], object]]
+"""What it is called, its key or nothing, and what it does."""
 
 
 class PlanCommands(Provider):
-    """The command palette: every action of the screen in front, MVPs, gates, roadmaps.
+    """The command palette: what can be done on the screen in front, MVPs, gates, roadmaps.
 
     Names come from documents, so they are shown as they are, never as markup.
     """
@@ -214,32 +219,40 @@ class PlanCommands(Provider):
         app = cast("App[int]", self.app)
         front = front_screen(app)
         session, navigation = front.session, Navigation(app, front.session)
-        for key in front.KEYS:
-            yield key.meaning, partial(app.run_action, full_action(key.action))
-        for key in KEYS:
-            yield key.meaning, partial(app.run_action, f"app.{key.action}")
+        own = {key.action.removeprefix("app.") for key in front.KEYS}
+        for key in (*front.KEYS, *(key for key in KEYS if key.action not in own)):
+            if not front.cannot(key):
+                run = partial(app.run_action, full_action(key))
+                yield key.meaning, shown_key(key, session.own_keys), run
         view = session.view
         for mvp in view.roadmap.mvps if view and view.roadmap else ():
             yield (
                 clean(f"MVP {mvp.id} {mvp.name}"),
+                "",
                 partial(navigation.go, Place("roadmap", mvp.id)),
             )
         for gate in view.roadmap.gates if view and view.roadmap else ():
             yield (
                 clean(f"Gate-{gate.id} {gate.title}"),
+                "",
                 partial(navigation.go, Place("gates", gate.id)),
             )
         for line in session.roadmaps:
             opened = partial(session.watcher.open_roadmap, line.path)
-            yield clean(f"roadmap {line.title}"), opened
+            yield clean(f"roadmap {line.title}"), "", opened
 
     async def discover(self) -> Hits:
-        for name, run in self._entries():
-            yield DiscoveryHit(Content(name), run, text=name)
+        for name, key, run in self._entries():
+            yield DiscoveryHit(_titled(name, key), run, text=name)
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for name, run in self._entries():
+        for name, key, run in self._entries():
             score = matcher.match(name)
             if score > 0:
-                yield Hit(score, Content(name), run, text=name)
+                yield Hit(score, _titled(name, key), run, text=name)
+
+
+def _titled(name: str, key: str) -> Content:
+    """A key before the name of what it does, as in the help."""
+    return Content(f"{key:<5}").stylize("bold") + Content(name)

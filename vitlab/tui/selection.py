@@ -15,7 +15,7 @@ from vitlab.lab.live import diagnostics, mvp_summary
 from vitlab.lab.live.diagnostics import Section
 from vitlab.tui.actions import Handler
 from vitlab.tui.screens.base import front_screen
-from vitlab.tui.screens.dialogs import ExportScreen
+from vitlab.tui.screens.dialogs import PickScreen
 from vitlab.tui.screens.help import DebugScreen
 from vitlab.tui.session import CopiedText, Location
 from vitlab.tui.terminal import export, terminal_io
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import LabSnapshot
     from vitlab.tui.screens.base import LabScreen
     from vitlab.tui.session import Session
+
+
+EXPORTS = {
+    "the screen as text": "txt",
+    "the whole table as CSV": "csv",
+    "the screen as an SVG picture": "svg",
+}
+"""What a file can be written of, and its ending."""
+ERRORS = 10
+"""How many of the last errors a bug report has."""
 
 
 class Selection:
@@ -86,15 +96,13 @@ class Selection:
         """Write the screen in front to a file: text, CSV or SVG."""
         front = front_screen(self._app)
         table = front.table_rows()
-        kind = await self._app.push_screen_wait(ExportScreen(table is not None))
-        if kind is None:
+        kinds = [name for name in EXPORTS if table is not None or EXPORTS[name] != "csv"]
+        picked = await self._app.push_screen_wait(PickScreen("Write to exports/", kinds))
+        if picked is None:
             return
+        kind = EXPORTS[picked]
         if kind == "csv" and table is not None:
             text = await asyncio.to_thread(lambda: export.as_csv(*table()))
-        elif kind == "csv":
-            words = "no table here: t exports the screen as text, s as a picture"
-            self._app.notify(words, severity="warning")
-            return
         elif kind == "svg":
             console = export.recorded(front)
             text = await asyncio.to_thread(export.as_svg, console, f"vitlab {front.NAME}")
@@ -139,14 +147,14 @@ class Selection:
 def debug_text(session: Session, screen: tuple[tuple[str, str], ...]) -> str:
     """What a bug report needs, as plain text; blocking. `screen`: facts on the screen."""
     reader = session.watcher.reader
-    errors = tuple((line[:8], line[9:]) for line in session.errors) or (("none", ""),)
+    errors = [(one.clock, one.text) for one in session.messages.errors[-ERRORS:]]
     sections = [
         *diagnostics.collect(session.lab, os.environ),
         Section(
             "screen",
             (*screen, ("reading", diagnostics.read_times(reader.seconds if reader else ()))),
         ),
-        Section("last errors", errors),
+        Section("last errors", tuple(errors) or (("none", ""),)),
     ]
     return diagnostics.as_text(sections, session.lab)
 

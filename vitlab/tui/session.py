@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 from vitlab.contract.paths import UsageError, cause
 from vitlab.tui.keys import KEYS, shown_key
 from vitlab.tui.watch.watcher import Watcher
+from vitlab.tui.widgets.message_line import Messages
 
 if TYPE_CHECKING:
     from vitlab.lab.lab import Lab
     from vitlab.lab.live.snapshot import LabSnapshot, RoadmapSummary
 
 T = TypeVar("T")
-
-ERRORS = 10
-"""How many of the last errors are kept for a bug report."""
 
 
 class CopiedText(NamedTuple):
@@ -39,7 +36,7 @@ class Location(NamedTuple):
 
 
 class Notify(Protocol):
-    """Shows a toast."""
+    """Shows a message."""
 
     def __call__(self, message: str, *, severity: str = "information") -> None: ...
 
@@ -59,8 +56,8 @@ class Session:
     """The lab as last read; None before the first reading."""
     roadmaps: tuple[RoadmapSummary, ...] = ()
     """Every roadmap in a line; empty before they are read."""
-    errors: deque[str] = field(default_factory=lambda: deque(maxlen=ERRORS))
-    """The last errors shown, each with its time of day."""
+    messages: Messages = field(default_factory=Messages)
+    """What was told."""
     _busy: bool = False
 
     @property
@@ -77,7 +74,7 @@ class Session:
     ) -> T | None:
         """Run a blocking call in a thread, one at a time; None when it failed.
 
-        `report` shows why; None for a toast.
+        `report` shows why; None for a message.
         """
         if self._busy:
             self.notify("the last action is still running", severity="warning")

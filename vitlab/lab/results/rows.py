@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,6 +149,43 @@ def differing(rows: Sequence[ResultRow]) -> list[str]:
     return [name for name in names if name not in _NO_CHOICE and _differs(rows, name)]
 
 
+def changed_settings(rows: Sequence[ResultRow], reference: str) -> dict[str, list[str]]:
+    """Job -> its settings that are not those of the job `reference`, or else of most rows.
+
+    Only rows of one recipe are compared, but for the spectra; where no value is of most rows, all
+    count as changed.
+    """
+    keys = differing(rows)
+    base = next((row for row in rows if row.job == reference), None)
+    found: dict[tuple[str, str], Counter[str]] = {}
+    for row in rows:
+        for key in keys:
+            if key in row.settings:
+                values = found.setdefault(_group(row, key), Counter())
+                values[str(row.settings[key])] += 1
+    usual = {
+        group: value
+        for group, values in found.items()
+        for value, count in values.items()
+        if 2 * count > values.total()
+    }
+    if base is not None:
+        usual |= {_group(base, k): str(base.settings[k]) for k in keys if k in base.settings}
+    return {
+        row.job: [
+            key
+            for key in keys
+            if key in row.settings and usual.get(_group(row, key)) != str(row.settings[key])
+        ]
+        for row in rows
+    }
+
+
+def _group(row: ResultRow, name: str) -> tuple[str, str]:
+    """What a setting is compared within: one recipe, or all for that of the spectra."""
+    return ("" if name.partition(".")[0] in _SPECTRA else row.recipe, name)
+
+
 def setting_name(name: str) -> str:
     """A setting's name for people: a command's own by theirs, `args.lr` as `lr`."""
     return name.removeprefix("args.")
@@ -161,12 +199,11 @@ def setting_text(value: object) -> str:
 
 def _differs(rows: Sequence[ResultRow], name: str) -> bool:
     """Whether rows of one recipe, or for the spectra of any, have different values of it."""
-    spectra = name.partition(".")[0] in _SPECTRA
-    first: dict[str, object] = {}
+    first: dict[tuple[str, str], object] = {}
     for row in rows:
         if name in row.settings:
             value = row.settings[name]
-            if first.setdefault("" if spectra else row.recipe, value) != value:
+            if first.setdefault(_group(row, name), value) != value:
                 return True
     return False
 

@@ -125,6 +125,10 @@ class PastWrite:
     number: int
     undone: bool
     changes: tuple[FileChange, ...]
+    what: str = ""
+    """What it is of, as `MVP-1.0`; empty where that was not kept."""
+    at: float = 0.0
+    """When it was written, in seconds since 1970; 0 where that was not kept."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,7 @@ def _past_writes(lab: Lab) -> Iterator[PastWrite]:
     for number, state in reversed(lab.journal.entries()[-PAST_WRITES:]):
         entry = saved.read_entry(lab.journal, number, state)
         if entry is not None:
-            yield PastWrite(number, state == "undone", entry.changes)
+            yield PastWrite(number, state == "undone", entry.changes, entry.what, entry.at)
 
 
 def accept(lab: Lab, plan: Pending) -> list[Path]:
@@ -222,7 +226,7 @@ def write(lab: Lab, roadmap_path: Path, mvp_id: str, conclusion: str | None = No
 
 
 def _write(lab: Lab, update: MvpUpdate) -> list[Path]:
-    written = save(update.changes, lab.journal)
+    written = save(update.changes, lab.journal, what=f"MVP-{update.mvp}")
     record_written(lab, update.jobs, [file.new_text for file in written])
     return [file.path for file in written]
 
@@ -250,7 +254,8 @@ def fix(lab: Lab, problem: Problem) -> list[Path]:
     nearest = min(same, key=lambda finding: abs(finding.line - wanted.line), default=None)
     if nearest is None or nearest.fix is None:
         raise UsageError(f"{problem.path.name}:{wanted.line}: nothing to fix here any more")
-    return [file.path for file in save([change(read(problem.path), nearest.fix)], lab.journal)]
+    fixed = save([change(read(problem.path), nearest.fix)], lab.journal, what="fix")
+    return [file.path for file in fixed]
 
 
 def undo(lab: Lab) -> list[Path]:

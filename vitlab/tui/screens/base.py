@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -17,7 +17,9 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from vitlab.plot.series import cells, fit
-from vitlab.tui.keys import KEYS, Key, shown_key
+from vitlab.tui import allowed
+from vitlab.tui.jobs_index import index_of
+from vitlab.tui.keys import KEYS, SCREENS, Key, shown_key
 from vitlab.tui.session import CopiedText, Location, Session
 from vitlab.tui.text import STALE, age, clean, since, tone_style
 from vitlab.tui.widgets.chart import Chart
@@ -31,25 +33,51 @@ ROOMY = 110
 """From this width on a screen's panes are side by side."""
 
 
+Entry = tuple[str, str, str]
+"""Key as shown, word, action."""
+
+
 class KeyLine(Static):
     """Keys with a word each, as many as fit; a click does what the key does.
 
-    Textual's footer would be made again at every change of the focus.
+    Made anew when the bindings are, as Textual's footer is, but in one widget: a widget for each
+    key would be mounted anew at every move of the cursor.
     """
 
     def __init__(self) -> None:
         super().__init__(id="keys", markup=False)
+        self._shown: tuple[list[Entry], int] = ([], 0)
 
-    def show(self, keys: Iterable[tuple[str, str, str]]) -> None:
-        """`keys`: key as shown, word, action."""
-        line, room = Content(), self.content_size.width
-        for key, word, action in keys:
-            room -= cells(key) + cells(word) + 3
-            if room < -2:
-                break
-            entry = f"[@click=app.{action}]$key[/] $word  "
-            line += Content.from_markup(entry, key=key, word=word)
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, self._update)
+
+    def on_resize(self) -> None:
+        self._update(self.screen)
+
+    def _update(self, screen: Screen[object]) -> None:
+        if isinstance(screen, LabScreen):
+            self.show(*screen.key_entries())
+
+    def show(self, keys: Iterable[Entry], screens: Iterable[Entry], last: Iterable[Entry]) -> None:
+        """As many of the keys as fit; the screens, in one word if need be; then always the last."""
+        width = self.content_size.width
+        keys, screens, last = list(keys), list(screens), list(last)
+        if _room([*keys, *screens, *last]) > width:
+            screens = [(f"{screens[0][0]}-{screens[-1][0]}", "screens", "app.help")]
+        while keys and _room([*keys, *screens, *last]) > width:
+            keys.pop()
+        shown = [*keys, *screens, *last]
+        if (shown, width) == self._shown:
+            return
+        self._shown = (shown, width)
+        line = Content()
+        for key, word, action in shown:
+            line += Content.from_markup(f"[@click={action}]$key[/]:$word  ", key=key, word=word)
         self.update(line, layout=False)
+
+
+def _room(keys: Iterable[Entry]) -> int:
+    return sum(cells(key) + cells(word) + 3 for key, word, _ in keys) - 2
 
 
 class LabScreen(Screen[None]):
@@ -98,6 +126,11 @@ class LabScreen(Screen[None]):
         """Show the lab as last read, if this screen is there yet."""
         if self.view is not None and self.is_mounted:
             self.show(self.view)
+            self.refresh_bindings()
+
+    @on(StableTable.RowHighlighted)
+    def _selected_other(self) -> None:
+        self.refresh_bindings()
 
     def show(self, view: LabSnapshot) -> None:
         """Draw what has changed."""
@@ -125,8 +158,7 @@ class LabScreen(Screen[None]):
 
     def job_called(self, name: str | None) -> JobView | None:
         """The job of this name; None when the lab has it no more."""
-        jobs = self.view.jobs if self.view else ()
-        return next((job for job in jobs if job.paths.name == name), None)
+        return index_of(self.view).by_name.get(name or "") if self.view else None
 
     def selected_job(self) -> JobView | None:
         """The job that keys act on."""
@@ -160,9 +192,6 @@ class LabScreen(Screen[None]):
 
     def filter_rows(self) -> None:
         """Let the user filter what is shown, where there are rows to filter."""
-        if not self.FILTERS:
-            self.app.notify("nothing to filter here")
-            return
         self.filter.display = True
         self.filter.focus()
 
@@ -180,22 +209,54 @@ class LabScreen(Screen[None]):
         self.filter.display = bool(self.filter.value)
         self.focus_next()
 
-    def key_entries(self) -> list[tuple[str, str, str]]:
-        """Key as shown, word, action: what the key line says, the screen's own first."""
-        own = [
-            (shown_key(key, self.session.own_keys), key.word, full_action(key.action))
-            for key in self.KEYS
-            if key.in_line
-        ]
-        taken = {key for key, _, _ in own}
-        shown = ("open_jobs", "open_curves", "open_log", "open_gates", "open_documents", "help")
-        general = [
-            (shown_key(key, self.session.own_keys), key.word, f"app.{key.action}")
-            for key in KEYS
-            if key.action in shown and key.action != f"open_{self.id}"
-        ]
+    # which keys do something
+
+    def why_not(self, action: str) -> str:  # noqa: ARG002 - for those that have some
+        """Why one of its own actions cannot be done with what is selected; empty where it can."""
+        return ""
+
+    def word_of(self, key: Key) -> str:
+        """What the key line calls a key's action on what is selected."""
+        return allowed.word_of(self, key)
+
+    def check_action(self, action: str, _: tuple[object, ...]) -> bool | None:
+        return None if self.why_not(action) else True
+
+    def cannot(self, key: Key) -> str:
+        """Why a key of this screen or of every screen does nothing now; empty where it does."""
+        if full_action(key).startswith("screen."):
+            return self.why_not(key.action.partition("(")[0])
+        return allowed.why_not(self, key.action.removeprefix("app."))
+
+    def on_key(self, event: events.Key) -> None:
+        """Tell why a key does nothing."""
+        own = self.session.own_keys
+        for key in (*self.KEYS, *KEYS):
+            if event.key in own.get(key.name, key.key).split(",") and (why := self.cannot(key)):
+                self.app.notify(why, severity="warning")
+                return
+
+    def key_entries(self) -> tuple[list[Entry], list[Entry], list[Entry]]:
+        """What the key line shows: what can be done here, the other screens, the way out."""
+        own = self.session.own_keys
+        theirs = {key.action.removeprefix("app."): key for key in self.KEYS}
+        # A screen's own come first; at home, which has few, those of every screen.
+        known = {key.action: key for key in KEYS} | theirs
+        known = (theirs if self.HEADING else {}) | known
+        keys: list[Entry] = []
+        screens: list[Entry] = []
+        for name, key in known.items():
+            if not key.in_line or name in ("help", "quit"):
+                continue
+            if self.cannot(key) or allowed.is_pointless(self, name):
+                continue
+            entry = (shown_key(key, own), self.word_of(key), full_action(key))
+            (screens if name in SCREENS else keys).append(entry)
+        keys.append(("^p", "commands", "app.command_palette"))
+        out = (self.session.key("quit"), "quit", "app.quit")
+        help_ = (self.session.key("help"), "help", "app.help")
         back = ("esc", "back", "screen.leave")
-        return [*own, back, *(entry for entry in general if entry[0] not in taken)]
+        return keys, screens, [back, help_] if self.HEADING else [help_, out]
 
     def grow_old(self) -> None:
         """Now and then while it is in front: where nothing is read any more, show how old it is."""
@@ -220,7 +281,6 @@ class LabScreen(Screen[None]):
         self.call_after_refresh(self._fill)
 
     def _fill(self) -> None:
-        self.keys.show(self.key_entries())
         self.refresh_view()
 
     def action_leave(self) -> None:
@@ -238,6 +298,8 @@ def front_screen(app: App[int]) -> LabScreen:
     return next(screen for screen in reversed(app.screen_stack) if isinstance(screen, LabScreen))
 
 
-def full_action(action: str) -> str:
-    """The action with the namespace Textual looks it up in."""
-    return action if "." in action else f"screen.{action}"
+def full_action(key: Key) -> str:
+    """The key's action with the namespace Textual looks it up in."""
+    if "." in key.action:
+        return key.action
+    return f"app.{key.action}" if key in KEYS else f"screen.{key.action}"

@@ -73,17 +73,17 @@ class CurvesScreen(LabScreen):
     HEADING = "Curves"
     FILTERS = True
     KEYS = (
-        Key("space", "toggle_run", "on/off", "show or hide the selected run"),
-        Key("e", "toggle_all", "all", "show all runs, or only running and recent ones"),
+        Key("space", "mark", "on/off", "show or hide the selected run"),
+        Key("asterisk", "toggle_all", "all", "show all runs, or only running and recent ones"),
         Key("m", "next_value", "value", "the next value"),
-        Key("M", "pick_value", "pick", "choose the value by name"),
-        Key("t", "next_axis", "x axis", "against step, epoch, spectra or run time"),
-        Key("s", "next_smoothing", "smooth", "smoothing: none or a running mean"),
-        Key("y", "toggle_log", "log", "log axis for the value"),
+        Key("P", "pick", "pick", "choose the value by name"),
+        Key("a", "next_axis", "x axis", "against steps, epochs, spectra, share of the plan or run time"),
+        Key("M", "next_smoothing", "smooth", "smoothing: none or a running mean"),
+        Key("Y", "toggle_log", "log axis", "log axis for the value"),
         *ZOOM_KEYS,
     )
     MOVES = (
-        ("h l, arrows", "move the cursor to read values; H L ten columns"),
+        ("h l, arrows", "move the cursor to read values; with shift ten columns"),
         ("j k", "choose a run"),
         ("tab", "switch between chart and runs"),
     )
@@ -198,7 +198,7 @@ class CurvesScreen(LabScreen):
         (self.table.action_cursor_down if by > 0 else self.table.action_cursor_up)()
 
     @on(StableTable.RowSelected, "#runs")
-    def action_toggle_run(self) -> None:
+    def action_mark(self) -> None:
         key = self.table.selected
         if key is None:
             return
@@ -220,7 +220,7 @@ class CurvesScreen(LabScreen):
             self._show_value(names[at % len(names)])
 
     @work(group="actions")
-    async def action_pick_value(self) -> None:
+    async def action_pick(self) -> None:
         if self._message is None or not self._message.metrics:
             return
         message = self._message

@@ -270,30 +270,6 @@ class PickScreen(ModalScreen[str | None]):
         self.dismiss(event.option.id)
 
 
-class ExportScreen(ModalScreen[str | None]):
-    """`txt`, `csv` or `svg`; None when cancelled."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t,enter", "dismiss('txt')", "Text"),
-        Binding("c", "dismiss('csv')", "CSV"),
-        Binding("s", "dismiss('svg')", "SVG"),
-        Binding("escape,q", "dismiss(None)", "Leave"),
-    ]
-
-    def __init__(self, table: bool) -> None:
-        """`table`: whether there is one to write as CSV."""
-        super().__init__()
-        self._table = table
-
-    def compose(self) -> ComposeResult:
-        csv = "c  the whole table as CSV" if self._table else "c  (no table here)"
-        lines = ("Write this view to exports/", "", "t  the screen as text", csv,
-                 "s  the screen as SVG")  # fmt: skip
-        with Vertical(classes="dialog -small"):
-            yield Static("\n".join(lines), markup=False)
-            yield Static("esc cancels", classes="keys", markup=False)
-
-
 class WriteScreen(ModalScreen[bool]):
     """The pending edits; True when they are accepted."""
 

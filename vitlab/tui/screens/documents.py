@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from vitlab.docs.save import FileChange
     from vitlab.lab.lab import Lab
     from vitlab.lab.live.snapshot import LabSnapshot
-    from vitlab.lab.writeback.edits import DocumentState, Problem
+    from vitlab.lab.writeback.edits import DocumentState, PastWrite, Problem
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Entry:
     problem: Problem | None = None
 
 
+ACCEPTED = {"write": "write", "fix": "fix", "dismissed": "restore"}
+"""Kind of an entry -> what accepting it does."""
 TONES = {"write": "accent", "fix": "warning", "check": "warning"}
 
 
@@ -72,11 +75,10 @@ class DocumentsScreen(LabScreen):
     HEADING = "Documents"
     FILTERS = True
     KEYS = (
-        Key("y", "accept", "yes", "write or fix the entry, or restore a dismissed one"),
-        Key("e", "reword", "sentence", "edit the conclusion"),
-        Key("x", "refuse", "refuse", "dismiss it: neither written nor proposed again"),
+        Key("enter", "accept", "write", "write or fix the entry, or restore a dismissed one"),
+        Key("W", "reword", "reword", "edit the conclusion"),
+        Key("d", "refuse", "dismiss", "dismiss it: neither written nor proposed again"),
         Key("w", "app.write", "write all", "write everything, after confirming"),
-        Key("u", "app.undo", "undo", "undo the last write"),
         Key("U", "app.redo", "redo", "redo the last undone write"),
     )
     MOVES: ClassVar[tuple[tuple[str, str], ...]] = (
@@ -148,9 +150,8 @@ class DocumentsScreen(LabScreen):
             for mvp in state.refused
         ]
         for past in state.past:
-            files = ", ".join(name(change.path) for change in past.changes)
             kind = "undone" if past.undone else "done"
-            rows.append(Entry(f"past {past.number}", kind, files, past.changes))
+            rows.append(Entry(f"past {past.number}", kind, _past(past, name), past.changes))
         return rows
 
     def _fill_rows(self) -> None:
@@ -214,6 +215,33 @@ class DocumentsScreen(LabScreen):
 
     # what the keys do
 
+    def why_not(self, action: str) -> str:
+        entry = self.selected()
+        kind = entry.kind if entry else ""
+        fits = {
+            "accept": (kind in ACCEPTED, "an entry to write, fix or restore"),
+            "refuse": (kind == "write", "an unwritten edit"),
+            "reword": (
+                kind == "write" and bool(entry and entry.conclusion),
+                "an unwritten conclusion",
+            ),
+        }
+        fit, needs = fits.get(action, (True, ""))
+        return "" if fit else f"select {needs} first"
+
+    def word_of(self, key: Key) -> str:
+        entry = self.selected()
+        if key.name == "accept" and entry is not None:
+            return ACCEPTED.get(entry.kind, key.word)
+        return super().word_of(key)
+
+    @on(StableTable.RowSelected, "#edits")
+    def _chosen(self) -> None:
+        if why := self.why_not("accept"):
+            self.app.notify(why, severity="warning")
+        else:
+            self.action_accept()
+
     @work(group="actions")
     async def action_accept(self) -> None:
         entry, session = self.selected(), self.session
@@ -228,16 +256,12 @@ class DocumentsScreen(LabScreen):
             session.watcher.refresh_now()
         elif entry.kind == "fix" and problem is not None:
             await write_documents(session, lambda: edits.fix(lab, problem))
-        else:
-            self._only("an entry to write, fix or restore")
-            return
         self._read()
 
     @work(group="actions")
     async def action_reword(self) -> None:
         entry = self.selected()
-        if entry is None or entry.kind != "write" or not entry.conclusion:
-            self._only("an unwritten conclusion")
+        if entry is None:
             return
         title = f"Conclusion of MVP-{entry.mvp}"
         words = await self.app.push_screen_wait(LineScreen(title, entry.conclusion))
@@ -257,10 +281,9 @@ class DocumentsScreen(LabScreen):
     @work(group="actions")
     async def action_refuse(self) -> None:
         entry = self.selected()
-        if entry is None or entry.kind != "write":
-            self._only("an unwritten edit")
+        if entry is None:
             return
-        question = f"Dismiss the results of MVP-{entry.mvp}? (y on the entry restores them)"
+        question = f"Dismiss the results of MVP-{entry.mvp}? (enter on the entry restores them)"
         if await self.app.push_screen_wait(ConfirmScreen(question)):
             lab, roadmap = self._place()
             await self.session.attempt(lambda: edits.refuse(lab, roadmap, entry.mvp))
@@ -270,8 +293,13 @@ class DocumentsScreen(LabScreen):
     def _place(self) -> tuple[Lab, Path]:
         return self.session.lab, self.session.roadmap
 
-    def _only(self, what: str) -> None:
-        self.app.notify(f"select {what} first", severity="warning")
+
+def _past(past: PastWrite, name: Callable[[Path], str]) -> str:
+    """`11-28 14:02  MVP-1.0  2 files: roadmaps/x.md, ...`."""
+    when = time.strftime("%m-%d %H:%M", time.localtime(past.at)) if past.at else ""
+    count = f"{len(past.changes)} file{'s' * (len(past.changes) != 1)}"
+    files = ", ".join(name(change.path) for change in past.changes)
+    return "  ".join(part for part in (when, past.what, f"{count}: {files}") if part)
 
 
 async def write_documents(session: Session, call: Callable[[], list[Path]]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -16,17 +16,60 @@ from vitlab.plot.series import fit
 from vitlab.tui.keys import KEYS, shown_key
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.text import STATUS, clean, tone_style
+from vitlab.tui.widgets.message_line import Message
 
 Row = tuple[str, str]
 
 
-class HelpScreen(ModalScreen[None]):
-    """Closed by any of its keys."""
+class PageScreen(ModalScreen[None]):
+    """A text to scroll, closed by any of its keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter,question_mark", "dismiss(None)", "Close"),
-        Binding("j,down", "scroll_help(1)", "Down"),
-        Binding("k,up", "scroll_help(-1)", "Up"),
+        Binding("escape,q,enter", "dismiss(None)", "Close"),
+        Binding("j,down", "scroll_page(1)", "Down"),
+        Binding("k,up", "scroll_page(-1)", "Up"),
+    ]
+    HEADING: ClassVar[str]
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = Text(self.HEADING)
+            dialog.border_subtitle = Text("j k scroll   esc close")
+            with VerticalScroll(id="page"):
+                yield Static(self.page(), markup=False)
+
+    def action_scroll_page(self, lines: int) -> None:
+        self.query_one("#page", VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def page(self) -> Text:
+        """What it shows."""
+        raise NotImplementedError
+
+
+class MessagesScreen(PageScreen):
+    """All that was told, the newest first."""
+
+    HEADING = "Messages"
+
+    def __init__(self, messages: Iterable[Message]) -> None:
+        super().__init__()
+        self._messages = list(messages)
+
+    def page(self) -> Text:
+        text = Text()
+        for one in reversed(self._messages):
+            mark = "!" if one.severity == "error" else " "
+            text.append(f"{one.clock} {mark} ", tone_style(self, "muted"))
+            text.append("\n           ".join(one.text.split("\n")) + "\n")
+        return text or Text("no messages yet")
+
+
+class HelpScreen(PageScreen):
+    """The keys of one screen, then those of every screen."""
+
+    HEADING = "Keys"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "dismiss(None)", "Close", show=False)
     ]
 
     def __init__(self, of: LabScreen, own: Mapping[str, str]) -> None:
@@ -35,25 +78,16 @@ class HelpScreen(ModalScreen[None]):
         self._of = of
         self._own = own
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog") as dialog:
-            dialog.border_title = Text("Keys")
-            dialog.border_subtitle = Text("j k scroll   esc closes")
-            with VerticalScroll(id="help"):
-                yield Static(self._table(), markup=False)
-
-    def action_scroll_help(self, lines: int) -> None:
-        self.query_one("#help", VerticalScroll).scroll_relative(y=lines, animate=False)
-
-    def _table(self) -> Text:
+    def page(self) -> Text:
         own = [(shown_key(key, self._own), key.meaning) for key in self._of.KEYS]
-        taken = {shown for shown, _ in own}
-        general = [(shown_key(key, self._own), key.meaning) for key in KEYS]
+        names = {key.action.removeprefix("app.") for key in self._of.KEYS}
+        general = [
+            (shown_key(key, self._own), key.meaning) for key in KEYS if key.action not in names
+        ]
         text = Text()
         self._section(text, "This screen", [*own, *self._of.MOVES])
-        kept = [row for row in general if row[0] not in taken]
         self._section(
-            text, "Everywhere", [*kept, ("ctrl+p", "find any action, MVP, gate or roadmap")]
+            text, "Everywhere", [*general, ("ctrl+p", "find any action, MVP, gate or roadmap")]
         )
         text.append("Jobs keep running when you quit.\n", tone_style(self, "muted"))
         for word in ("ready", "running", "analysing", "partial", "paused"):
@@ -74,10 +108,10 @@ class DebugScreen(ModalScreen[None]):
     """Plain text; `y` copies it, `E` writes it to a file."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,B", "dismiss(None)", "Close"),
+        Binding("escape,q", "dismiss(None)", "Close"),
         Binding("j,down", "scroll_by(1)", "Down"),
         Binding("k,up", "scroll_by(-1)", "Up"),
-        Binding("space,pagedown", "scroll_by(15)", "Page down"),
+        Binding("f,pagedown", "scroll_by(15)", "Page down"),
         Binding("b,pageup", "scroll_by(-15)", "Page up"),
         Binding("y", "copy", "Copy"),
         Binding("E", "export", "Export"),

@@ -51,9 +51,9 @@ class LaunchScreen(ModalScreen["Plan | None"]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "move(1)", "Down", show=False),
         Binding("k", "move(-1)", "Up", show=False),
-        Binding("space", "scroll_plan(1)", "Scroll", show=False),
-        Binding("b", "scroll_plan(-1)", "Scroll back", show=False),
-        Binding("s", "next_backend", "Here or Slurm", show=False),
+        Binding("f,pagedown", "scroll_plan(1)", "Scroll", show=False, priority=True),
+        Binding("b,pageup", "scroll_plan(-1)", "Scroll back", show=False, priority=True),
+        Binding("h,l,left,right", "next_backend", "Here or Slurm", show=False),
         Binding("escape,q", "dismiss(None)", "Cancel"),
     ]
 
@@ -96,8 +96,8 @@ class LaunchScreen(ModalScreen["Plan | None"]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Text("Launch")
             # In the border, where no long plan can push it off a small screen.
-            backend = "s here/Slurm   " if len(self._backends) > 1 else ""
-            dialog.border_subtitle = Text(f"enter launches   {backend}space b scroll   esc cancels")
+            place = "h l place   " if len(self._backends) > 1 else ""
+            dialog.border_subtitle = Text(f"enter launch   {place}f b scroll   esc cancel")
             yield Static(Text(clean(self._title), "bold"), markup=False)
             yield self._profiles
             yield self._only
@@ -114,8 +114,8 @@ class LaunchScreen(ModalScreen["Plan | None"]):
     def _show_backend(self) -> None:
         place = self._place
         place.display = len(self._backends) > 1
-        words = {"local": "this machine (s: Slurm)", "slurm": "Slurm (s: this machine)"}
-        place.update(Text(f"Runs on: {words[self._backend]}"))
+        words = {"local": "this machine", "slurm": "Slurm"}
+        place.update(Text(f"Runs on: < {words[self._backend]} >"))
 
     def action_next_backend(self) -> None:
         at = self._backends.index(self._backend) + 1

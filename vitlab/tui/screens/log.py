@@ -30,21 +30,20 @@ class LogScreen(LabScreen):
 
     NAME = "log"
     HEADING = "Log"
+    FILTERS = True
     KEYS = (
-        Key("slash", "search", "search", "search (capitals make it case-sensitive)"),
-        Key("n", "search_next(1)", "next", "the next match"),
-        Key("N", "search_next(-1)", "", "the previous match", in_line=False),
+        Key("slash", "app.filter", "search", "search (capitals make it case-sensitive)"),
+        Key("full_stop", "next_place(1)", "next", "the next match or, without a search, error"),
+        Key("comma", "next_place(-1)", "", "the previous match or error", in_line=False),
         Key("ampersand", "keep", "filter", "show only lines with these words"),
-        Key("e", "error(1)", "error", "jump to the next error"),
-        Key("E", "error(-1)", "", "the previous error", in_line=False),
         Key("F", "follow", "follow", "follow the end"),
-        Key("M", "mark", "mark", "mark the top line; y copies from there on", in_line=False),
-        Key("J", "other(1)", "next job", "the log of the next job"),
-        Key("K", "other(-1)", "", "the log of the previous job", in_line=False),
+        Key("space", "mark", "mark", "mark the top line; y copies from there on", in_line=False),
+        Key("right_curly_bracket", "other(1)", "next job", "the log of the next job"),
+        Key("left_curly_bracket", "other(-1)", "", "the log of the previous job", in_line=False),
     )
     MOVES = (
         ("j k, arrows", "a line down or up; up stops following"),
-        ("space b", "a page down or up"),
+        ("f b", "a page down or up"),
         ("g G", "the first line; the last one, and follow"),
         ("h l", "sideways"),
     )
@@ -103,6 +102,12 @@ class LogScreen(LabScreen):
         what = f"{len(lines)} line{'s' * (len(lines) != 1)} of the log of {clean(self._job)}"
         return CopiedText(what, "".join(clean(line.text) + "\n" for line in lines))
 
+    def word_of(self, key: Key) -> str:
+        searched = bool(self.pager.reading.words)
+        if key.key == "full_stop":
+            return "next match" if searched else "next error"
+        return "search" if key.name == "filter" else super().word_of(key)
+
     # what the keys do
 
     def action_mark(self) -> None:
@@ -111,17 +116,21 @@ class LogScreen(LabScreen):
             self._mark = lines[0].start
             self._describe()
 
+    def filter_rows(self) -> None:
+        self._search()
+
     @work(group="actions")
-    async def action_search(self) -> None:
+    async def _search(self) -> None:
         words = await self.app.push_screen_wait(LineScreen("Search", hint="text to find"))
         if words:
             self.pager.search(words)
+            self.refresh_bindings()
 
-    def action_search_next(self, way: int) -> None:
-        if not self.pager.reading.words:
-            self.action_search()
-            return
-        self.pager.search(self.pager.reading.words, back=way < 0)
+    def action_next_place(self, way: int) -> None:
+        if self.pager.reading.words:
+            self.pager.search(self.pager.reading.words, back=way < 0)
+        else:
+            self.pager.next_error(back=way < 0)
 
     @work(group="actions")
     async def action_keep(self) -> None:
@@ -130,9 +139,6 @@ class LogScreen(LabScreen):
         words = await self.app.push_screen_wait(screen)
         if words is not None:
             self.pager.filter_by(words)
-
-    def action_error(self, way: int) -> None:
-        self.pager.next_error(back=way < 0)
 
     def action_follow(self) -> None:
         self.pager.action_end()
@@ -144,8 +150,11 @@ class LogScreen(LabScreen):
             self.select(jobs[(now + by) % len(jobs)])
 
     def action_leave(self) -> None:
-        """Clear the filter; where there is none, go back."""
-        if self.pager.reading.keep:
+        """Clear the search, then the filter; where there is neither, go back."""
+        if self.pager.reading.words:
+            self.pager.search("")
+            self.refresh_bindings()
+        elif self.pager.reading.keep:
             self.pager.filter_by("")
         else:
             super().action_leave()

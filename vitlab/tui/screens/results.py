@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
     from vitlab.lab.results.rows import ResultRow
 
+CHANGED = "Changed settings"
 ORDERS = ("newest", "score", "MVP", "train", "time")
 Gaps = Mapping[str, tuple[float, float]]
 
@@ -35,40 +37,48 @@ class ResultTable(StableTable):
     """One row a finished job."""
 
     COLUMNS: ClassVar = {
-        "MVP": 6, "Run": 22, "Profile": 7, "Score": 17, "Minus ref": 17, "Ceiling": 13,
-        "Train": 6, "Time": 8, "Differs in": 24,
+        "MVP": 6, "Run": 22, "Profile": 7, "Score": 17, "Δ vs reference": 17, "Ceiling": 13,
+        "Train": 6, "Time": 8, CHANGED: 24,
     }  # fmt: skip
     NARROW: ClassVar = {
-        "MVP": 4, "Run": 12, "Profile": 5, "Score": 7, "Minus ref": 8, "Ceiling": 6,
-        "Train": 5, "Time": 6, "Differs in": 7,
+        "MVP": 4, "Run": 12, "Profile": 5, "Score": 7, "Δ vs reference": 8, "Ceiling": 6,
+        "Train": 5, "Time": 6, CHANGED: 7,
     }  # fmt: skip
     SHORT: ClassVar = {
-        "Profile": "Scale", "Minus ref": "- ref", "Ceiling": "of max", "Differs in": "Differs",
+        "Profile": "Scale", "Δ vs reference": "Δ ref", "Ceiling": "of max", CHANGED: "Changed",
     }  # fmt: skip
 
-    def show(
-        self, rows: Sequence[ResultRow], keys: Sequence[str], reference: str, gaps: Gaps
-    ) -> None:
-        """`keys`: the settings in which they differ."""
-        self.show_rows({row.job: self._row(row, keys, reference, gaps) for row in rows})
+    _same = False
 
-    def _row(self, row: ResultRow, keys: Sequence[str], reference: str, gaps: Gaps) -> Row:
+    @property
+    def fitted(self) -> Mapping[str, int]:
+        """Without the settings where no row has other ones."""
+        widths = dict(super().fitted)
+        if self._same:
+            widths["Run"] += widths.pop(CHANGED, 0)
+        return widths
+
+    def show(self, rows: Sequence[ResultRow], reference: str, gaps: Gaps) -> None:
+        """`reference`: the job with which the others are compared; empty for none."""
+        changed = results.changed_settings(rows, reference)
+        self._same = not any(changed.values())
+        self.show_rows({row.job: self._row(row, changed[row.job], reference, gaps) for row in rows})
+
+    def _row(self, row: ResultRow, changed: Sequence[str], reference: str, gaps: Gaps) -> Row:
         muted = tone_style(self, "muted")
         train = "" if row.n_train is None else _count(row.n_train)
         differs = "  ".join(
-            f"{key.rpartition('.')[2]}={results.setting_text(row.settings[key])}"
-            for key in keys
-            if key in row.settings
+            f"{key.rpartition('.')[2]}={results.setting_text(row.settings[key])}" for key in changed
         )
         gap = gaps.get(row.job)
-        error = 0.0 if self.narrow else row.error or 0.0
+        score = _score(row)
         minus = "" if gap is None else _with_error(*gap, signed=True)
         good = gap is not None and abs(gap[0]) > 2 * gap[1]
         return (
             cell(row.mvp, "bold"),
             cell(row.run),
             cell(row.profile, muted if row.profile != "full" else ""),
-            cell(_score(row, error)),
+            cell(score.partition(" ±")[0] if self.narrow else score),
             cell(
                 "reference" if row.job == reference else minus,
                 tone_style(self, "accent" if good else "muted"),
@@ -88,9 +98,8 @@ class ResultsScreen(LabScreen):
     FILTERS = True
     KEYS = (
         Key("s", "next_order", "sort", "sort by the next: newest, score, MVP, train size, time"),
-        Key("S", "reverse_order", "reverse", "reverse the order"),
-        Key("slash", "app.filter", "filter", "show only rows with some words"),
-        Key("space", "set_reference", "reference", "use this run as the reference, on the same stars"),
+        Key("i", "reverse_order", "invert", "reverse the order"),
+        Key("space", "mark", "reference", "use this run as the reference, on the same stars"),
     )
     BINDINGS: ClassVar[list[BindingType]] = bindings(KEYS)
 
@@ -146,7 +155,7 @@ class ResultsScreen(LabScreen):
         rows = self._shown()
         way = ", reversed" if self._reversed else ""
         self.set_heading(f"{len(rows)} of {len(self._rows)}, by {self._order}{way}")
-        self.table.show(rows, results.differing(rows), self._reference, self._gaps)
+        self.table.show(rows, self._reference, self._gaps)
         self._describe()
 
     @on(StableTable.RowHighlighted, "#result-table")
@@ -171,7 +180,8 @@ class ResultsScreen(LabScreen):
                 text.append(clean(f"  recipe: {row.recipe} (there: {base.recipe})") + "\n")
             for key in results.differing([base, row]):
                 ours, theirs = row.settings.get(key, "-"), base.settings.get(key, "-")
-                text.append(clean(f"  {results.setting_name(key)}: {ours} (there: {theirs})") + "\n")
+                name = results.setting_name(key)
+                text.append(clean(f"  {name}: {ours} (there: {theirs})") + "\n")
         text.rstrip()
         return text
 
@@ -204,7 +214,7 @@ class ResultsScreen(LabScreen):
         self._fill_rows()
 
     @work(group="actions")
-    async def action_set_reference(self) -> None:
+    async def action_mark(self) -> None:
         row = self._selected()
         if row is None:
             return
@@ -220,13 +230,13 @@ class ResultsScreen(LabScreen):
                 self.app.notify(words, severity="warning")
 
 
-def _score(row: ResultRow, error: float) -> str:
+def _score(row: ResultRow) -> str:
     """Of another metric than R² with its name."""
     if row.score is None:
         return "-"
     one = Value.parse(row.headline)
     name = "" if one.metric == "r2" else f"{one.symbol} "
-    return f"{name}{_with_error(row.score, error)}{one.mark}"
+    return f"{name}{_with_error(row.score, row.error or 0.0)}{one.mark}"
 
 
 def _share(share: Share | None, narrow: bool) -> str:
@@ -236,9 +246,16 @@ def _share(share: Share | None, narrow: bool) -> str:
 
 
 def _with_error(value: float, error: float, *, signed: bool = False) -> str:
-    text = f"{value:+.4f}" if signed else f"{value:.4f}"
-    return f"{text} ± {error:.4f}" if error else text
+    """Both rounded to the error's first digit, or two of them where it is a 1."""
+    decimals = 4
+    if error > 0 and math.isfinite(error):
+        digit, _, power = f"{error:.1e}".partition("e")
+        decimals = min(max(-int(power) + (digit < "2"), 0), 9)
+    text = f"{value:{'+' if signed else ''}.{decimals}f}"
+    return f"{text} ± {error:.{decimals}f}" if error else text
 
 
 def _count(number: int) -> str:
+    if number < 1000:
+        return str(number)
     return f"{number / 1e6:.3g}M" if number >= 1e6 else f"{number / 1e3:.3g}k"

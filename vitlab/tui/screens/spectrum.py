@@ -108,18 +108,16 @@ class SpectrumScreen(LabScreen):
     NAME = "spectrum"
     HEADING = "Spectrum"
     KEYS = (
-        Key("n", "next_star(1)", "next star", "the next star; N the previous one"),
-        Key("N", "next_star(-1)", "", "the previous star", in_line=False),
         Key("s", "next_order", "sort", "sort the stars by error, or by number"),
-        Key("t", "next_lower", "below", "lower chart: normalised, in units, or attention"),
-        Key("m", "next_label", "label", "the next label the model predicts"),
-        Key("e", "next_mark(1)", "line", "to the next spectral line"),
-        Key("E", "next_mark(-1)", "", "to the previous line", in_line=False),
-        Key("M", "pick_star", "", "choose a star by its number", in_line=False),
+        Key("v", "next_view", "below", "lower chart: normalised, in units, or attention"),
+        Key("m", "next_value", "label", "the next label the model predicts"),
+        Key("full_stop", "next_place(1)", "line", "to the next spectral line"),
+        Key("comma", "next_place(-1)", "", "to the previous line", in_line=False),
+        Key("P", "pick", "", "choose a star by its number", in_line=False),
         *ZOOM_KEYS,
     )
     MOVES = (
-        ("h l, arrows", "move the cursor to read pixels; H L ten columns"),
+        ("h l, arrows", "move the cursor to read pixels; with shift ten columns"),
         ("j k, g G", "next and previous star, first, last"),
         ("tab", "switch between chart and predictions"),
     )
@@ -269,13 +267,13 @@ class SpectrumScreen(LabScreen):
             self._order.reverse(self.chart.state.stars)
             self._show_selected()
 
-    def action_next_label(self) -> None:
+    def action_next_value(self) -> None:
         if self.chart.state.stars is not None:
             self._order.next_label(self.chart.state.stars)
             self._show_selected()
 
     @work(group="actions")
-    async def action_pick_star(self) -> None:
+    async def action_pick(self) -> None:
         order = self._order.numbers
         hint = f"0 to {len(order) - 1}"
         words = await self.app.push_screen_wait(LineScreen("Star", hint=hint)) if order else None
@@ -289,14 +287,14 @@ class SpectrumScreen(LabScreen):
 
     # how it is shown
 
-    def action_next_lower(self) -> None:
+    def action_next_view(self) -> None:
         state = self.chart.state
         kinds = [one for one in LOWER if one != "attention" or _has_attention(state.sheet)]
         at = kinds.index(state.lower) + 1 if state.lower in kinds else 0
         self.chart.show(replace(state, lower=kinds[at % len(kinds)]))
         self._read()
 
-    def action_next_mark(self, by: int) -> None:
+    def action_next_place(self, by: int) -> None:
         """Move the cursor to the next named line, after or before it."""
         state = self.chart.state
         if state.stars is None:

@@ -103,9 +103,9 @@ STEPS = (
     Step(
         "plan",
         "Your plan",
-        "This is your roadmap, read from the markdown file. The lines at the top show the "
-        "progress, what runs and is next, and what needs you. enter shows details of an MVP, "
-        "t switches between table and board, {add} adds an MVP or a gate.",
+        "This is your roadmap, read from the markdown file. Curve, log, specification and gates "
+        "beside it are those of the MVP under the cursor; . shows the next of them. The lines at "
+        "the top say what runs, what needs you, and what is next. {add} adds an MVP or a gate.",
     ),
     Step(
         "plan",
@@ -116,7 +116,7 @@ STEPS = (
     Step(
         "jobs",
         "Follow",
-        "What runs, its progress and its last R²; below it the log, and key 4 the curve. "
+        "What runs, its progress and its last R². The MVP of the job under the cursor is selected. "
         "{open_log} opens the log, {open_curves} curves of any runs, {stop_job} stops a job. "
         "Jobs keep running when you quit or lose the connection.",
     ),
@@ -145,8 +145,8 @@ class TourScreen(ModalScreen[None]):
     """Enter shows the next step, escape skips the rest."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,space,l,right,j,down,n", "step(1)", "Next"),
-        Binding("h,left,k,up,b", "step(-1)", "Back"),
+        Binding("enter,l,right,j,down", "step(1)", "Next"),
+        Binding("h,left,k,up", "step(-1)", "Back"),
         Binding("escape,q", "dismiss(None)", "Skip"),
     ]
 

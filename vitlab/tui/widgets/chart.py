@@ -89,8 +89,8 @@ class CursorChart(Chart):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("h,left", "move(-1)", "Cursor left", show=False),
         Binding("l,right", "move(1)", "Cursor right", show=False),
-        Binding("H,shift+left", "move(-10)", "Far left", show=False),
-        Binding("L,shift+right", "move(10)", "Far right", show=False),
+        Binding("shift+left", "move(-10)", "Far left", show=False),
+        Binding("shift+right", "move(10)", "Far right", show=False),
     ]
 
     def __init__(self, id: str, moved: Callable[[], object]) -> None:  # noqa: A002

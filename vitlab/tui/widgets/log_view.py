@@ -76,7 +76,7 @@ class LogPager(Static, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "lines(1)", "Down", show=False),
         Binding("k,up", "lines(-1)", "Up", show=False),
-        Binding("space,pagedown,ctrl+d", "pages(1)", "Page down", show=False),
+        Binding("f,pagedown,ctrl+d", "pages(1)", "Page down", show=False),
         Binding("b,pageup,ctrl+u", "pages(-1)", "Page up", show=False),
         Binding("g,home", "top", "First line", show=False),
         Binding("G,end", "end", "Last line, follow", show=False),
@@ -183,6 +183,8 @@ class LogPager(Static, can_focus=True):
         self.reading.words = words
         if words:
             self._go(text_matcher(words), words, back=back)
+        else:
+            self._draw()
 
     def next_error(self, *, back: bool = False) -> None:
         """Go to the next error; from the end, to the last one."""

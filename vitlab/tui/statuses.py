@@ -1,0 +1,86 @@
+"""The status of an MVP set, or a gate decided, by a person: chosen, shown as a diff, written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.app import App
+
+from vitlab.contract.job import STATUSES
+from vitlab.docs.save import save
+from vitlab.lab.writeback.edits import linked_notes, only_undo, status_changes, status_notes
+from vitlab.lab.writeback.gate_edits import gate_changes
+from vitlab.tui.screens.base import front_screen
+from vitlab.tui.screens.dialogs import LineScreen, PickScreen, WriteScreen, diffs
+from vitlab.tui.screens.documents import write_documents
+
+if TYPE_CHECKING:
+    from vitlab.docs.model.roadmap import Mvp
+    from vitlab.docs.save import FileChange
+    from vitlab.tui.session import Session
+
+VERDICTS = {"pass": "pass", "fail": "fail", "open again": "planned"}
+"""What a person decides of a gate, and the status that says so."""
+
+Planned = tuple[list["FileChange"], list[str]]
+"""The changes, and what they do besides."""
+
+
+async def set_status(app: App[int], session: Session) -> None:
+    """Ask for the status of the selected gate or MVP, and write it on a yes."""
+    front = front_screen(app)
+    gate, mvp = front.selected_gate(), front.selected_mvp()
+    if gate is not None:
+        what = f"Gate-{gate}"
+        planned = await _decide_gate(app, session, gate)
+    elif mvp is not None:
+        what = f"MVP-{mvp.id}"
+        planned = await _choose_status(app, session, mvp)
+    else:
+        return
+    if planned is None:
+        return
+    changes, notes = planned
+    if not changes:
+        app.notify(f"{what} already has this status")
+    elif await app.push_screen_wait(WriteScreen(notes, diffs(session.lab, changes), what)):
+        await write_documents(
+            session, lambda: [one.path for one in save(changes, session.lab.journal, what=what)]
+        )
+
+
+async def _choose_status(app: App[int], session: Session, mvp: Mvp) -> Planned | None:
+    picker = PickScreen(f"Status of MVP {mvp.id}  {mvp.name}", STATUSES, mvp.status or "")
+    word = await app.push_screen_wait(picker)
+    if word is None:
+        return None
+
+    def plan() -> Planned:
+        lab, path = session.lab, session.roadmap
+        changes = status_changes(lab, path, mvp.id, word)
+        if not changes:
+            return [], []
+        notes = status_notes(lab, changes[0], mvp.id)
+        return changes, notes + linked_notes(lab, changes, mvp.id, word)
+
+    return await session.attempt(plan)
+
+
+async def _decide_gate(app: App[int], session: Session, gate: str) -> Planned | None:
+    word = await app.push_screen_wait(PickScreen(f"Decide Gate-{gate}", tuple(VERDICTS)))
+    if word is None:
+        return None
+    because = ""
+    if word != "open again":
+        asked = LineScreen(f"Gate-{gate}: {word}, because", hint="goes into the document")
+        given = await app.push_screen_wait(asked)
+        if given is None:
+            return None
+        because = given.strip()
+
+    def plan() -> Planned:
+        planned = gate_changes(session.lab, session.roadmap, gate, VERDICTS[word], because)
+        notes = [only_undo(line) for _, lost in planned for line in lost]
+        return [change for change, _ in planned], notes
+
+    return await session.attempt(plan)
