@@ -7,7 +7,16 @@ from collections.abc import Sequence
 import pytest
 
 from vitlab.contract.job import Spec
-from vitlab.lab.figures.axes import Plan, Run, axis_of, positions, read_plan, series, x_range
+from vitlab.lab.figures.axes import (
+    Plan,
+    Run,
+    axis_of,
+    distinct,
+    positions,
+    read_plan,
+    series,
+    x_range,
+)
 from vitlab.lab.progress import Sample
 
 R2 = "val/r2/log_g"
@@ -44,6 +53,12 @@ def test_runs_share_an_axis_that_means_something_to_all_of_them(
     assert axis_of(runs) == axis
     drawn = [series(one, axis, R2) for one in runs]
     assert x_range(runs, drawn, axis) == (0.0, end)
+
+
+def test_launches_of_one_run_are_told_apart_by_their_time() -> None:
+    jobs = ["A-1/20260101-101010-r", "A-1/20260102-111111-r", "B-1/20260102-111112-main"]
+    labels = distinct(["1.0 r", "1.0 r", "2.0 main"], jobs)
+    assert labels == ["1.0 r 101010", "1.0 r 111111", "2.0 main"]
 
 
 def test_a_ridge_is_a_level_at_its_best_and_a_curve_bears_its_marks() -> None:

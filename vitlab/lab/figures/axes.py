@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -94,6 +95,19 @@ class Drawn(Protocol):
 
     @property
     def test(self) -> Point | None: ...
+
+
+def distinct(labels: Sequence[str], jobs: Sequence[str]) -> list[str]:
+    """The labels of these jobs, with the time of its launch where a run was launched again."""
+    count = Counter(labels)
+    made = list(labels)
+    for time in (slice(9, 15), slice(None)):  # as in the names of jobs, or else all of it
+        folders = [job.rpartition("/")[2][time] for job in jobs]
+        pairs = zip(labels, folders, strict=True)
+        made = [f"{label} {folder}" if count[label] > 1 else label for label, folder in pairs]
+        if len({*made}) == len(made):
+            break
+    return made
 
 
 def axis_of(runs: Sequence[Run]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from vitlab.contract.value import Value, judged_by
 from vitlab.docs.judge.gates import thresholds
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.jobs.store import Job, all_jobs
-from vitlab.lab.figures.axes import axis_of, read_plan, run_of, series, x_range
+from vitlab.lab.figures.axes import axis_of, distinct, read_plan, run_of, series, x_range
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import ceiling_in, ceilings
 from vitlab.lab.results.worlds import planned_world
@@ -103,18 +102,10 @@ def _newest(jobs: Sequence[Job]) -> list[Job]:
 
 
 def _labels(jobs: Sequence[Job]) -> list[str]:
-    """The name of each curve, with the time of its launch where a run was launched again."""
+    """The name of each curve."""
     specs = [job.spec for job in jobs]
     runs = [f"{spec.mvp} {spec.run}" if spec.run != "main" else spec.mvp for spec in specs]
-    launched = Counter(runs)
-    for time in (slice(9, 15), slice(None)):  # as in the names of jobs, or else all of it
-        labels = [
-            f"{run} {job.paths.folder.name[time]}" if launched[run] > 1 else run
-            for run, job in zip(runs, jobs, strict=True)
-        ]
-        if len(set(labels)) == len(labels):
-            break
-    return labels
+    return distinct(runs, [job.paths.name for job in jobs])
 
 
 def _gate_lines(lab: Lab, jobs: Sequence[Job], name: str) -> list[Line]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +16,17 @@ from vitlab.contract.job import Done, Lost, Running
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value, judged_by
 from vitlab.jobs.logs.tail import LogTail
-from vitlab.lab.figures.axes import AXES, Plan, Run, axis_of, read_plan, run_of, series, x_range
+from vitlab.lab.figures.axes import (
+    AXES,
+    Plan,
+    Run,
+    axis_of,
+    distinct,
+    read_plan,
+    run_of,
+    series,
+    x_range,
+)
 from vitlab.lab.progress import Progress, Samples
 from vitlab.plot.chart import PALETTE
 from vitlab.plot.series import Line, Rgb
@@ -53,6 +63,7 @@ class Track:
     headline: str
     color: Rgb
     plan: Plan = field(default_factory=Plan)
+    job: str = ""
     progress: Progress = field(default_factory=Progress)
     """With the curves; empty while no chart shows them."""
 
@@ -264,6 +275,7 @@ class Watcher:
                 job.spec.headline,
                 PALETTE[len(self._tracks) % len(PALETTE)],
                 read_plan(job.spec),
+                job.paths.name,
             )
         before, track.progress = track.curves, self._lab.progress(job.paths)
         return track.curves is not before
@@ -286,7 +298,7 @@ class Watcher:
         if not grown & set(tracks) and key == self._posted_runs:
             return
         self._posted_runs = key
-        runs = tuple(_run(name, one, metric) for name, one in tracks.items())
+        runs = tuple(_runs(tracks.values(), metric))
         levels = reader.levels(view, metric)
         self._post(RunsUpdated(metric, metrics, runs, levels, axis_of(runs)))
 
@@ -373,16 +385,18 @@ def default_metric(metrics: Iterable[str], tracks: Iterable[Track]) -> str:
     return similar[0] if similar else preferred
 
 
-def _run(job: str, track: Track, metric: str) -> Run:
-    run = run_of(track.label, track.plan, track.progress, metric)
-    return replace(run, job=job, color=track.color, samples=tuple(run.samples))
+def _runs(tracks: Collection[Track], metric: str) -> Iterator[Run]:
+    labels = distinct([one.label for one in tracks], [one.job for one in tracks])
+    for label, track in zip(labels, tracks, strict=True):
+        run = run_of(label, track.plan, track.progress, metric)
+        yield replace(run, job=track.job, color=track.color, samples=tuple(run.samples))
 
 
 def curves(
     metric: str, metrics: tuple[str, ...], tracks: list[Track], lines: tuple[Line, ...]
 ) -> CurvesUpdated:
     """One series a job, on an axis that means something to all of them."""
-    runs = [_run("", track, metric) for track in tracks]
+    runs = [*_runs(tracks, metric)]
     axis = axis_of(runs)
     drawn = tuple(series(run, axis, metric) for run in runs)
     return CurvesUpdated(metric, metrics, AXES[axis], drawn, lines, x_range(runs, drawn, axis))
