@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from vitlab.contract.events import DROPPED, NEVER_BEGAN, STOPPED
 from vitlab.contract.paths import write_atomic
+from vitlab.contract.reading import MAX_KEPT
 from vitlab.contract.reading import Unreadable as UnreadableFile
 from vitlab.contract.validation import NotNegative, Time, load_record, misfit
 from vitlab.contract.value import HEADLINE
@@ -116,7 +117,7 @@ def load_spec(path: Path) -> Spec | None:
 
     What readers look into is of the type it had when it was submitted.
     """
-    spec = load_record(path, Spec, SPEC_VERSION)
+    spec = load_record(path, Spec, SPEC_VERSION, MAX_KEPT)
     if spec is None:
         return None
     _check_words(path, spec.profile, spec.recipe)

@@ -19,6 +19,8 @@ from typing import Any, NoReturn, TypeGuard
 
 MAX_BYTES = 16 << 20
 """Of a file of JSON; a larger one is refused."""
+MAX_KEPT = 2 << 20
+"""Of one that is kept in memory for each job."""
 MAX_DEPTH = 64
 """Lists and objects within each other."""
 LATEST = 32_503_680_000.0

@@ -23,7 +23,14 @@ from typing import (
 )
 
 from vitlab.contract.paths import UsageError
-from vitlab.contract.reading import LATEST, Unreadable, is_finite, read_document
+from vitlab.contract.reading import (
+    LATEST,
+    MAX_BYTES,
+    MAX_KEPT,
+    Unreadable,
+    is_finite,
+    read_document,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -275,13 +282,13 @@ def _misfit_of(declared: str) -> Callable[[object], str]:
     return lambda value: "" if fits(value) else word
 
 
-def load_record(path: Path, kind: type[R], version: int) -> R | None:
+def load_record(path: Path, kind: type[R], version: int, limit: int = MAX_BYTES) -> R | None:
     """The record in `path`; None when there is none, `Unreadable` when it is no such record.
 
     Unknown keys are ignored, so that a newer program may add some within a version.
     """
     try:
-        return checked(read_document(path), kind, version)
+        return checked(read_document(path, limit), kind, version)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except ValueError as error:
@@ -302,7 +309,7 @@ def load_fields(path: Path, declared: Mapping[str, str]) -> dict[str, Any]:
     Empty when there is none; `Unreadable` for anything else.
     """
     try:
-        document = read_document(path)
+        document = read_document(path, MAX_KEPT)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     if not isinstance(document, dict):
