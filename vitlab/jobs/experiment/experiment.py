@@ -482,7 +482,7 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return tuple(n for stat in stats for n in (stat.st_ino, stat.st_size, stat.st_mtime_ns))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=20_000)
 def _identity_as_of(path: Path, *_stamp: int) -> tuple[str, str] | str:
     try:
         file = read_yaml(path)
@@ -491,7 +491,7 @@ def _identity_as_of(path: Path, *_stamp: int) -> tuple[str, str] | str:
         return str(error)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=20_000)
 def _fault_as_of(path: Path, *_stamp: int) -> str:
     try:
         load_experiment(path)
