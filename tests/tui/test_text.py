@@ -61,13 +61,14 @@ async def test_brackets_survive_everywhere(stage: Open) -> None:
         await it.settle()
         shown = it.text()
         for line in (
-            "vitlab  [/x] [[a|b]]",
+            f" {text}  ",
             "Gate-[/x] [[a|b]]",
-            f"[/x] [[a|b]]: {text}",
             f"! {text}",
         ):
             assert line in shown
         assert shown.count(text) >= 10
+        await it.press("7")
+        await it.until(lambda: f"then {text}" in it.text())  # a rule, where all gates are
 
 
 @given(st.text())
@@ -153,9 +154,36 @@ def test_a_job_put_aside_is_not_queued_and_nothing_runs_where_none_does() -> Non
         view.standings = {"1.0": Standing(word, "0.713")}
         assert mvp_words(one, view.standings) == words
         assert mvp_words(one, view.standings, plain=True)[0].isascii()
+        short = mvp_words(one, view.standings, room=40)[0]
+        assert short == words[0].replace("running (document)", "(running)")
         assert document_score(one, view) == "0.713 (document)"
         assert document_score(one, view, 40) == "(0.713)"
     assert mvp_words(mvp("1.0", "a", status="planned"), {}) == ("- planned", "")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)])
+async def test_nothing_on_the_screen_runs_where_no_job_does(
+    stage: Open, size: tuple[int, int]
+) -> None:
+    usual = usual_view()
+    view = usual_view(
+        jobs=(job("a", "one", Queued(0.0), held=True, why="held: release it to run"),),
+        standings={
+            "1.0": Standing("held"),
+            "1.1": Standing(None, "0.662"),
+            **{one.id: Standing(BY_HAND) for one in usual.roadmap.mvps[2:]},
+        },
+    )
+    view.roadmap.mvps[0].status = "running"
+    async with stage(size=size, lab=FakeLab(view=view)) as it:
+        await it.until(lambda: "= held" in it.text())
+        shown = it.text()
+        assert "idle" in shown
+        assert "1 held: p release" in shown
+        assert "> running" not in shown
+        for words in ("running (document)", "0.662 (document)"):
+            assert (words in shown) is (size[0] == 80)  # the plan is as wide as the screen
+        assert "0.662" in shown
 
 
 def test_a_line_that_is_drawn_holds_nothing_a_terminal_obeys() -> None:
