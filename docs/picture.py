@@ -14,18 +14,18 @@ from vitlab.lab.lab import open_lab
 from vitlab.tui.app import VitLab
 from vitlab.tui.terminal.export import as_svg, recorded
 
-CURVE = ("3", *"jjjjjjj")
+CURVE = ("tab", *"jjjjjjj")
 """To a job worth a look: in the example plan at profile demo, the ViT of 50,000 stars."""
 KEYS: dict[str, tuple[str, ...]] = {
-    "home": (*CURVE, "1"),
-    "board": (*CURVE, "1", "t"),
-    "jobs": (*CURVE, "b"),
-    "curves": ("v", "e"),
-    "log": (*CURVE, "f"),
-    "gates": ("i", "j"),
-    "documents": ("d",),
-    "results": ("a",),
-    "spectrum": (*CURVE, "s"),
+    "home": (*CURVE, "shift+tab"),
+    "board": (*CURVE, "shift+tab", "v"),
+    "jobs": (*CURVE, "2"),
+    "curves": ("3", "a"),
+    "log": (*CURVE, "4"),
+    "gates": ("7", "j"),
+    "documents": ("8",),
+    "results": ("6",),
+    "spectrum": (*CURVE, "5"),
     "help": ("question_mark",),
 }
 """Screen -> the keys that lead to it from home."""

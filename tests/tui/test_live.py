@@ -49,7 +49,7 @@ async def test_nothing_is_drawn_while_nothing_changes_or_where_nobody_looks(
     stage: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with stage(size=(80, 24)) as it:
-        await it.until(lambda: it.app.home.log_view.line_count)
+        await it.until(lambda: it.app.home.beside.log_view.line_count)
         written: list[str] = []
         driver = it.app._driver
         assert driver is not None
@@ -66,7 +66,7 @@ async def test_nothing_is_drawn_while_nothing_changes_or_where_nobody_looks(
             return ""
 
         monkeypatch.setattr(curves_chart, "draw", draw)
-        chart = it.app.home.chart
+        chart = it.app.home.beside.chart
         chart.show(replace(chart._content, title="another"))  # its page is not turned to
         await it.look(3)
         assert not drawn

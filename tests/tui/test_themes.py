@@ -76,7 +76,7 @@ def test_curves_are_read_on_every_ground_and_stay_apart(theme: Theme) -> None:
 
 async def test_a_light_ground_darkens_the_curves_of_home(stage: Open) -> None:
     async with stage(lab=FakeLab(theme="light")) as it:
-        chart = it.app.home.chart
+        chart = it.app.home.beside.chart
         await it.until(lambda: chart.content_for_theme.series)
         assert chart.content_for_theme.series[0].color != PALETTE[0]
         await it.press("T")

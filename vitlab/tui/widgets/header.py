@@ -24,6 +24,8 @@ Entry = tuple[str, str]
 """Words and their tone."""
 TITLE = 20
 """Cells of the roadmap's title that the meters leave."""
+NEXT = 14
+"""Cells of what is next that those things leave which need the person."""
 
 
 class Header(Static):
@@ -108,7 +110,7 @@ class Header(Static):
     def _person_line(self, view: LabSnapshot, width: int) -> Text:
         """What needs the person, each with its key; what is next; the other roadmaps."""
         waiting, next_ = self._waiting(view), _next(view)
-        room = width - min(cells(next_), max(16, width // 4)) - 3
+        room = width - min(cells(next_), NEXT) - 3
         text = Text()
         text.append("needs you" if waiting else "nothing needs you", tone_style(self, "muted"))
         for number, (words, tone) in enumerate(waiting):
@@ -133,6 +135,10 @@ class Header(Static):
         if lost := sum(1 for job in jobs if job.left):
             keys = f"{key('resume_left')} resume, {key('drop_left')} drop"
             entries.append((f"! {lost} lost: {keys}", "warning"))
+        if view.problems:
+            more = f" and {len(view.problems) - 1} more" * (len(view.problems) > 1)
+            where = clean(view.problems[0].partition(": ")[0])
+            entries.append((f"! {where}{more}: {key('open_documents')} shows why", "error"))
         if held := sum(job.held and isinstance(job.state, Queued) for job in jobs):
             entries.append((f"{held} held: {key('hold_job')} release", "warning"))
         if unhealthy := sum(1 for job in jobs if is_unhealthy(job)):
@@ -148,9 +154,6 @@ class Header(Static):
         others = sum(line.pending for line in self._roadmaps if line.path != view.path)
         if others:
             entries.append((f"{key('open_roadmaps')} {others} elsewhere", "accent"))
-        if view.problems:
-            more = f" (and {len(view.problems) - 1} more)" * (len(view.problems) > 1)
-            entries.append((f"! {clean(view.problems[0])}{more}", "error"))
         return entries
 
     def _others(self, view: LabSnapshot) -> list[str]:
