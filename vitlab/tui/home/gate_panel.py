@@ -78,16 +78,14 @@ class GatePanel(VerticalScroll):
     def _head(self, text: Text, gate: Gate, verdicts: Mapping[str, Verdict], style: str) -> None:
         verdict = verdicts.get(gate.id)
         word = verdict.holds if verdict else "open"
-        text.append(
-            f"{verdict_word(word, self.plain):<{_INDENT}}",
-            tone_style(self, VERDICT.get(word, VERDICT["manual"])[2]),
-        )
+        shown = verdict_word(word, self.plain, verdict.shown if verdict else word)
+        tone = VERDICT.get(word, VERDICT["manual"])[2]
+        text.append(f"{shown:<{_INDENT - 1}} ", tone_style(self, tone))
         text.append(f"Gate-{clean(gate.id)}  {clean(gate.title)}\n", style)
 
     def _reason(self, text: Text, gate: Gate, verdict: Verdict | None) -> None:
         if verdict and verdict.because:
-            hand = f"{verdict.shown}; " if verdict.by_hand else ""
-            self._indented(text, hand + clean(verdict.because))
+            self._indented(text, clean(verdict.because))
         for rule in gate.rules:
             self._indented(text, clean(f"{rule.if_}: {rule.then}"))
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class GateTable(StableTable):
     """One row a gate."""
 
-    COLUMNS: ClassVar = {"Gate": 8, "Verdict": 10, "MVPs": 12, "Title": 24}
+    COLUMNS: ClassVar = {"Gate": 8, "Verdict": 18, "MVPs": 12, "Title": 24}
 
     def show(self, view: LabSnapshot) -> None:
         gates = view.roadmap.gates if view.roadmap else ()
