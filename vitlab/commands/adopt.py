@@ -77,7 +77,7 @@ def _list(found: list[Candidate], as_json: bool) -> None:
         return
     if not found:
         print(
-            f"none of your Python trainings runs outside vitlab (looked for: {LISTED})",
+            f"you have no Python training running outside vitlab (looked for: {LISTED})",
             file=sys.stderr,
         )
         return

@@ -202,7 +202,7 @@ def _ask(lab: Lab, choice: Choice) -> Choice:
         case _:
             found = [one for one in candidates(lab) if not one.watched_by]
             if not found:
-                raise UsageError("none of your Python trainings runs outside vitlab")
+                raise UsageError("you have no Python training running outside vitlab")
             lines = [plain(f"{one.training.pid}  {one.training.command[:70]}") for one in found]
             return replace(choice, pid=found[_pick("Which one?", lines)].training.pid)
 
