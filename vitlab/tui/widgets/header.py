@@ -138,7 +138,7 @@ class Header(Static):
         if view.problems:
             more = f" and {len(view.problems) - 1} more" * (len(view.problems) > 1)
             where = clean(view.problems[0].partition(": ")[0])
-            entries.append((f"! {where}{more}: {key('open_documents')} shows why", "error"))
+            entries.append((f"! {key('open_documents')} fix {where}{more}", "error"))
         if held := sum(job.held and isinstance(job.state, Queued) for job in jobs):
             entries.append((f"{held} held: {key('hold_job')} release", "warning"))
         if unhealthy := sum(1 for job in jobs if is_unhealthy(job)):
