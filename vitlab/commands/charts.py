@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import sys
 from pathlib import Path
 
 from vitlab.commands.common import Options, add_json, print_json, this_lab
-from vitlab.contract.terminal import print_drawn
+from vitlab.contract.terminal import in_color, print_drawn
 from vitlab.docs.save import save
 from vitlab.lab.figures.auto_figures import MAKERS
 from vitlab.lab.figures.axes import AXES
@@ -40,7 +38,7 @@ def draw_jobs(
         title=chart.value,
         x_label=AXES[chart.axis],
         x_range=chart.x_range,
-        color=_color(),
+        color=in_color(),
         ascii=ascii_,
     )
 
@@ -48,17 +46,13 @@ def draw_jobs(
 def draw_picture(picture: Picture, *, ascii_: bool = False) -> str:
     """A figure in characters."""
     width, height = _size()
-    return draw_panels(picture, width, min(height, 22), color=_color(), ascii=ascii_)
+    return draw_panels(picture, width, min(height, 22), color=in_color(), ascii=ascii_)
 
 
 def _size() -> tuple[int, int]:
     """Columns, and lines with room for a prompt."""
     size = shutil.get_terminal_size((100, 30))
     return min(size.columns, WIDEST), max(size.lines - 5, 12)
-
-
-def _color() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
 def _figure_options(figure: argparse.ArgumentParser) -> None:
