@@ -329,9 +329,12 @@ def lint_documents(args: argparse.Namespace) -> int:
         raise UsageError(this_lab().no_roadmap)
     records: list[dict[str, Any]] = []
     broken: list[tuple[Path, UsageError]] = []
+    labs: dict[Path, Lab] = {}  # each keeps the roadmaps it has read
     for path in paths:
         try:
-            found = _lint(path, fix=args.fix, printed=not args.json)
+            if lab := lab_around(path):
+                lab = labs.setdefault(lab.paths.root, lab)
+            found = _lint(path, lab, fix=args.fix, printed=not args.json)
         except UsageError as error:  # a broken file does not hide the others
             if args.roadmap:
                 raise
@@ -350,9 +353,8 @@ def lint_documents(args: argparse.Namespace) -> int:
     return 2 if broken else int(not all(record.get("note") for record in records))
 
 
-def _lint(path: Path, *, fix: bool, printed: bool) -> list[dict[str, Any]]:
+def _lint(path: Path, lab: Lab | None, *, fix: bool, printed: bool) -> list[dict[str, Any]]:
     """What is found in one document and the files around it, after the fixes."""
-    lab = lab_around(path)
     if fix and (changes := lint_fixes(lab, path)):
         for one in changes if printed else ():
             print_exact(unified(one.old_text, one.new_text, _shown(one.path, path)))
