@@ -244,6 +244,14 @@ def test_only_the_jobs_asked_for(
     assert {row["mvp"] for row in json.loads(said(capsys, "2.0", "--json"))} == {"2.0"}
 
 
+def test_a_folder_whose_name_is_no_text_hides_no_table(lab: Lab, ended: Ended) -> None:
+    ended("one")
+    folder = ended("two").folder
+    odd = folder.with_name(os.fsdecode(folder.name.encode() + b"\xff"))
+    folder.rename(odd)
+    assert sorted(results_table(lab)["job"].to_list())[1].endswith("two\\udcff")
+
+
 def test_all_results_answer_sql_and_go_to_other_programs(
     swept: dict[str, list[float]], lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -118,8 +118,8 @@ def newest_results(lab: Lab, roadmap: Path) -> list[Finished]:
 
 
 VERSION = 2
-CACHE_BYTES = 1 << 28
-"""Of the cache: some 3 kB a job."""
+CACHE_BYTES = 1 << 16
+"""Of the cache for each job, of which most take 3 kB."""
 
 _Entry = dict[str, Any]
 """{stamp, state, spec, result} of a job that ended; `result` is null for one without.
@@ -135,11 +135,11 @@ def all_results(lab: Lab) -> list[Finished]:
 
     The cache is `.vitlab/results.json`; it can be deleted at any time.
     """
-    path = lab.paths.private.results
-    cached = _read_cache(path)
+    path, folders = lab.paths.private.results, list(job_folders(lab.paths))
+    cached = _read_cache(path, CACHE_BYTES * (len(folders) + 16))
     fresh: dict[str, _Entry] = {}
     results: list[Finished] = []
-    for paths in job_folders(lab.paths):
+    for paths in folders:
         entry = cached.get(paths.name)
         stamp = _stamp(paths.folder)
         if entry is not None and entry["stamp"] == stamp:
@@ -196,10 +196,10 @@ _STATE = {"started": "Time", "ended": "Time", "outcome": "str", "code": "int | N
           "detail": "str"}  # fmt: skip
 
 
-def _read_cache(path: Path) -> dict[str, _Entry]:
+def _read_cache(path: Path, limit: int) -> dict[str, _Entry]:
     """The entries by job; none where the cache is not one, as it can be made again."""
     try:
-        document = read_document(path, CACHE_BYTES)
+        document = read_document(path, limit)
         jobs = document["jobs"] if document["v"] == VERSION else {}
         good = all(
             {"stamp", "state", "spec", "result"} <= set(entry)

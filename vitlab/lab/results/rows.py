@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError, write_atomic
-from vitlab.contract.terminal import spreadsheet_text
+from vitlab.contract.terminal import harmless, spreadsheet_text
 from vitlab.contract.validation import unknown
 from vitlab.contract.value import Value
 from vitlab.docs.judge.ceiling import Ceiling, Share
@@ -239,7 +239,7 @@ def columns(row: ResultRow) -> Columns:
         "seconds": round(row.seconds, 1),
         "data": row.data,
         "group": row.group,
-        "job": row.job,
+        "job": harmless(row.job),  # a folder's name may be no UTF-8
         **scores,
     }
 
