@@ -63,8 +63,14 @@ def _top_imports(module: Path) -> Iterator[tuple[str, int]]:
             yield from ((one.name.split(".")[0], node.lineno) for one in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             yield str(node.module).split(".")[0], node.lineno
-        elif re.search(r"sys\.path|addsitedir", ast.unparse(node)):
+        elif re.search(r"sys\.path|addsitedir", _written(node)):
             return
+
+
+def _written(node: ast.stmt) -> str:
+    with contextlib.suppress(RecursionError):  # of generated code
+        return ast.unparse(node)
+    return ""
 
 
 def check_python(python: str, script: Path) -> str:
