@@ -15,7 +15,10 @@ from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import JobPaths
 from vitlab.docs.save import change, save
 from vitlab.docs.write.status import record_launch
+from vitlab.jobs import submissions
 from vitlab.jobs.files import take_lock
+from vitlab.jobs.queue.scheduler import hold
+from vitlab.jobs.store import read_job
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.writeback import status_sync
 from vitlab.lab.writeback.edits import accept, undo
@@ -207,3 +210,22 @@ def test_after_a_run_without_numbers_a_gate_stands_as_before(
     ended("one", outcome=outcome)
     assert sync_status(lab, roadmap) == [roadmap]
     assert lab.read_roadmap(roadmap).gate("1").status == before.gate("1").status
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(("profile", "wanted"), [("smoke", "done"), ("full", "paused")])
+def test_what_is_put_aside_keeps_a_full_run_from_its_end_only_as_a_part_of_it(
+    lab: Lab, roadmap: Path, ended: Ended, profile: str, wanted: str
+) -> None:
+    lab.paths.experiments.joinpath("the_run.yaml").unlink()  # declares a second run
+    ended("one", 0.75)
+    aside = ended("two", profile=profile)
+    for path in (aside.started, aside.exit, aside.result):
+        path.unlink()
+    submissions.record(aside.folder)
+    record = read_job(aside)
+    assert record is not None
+    hold(record)
+    assert sync_status(lab, roadmap) == [roadmap]
+    assert status(lab, roadmap) == wanted
+    assert sync_status(lab, roadmap) == []

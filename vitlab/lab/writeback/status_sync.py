@@ -68,6 +68,8 @@ def sync_status(lab: Lab, roadmap_path: Path) -> list[Path]:
         waiting = [job for job in of_mvp if isinstance(job.state, Queued | Running)]
         if waiting and all(job.held for job in waiting):
             write = partial(_sync_held, lab, roadmap_path, of_mvp, new)
+            if full and has_ended(full):  # a trial is put aside, which decides nothing
+                write = partial(_sync_end, lab, roadmap_path, full, jobs, new)
         elif not has_ended([*full, *launched]):  # a trial's end is no end of a full run
             write = partial(_sync_progress, lab, roadmap_path, full, new)
         else:
