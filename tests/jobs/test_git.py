@@ -265,13 +265,16 @@ def test_work_trees_and_submodules_are_read(repository: Path, tmp_path: Path) ->
 
 
 def test_a_link_to_a_secret_is_not_kept(tmp_path: Path) -> None:
-    for name in (".docker/config.json", "id_rsa", "shared/a.json"):
+    for name in (".docker/config.json", ".config/hosts.yml", "id_rsa", "shared/a.json"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("{}")
     (tmp_path / "conf.json").symlink_to(".docker/config.json")
+    (tmp_path / "conf").symlink_to(".docker")
+    (tmp_path / "run.yaml").symlink_to(".config/hosts.yml")
     (tmp_path / "key.yaml").symlink_to("id_rsa")
     (tmp_path / "a.json").symlink_to("shared/a.json")
-    config = {"argv": ["true", "conf.json", "--key=key.yaml", "a.json"]}
+    files = ["conf.json", "conf/config.json", "--c=.docker/config.json", "run.yaml", "a.json"]
+    config = {"argv": ["true", "--key=key.yaml", *files]}
     command = filled({"config": config}, tmp_path, {"seed": "1"})
     assert list(config_files(command)) == [tmp_path / "a.json"]

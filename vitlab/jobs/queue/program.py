@@ -208,7 +208,7 @@ def config_files(command: Filled) -> Iterator[Path]:
     """The small configuration files that argv names, also as `--config=FILE`."""
     for part in command.argv[1:]:
         path = in_folder(command.cwd, part.rpartition("=")[2])
-        if path.suffix.lower() in CONFIGS and _is_file(path) and _may_be_kept(path):
+        if path.suffix.lower() in CONFIGS and _is_file(path) and _may_be_kept(path, command):
             yield path
 
 
@@ -241,7 +241,7 @@ class CodeReader:
             command = filled(spec, self._root, values_of(spec, job.paths.folder))
             folder, script = code_folder(command), script_of(command)
             kept = list(config_files(command))
-            if script is not None and _may_be_kept(script) and not self.tracks(script):
+            if script is not None and _may_be_kept(script, command) and not self.tracks(script):
                 kept.append(script)
         code = self.of(folder)
         with contextlib.suppress(OSError):  # a full disk ends the job with a better reason
@@ -266,10 +266,15 @@ def _is_file(path: Path) -> bool:
     return False
 
 
-def _may_be_kept(path: Path) -> bool:
-    """Whether a file is small, and neither it nor what it is a link to usually holds secrets."""
-    secret = is_secret_file(path.name) or (path.is_symlink() and is_secret_file(str(real(path))))
-    return not secret and path.stat().st_size <= MAX_BYTES
+def _may_be_kept(path: Path, command: Filled) -> bool:
+    """Whether a file is small, and neither it nor what it leads to usually holds secrets.
+
+    Those of hidden folders, such as `~/.config`, may: programs keep their tokens there.
+    """
+    actual, here = real(path), real(command.cwd).parts
+    hidden = any(part[0] == "." and part not in here for part in actual.parts[:-1])
+    secret = is_secret_file(path.name) or is_secret_file(str(actual))
+    return not (hidden or secret) and path.stat().st_size <= MAX_BYTES
 
 
 def _has_shebang(path: Path) -> bool:
