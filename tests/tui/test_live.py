@@ -50,6 +50,7 @@ async def test_nothing_is_drawn_while_nothing_changes_or_where_nobody_looks(
 ) -> None:
     async with stage(size=(80, 24)) as it:
         await it.until(lambda: it.app.home.beside.log_view.line_count)
+        it.app.home.go("log")
         written: list[str] = []
         driver = it.app._driver
         assert driver is not None
@@ -67,7 +68,7 @@ async def test_nothing_is_drawn_while_nothing_changes_or_where_nobody_looks(
 
         monkeypatch.setattr(curves_chart, "draw", draw)
         chart = it.app.home.beside.chart
-        chart.show(replace(chart._content, title="another"))  # its page is not turned to
+        chart.show(replace(chart._content, title="another"))  # the log has its place
         await it.look(3)
         assert not drawn
         assert not written
