@@ -228,7 +228,7 @@ def test_an_editor_that_is_missing_or_fails_is_said_in_a_line() -> None:
             editor_command(environment, Path("/lab/a.md"), 1)
     with pytest.raises(UsageError, match="no-such-editor: No such file"):
         run_editor(["no-such-editor", "x"])
-    with pytest.raises(UsageError, match="ended with status 3"):
+    with pytest.raises(UsageError, match="exited with status 3"):
         run_editor(["sh", "-c", "exit 3"])
 
 
@@ -353,5 +353,5 @@ async def test_shift_b_shows_copies_and_writes_what_a_bug_report_needs(stage: Op
         await it.until(lambda: it.app.clipboard == screen.text)
         await it.press("E")
         await it.until(lambda: it.lab.exported == [screen.text])
-        await it.press("escape")
+        await it.press("escape", "escape")  # the error, then the report
         assert it.at_home

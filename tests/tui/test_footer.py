@@ -116,12 +116,13 @@ async def test_the_palette_has_keys_and_only_what_can_be_done(stage: Open) -> No
         await it.until(lambda: "n    launch the next MVP of the plan" in it.text())
         await it.press(*["backspace"] * 15, *"selected queued")
         await it.until(lambda: "No matches" in it.text())
+        await it.press("escape")
     assert len(VitLab.COMMANDS) == 1  # none of Textual's own
 
 
 async def test_an_error_stays_until_it_is_seen(stage: Open) -> None:
     async with stage(size=(80, 24)) as it:
-        it.app.NOTIFICATION_TIMEOUT = 0
+        it.app.NOTIFICATION_TIMEOUT = 0.001
         it.app.notify("the disk is full [/b]", severity="error")
         it.app.notify("roadmap.md: line 3 " + "x" * 90, severity="error")
         it.app.notify("job 1 ended")

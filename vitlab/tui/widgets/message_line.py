@@ -25,10 +25,10 @@ class Message:
     text: str
     severity: str
     """`information`, `warning` or `error`."""
-    seen: bool
-    """An error is unseen until a key says so."""
     at: float = field(default_factory=time.monotonic)
     clock: str = field(default_factory=lambda: time.strftime("%H:%M:%S"))
+    seen: bool = False
+    """Whether a key has said so; what is no error goes by itself."""
 
 
 class Messages:
@@ -42,7 +42,7 @@ class Messages:
         last = self.all[-1] if self.all else None
         if last is not None and (last.text, last.severity) == (text, severity):
             self.all.pop()
-        self.all.append(Message(text, severity, severity != "error"))
+        self.all.append(Message(text, severity))
 
     @property
     def errors(self) -> list[Message]:
@@ -50,17 +50,17 @@ class Messages:
 
     @property
     def unseen(self) -> list[Message]:
-        return [one for one in self.all if not one.seen]
+        return [one for one in self.errors if not one.seen]
 
     def see_all(self) -> None:
-        """Take every error for seen."""
+        """Take every message for seen."""
         for one in self.all:
             one.seen = True
 
     def shown(self, seconds: float) -> Message | None:
         """The newest for so long, then the last error that nobody has seen."""
         newest = self.all[-1] if self.all else None
-        if newest is not None and time.monotonic() - newest.at < seconds:
+        if newest and not newest.seen and time.monotonic() - newest.at < seconds:
             return newest
         return next(reversed(self.unseen), None)
 
