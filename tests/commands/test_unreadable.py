@@ -27,8 +27,9 @@ from vitlab.jobs.files import exit_record, take_lock, write_json, write_owner
 from vitlab.jobs.processes import boot
 from vitlab.jobs.store import submit
 from vitlab.lab.lab import open_lab
+from vitlab.tui.jobs_index import in_order
 from vitlab.tui.screens.jobs import reason
-from vitlab.tui.text import in_order, job_detail, state_words, time_of
+from vitlab.tui.text import job_detail, state_words, time_of
 from vitlab.tui.watch.reader import LabReader
 
 ROADMAP = """\

@@ -285,7 +285,12 @@ def shown(headline: str, values: Mapping[str, Number]) -> Number:
     """
     if headline in values:
         return values[headline]
-    return values.get(str(Value.parse(headline).live))
+    return values.get(_live_name(headline))
+
+
+@lru_cache(4096)
+def _live_name(headline: str) -> str:
+    return str(Value.parse(headline).live)  # asked for thousands of jobs at every look
 
 
 def score_text(headline: str, value: float | None, digits: int = 3) -> str:

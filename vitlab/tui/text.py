@@ -36,6 +36,7 @@ from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.jobs.processes import ADOPTED
 from vitlab.lab.progress import TREND
 from vitlab.plot.series import SELECTORS, cells, fit
+from vitlab.tui.jobs_index import index_of
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
@@ -237,21 +238,6 @@ NOISE = 0.02
 """The smallest span of R2 that fills the height of a trend; a smaller one is drawn lower."""
 
 
-def in_order(jobs: Iterable[JobView]) -> list[JobView]:
-    """Running jobs first, then the queue in its order, then ended ones, newest first."""
-    return sorted(jobs, key=_place)
-
-
-def _place(job: JobView) -> tuple[float, ...]:
-    match job.state:
-        case Running():
-            return (0, 0, -job.spec.submitted)
-        case Queued():
-            return (1, -job.priority, job.order or job.spec.submitted)
-        case _:
-            return (2, 0, -job.spec.submitted)
-
-
 def device_of(job: JobView) -> str:
     """Where it runs: `cpu`, `gpu0`, `slrm` for Slurm; empty for a job that does not run."""
     if job.spec.extra.get("backend") == "slurm":
@@ -425,8 +411,7 @@ def marked_score(job: JobView) -> str:
 
 def model_of(best: JobView, view: LabSnapshot) -> str:
     """The run that a number of its MVP is from, where the MVP compares several models."""
-    mine = (job.spec for job in view.jobs if belongs(job, view))
-    recipes = {spec.recipe for spec in mine if spec.mvp == best.spec.mvp}
+    recipes = {job.spec.recipe for job in index_of(view).of_mvp.get(best.spec.mvp, ())}
     return clean(best.spec.run) if len(recipes) > 1 else ""
 
 
@@ -452,12 +437,9 @@ _best: list[tuple[tuple[JobView, ...], frozenset[str], Mapping[str, JobView]]] =
 
 
 def _best_jobs(view: LabSnapshot) -> Mapping[str, JobView]:
-    groups: dict[str, list[JobView]] = {}
-    for job in view.jobs:
-        if belongs(job, view) and last_r2(job) is not None:
-            groups.setdefault(job.spec.mvp, []).append(job)
     best: dict[str, JobView] = {}
-    for mvp, known in groups.items():
+    for mvp, jobs in index_of(view).of_mvp.items():
+        known = [job for job in jobs if last_r2(job) is not None]
         full = [job for job in known if job.spec.profile == "full"] or known
         mine = [job for job in full if isinstance(job.state, Running)] or full
         name = judged_by(j.spec.headline for j in mine)

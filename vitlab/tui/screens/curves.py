@@ -17,6 +17,7 @@ from vitlab.lab.figures.axes import AXES
 from vitlab.plot.chart import MARKS
 from vitlab.plot.labels import GREY, marks_key
 from vitlab.plot.series import Rgb, number
+from vitlab.tui.jobs_index import in_order
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.screens.dialogs import PickScreen
@@ -24,7 +25,6 @@ from vitlab.tui.session import Session
 from vitlab.tui.text import (
     cell,
     duration,
-    in_order,
     job_label,
     job_words,
     metric_name,

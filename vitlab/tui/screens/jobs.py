@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from vitlab.contract.job import Done, Queued, Running, Unreadable
 from vitlab.contract.value import score_text
+from vitlab.tui.jobs_index import in_order
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.session import Session
@@ -24,7 +25,6 @@ from vitlab.tui.text import (
     clean,
     device_of,
     duration,
-    in_order,
     job_detail,
     job_label,
     job_words,

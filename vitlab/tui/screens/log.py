@@ -11,11 +11,12 @@ from textual.widget import Widget
 
 from vitlab.contract.job import Done, Queued
 from vitlab.lab.live.log_file import text_matcher
+from vitlab.tui.jobs_index import in_order
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.screens.dialogs import LineScreen
 from vitlab.tui.session import CopiedText, Session
-from vitlab.tui.text import clean, in_order, job_label, job_words, set_titles
+from vitlab.tui.text import clean, job_label, job_words, set_titles
 from vitlab.tui.widgets.log_view import LogPager, position_text
 
 if TYPE_CHECKING:

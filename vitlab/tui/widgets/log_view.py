@@ -17,12 +17,13 @@ from textual.widgets import Log, Static
 
 from vitlab.lab.live.log_file import ERRORS, LogFile, Matcher, Page, text_matcher
 from vitlab.tui.text import clean, tone_style
+from vitlab.tui.widgets.text_view import Scrolled
 
 KEEP = 5000
 """Lines kept in memory; the file keeps all."""
 
 
-class LogView(Log):
+class LogView(Scrolled, Log):
     """Plain text, never markup."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

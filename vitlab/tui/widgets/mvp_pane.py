@@ -8,21 +8,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.widgets import Static
 
 from vitlab.contract.job import Running, ended_well
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value
 from vitlab.plot.series import cells, fit
-from vitlab.tui.jobs_index import index_of
+from vitlab.tui.jobs_index import in_order, index_of
 from vitlab.tui.standing import document_score, mvp_words
 from vitlab.tui.text import (
     best_jobs,
     clean,
-    in_order,
     job_label,
     job_words,
     last_r2,
@@ -31,6 +27,7 @@ from vitlab.tui.text import (
     tone_style,
 )
 from vitlab.tui.widgets.diff import diff_text
+from vitlab.tui.widgets.text_view import TextView
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
@@ -51,7 +48,7 @@ Reader = Callable[[str, Sequence[JobPaths]], T]
 """MVP and its jobs that ended well -> what is known of it; blocking."""
 
 
-class FollowingPane(VerticalScroll, Generic[T]):
+class FollowingPane(TextView, Generic[T]):
     """Shows what is read of the selected MVP, in a thread, and only the last one asked for."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -63,10 +60,9 @@ class FollowingPane(VerticalScroll, Generic[T]):
 
     def __init__(self, id: str, read: Reader[T], *, plain: bool, wait: float = 0.0) -> None:  # noqa: A002
         """`wait`: seconds from now before which nothing is read."""
-        super().__init__(id=id)
+        super().__init__(id)
         self.plain = plain
         self._read = read
-        self._body = Static(markup=False)
         self._wanted: tuple[Mvp, LabSnapshot] | None = None
         self._found: tuple[str, T] | None = None
         """The MVP that was read, and what was."""
@@ -75,10 +71,6 @@ class FollowingPane(VerticalScroll, Generic[T]):
         self._from = time.monotonic() + wait
         self._busy = False
         self._trouble = ""
-        self._text = Text()
-
-    def compose(self) -> ComposeResult:
-        yield self._body
 
     def on_resize(self) -> None:
         self._draw()
@@ -95,7 +87,7 @@ class FollowingPane(VerticalScroll, Generic[T]):
         other = self._wanted is not None and mvp is not None and self._wanted[0].id != mvp.id
         self._wanted = (mvp, view) if mvp else None
         if mvp is None:
-            self._update(Text("no MVP is selected", tone_style(self, "muted")))
+            self.show_text(Text("no MVP is selected", tone_style(self, "muted")))
             return
         if other:
             self.scroll_home(animate=False)
@@ -130,12 +122,7 @@ class FollowingPane(VerticalScroll, Generic[T]):
         if self._trouble:
             text.append(f"! {clean(self._trouble)}\n", tone_style(self, "error"))
         text.rstrip()
-        self._update(text)
-
-    def _update(self, text: Text) -> None:
-        if text != self._text:
-            self._text = text
-            self._body.update(text)
+        self.show_text(text)
 
     def written(self, mvp: Mvp, view: LabSnapshot, width: int) -> Text:
         """What is shown of an MVP."""

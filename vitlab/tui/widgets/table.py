@@ -14,8 +14,9 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
+
+from vitlab.tui.widgets.text_view import Scrolled
 
 Row = tuple[Text, ...]
 
@@ -53,7 +54,7 @@ class Rows(Mapping[str, Row], Generic[_T]):
         return key in self._things
 
 
-class StableTable(ScrollView, can_focus=True):
+class StableTable(Scrolled, can_focus=True):
     """Rows by key; cells are Rich `Text`, so nothing in them is ever markup."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -133,7 +134,7 @@ class StableTable(ScrollView, can_focus=True):
             return
         self._strips.clear()
         self.virtual_size = Size(sum(fitted.values()) + self.GAP * len(fitted), HEAD + len(keys))
-        self.refresh()
+        self.refresh(layout=self.styles.is_auto_height)
         if before is not None and before in rows:
             place = keys.index(before)
         self._move(place, before)
