@@ -68,7 +68,7 @@ class Pace:
 
         A big lab is read less often, so that reading never fills a core.
         """
-        self._due = self._clock() + (PAINTED if first else max(LOOK, 5 * cost, self.wait(cost)))
+        self._due = self._clock() + (PAINTED if first else max(LOOK, 20 * cost, self.wait(cost)))
 
     def wait(self, cost: float) -> float:
         """Seconds before what took `cost` is done again: the more, the longer nothing happens."""
