@@ -220,7 +220,8 @@ def reading(one: Curve, cursor: float | None) -> float | None:
 def render(panel: Panel, look: Look, width: int, height: int, folds: Folds) -> Text:
     """The drawing as Rich text."""
     if not any(len(one.x) or one.test for one in panel.curves):
-        return Text("no values yet: n at home launches the next MVP")
+        more = "" if panel.curves else ": n at home launches the next MVP"
+        return Text(f"no values yet{more}")
     lost = hidden_by_log(panel.curves, look)
     rows = paint(panel, look, width, height - bool(lost), folds)
     if lost:
