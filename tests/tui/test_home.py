@@ -9,7 +9,7 @@ import pytest
 from tests.tui.conftest import Open
 from tests.tui.fakes import ROADMAP, FakeLab, job, mvp, usual_view
 from tests.tui.test_screens import line
-from vitlab.contract.job import Done, Running
+from vitlab.contract.job import Done, Queued, Running
 from vitlab.jobs.gpus import Device
 from vitlab.lab.progress import Progress, Sample, Samples
 from vitlab.plot.series import cells
@@ -248,6 +248,9 @@ async def test_a_row_says_how_far_its_run_is(stage: Open) -> None:
         ]  # fmt: skip
         assert BARS[-1] not in it.text()
         assert "> running 56/100    0.712 +.012 1.0 Run 1 (demo)" in it.text()
+    view.jobs = (*view.jobs, job("2", "Run 2", Queued(0)), job("3", "Run 3", Queued(0)))
+    async with stage(size=(80, 24), lab=FakeLab(view=view)) as it:
+        assert "1.0 > ━━━── +2 ViT 1M Scaling" in it.text().replace("  ", " ")
     view.jobs[0].health = "bad: loss is not finite"
     view.jobs[0].warnings = ("loss is not finite",)
     for width, height in ((80, 24), (200, 60)):

@@ -93,6 +93,7 @@ MOVES = (
     ("j k, arrows", "move in the pane"),
     ("g G", "first and last row"),
     ("h l, tab, shift+tab", "previous and next pane or tab"),
+    ("> ━━─── 47m", "how far the MVP's run is, and the time left; +2: two more runs of it"),
     ("R² 0.540*", "best of the MVP's runs; * from a trial, as no full run has a score"),
     ("Ceil. 87%", "that R² as a share of the ceiling, where one is known"),
     ("1.0 Run 1(s)", "profile smoke, abbreviated; (d) demo, (h) hour"),

@@ -16,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
-from vitlab.contract.job import Done, Lost, Running
+from vitlab.contract.job import Done, Lost, Queued, Running
 from vitlab.plot.series import cells, fit
 from vitlab.tui.jobs_index import index_of
 from vitlab.tui.standing import document_score, mvp_words
@@ -82,7 +82,9 @@ class MvpTable(NamedTable):
         if upcoming:
             status, tone = f"{status[:1]} next", "accent"
         if job is not None and isinstance(job.state, Running):
-            status, tone = running_words(job, self.plain), "accent"
+            mine = index_of(view).of_mvp.get(mvp.id, ())
+            more = sum(isinstance(one.state, Running | Queued) and not one.foreign for one in mine)
+            status, tone = running_words(job, more - 1, self.plain), "accent"
             if job.health.partition(":")[0] in ("warn", "bad"):
                 tone = "warning"
         model = model_of(best, view) if best is not None else ""
@@ -107,8 +109,8 @@ class MvpTable(NamedTable):
         return self.scrollable_content_region.width
 
 
-def running_words(job: JobView, plain: bool) -> str:
-    """`> ━━━── 47m`: how far it is, and the time left; what is known of these."""
+def running_words(job: JobView, more: int, plain: bool) -> str:
+    """`> ━━━── 47m`: how far it is, and the time left; or `+23`, more jobs of its MVP to end."""
     sign = job.health.partition(":")[0]
     if silence(job) > SILENT:
         sign = time_of(job)
@@ -116,7 +118,7 @@ def running_words(job: JobView, plain: bool) -> str:
         sign = ""
     of = job.of or 0
     bar = progress_bar(job.step, of, BAR, plain) if of else "" if sign else "running"
-    left = "" if sign else short_duration(job.eta)
+    left = f"+{more}" if more else short_duration(job.eta)
     return " ".join(filter(None, (">", bar, sign or left)))
 
 
