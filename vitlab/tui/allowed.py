@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from vitlab.contract.job import Done, Lost, Queued, Running, ended_well
 from vitlab.tui.jobs_index import index_of
 from vitlab.tui.keys import SCREENS, Key
 
 if TYPE_CHECKING:
+    from vitlab.docs.model.roadmap import Mvp
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
-    from vitlab.tui.screens.base import LabScreen
+    from vitlab.tui.session import Session
+
+
+class Front(Protocol):
+    """The screen in front."""
+
+    NAME: ClassVar[str]
+    FILTERS: ClassVar[bool]
+    session: Session
+
+    @property
+    def view(self) -> LabSnapshot | None: ...
+
+    def selected_job(self) -> JobView | None: ...
+
+    def selected_mvp(self) -> Mvp | None: ...
+
+    def selected_gate(self) -> str | None: ...
 
 
 def _is_queued(job: JobView) -> bool:
@@ -42,7 +60,7 @@ def _any_left(view: LabSnapshot) -> bool:
     return any(job.left for job in index_of(view).unfinished)
 
 
-def why_not(front: LabScreen, action: str) -> str:
+def why_not(front: Front, action: str) -> str:
     """Why an action of every screen cannot be done on the one in front; empty where it can."""
     view = front.view
     if action in JOBS:
@@ -65,7 +83,7 @@ def why_not(front: LabScreen, action: str) -> str:
     return ""
 
 
-def is_pointless(front: LabScreen, action: str) -> bool:
+def is_pointless(front: Front, action: str) -> bool:
     """Whether an action would only tell that there is nothing to do, or lead to where one is."""
     view = front.view
     if action in SCREENS:
@@ -79,7 +97,7 @@ def is_pointless(front: LabScreen, action: str) -> bool:
     }.get(action, False)
 
 
-def word_of(front: LabScreen, key: Key) -> str:
+def word_of(front: Front, key: Key) -> str:
     """What the key line calls an action of every screen on what is selected."""
     job = front.selected_job()
     if job is not None and key.name == "stop_job" and isinstance(job.state, Lost):
