@@ -57,13 +57,13 @@ async def test_from_a_script_to_the_launch_dialog(
         await it.until(lambda: isinstance(it.app.screen, LineScreen))
         await it.type(str(tmp_path / "none.py"))
         await it.press("enter")
-        await it.until(lambda: "there is no such file" in it.text())
+        await it.until(lambda: "no such file" in it.text())
         await it.press(*["backspace"] * len("none.py"))
         await it.type("train.py")
         await it.press("enter")
         await it.until(lambda: "Its Python" in it.text())
         await it.press("enter")
-        await it.until(lambda: "In which unit does the script log val_mae?" in it.text())
+        await it.until(lambda: "Which unit does the script log val_mae in?" in it.text())
         await it.press("enter")  # I do not know
         await it.until(lambda: isinstance(it.app.screen, WriteScreen))
         it.app.clear_notifications()  # that of the missing file, which would go by itself
@@ -154,7 +154,7 @@ async def test_no_unit_is_chosen_beforehand_and_escape_leaves_it_all(
         await it.press("enter")
         await it.until(lambda: "Its Python" in it.text())
         await it.press("enter")
-        await it.until(lambda: "In which unit does the script log val_mae?" in it.text())
+        await it.until(lambda: "Which unit does the script log val_mae in?" in it.text())
         assert lines_with(it, "> ") == ["> leave it out: I do not know its unit"]
         await it.press("down")
         assert lines_with(it, "> ") == ["> the label's unit: dex, K"]

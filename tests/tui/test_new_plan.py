@@ -45,7 +45,7 @@ async def test_fields_are_typed_chosen_and_shown_as_text(
         assert "MVP 8.0: changes roadmaps/vit_roadmap.md" in it.text()
         await it.press("enter")
         await it.until(lambda: isinstance(it.app.screen, WriteScreen))
-        assert "Make this MVP" in it.text()
+        assert "Create this MVP" in it.text()
         await it.press("escape")
         assert "Sky [b]" in it.text()
         assert not [asked for asked in it.lab.asked if asked[0] == "save_new"]
