@@ -22,10 +22,10 @@ def cursor_times(screen: Program, presses: int, *, told: bool) -> list[float]:
 
 
 def opening_times(screen: Program, presses: int) -> list[float]:
-    """Seconds from a key to the whole screen it opens: the help, and 210 jobs, in turns."""
+    """Seconds from a key to the whole screen it opens: the help, and all jobs, in turns."""
     times = []
     for number in range(presses):
-        key, mark = ((b"?", b"Everywhere"), (b"b", b" in all"))[number % 2]
+        key, mark = ((b"?", b"Everywhere"), (b"2", b" in all"))[number % 2]
         screen.press(key)
         times.append(screen.wait(mark))
         screen.press(b"q")

@@ -26,10 +26,6 @@ ALONE = {"WANDB_MODE": "offline", "WANDB_ERROR_REPORTING": "false"}
 class Peer:
     """What opening a run cost."""
 
-    paint: float
-    """Seconds to its first content."""
-    used: float
-    """Processor seconds until then."""
     whole: float
     """Seconds until it draws nothing new: all values are read."""
     memory: float
@@ -49,24 +45,22 @@ def write_run(folder: Path, steps: int) -> Path:
     return next((folder / "wandb").glob("offline-run-*/*.wandb"))
 
 
-def measure(run: Path, seconds: float = 10.0, times: int = 5) -> Peer:
-    """The median of `times` starts; memory and output of the last one."""
-    starts = []
-    for number in range(times):
-        argv = [str(Path(sys.executable).with_name("wandb")), "leet", str(run)]
-        program = Program(argv, run.parent, env=ALONE)
-        try:
-            starts.append((program.wait(MARK), program.seconds()))
-            if number < times - 1:
-                continue
-            whole = starts[-1][0]
-            while program.drain(0.5):
-                whole += 0.5
-                if whole > 60:
-                    break
-            count = program.drain(seconds)
-            memory = program.memory()
-        finally:
-            program.close()
-    paint, used = sorted(starts)[len(starts) // 2]
-    return Peer(paint, used, whole, memory, count / seconds)
+def opened(run: Path) -> Program:
+    """`wandb leet` on a run."""
+    argv = [str(Path(sys.executable).with_name("wandb")), "leet", str(run)]
+    return Program(argv, run.parent, env=ALONE)
+
+
+def measure(run: Path, seconds: float = 10.0) -> Peer:
+    """What an open run costs."""
+    program = opened(run)
+    try:
+        whole = program.wait(MARK)
+        while program.drain(0.5):
+            whole += 0.5
+            if whole > 60:
+                break
+        count = program.drain(seconds)
+        return Peer(whole, program.memory(), count / seconds)
+    finally:
+        program.close()
