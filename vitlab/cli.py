@@ -11,12 +11,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NoReturn
 
-from vitlab.contract.paths import UsageError, cause, write_atomic
+from vitlab.contract.paths import UsageError, cause
 from vitlab.contract.terminal import harmless_output
-from vitlab.contract.user_key import state_folder
+from vitlab.contract.user_key import unforeseen
 
 COMMANDS = {
     "init": ("start", "create a lab: an example roadmap, hub and experiments"),
@@ -186,7 +185,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except UnicodeError as error:
         return _mistake(str(error))
     except Exception as error:  # nothing foresaw it: one line all the same, and how to report it
-        return _unforeseen(error)
+        return _mistake(unforeseen(error))
     return status
 
 
@@ -215,34 +214,6 @@ def _set_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding=encoding, errors="replace")
-
-
-def _unforeseen(error: Exception) -> int:
-    """Keep the traceback in this user's state folder, and show it where VITLAB_DEBUG is set."""
-    with contextlib.redirect_stderr(io.StringIO()) as written:
-        sys.__excepthook__(type(error), error, error.__traceback__)
-    text, kept = written.getvalue(), ""
-    with contextlib.suppress(OSError, UsageError):
-        path = state_folder() / "traceback.txt"
-        write_atomic(path, text.encode("utf-8", "replace"))
-        kept = f" and {path}"
-    if os.environ.get("VITLAB_DEBUG"):
-        print(text, file=sys.stderr)
-    what = " ".join(f"{type(error).__name__}: {error}".split())
-    report = f"this is a bug in vitlab; please report it with the output of `vitlab debug`{kept}"
-    return _mistake(f"{_file_of(error)}{what[:300]}; {report}")
-
-
-def _file_of(error: Exception) -> str:
-    """`FILE: ` where the innermost functions that failed were given a file; else empty."""
-    found = ""
-    trace = error.__traceback__
-    while trace is not None:
-        known = trace.tb_frame.f_locals
-        named = (getattr(known.get(name), "folder", known.get(name)) for name in ("path", "job"))
-        found = next((str(one) for one in named if isinstance(one, Path)), found)
-        trace = trace.tb_next
-    return f"{found}: " if found else ""
 
 
 def _mistake(text: str) -> int:

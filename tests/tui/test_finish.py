@@ -29,6 +29,13 @@ from vitlab.tui.widgets.table import Table
 # notices
 
 
+async def test_an_action_that_nothing_foresaw_ends_no_screen(stage: Open) -> None:
+    async with stage() as it:
+        assert await it.app.session.attempt(lambda: 1 // 0) is None
+        assert "ZeroDivisionError" in it.toasts[-1]
+        assert "this is a bug in vitlab" in it.toasts[-1]
+
+
 def one(state: Any, name: str = "20251227-run-1", **more: Any) -> Any:
     return job(name, "Run 1", state, **more)
 

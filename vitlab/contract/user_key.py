@@ -7,16 +7,18 @@ never leaves the user's own state folder.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.reading import read_document, read_regular
 
 _BYTES = 32
@@ -124,3 +126,34 @@ def own_record(path: Path) -> dict[str, Any]:
 def _parts(record: Mapping[str, Any], path: Path) -> tuple[bytes, ...]:
     # The name alone: a lab may be moved.
     return b"record", os.fsencode(path.name), json.dumps(record, sort_keys=True).encode()
+
+
+def unforeseen(error: Exception) -> str:
+    """One line on an exception that nothing foresaw, and how to report it.
+
+    The traceback is kept in this user's state folder, and shown where VITLAB_DEBUG is set.
+    """
+    with contextlib.redirect_stderr(io.StringIO()) as written:
+        sys.__excepthook__(type(error), error, error.__traceback__)
+    text, kept = written.getvalue(), ""
+    with contextlib.suppress(OSError, UsageError):
+        path = state_folder() / "traceback.txt"
+        write_atomic(path, text.encode("utf-8", "replace"))
+        kept = f" and {path}"
+    if os.environ.get("VITLAB_DEBUG"):
+        print(text, file=sys.stderr)
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    report = f"this is a bug in vitlab; please report it with the output of `vitlab debug`{kept}"
+    return f"{_file_of(error)}{what[:300]}; {report}"
+
+
+def _file_of(error: Exception) -> str:
+    """`FILE: ` where the innermost functions that failed were given a file; else empty."""
+    found = ""
+    trace = error.__traceback__
+    while trace is not None:
+        known = trace.tb_frame.f_locals
+        named = (getattr(known.get(name), "folder", known.get(name)) for name in ("path", "job"))
+        found = next((str(one) for one in named if isinstance(one, Path)), found)
+        trace = trace.tb_next
+    return f"{found}: " if found else ""

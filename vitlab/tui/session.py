@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from vitlab.contract.paths import UsageError, cause
+from vitlab.contract.user_key import unforeseen
 from vitlab.tui.keys import KEYS, shown_key
 from vitlab.tui.watch.watcher import Watcher
 from vitlab.tui.widgets.message_line import Messages
@@ -82,11 +83,13 @@ class Session:
         self._busy = True
         try:
             return await asyncio.to_thread(call)
-        except (UsageError, OSError) as error:
+        except Exception as error:  # what nothing foresaw does not end the screen either
+            known = isinstance(error, UsageError | OSError)
+            text = cause(error) if known else unforeseen(error)
             if report is None:
-                self.notify(cause(error), severity="error")
+                self.notify(text, severity="error")
             else:
-                report(cause(error))
+                report(text)
             return None
         finally:
             self._busy = False
