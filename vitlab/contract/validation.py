@@ -303,13 +303,13 @@ def read_record(path: Path, kind: type[R], version: int) -> R | None:
         return None
 
 
-def load_fields(path: Path, declared: Mapping[str, str]) -> dict[str, Any]:
+def load_fields(path: Path, declared: Mapping[str, str], limit: int = MAX_KEPT) -> dict[str, Any]:
     """The JSON object in `path` with these keys of these types, as far as it has them.
 
     Empty when there is none; `Unreadable` for anything else.
     """
     try:
-        document = read_document(path, MAX_KEPT)
+        document = read_document(path, limit)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     if not isinstance(document, dict):

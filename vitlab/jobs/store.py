@@ -25,8 +25,8 @@ from vitlab.contract.job import (
     load_spec,
 )
 from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError
+from vitlab.contract.reading import MAX_BYTES, open_regular, read_document
 from vitlab.contract.reading import Unreadable as UnreadableFile
-from vitlab.contract.reading import open_regular, read_document
 from vitlab.contract.tracking import VERSION as LINK_VERSION
 from vitlab.contract.tracking import Link
 from vitlab.contract.validation import load_fields, load_record
@@ -55,7 +55,7 @@ def _look_at_health(path: Path) -> None:
 
 _RECORDS: Mapping[str, Callable[[Path], object]] = {
     _ANY.wandb.name: lambda path: load_record(path, Link, LINK_VERSION),
-    _ANY.metrics.name: lambda path: load_fields(path, METRICS_FIELDS),
+    _ANY.metrics.name: lambda path: load_fields(path, METRICS_FIELDS, MAX_BYTES),
     _ANY.slurm.name: lambda path: load_fields(path, {}),
     _ANY.environment.name: lambda path: load_fields(path, {"variables": "Mapping[str, str]"}),
     _ANY.config.name: read_document,

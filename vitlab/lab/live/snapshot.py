@@ -23,6 +23,7 @@ from vitlab.contract.job import (
     state_word,
 )
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.reading import MAX_BYTES
 from vitlab.contract.tracking import read_link
 from vitlab.contract.validation import load_fields
 from vitlab.contract.value import Value
@@ -477,7 +478,7 @@ def _metrics(job: JobPaths) -> Mapping[str, Any] | None:
 def _read_metrics(job: JobPaths, _changed: int) -> Mapping[str, Any]:
     """What was found, without what only its reader needs; nothing where it cannot be read."""
     try:
-        record = load_fields(job.metrics, METRICS_FIELDS)
+        record = load_fields(job.metrics, METRICS_FIELDS, MAX_BYTES)
     except OSError:
         record = {}
     parts = {key: list(record.get(key) or []) for key in METRICS_FIELDS}
