@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
@@ -98,6 +99,8 @@ def test_a_finished_run_has_its_best_and_its_test_value_at_its_planned_end() -> 
         assert name in text
     for line in lines:
         assert f"-{line.label}" in text
+    long = replace(rising, name="1.0 a run with a very long name")
+    assert "1.0 a run with … 0.5000" in ANSI.sub("", draw([long], lines, 80, 8, x_range=(0, 200)))
     end = rows[-1].index("100")
     assert abs(next(row.index("◆") for row in rows[1:] if "◆" in row) - end) <= 3
 

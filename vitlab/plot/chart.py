@@ -56,7 +56,8 @@ _PLOTEXT = threading.Lock()
 @dataclass(frozen=True)
 class _Curve:
     name: str
-    """With its last value."""
+    value: str
+    """Its last one."""
     mark: str
     color: Rgb
     runs: Segments
@@ -149,7 +150,8 @@ def _curve(place: int, one: Series, runs: Segments) -> _Curve:
         end = None if last is None else (math.inf, last)
     shown = last if runs or end is None or one.level else end[1]
     return _Curve(
-        f"{one.name} {number(shown)}",
+        one.name,
+        number(shown),
         MARKS[place % len(MARKS)],
         one.color or PALETTE[place % len(PALETTE)],
         runs,
@@ -188,7 +190,8 @@ def _plot(
     levels = ticks(*y, max(3, height * 2 // 5), rows)
     marks = tick_labels(levels)
     left = max(map(len, marks), default=0) + 1
-    names = [] if look.legend else [curve.name for curve in curves if curve.end is not None]
+    named = [] if look.legend else [one for one in curves if one.end is not None]
+    names = [f"{one.name} {one.value}" for one in named]
     frame = _Frame(
         x, y, rows, max(width - left - margin(names, width - left, letters=not look.color), 2)
     )
@@ -250,6 +253,7 @@ def _texts(
             "" if look.color else curve.mark,
             frame.visible(curve.best),
             frame.visible(curve.test),
+            curve.value,
         )
         for curve in sorted(curves, key=lambda one: -one.end[1] if one.end else 0.0)
         if curve.end is not None
@@ -326,7 +330,7 @@ def _legend(
     curves: Sequence[_Curve], lines: Sequence[Line], width: int, rows: int, color: bool
 ) -> list[str]:
     """Entries `mark name value` in at most `rows` rows."""
-    entries = [(f"{c.mark} {c.name}", c.color) for c in curves]
+    entries = [(f"{c.mark} {c.name} {c.value}", c.color) for c in curves]
     entries += [(f"-- {line.label}", GREY) for line in lines]
     packed: list[list[tuple[str, Rgb]]] = [[]]
     used = 0

@@ -48,6 +48,8 @@ class End:
     best: Cell | None = None
     test: Cell | None = None
     """The end of the run, in the row of its test value."""
+    value: str = ""
+    """Written after the name, and whole where that is cut."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,11 @@ class _Labels:
     def add_name(self, end: End) -> bool:
         """Near the end, or beside the curves near its row; False where there is no place."""
         most = max(self._columns - self._beside - self._gap + 1, 1)
-        name = fit(end.name, min(cells(end.name), most))
+        value = f" {end.value}" * bool(end.value)
+        room = most - cells(value)
+        if room < 1:
+            value, room = "", most
+        name = fit(end.name, min(cells(end.name), room)) + value
         return self.place(name, end.color, [*self._spots(end, cells(name))])
 
     def _spots(self, end: End, size: int) -> Iterator[Cell]:
