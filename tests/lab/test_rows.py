@@ -14,7 +14,7 @@ from tests.lab.conftest import Ended
 from vitlab.cli import main as vitlab
 from vitlab.jobs.experiment.command import options_of
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.rows import ResultRow, differing, gaps, result_rows
+from vitlab.lab.results.rows import ResultRow, changed_settings, differing, gaps, result_rows
 
 ROW = ResultRow("a", "1", "r", "full", "m", "h", 0.5, None, None, None, 1.0, 1.0, recipe="vit")
 
@@ -29,6 +29,19 @@ def test_only_what_is_not_the_same_everywhere_differs() -> None:
     # Another recipe has other keys by the same names; its spectra are the same kind of thing.
     assert differing([one, replace(two, recipe="lightgbm")]) == []
     assert differing([one, replace(three, recipe="lightgbm")]) == ["data.mag"]
+
+
+def test_a_row_has_the_settings_that_are_not_those_of_most_or_of_the_reference() -> None:
+    rows = [
+        replace(ROW, job=name, settings={"lr": lr})
+        for name, lr in zip("abc", (1, 1, 2), strict=True)
+    ]
+    assert changed_settings(rows, "") == {"a": [], "b": [], "c": ["lr"]}
+    assert changed_settings(rows, "c") == {"a": ["lr"], "b": ["lr"], "c": []}
+    assert changed_settings(rows[1:], "") == {"b": ["lr"], "c": ["lr"]}
+    assert changed_settings(rows[:2], "") == {"a": [], "b": []}
+    other = replace(rows[2], job="d", recipe="lightgbm")
+    assert changed_settings([*rows[:2], other], "") == {"a": [], "b": [], "d": []}
 
 
 def test_every_result_is_a_row_and_without_residuals_nothing_is_paired(

@@ -69,10 +69,10 @@ def test_two_that_see_the_same_end_write_it_once(
     """A screen and `vitlab run --wait`, at the same moment."""
     ended("one", outcome="failed")
 
-    def too_late(*changes: Any) -> object:
+    def too_late(*changes: Any, what: str) -> object:
         monkeypatch.setattr(status_sync, "save", save)
         assert sync_status(open_lab(lab.paths.root), roadmap) == [roadmap]
-        return save(*changes)
+        return save(*changes, what=what)
 
     monkeypatch.setattr(status_sync, "save", too_late)
     assert sync_status(lab, roadmap) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import time
 from collections.abc import Iterator
 
 from textual.binding import Binding
@@ -178,3 +179,33 @@ async def test_a_status_is_set_and_a_gate_decided_with_a_reason_and_undone(
         await it.until(lambda: "too few stars" in path.read_text())
         await it.press("u")
         await it.until(lambda: path.read_text() == before)
+
+
+async def test_x_on_a_running_mvp_stops_its_job(stage: Open) -> None:
+    async with stage() as it:
+        it.app.home.select("1.0")
+        await it.press("x")
+        assert "Stop 1.0 Run 2 (demo)?" in it.text()
+        await it.press("y")
+        await it.until(lambda: ("stop", usual_jobs()[3].paths.name) in it.lab.asked)
+
+
+async def test_jobs_have_an_age_a_number_and_what_runs_in_sight(stage: Open) -> None:
+    now = time.time()
+    same = [
+        job(f"20251227-0900{i:02}-same", "Run 4", Done(now - 9e4, now - 7300 * i, "ok", 0),
+            submitted=now - 9e4 + i)
+        for i in range(30)
+    ]  # fmt: skip
+    lab = FakeLab(view=usual_view(jobs=(usual_jobs()[2], *same)))
+    async with stage(size=(160, 24), lab=lab) as it:
+        await it.press("2")
+        lines = [line for line in it.text().split("\n") if "Run 4" in line]
+        assert "2 d 1.0 Run 4 (demo) #30" in " ".join(lines[0].split())
+        assert it.text().count("> 1.0 Run 1 (demo)") == 0
+        await it.press("G")
+        assert it.text().split("\n")[1].strip().startswith("> 1.0 Run 1 (demo)")
+        last = next(line for line in reversed(it.text().split("\n")) if " Run 4 (demo)" in line)
+        assert "#" not in last
+        await it.press("g")
+        assert "> 1.0 Run 1 (demo)" not in it.text()

@@ -66,7 +66,7 @@ async def test_from_a_script_to_the_launch_dialog(
         await it.until(lambda: "Which unit does the script log val_mae in?" in it.text())
         await it.press("enter")  # I do not know
         await it.until(lambda: isinstance(it.app.screen, WriteScreen))
-        it.app.clear_notifications()  # that of the missing file, which would go by itself
+        it.app.see_messages()  # that of the missing file, which would go by itself
         await it.until(lambda: "left out: val_mae, unit unknown" in it.text())
         assert '+mvp: "2.0"' in it.text()
         assert not list(real_lab.paths.experiments.glob("mvp_2*"))

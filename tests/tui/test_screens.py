@@ -298,6 +298,8 @@ async def test_documents_are_accepted_reworded_refused_and_mended(stage: Open) -
         await it.press("enter")
         await it.until(lambda: ("offer", "2.0") in it.lab.asked)
         await it.press("G", "W")
+        assert "11-14 " in it.text()
+        assert "MVP-1.0  1 file: roadmaps/vit_roadmap.md" in it.text()
         assert "select an unwritten conclusion" in it.toasts[-1]
         await it.press("enter")
         assert "select an entry to write" in it.toasts[-1]

@@ -142,7 +142,7 @@ def adopt(lab: Lab, roadmap_path: Path, mvp_id: str, wanted: Wanted) -> Adopted:
     log = wanted.log or found.training.log
     job = by_hand.adopt(lab.paths, spec, wanted.pid, log)
     try:
-        write_launch(lab, launch_changes(lab, roadmap, mvp, spec.exp_id))
+        write_launch(lab, mvp.id, launch_changes(lab, roadmap, mvp, spec.exp_id))
     except (UsageError, Conflict, OSError) as error:  # the job is watched all the same
         notes.append(f"not written into the roadmap: {cause(error)}")
     notes.insert(

@@ -119,7 +119,7 @@ def write_standing(lab: Lab, job: JobPaths) -> None:
             edits = status.set_status(roadmap, mvp.id, wanted, before)
             edits += status.legend_edits(roadmap, edits)
             linked = linked_changes(lab, roadmap, mvp.id, wanted) if edits else []
-            write_launch(lab, (change(roadmap.document, edits), *linked) if edits else ())
+            write_launch(lab, mvp.id, (change(roadmap.document, edits), *linked) if edits else ())
     except (UsageError, OSError) as error:  # the job goes on all the same
         lab.tell(f"the status of MVP {asked.mvp} is not written: {error}")
 
@@ -391,7 +391,7 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
         staged: list[Staged] = []
         try:
             _stage(lab, plan.specs, staged)
-            write_launch(lab, plan.changes)
+            write_launch(lab, plan.request.mvp, plan.changes)
             jobs = publish(staged)
         except BaseException:  # refused: as if it had never been
             discard(staged)
@@ -457,9 +457,9 @@ def launch_changes(lab: Lab, roadmap: Roadmap, mvp: Mvp, exp_id: str) -> tuple[F
     return (change(roadmap.document, edits), *linked)
 
 
-def write_launch(lab: Lab, changes: tuple[FileChange, ...]) -> None:
+def write_launch(lab: Lab, mvp: str, changes: tuple[FileChange, ...]) -> None:
     if lab.settings.write_status == "auto" and changes:
-        save(changes, lab.journal)
+        save(changes, lab.journal, what=f"MVP-{mvp}")
 
 
 def _with_options(spec: Spec, request: Request) -> Spec:

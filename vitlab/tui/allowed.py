@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from vitlab.contract.job import Done, Lost, Queued, Running, ended_well
 from vitlab.tui.jobs_index import index_of
-from vitlab.tui.keys import SCREENS, Key
+from vitlab.tui.keys import Key
 
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
@@ -84,10 +84,8 @@ def why_not(front: Front, action: str) -> str:
 
 
 def is_pointless(front: Front, action: str) -> bool:
-    """Whether an action would only tell that there is nothing to do, or lead to where one is."""
+    """Whether an action would only tell that there is nothing to do."""
     view = front.view
-    if action in SCREENS:
-        return action == f"open_{front.NAME}"
     if view is None:
         return False
     return {

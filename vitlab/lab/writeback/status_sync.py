@@ -98,7 +98,8 @@ def _sync_held(
         before = state_before_run(lab.journal, roadmap, mvp.id)
         edits = set_end(roadmap, mvp.id, "paused", False, before)
     linked = linked_changes(lab, roadmap, mvp.id, "paused") if edits else []
-    written = save([change(roadmap.document, edits), *linked], lab.journal) if edits else ()
+    changes = [change(roadmap.document, edits), *linked] if edits else []
+    written = save(changes, lab.journal, what=f"MVP-{mvp.id}") if changes else ()
     return replace(synced, ends={**synced.ends, **ends}), [one.path for one in written]
 
 
@@ -129,7 +130,8 @@ def _sync_end(
     if not numbers:
         links = list(run_links_of(lab, jobs, everything, path.parent))
         edits = unique_edits([*edits, *run_links(roadmap, mvp, links)])
-    written = save([change(roadmap.document, edits), *linked], lab.journal) if edits else ()
+    changes = [change(roadmap.document, edits), *linked] if edits else []
+    written = save(changes, lab.journal, what=f"MVP-{mvp.id}") if changes else ()
     if not numbers:
         # There is nothing else to write.
         record_written(lab, jobs, [file.new_text for file in written])
