@@ -37,6 +37,10 @@ CHANGE = "R² (change)"
 """The column of a score and what the last evaluation changed of it."""
 
 
+NEAR = 200
+"""Jobs, the running and newest ones, that decide how wide the columns are."""
+
+
 class JobTable(NamedTable):
     """Every job of the roadmap."""
 
@@ -61,11 +65,11 @@ class JobTable(NamedTable):
         super().on_resize()
 
     def show(self, jobs: Sequence[JobView]) -> None:
-        self._jobs = jobs
+        self._jobs, near = jobs, jobs[:NEAR]
         self.needed = {
-            "On": max((len(device_of(job)) for job in jobs), default=0),
+            "On": max((len(device_of(job)) for job in near), default=0),
             CHANGE: 17 if self._wide else 11,
-            "Job": longest_label(jobs)[1],
+            "Job": longest_label(near)[1],
         }
         self._room = self.fitted["Job"]
         self.show_rows(Rows({job.paths.name: job for job in jobs}, self._row))

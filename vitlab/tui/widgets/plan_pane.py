@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from vitlab.lab.live.standing import Standing
 
 
+Texts = tuple[tuple[str, str], ...]
+"""The texts of a row and their tones."""
 BAR = 5
 """Cells of a running MVP's bar."""
 
@@ -61,22 +63,36 @@ class MvpTable(NamedTable):
     """At least; each takes what its texts need, and the names what is left."""
     DROPS: ClassVar = ("Age", "Gate", "Ceil.", "R²")
 
+    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
+        super().__init__(id)
+        self._made_of: tuple[Mapping[str, Texts], str] = {}, ""
+        """What the rows were made of, and the theme."""
+        self._rows: dict[str, Row] = {}
+
     def show(self, view: LabSnapshot, words: str) -> None:
         """The MVPs that hold every one of `words`, in the document's order."""
         mvps = view.roadmap.mvps if view.roadmap else ()
         values, first = best_jobs(view), index_of(view).first
-        rows: dict[str, Row] = {}
-        for mvp in mvps:
-            if matches(mvp, words):
-                best = values.get(mvp.id)
-                rows[mvp.id] = self._row(mvp, view, best, first.get(mvp.id))
-        self.needed = {
-            name: max((cells(row[column].plain) for row in rows.values()), default=0)
-            for column, name in enumerate(self.COLUMNS)
+        texts = {
+            mvp.id: self._texts(mvp, view, values.get(mvp.id), first.get(mvp.id))
+            for mvp in mvps
+            if matches(mvp, words)
         }
-        self.show_rows(rows)
+        if (texts, self.app.theme) != self._made_of:
+            styles = {tone: tone_style(self, tone) for row in texts.values() for _, tone in row}
+            before, self._made_of = self._made_of, (texts, self.app.theme)
+            for key, row in texts.items():
+                if before[1] != self.app.theme or row != before[0].get(key):
+                    self._rows[key] = tuple(cell(text, styles[tone]) for text, tone in row)
+            self.needed = {
+                name: max((cells(row[column][0]) for row in texts.values()), default=0)
+                for column, name in enumerate(self.COLUMNS)
+            }
+        self.show_rows({key: self._rows[key] for key in texts})
 
-    def _row(self, mvp: Mvp, view: LabSnapshot, best: JobView | None, job: JobView | None) -> Row:
+    def _texts(
+        self, mvp: Mvp, view: LabSnapshot, best: JobView | None, job: JobView | None
+    ) -> Texts:
         status, tone = mvp_words(mvp, view.standings, self.plain, self._room)
         upcoming = view.next is not None and view.next.id == mvp.id
         if upcoming:
@@ -91,17 +107,15 @@ class MvpTable(NamedTable):
         bound = view.ceilings.get(best.paths.name) if best is not None else None
         score = last_r2(best) if best is not None else None
         share = "" if bound is None or score is None else f"{100 * score / bound:.0f}%"
-        muted = tone_style(self, "muted")
+        stated = document_score(mvp, view, self._room) if best is None else ""
         return (
-            cell(mvp.id, tone_style(self, "accent" if upcoming else "strong")),
-            cell(status, tone_style(self, tone)),
-            cell(f"{mvp.name} [{model}]" if model else mvp.name),
-            cell((mvp.gate or "").removeprefix("Gate-"), muted),
-            cell(document_score(mvp, view, self._room), muted)
-            if best is None
-            else cell(best_score(best)),
-            cell(share),
-            cell("" if job is None else _age(job), muted),
+            (mvp.id, "accent" if upcoming else "strong"),
+            (status, tone),
+            (f"{mvp.name} [{model}]" if model else mvp.name, ""),
+            ((mvp.gate or "").removeprefix("Gate-"), "muted"),
+            (stated, "muted") if best is None else (best_score(best), ""),
+            (share, ""),
+            ("" if job is None else _age(job), "muted"),
         )
 
     @property
@@ -403,7 +417,8 @@ class PlanPane(Vertical):
     def chosen(self, view: LabSnapshot | None) -> Mvp | None:
         """The MVP under the cursor."""
         mvps = view.roadmap.mvps if view and view.roadmap else ()
-        return next((mvp for mvp in mvps if mvp.id == self.selected), None)
+        key = self.selected
+        return next((mvp for mvp in mvps if mvp.id == key), None)
 
     @property
     def selected(self) -> str | None:
