@@ -7,6 +7,7 @@ import pkgutil
 import time
 from collections.abc import Iterator
 
+import pytest
 from textual.binding import Binding
 from textual.dom import DOMNode
 
@@ -18,6 +19,7 @@ from vitlab.contract.job import Done
 from vitlab.tui.app import VitLab
 from vitlab.tui.keys import KEYS, MORE_ACTIONS
 from vitlab.tui.navigation import SCREENS
+from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.screens.help import MessagesScreen
 from vitlab.tui.screens.roadmap import RoadmapScreen
 
@@ -55,7 +57,8 @@ def test_no_key_has_two_meanings() -> None:
             meanings.setdefault(key, {}).setdefault(action, set()).add(where)
     assert {key: found for key, found in meanings.items() if len(found) > 1} == {}
     assert len(meanings) > 50
-    own = [key for screen in (RoadmapScreen, *SCREENS.values()) for key in screen.KEYS]
+    screens: list[type[LabScreen]] = [RoadmapScreen, *SCREENS.values()]
+    own = [key for screen in screens for key in screen.KEYS]
     assert not MOVES & {key.key for key in (*KEYS, *own)}
     # A setting changes a key by its action's name, on every screen.
     named = {(key.name, key.key) for key in (*KEYS, *own) if key.key != "enter"}
@@ -121,9 +124,11 @@ async def test_the_palette_has_keys_and_only_what_can_be_done(stage: Open) -> No
     assert len(VitLab.COMMANDS) == 1  # none of Textual's own
 
 
-async def test_an_error_stays_until_it_is_seen(stage: Open) -> None:
+async def test_an_error_stays_until_it_is_seen(
+    stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with stage(size=(80, 24)) as it:
-        it.app.NOTIFICATION_TIMEOUT = 0.001
+        monkeypatch.setattr(VitLab, "NOTIFICATION_TIMEOUT", 0.001)
         it.app.notify("the disk is full [/b]", severity="error")
         it.app.notify("roadmap.md: line 3 " + "x" * 90, severity="error")
         it.app.notify("job 1 ended")
