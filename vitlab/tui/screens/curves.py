@@ -77,7 +77,7 @@ class CurvesScreen(LabScreen):
         Key("asterisk", "toggle_all", "all", "show all runs, or only running and recent ones"),
         Key("m", "next_value", "value", "the next value"),
         Key("P", "pick", "pick", "choose the value by name"),
-        Key("a", "next_axis", "x axis", "against steps, epochs, spectra, share of the plan or run time"),
+        Key("a", "next_axis", "x axis", "x: steps, epochs, spectra, share of the plan or time"),
         Key("M", "next_smoothing", "smooth", "smoothing: none or a running mean"),
         Key("Y", "toggle_log", "log axis", "log axis for the value"),
         *ZOOM_KEYS,
