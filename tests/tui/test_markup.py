@@ -189,7 +189,7 @@ async def walk(it: Stage) -> None:
         it.app.notify(text)
     await it.settle()
     check(it, "toasts")
-    it.app.clear_notifications()
+    it.app.see_messages()
 
 
 async def test_nasty_text_on_every_screen(stage: Open) -> None:
