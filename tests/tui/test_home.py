@@ -378,7 +378,7 @@ async def test_any_size_shows_content_without_a_glitch(stage: Open) -> None:
                 assert "1.0" in text
                 if size[0] >= 80:
                     assert "1/8 done" in text
-                    assert ("─ specification ─" in text) == (size[0] >= 110 and size[1] >= 45)
+                    assert ("─ specification ─" in text) == (size[0] >= 120 and size[1] >= 45)
             await it.press(turn)
 
 
@@ -429,7 +429,7 @@ def seeds(count: int) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 35), (160, 45)])
+@pytest.mark.parametrize("size", [(80, 24), (110, 30), (120, 35), (160, 45)])
 @pytest.mark.parametrize("count", [4, 40])
 async def test_jobs_can_be_told_apart_at_any_size(
     stage: Open, size: tuple[int, int], count: int
@@ -439,6 +439,9 @@ async def test_jobs_can_be_told_apart_at_any_size(
     async with stage(size=size, lab=FakeLab(view=view)) as it:
         it.app.home.go("jobs")
         await it.settle()
+        for table in (it.app.home.plan, it.app.home.jobs):
+            taken = sum(width + table.GAP for width in table.fitted.values())
+            assert taken <= table.size.width or not table.size
         text = it.text()
         last = f"1.1 lr=0.00{(count - 1) // 2 + 1},seed="
         assert f"{last}0" in text

@@ -82,7 +82,7 @@ class MvpScreen(ModalScreen[None]):
 
 PANES = ("plan", "jobs", "curve", *TABS)
 """In the order in which `l` leads through them."""
-WIDE = 110
+WIDE = 120
 """From this width on the plan and what belongs to its cursor are side by side."""
 
 EMPTY = 0.8
@@ -145,9 +145,8 @@ class RoadmapScreen(LabScreen):
 
     def compose(self) -> ComposeResult:
         # Kept, not looked up: a message may still come while the widgets are taken down.
-        plain = self.session.plain
         self.header = Header(self.session.key, _machine)
-        self.header.plain = plain
+        plain = self.header.plain = self.session.plain
         self.plan_pane = PlanPane(self.filter, plain=plain)
         self.jobs_pane = JobsPane(plain=plain)
         self.plan, self.jobs = self.plan_pane.table, self.jobs_pane.table
@@ -340,6 +339,7 @@ class RoadmapScreen(LabScreen):
         """Table or board; what is chosen stays chosen."""
         self.go("plan")
         self.plan_pane.switch()
+        self.set_class(self.plan_pane.board.display, "-board")
 
     def action_pane(self, by: int) -> None:
         panes = [pane for pane in PANES if pane != "jobs" or self._jobs]

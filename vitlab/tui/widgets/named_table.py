@@ -37,4 +37,4 @@ class NamedTable(StableTable):
         for column in self.DROPS:
             if room < wanted and column in widths:
                 room += widths.pop(column) + self.GAP
-        return {**widths, self.NAME: max(room, wanted)}
+        return {**widths, self.NAME: max(room, self.COLUMNS[self.NAME])}
