@@ -84,7 +84,7 @@ async def test_the_key_line_shows_what_can_be_done_with_the_selection(stage: Ope
             (running.paths.name, {"x:stop"}, {"c:resume", "p:hold", "t:to front"}),
             (held.paths.name, {"x:stop", "c:resume", "p:release", "K:up"}, {"p:hold"}),
             (ended.paths.name, {"c:resume"}, {"x:stop", "p:hold", "K:up"}),
-            (well.paths.name, set(), {"c:resume", "x:stop", "R:resume lost"}),
+            (well.paths.name, {"L:launch", "S:status"}, {"c:resume", "x:stop", "R:resume lost"}),
         ]:
             it.app.front.select(name)
             await it.settle()
@@ -117,7 +117,7 @@ async def test_numbers_open_the_same_screens_everywhere(stage: Open) -> None:
 async def test_the_palette_has_keys_and_only_what_can_be_done(stage: Open) -> None:
     async with stage(lab=FakeLab(view=usual_view(jobs=usual_jobs()[:1]))) as it:
         await it.press("ctrl+p", *"launch the next")
-        await it.until(lambda: "n    launch the next MVP of the plan" in it.text())
+        await it.until(lambda: "n      launch the next MVP of the plan" in it.text())
         await it.press(*["backspace"] * 15, *"selected queued")
         await it.until(lambda: "No matches" in it.text())
         await it.press("escape")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from textual.widgets import Input, Log, Static
+from textual.widgets import Input, Static
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, held_job, job, usual_jobs, usual_view
@@ -20,6 +20,7 @@ from vitlab.tui.screens.launch import LaunchScreen
 from vitlab.tui.screens.roadmap import PANES
 from vitlab.tui.widgets.curves_chart import LiveChart
 from vitlab.tui.widgets.jobs_pane import JobTable
+from vitlab.tui.widgets.log_view import LogView
 from vitlab.tui.widgets.plan_pane import MvpTable
 
 
@@ -386,7 +387,7 @@ async def test_keys_are_remapped_by_the_settings(stage: Open) -> None:
 
 async def test_the_selected_jobs_log_is_followed(stage: Open) -> None:
     async with stage() as it:
-        log = it.app.home.query_one(Log)
+        log = it.app.home.query_one(LogView)
         await it.until(lambda: log.line_count == 40)
         it.lab.lines = ["another job's line"]
         await it.go("jobs")

@@ -255,4 +255,4 @@ class PlanCommands(Provider):
 
 def _titled(name: str, key: str) -> Content:
     """A key before the name of what it does, as in the help."""
-    return Content(f"{key:<5}").stylize("bold") + Content(name)
+    return Content(f"{key:<7}").stylize("bold") + Content(name)

@@ -21,6 +21,7 @@ from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.session import Session
 from vitlab.tui.text import (
     age,
+    belongs,
     cell,
     clean,
     device_of,
@@ -40,6 +41,7 @@ from vitlab.tui.text import (
 from vitlab.tui.widgets.table import Row, Rows, StableTable
 
 if TYPE_CHECKING:
+    from vitlab.docs.model.roadmap import Mvp
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
 
 
@@ -248,6 +250,13 @@ class JobsScreen(LabScreen):
 
     def selected_job(self) -> JobView | None:
         return self.job_called(self.table.selected)
+
+    def selected_mvp(self) -> Mvp | None:
+        """That of the selected job, where it is of the roadmap on the screen."""
+        job, view = self.selected_job(), self.view
+        if job is None or view is None or view.roadmap is None or not belongs(job, view):
+            return None
+        return next((mvp for mvp in view.roadmap.mvps if mvp.id == job.spec.mvp), None)
 
     def select(self, key: str) -> None:
         self.table.select(key)
