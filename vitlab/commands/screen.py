@@ -10,13 +10,12 @@ from pathlib import Path
 
 from vitlab.commands.common import Options, add_json, print_json, this_lab
 from vitlab.contract.paths import NoLab, UsageError
+from vitlab.lab.example import example_files, make_example
 from vitlab.lab.lab import Lab
+from vitlab.lab.live.diagnostics import as_json, as_text, collect
 
 WEB = "textual.drivers.web_driver:WebDriver"
 """The screen's driver under `vitlab serve`."""
-
-
-# What only some of these need is loaded by them: the first picture does not wait for it.
 
 
 def open_screen(args: argparse.Namespace) -> int:
@@ -49,7 +48,6 @@ def open_screen(args: argparse.Namespace) -> int:
 
 def _offer(folder: Path, lab: Lab | None, *, mouse: bool) -> bool:
     """Offer to make the example lab in `folder`; whether it was made."""
-    from vitlab.lab.example import example_files, make_example
     from vitlab.tui.screens.welcome import offered
 
     files = [file for file in example_files() if not (folder / file).exists()]
@@ -104,8 +102,6 @@ def serve_screen(args: argparse.Namespace) -> int:
 
 def print_debug(args: argparse.Namespace) -> int:
     """What the debug screen shows, as far as is known without a screen; works outside a lab too."""
-    from vitlab.lab.live.diagnostics import as_json, as_text, collect
-
     try:
         lab = this_lab()
     except NoLab:

@@ -54,19 +54,9 @@ class Rows(Mapping[str, Row], Generic[_T]):
         return key in self._things
 
 
-class StableTable(Scrolled, can_focus=True):
-    """Rows by key; cells are Rich `Text`, so nothing in them is ever markup."""
+class Columned(Scrolled):
+    """The columns of a table, and their widths as they fit."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j,down", "cursor_down", "Down", show=False),
-        Binding("k,up", "cursor_up", "Up", show=False),
-        Binding("pagedown", "page_down", "Page down", show=False),
-        Binding("pageup", "page_up", "Page up", show=False),
-        Binding("g,home,ctrl+home", "scroll_top", "First", show=False),
-        Binding("G,end,ctrl+end", "scroll_bottom", "Last", show=False),
-        Binding("enter", "select_cursor", "Open", show=False),
-    ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--header", "table--cursor"}
     COLUMNS: ClassVar[Mapping[str, int]] = {}
     """Column -> cells; the last takes what is left beside the others, at least its own number."""
     NARROW: ClassVar[Mapping[str, int]] = {}
@@ -79,6 +69,57 @@ class StableTable(Scrolled, can_focus=True):
     """Cells between two columns."""
     MOST = 20
     """Cells up to which a column gets what its texts need before others get more."""
+
+    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
+        super().__init__(id=id)
+        self.wanted: dict[str, tuple[int, int]] = {}
+        """Column -> cells its texts need, for which others are dropped, and those they fill."""
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the table's size now has no room for `COLUMNS`; what is hidden has no size."""
+        wanted = sum(self.COLUMNS.values()) + self.GAP * len(self.COLUMNS)
+        return bool(self.NARROW) and 0 < self.scrollable_content_region.width < wanted
+
+    @property
+    def fitted(self) -> Mapping[str, int]:
+        """Column -> cells as they fit at the table's size now; the last takes what is left."""
+        widths = dict(self.NARROW if self.narrow else self.COLUMNS)
+        room = self.scrollable_content_region.width
+        if not self.show_vertical_scrollbar:
+            # Kept free, or the bar that comes with many rows would have them all filled anew.
+            room -= self.styles.scrollbar_size_vertical
+        last = list(widths)[-1]
+        needed = {name: min(cells, self.MOST) for name, (cells, _) in self.wanted.items()}
+
+        def spare() -> int:
+            return room - sum(widths.values()) - self.GAP * len(widths)
+
+        for name in self.DROPS:
+            lacking = sum(max(cells - widths[one], 0) for one, cells in needed.items())
+            if self.narrow and spare() < lacking:
+                del widths[name]
+        for name, (_, cells) in self.wanted.items():
+            if name != last:
+                most = max(min(spare(), self.MOST - widths[name]), spare() // 2)
+                widths[name] += max(min(cells - widths[name], most), 0)
+        widths[last] += max(spare(), 0)
+        return widths
+
+
+class StableTable(Columned, can_focus=True):
+    """Rows by key; cells are Rich `Text`, so nothing in them is ever markup."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "cursor_down", "Down", show=False),
+        Binding("k,up", "cursor_up", "Up", show=False),
+        Binding("pagedown", "page_down", "Page down", show=False),
+        Binding("pageup", "page_up", "Page up", show=False),
+        Binding("g,home,ctrl+home", "scroll_top", "First", show=False),
+        Binding("G,end,ctrl+end", "scroll_bottom", "Last", show=False),
+        Binding("enter", "select_cursor", "Open", show=False),
+    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--header", "table--cursor"}
     plain = False
     """ASCII only."""
     show_cursor = reactive(True)
@@ -110,7 +151,7 @@ class StableTable(Scrolled, can_focus=True):
             return self.table
 
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
-        super().__init__(id=id)
+        super().__init__(id)
         self.cursor_row = 0
         """Its number, from 0, also where there are no rows."""
         self._keys: list[str] = []
@@ -118,8 +159,6 @@ class StableTable(Scrolled, can_focus=True):
         self._fitted: Mapping[str, int] = {}
         self._strips: dict[tuple[str, bool], tuple[Row, Strip]] = {}
         """(row, whether marked) -> what it was drawn from, and the line."""
-        self.wanted: dict[str, tuple[int, int]] = {}
-        """Column -> cells its texts need, for which others are dropped, and those they fill."""
 
     # the rows
 
@@ -295,39 +334,6 @@ class StableTable(Scrolled, can_focus=True):
             gap = " " * (width - taken + self.GAP)
         segments.append(Segment(gap[1:], ground))
         return Strip(segments)
-
-    # the columns
-
-    @property
-    def narrow(self) -> bool:
-        """Whether the table's size now has no room for `COLUMNS`; what is hidden has no size."""
-        wanted = sum(self.COLUMNS.values()) + self.GAP * len(self.COLUMNS)
-        return bool(self.NARROW) and 0 < self.scrollable_content_region.width < wanted
-
-    @property
-    def fitted(self) -> Mapping[str, int]:
-        """Column -> cells as they fit at the table's size now; the last takes what is left."""
-        widths = dict(self.NARROW if self.narrow else self.COLUMNS)
-        room = self.scrollable_content_region.width
-        if not self.show_vertical_scrollbar:
-            # Kept free, or the bar that comes with many rows would have them all filled anew.
-            room -= self.styles.scrollbar_size_vertical
-        last = list(widths)[-1]
-        needed = {name: min(cells, self.MOST) for name, (cells, _) in self.wanted.items()}
-
-        def spare() -> int:
-            return room - sum(widths.values()) - self.GAP * len(widths)
-
-        for name in self.DROPS:
-            lacking = sum(max(cells - widths[one], 0) for one, cells in needed.items())
-            if self.narrow and spare() < lacking:
-                del widths[name]
-        for name, (_, cells) in self.wanted.items():
-            if name != last:
-                most = max(min(spare(), self.MOST - widths[name]), spare() // 2)
-                widths[name] += max(min(cells - widths[name], most), 0)
-        widths[last] += max(spare(), 0)
-        return widths
 
 
 def _differ(before: Row, now: Row) -> bool:
