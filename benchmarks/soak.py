@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--idle", type=int, default=10, help="minutes with none")
     parser.add_argument("--jobs", type=int, default=97, help="jobs that have ended before")
     parser.add_argument("--held", type=int, default=0, help="jobs that are held all the time")
-    parser.add_argument("--keys", default="", help="keys pressed first: J opens the jobs' screen")
+    parser.add_argument("--keys", default="", help="keys pressed first: 2 opens the jobs' screen")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         root = Path(name) / "lab"

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.segment import Segment
 from textual.color import Color
-from textual.widgets import Log
 
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, gate, job, mvp, usual_view, verdict
@@ -31,6 +30,7 @@ from vitlab.tui.text import (
     state_words,
     status_word,
 )
+from vitlab.tui.widgets.log_view import LogView
 
 
 def nasty_view(text: str) -> Any:
@@ -57,7 +57,7 @@ def nasty_view(text: str) -> Any:
 async def test_brackets_survive_everywhere(stage: Open) -> None:
     text = "[/x] [[a|b]]"
     async with stage(size=(200, 60), lab=FakeLab(view=nasty_view(text), lines=[text])) as it:
-        await it.until(lambda: it.app.home.query_one(Log).line_count)
+        await it.until(lambda: it.app.home.query_one(LogView).line_count)
         await it.settle()
         shown = it.text()
         for line in (
