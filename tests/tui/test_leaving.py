@@ -51,7 +51,7 @@ def test_it_ends_when_the_terminal_is_gone() -> None:
     )
     os.close(theirs)
     try:
-        read_until(ours, b"planned, next")
+        read_until(ours, b"- next")
         os.close(ours)
         screen.send_signal(signal.SIGHUP)
         screen.wait(DEADLINE)
@@ -75,7 +75,7 @@ def test_the_terminal_is_restored(how: signal.Signals | str) -> None:
     )
     os.close(theirs)
     try:
-        assert b"\x1b[?1049h" in read_until(ours, b"planned, next")
+        assert b"\x1b[?1049h" in read_until(ours, b"- next")
         if isinstance(how, str):
             os.write(ours, how.encode())
         else:
