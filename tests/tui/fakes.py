@@ -356,7 +356,7 @@ class FakeLab:
         return dict.fromkeys(others, (0.03, 0.004))
 
     def document_state(self, _: Path) -> Any:
-        change = SimpleNamespace(path=Path("/lab") / ROADMAP)
+        change: Any = SimpleNamespace(path=Path("/lab") / ROADMAP)
         step = SimpleNamespace(mvp="2.0", summary="MVP-2.0: R² = 0.61", conclusion="R² = 0.61 [/b]",
                                changes=(change,))  # fmt: skip
         finding = SimpleNamespace(
