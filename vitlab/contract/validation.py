@@ -75,7 +75,7 @@ def read_strict(kind: type[T], value: object, where: str) -> T:
     """
     if not isinstance(value, Mapping):
         raise ConfigError(where, f"must be a mapping, not {_shown(value)}")
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)  # type: ignore[arg-type]  # a class is hashable
     for key in value:
         if key not in hints:
             raise ConfigError(f"{where}.{key}", unknown("key", str(key), hints))
@@ -96,6 +96,12 @@ def unknown(what: str, word: str, allowed: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, words, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"unknown {what}{hint} (allowed: {', '.join(words)})"
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    """The types of its fields: to find them takes longer than to check all values."""
+    return get_type_hints(kind, include_extras=True)
 
 
 def _convert(hint: Any, value: object, where: str) -> Any:
