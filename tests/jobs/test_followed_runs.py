@@ -62,7 +62,10 @@ def reader(job: JobPaths) -> int:
 
     def find() -> int | None:
         for one in all_processes():
-            words = Path(f"/proc/{one.pid}/cmdline").read_bytes().split(b"\0")
+            try:
+                words = Path(f"/proc/{one.pid}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue  # it has ended meanwhile
             if b"vitlab.jobs.metrics.follow" in words and str(job.folder).encode() in words:
                 return one.pid
         return None
