@@ -1,1 +1,0 @@
-"""Commands for work without a person at the screen: by the plan's own order, or by an assistant."""
