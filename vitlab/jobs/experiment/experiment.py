@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import re
@@ -11,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from stat import S_ISLNK
 from typing import Any
 
 from vitlab.contract.config import COMMAND_KEYS, read_config
@@ -34,18 +32,19 @@ from vitlab.jobs.experiment.yaml_file import (
     merge,
     nested,
     only,
+    read_as_of,
     read_layer,
     read_matrix,
     read_names,
     read_text,
     read_yaml,
+    stamp,
 )
 
 KEYS = ("mvp", "roadmap", "recipe", "name", "config", "runs", "matrix", "repeats", "seeds",
         "ensemble", "headline", "profiles", "device", "after", "queue", "health", "metrics",
         "slurm", "wandb")  # fmt: skip
 RUN_KEYS = ("name", "recipe", "config", "set", "device", "profiles", "metrics")
-
 
 REPEAT_KEYS = ("repeats", "seeds", "ensemble")
 SEED: Key = ("train", "seed")
@@ -189,9 +188,8 @@ class Experiment:
         matrix = self.matrix if own.matrix is None else own.matrix
         repeats = own.repeats or self.repeats
         seeds = {run.name: repeats.of(run.recipe, merge(run.layers)) for run in self.runs}
-        count = math.prod(map(len, matrix.values())) * sum(
-            len(seeds[run.name]) for run in self.runs
-        )
+        each_point = sum(len(seeds[run.name]) for run in self.runs)
+        count = each_point * math.prod(map(len, matrix.values()))
         if count > MAX_RUNS:
             raise self.file.error(("matrix",), f"matrix: {count} runs (at most {MAX_RUNS})")
         settings = count * sum("matrix" not in place for place in self.file.texts)
@@ -312,7 +310,10 @@ def _short(value: object) -> str:
 
 def load_experiment(path: Path) -> Experiment:
     """The experiment in `path`; `UsageError` is one line naming file, line and what is allowed."""
-    file = read_yaml(path)
+    return _experiment(path, read_yaml(path))
+
+
+def _experiment(path: Path, file: YamlFile) -> Experiment:
     check_keys(file, (), KEYS)
     recipe = read_text(file, ("recipe",), allowed=RECIPES)
     device = read_text(file, ("device",), "auto")
@@ -456,7 +457,7 @@ def unreadable(lab: LabPaths, roadmap: str | None = None) -> list[str]:
     for path in lab.experiment_files():
         try:
             if roadmap in (None, _identity(path)[1]):
-                lines.append(_fault_as_of(path, *_stamp(path)))
+                lines.append(_fault_as_of(path, *stamp(path)))
         except UsageError as error:
             lines.append(str(error))
     return list(filter(None, lines))
@@ -464,37 +465,25 @@ def unreadable(lab: LabPaths, roadmap: str | None = None) -> list[str]:
 
 def _identity(path: Path) -> tuple[str, str]:
     """The MVP and the roadmap a file names; cached until it changes, and so is a file's fault."""
-    known = _identity_as_of(path, *_stamp(path))
+    known = _identity_as_of(path, *stamp(path))
     if isinstance(known, str):
         raise UsageError(known)
     return known
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes with a file, and with the one that a link leads to."""
-    try:
-        stats = [path.lstat()]
-    except OSError as error:
-        raise UsageError(f"{path.name}: {error.strerror}") from error
-    if S_ISLNK(stats[0].st_mode):
-        with contextlib.suppress(OSError):
-            stats.append(path.stat())
-    return tuple(n for stat in stats for n in (stat.st_ino, stat.st_size, stat.st_mtime_ns))
-
-
 @lru_cache(maxsize=20_000)
-def _identity_as_of(path: Path, *_stamp: int) -> tuple[str, str] | str:
+def _identity_as_of(path: Path, *as_of: int) -> tuple[str, str] | str:
     try:
-        file = read_yaml(path)
+        file = read_as_of(path, *as_of)
         return bare_id(read_text(file, ("mvp",))), _roadmap(file)
     except UsageError as error:
         return str(error)
 
 
 @lru_cache(maxsize=20_000)
-def _fault_as_of(path: Path, *_stamp: int) -> str:
+def _fault_as_of(path: Path, *as_of: int) -> str:
     try:
-        load_experiment(path)
+        _experiment(path, read_as_of(path, *as_of))
     except UsageError as error:
         return str(error)
     return ""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from stat import S_ISLNK
 from typing import Any
 
 import yaml
@@ -103,6 +106,24 @@ def read_yaml(path: Path, within: Path | None = None) -> YamlFile:
         {place: line for place, line, _ in places},
         {place: text for place, _, text in places if text is not None},
     )
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """What changes with a file, and with the one that a link leads to."""
+    try:
+        stats = [path.lstat()]
+    except OSError as error:
+        raise UsageError(f"{path.name}: {error.strerror}") from error
+    if S_ISLNK(stats[0].st_mode):
+        with contextlib.suppress(OSError):
+            stats.append(path.stat())
+    return tuple(n for stat in stats for n in (stat.st_ino, stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def read_as_of(path: Path, *_stamp: int) -> YamlFile:
+    """`read_yaml`, once for those who ask in turn; `_stamp`: what `stamp` told of the file."""
+    return read_yaml(path)
 
 
 def _check_link(path: Path, within: Path) -> None:
