@@ -18,6 +18,7 @@ from vitlab.lab.figures.auto_figures import draw_figures, launch_figures
 from vitlab.lab.lab import Lab
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
+from vitlab.recipes import run
 
 
 def names(pictures: list[Path]) -> list[str]:
@@ -44,8 +45,8 @@ def test_sizes_scale_and_other_choices_are_compared(ended: Ended) -> None:
     for n in (100, 1000):
         enriched(first := ended(f"train_size={n}"), n, 0.5)
     assert names(draw_figures(first.folder))[0] == "mvp_1.0_scaling.png"
-    for run in ("a", "b"):
-        enriched(second := ended(run, mvp="2.0"), 100, 0.5)
+    for name in ("a", "b"):
+        enriched(second := ended(name, mvp="2.0"), 100, 0.5)
     assert names(draw_figures(second.folder))[0] == "mvp_2.0_ablation.png"
 
 
@@ -91,7 +92,7 @@ def test_a_job_outside_a_lab_or_of_no_roadmap_draws_nothing(lab: Lab, ended: End
     spec = read_spec(job.spec)
     assert spec is not None
     assert draw_figures(job.folder) == []
-    assert auto_figures.draw_in_subprocess(job, spec) == ""
+    assert run.have_figures_drawn(job, spec) == ""
 
 
 def test_what_goes_wrong_with_a_figure_is_a_note(
@@ -104,8 +105,8 @@ def test_what_goes_wrong_with_a_figure_is_a_note(
     def broken(*_: object, **__: object) -> SimpleNamespace:
         return SimpleNamespace(returncode=1, stdout="", stderr="Traceback\nValueError: no font\n")
 
-    monkeypatch.setattr("vitlab.lab.figures.auto_figures.subprocess.run", broken)
-    assert auto_figures.draw_in_subprocess(job, spec) == "no figures: ValueError: no font"
+    monkeypatch.setattr("vitlab.recipes.run.subprocess.run", broken)
+    assert run.have_figures_drawn(job, spec) == "no figures: ValueError: no font"
 
 
 def test_what_was_drawn_is_linked_where_the_results_are_written(
@@ -118,9 +119,7 @@ def test_what_was_drawn_is_linked_where_the_results_are_written(
     enriched(job, 100, 0.5)
     found = read_spec(job.spec)
     assert found is not None
-    assert "drew roadmaps/img/mvp_1.0_training_demo.png" in auto_figures.draw_in_subprocess(
-        job, found
-    )
+    assert "drew roadmaps/img/mvp_1.0_training_demo.png" in run.have_figures_drawn(job, found)
     accept(lab, pending(lab, roadmap))
     links = ", ".join(
         f"[{kind}](./img/mvp_1.0_{kind}_demo.png)" for kind in ("parity", "residuals", "training")

@@ -28,10 +28,11 @@ from vitlab.jobs.store import all_jobs
 from vitlab.lab.figures.curves import curves
 from vitlab.lab.figures.figure_specs import FigureData
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import ceilings, sanity_checks, with_ceiling
+from vitlab.lab.results.ceilings import ceilings, with_ceiling
 from vitlab.lab.results.job_results import all_results
 from vitlab.lab.results.rows import compare, results_table
 from vitlab.lab.results.worlds import grid_world
+from vitlab.lab.writeback.sanity import sanity_checks
 from vitlab.lab.writeback.writeback import plan_mvp
 
 

@@ -18,6 +18,7 @@ import math
 import os
 import platform
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -40,10 +41,10 @@ from vitlab.contract.config import (
 )
 from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.job import Result, Spec, read_spec, write_result
-from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.contract.value import Value
 from vitlab.jobs.git import read_code
-from vitlab.lab.figures.auto_figures import draw_in_subprocess
+from vitlab.jobs.processes import PYTHON
 from vitlab.lab.results.ceilings import checked_against_ceiling
 from vitlab.ml.progress import NonFiniteLoss
 from vitlab.recipes.context import Context, Outcome, Reporter, Stopped, rank
@@ -65,6 +66,8 @@ PATIENCE = 60
 """Seconds the processes have to end once one of them has ended, or all were asked to."""
 PARTNER_WAIT = 10.0
 """Seconds a process that lost a partner waits, so that the partner is reported as the cause."""
+DRAWING = 300.0
+"""Seconds a job waits for its figures to be drawn."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -143,10 +146,32 @@ def _run(
         report.note(trouble)
     if not number:
         write_result(paths.result, replace(_result(context, outcome, seconds), wandb=link))
-        if note := draw_in_subprocess(paths, spec):
+        if note := have_figures_drawn(paths, spec):
             report.note(note)
     writer.write("end", ok=True, error=None)
     return 0
+
+
+def have_figures_drawn(job: JobPaths, spec: Spec) -> str:
+    """Draw the figures of a job's launch in a process; a note, empty where there is nothing to do.
+
+    What that needs to be installed (matplotlib, readers of documents) a training does without.
+    """
+    try:
+        lab = find_lab(job.root)
+        if not lab.inside(spec.roadmap).is_file():
+            return ""
+        command = [*PYTHON, "-m", "vitlab.lab.figures.auto_figures", str(job.folder)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DRAWING, check=False)
+    except UsageError:
+        return ""  # a job outside a lab
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"no figures: {error}"
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return f"no figures: {last}"
+    drawn = [lab.relative(Path(line)) for line in done.stdout.splitlines()]
+    return f"drew {', '.join(drawn)}" if drawn else ""
 
 
 def starts_group(config: Config, environment: Mapping[str, str]) -> bool:

@@ -5,7 +5,6 @@ So a figure that cannot be drawn costs no result.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,6 @@ from vitlab.contract.job import Done, Queued, Running, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.contract.world import read_world
 from vitlab.docs.judge.seeds import choose
-from vitlab.jobs.processes import PYTHON
 from vitlab.jobs.store import Job, all_jobs, read_job
 from vitlab.lab.figures.figure_specs import (
     MOST,
@@ -163,10 +161,6 @@ def _ended(job: Job) -> Job:
     return replace(job, state=Done(time.time(), time.time(), "ok", 0))
 
 
-PATIENCE = 300.0
-"""Seconds a job waits for its figures to be drawn."""
-
-
 def main(arguments: Sequence[str]) -> int:
     """Draw the launch of the job in the folder given; print the files written."""
     (folder,) = arguments
@@ -177,27 +171,6 @@ def main(arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
-
-
-def draw_in_subprocess(job: JobPaths, spec: Spec) -> str:
-    """Have the figures drawn; a note on the outcome, empty where there was nothing to draw."""
-    try:
-        lab = find_lab(job.root)
-        if not lab.inside(spec.roadmap).is_file():
-            return ""
-        command = [*PYTHON, "-m", "vitlab.lab.figures.auto_figures", str(job.folder)]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-    except UsageError:
-        return ""  # a job outside a lab
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"no figures: {error}"
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        return f"no figures: {last}"
-    drawn = [lab.relative(Path(line)) for line in done.stdout.splitlines()]
-    return f"drew {', '.join(drawn)}" if drawn else ""
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vitlab.contract.job import (
     PROFILES,
@@ -27,8 +27,10 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError, real, write_at
 from vitlab.contract.reading import read_document
 from vitlab.contract.validation import from_document, misfit
 from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, job_folders, read_job
-from vitlab.lab.lab import Lab
 from vitlab.lab.results.run_settings import seed_of, seedless_hash, settings_of
+
+if TYPE_CHECKING:
+    from vitlab.lab.lab import Lab  # reads documents, which a job's process does not
 
 _ANY = JobPaths(Path())
 RESULT = _ANY.result.name

@@ -47,7 +47,7 @@ from vitlab.lab.linked_files import (
     report_file,
     state_before_run,
 )
-from vitlab.lab.results.ceilings import ceilings, provenance, sanity_checks
+from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
 from vitlab.lab.results.launches import (
     LaunchEnd,
@@ -60,6 +60,7 @@ from vitlab.lab.results.ranking import Pairs, judged_gates, pairs_of, rank_runs
 from vitlab.lab.results.repeats import grouped
 from vitlab.lab.results.run_settings import settings_of
 from vitlab.lab.writeback.figure_files import existing_figures
+from vitlab.lab.writeback.sanity import provenance, sanity_checks
 from vitlab.lab.writeback.sync_ledger import launch_to_write
 
 Texts = Mapping[Path, str]

@@ -1,0 +1,101 @@
+"""What an experiment's results are checked for, and what made them, in a report's phrases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vitlab.contract.config import GRID_SOURCES
+from vitlab.contract.contradictions import find_contradictions
+from vitlab.contract.excluded import excluded_text
+from vitlab.contract.job import Result
+from vitlab.contract.world import read_world
+from vitlab.docs.judge.ceiling import Ceiling
+from vitlab.docs.judge.checks import check_lines, control_fails
+from vitlab.docs.judge.conclusion import value_text
+from vitlab.docs.judge.phrases import Phrase, phrase
+from vitlab.docs.text.inline import code
+from vitlab.jobs.files import read_json
+from vitlab.lab.results.ceilings import Bounds, ceiling_in, ceiling_of, ceilings, is_tested
+from vitlab.lab.results.job_results import Finished
+from vitlab.lab.results.run_settings import seed_of, settings_of
+
+
+def sanity_checks(results: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
+    """The checks of an experiment's runs; what failed is marked."""
+    disagreeing = [
+        phrase("sanity_contradiction", one.result.run, found)
+        for one in results
+        for found in find_contradictions(one.result.values)
+    ]
+    scored = [one for one in results if is_tested(one.result)]
+    if not scored:
+        return disagreeing
+    controls = [one for one in scored if one.result.data.get("permuted")]
+    models = [one for one in scored if not one.result.data.get("permuted")]
+    return [
+        *disagreeing,
+        *check_lines([one.result for one in models]),
+        *(_control(one.result) for one in controls),
+        *_ceiling(models, ceilings(one.job for one in everything)),
+        *_excluded([one.result for one in scored]),
+    ]
+
+
+def _excluded(results: Sequence[Result]) -> list[Phrase]:
+    """What runs left out of their files; nothing for simulated stars."""
+    of_files = [one for one in results if one.data.get("source", "grid") not in GRID_SOURCES]
+    counted = [(one, excluded_text(one.data.get("excluded"), one.n)) for one in of_files]
+    if any(text is None for _, text in counted):
+        return [phrase("sanity_excluded_unknown")]
+    some = [phrase("sanity_excluded_some", one.run, text) for one, text in counted if text]
+    return some or [phrase("sanity_excluded") for _ in counted[:1]]
+
+
+def provenance(results: Sequence[Finished]) -> list[Phrase]:
+    """Commit, configuration and seed of each run."""
+    phrases = []
+    for one in results:
+        started = read_json(one.job.paths.started)
+        commit = str(started.get("commit") or "-")[:12] + ("+" if started.get("dirty") else "")
+        seed = seed_of(settings_of(one.job.spec))
+        phrases.append(
+            phrase(
+                "made_by",
+                one.result.run,
+                code(commit),
+                code(one.job.spec.hash),
+                "-" if seed is None else seed,
+            )
+        )
+    return phrases
+
+
+def _control(result: Result) -> Phrase:
+    """A model trained on the labels of other stars must know nothing of the test set."""
+    key = "sanity_control_bad" if control_fails(result) else "sanity_control"
+    return phrase(key, result.run, value_text(result, result.headline))
+
+
+def _ceiling(models: Sequence[Finished], known: Bounds) -> list[Phrase]:
+    below: dict[Ceiling, list[Result]] = {}
+    for one in models:
+        ceiling = ceiling_of(one.result, known, one.result.headline)
+        if ceiling is not None:
+            below.setdefault(ceiling, []).append(one.result)
+    phrases = []
+    for ceiling, results in below.items():
+        over = [result.run for result in results if ceiling.leaks(result, result.headline)]
+        highest = max(result.values.get(result.headline) or 0.0 for result in results)
+        if over:
+            phrases.append(phrase("sanity_ceiling_bad", str(ceiling), ", ".join(over)))
+        else:
+            phrases.append(phrase("sanity_ceiling", str(ceiling), f"{highest:.3f}"))
+    phrases += dict.fromkeys(
+        phrase("sanity_trial_ceiling", str(bound), bound.trial)
+        for one in models
+        if (bound := ceiling_in(read_world(one.result.world), known, one.result.headline))
+        and not ceiling_of(one.result, known, one.result.headline)
+    )
+    if any(read_world(one.result.world) is None for one in models):
+        phrases.append(phrase("sanity_no_world"))
+    return phrases or ([phrase("sanity_no_ceiling")] if models else [])
