@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.optim import SGD
+from torch.optim import SGD, Muon
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from tests.ml.models import P16
@@ -96,6 +97,37 @@ def test_muon_turns_hidden_matrices_by_one_length_in_all_directions() -> None:
     lengths = torch.linalg.svdvals(weight.detach() - before)
     # 0.2 sqrt(width) of the rate in each direction: the root mean square of AdamW's first step.
     assert lengths[:4].tolist() == pytest.approx([0.1 * 0.2 * 16**0.5] * 4, rel=0.35)
+
+
+def test_muon_of_stacked_matrices_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same weights and state after some steps, one matrix without a gradient included."""
+    ours, theirs = a_vit(), a_vit()
+    [_, stacked] = make_optimizers(ours, MUON)
+    one_by_one = Muon(
+        hidden_matrices(theirs), MUON.lr, MUON.weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    products: list[int] = []
+    real = torch.baddbmm
+
+    def counted(*these: Any, **how: Any) -> Any:
+        products.append(len(these[0]))
+        return real(*these, **how)
+
+    monkeypatch.setattr(torch, "baddbmm", counted)
+    for rate in (1e-2, 3e-3, 1e-2):
+        set_rate([stacked, one_by_one], rate)
+        for a, b in zip(hidden_matrices(ours), hidden_matrices(theirs), strict=True):
+            a.grad = torch.randn_like(a)
+            b.grad = a.grad.clone()
+        hidden_matrices(ours)[3].grad = hidden_matrices(theirs)[3].grad = None
+        stacked.step()
+        one_by_one.step()  # type: ignore[no-untyped-call]
+    for a, b in zip(hidden_matrices(ours), hidden_matrices(theirs), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-4)  # a step turns by 3e-2
+    assert len(products) == 3 * 4 * 2 * 5  # steps, shapes, products, iterations
+    assert max(products) == 2
+    one_by_one.load_state_dict(stacked.state_dict())
+    stacked.load_state_dict(one_by_one.state_dict())
 
 
 def test_muon_takes_what_lies_between_first_and_last_layer() -> None:

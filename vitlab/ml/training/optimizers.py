@@ -56,10 +56,52 @@ def make_optimizers(network: nn.Module, train: TrainConfig) -> list[Optimizer]:
     optimizers: list[Optimizer] = [AdamW(groups, lr=train.lr, fused=fused)]
     if hidden:
         decay = train.weight_decay
-        optimizers.append(
-            Muon(hidden, lr=train.lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
-        )
+        optimizers.append(StackedMuon(hidden, train.lr, decay, adjust_lr_fn="match_rms_adamw"))
     return optimizers
+
+
+class StackedMuon(Muon):
+    """Torch's Muon, which takes one matrix after the other, with all matrices of a shape at once.
+
+    A network has many alike, each with 15 products that are small for a GPU. The state is torch's.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override] # noqa: ARG002
+        """Take a step with the gradients there are."""
+        for group in self.param_groups:
+            given = [p for p in group["params"] if p.grad is not None]
+            if not given:
+                continue
+            for p in given:
+                if not self.state[p]:
+                    self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+            gradients = [p.grad for p in given]
+            momenta = [self.state[p]["momentum_buffer"] for p in given]
+            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+            updates = torch._foreach_lerp(gradients, momenta, group["momentum"])
+            torch._foreach_mul_(given, 1 - group["lr"] * group["weight_decay"])
+            alike: dict[torch.Size, list[int]] = {}
+            for k, update in enumerate(updates):
+                alike.setdefault(update.shape, []).append(k)
+            for shape, members in alike.items():
+                turned = _orthogonal(torch.stack([updates[k] for k in members]), group)
+                rate = group["lr"] * 0.2 * math.sqrt(max(shape))  # `match_rms_adamw`
+                parts = turned.float().unbind()
+                torch._foreach_add_([given[k] for k in members], parts, alpha=-rate)
+
+
+def _orthogonal(matrices: Tensor, group: dict[str, Any]) -> Tensor:
+    """(n, rows, columns) -> the nearest with singular values near 1, in bf16: Newton-Schulz."""
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.bfloat16()
+    x = x.mT.contiguous() if tall else x
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=group["eps"])
+    a, b, c = group["ns_coefficients"]
+    for _ in range(group["ns_steps"]):
+        square = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
 
 
 def hidden_matrices(network: nn.Module) -> list[Tensor]:
