@@ -127,6 +127,10 @@ class PrivatePaths:
     """Which statuses were written into the documents."""
     sync_ledger = _File("written.json")
     """Which results were written into the documents, and which a person refused."""
+    changes = _File("changes.jsonl")
+    """What happened, a line each, for those who wait for it."""
+    changes_lock = _File("changes.lock")
+    """Locked by the process that adds to it."""
     screen = _File("screen.json")
     """State of the screen when it was last left."""
     tour = _File("tour")
