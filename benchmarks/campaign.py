@@ -89,6 +89,8 @@ def _numbers(only: str, part: str, count: int) -> list[int]:
     if name != part:
         return []
     first, _, last = number.partition("-")
+    if not number:
+        return list(range(count))
     return list(range(int(first), int(last or first) + 1))
 
 
@@ -143,7 +145,11 @@ def main() -> int:
     parser.add_argument("--corruptions", type=int, help="how many (1500; short: 60)")
     parser.add_argument("--kills", type=int, help="how many (200; short: 5)")
     parser.add_argument("--labs", default="all", help="a stranger's lab by its name, or none")
-    parser.add_argument("--only", default="all", help="what to do again: corruptions/3, kills/7-9")
+    parser.add_argument(
+        "--only",
+        default="all",
+        help="one part, or what to do again: kills, corruptions/3, kills/7-9",
+    )
     parser.add_argument("--verbose", action="store_true", help="name each corruption")
     parser.add_argument("--short", action="store_true", help="a few of each, below 20 s")
     arguments = parser.parse_args()
