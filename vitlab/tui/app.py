@@ -13,6 +13,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.console import RenderableType
 from textual import events, on
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -28,6 +29,7 @@ from vitlab.tui.screens.dialogs import RoadmapChooser
 from vitlab.tui.screens.roadmap import JobSelected, MvpScreen, RoadmapScreen
 from vitlab.tui.session import Session
 from vitlab.tui.terminal import terminal_io
+from vitlab.tui.terminal.cells import Update
 from vitlab.tui.text import (
     HarmlessLines,
     ascii_only,
@@ -83,6 +85,7 @@ class VitLab(App[int]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(KEYS),
         Binding("escape", "see_messages", "Close", show=False, priority=True),
+        Binding("ctrl+l", "repaint", "Repaint", show=False),
     ]
 
     def __init__(self, lab: Lab, roadmap: Path | None) -> None:
@@ -142,6 +145,17 @@ class VitLab(App[int]):
         terminal = terminal_io.Terminal
         return terminal if issubclass(terminal, driver) else driver
 
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Show a picture: in a terminal only the cells that differ are sent."""
+        terminal = self._driver
+        waits = self._batch_count or not self._running or self._closed
+        if not (isinstance(terminal, terminal_io.Terminal) and isinstance(renderable, Update)):
+            super()._display(screen, renderable)
+        elif not waits:
+            cursor = self.screen.outer_size.clamp_offset(self.cursor_position)
+            terminal.show(renderable, self.size, cursor, whole=self._sync_available)
+            self.post_display_hook()
+
     def get_default_screen(self) -> Screen[None]:
         return self.home
 
@@ -182,6 +196,8 @@ class VitLab(App[int]):
         """Notice a person before what they do waits for anything."""
         if isinstance(message, events.InputEvent | events.AppFocus):
             self.watcher.attend()
+        elif isinstance(message, events.Resize) and isinstance(self._driver, terminal_io.Terminal):
+            self._driver.cells.forget()  # what a terminal shows in its new size is its own choice
         return super().post_message(message)
 
     def on_unmount(self) -> None:
@@ -209,6 +225,11 @@ class VitLab(App[int]):
 
     def action_see_messages(self) -> None:
         self.see_messages()
+
+    def action_repaint(self) -> None:
+        """Draw everything anew, where something else wrote to the terminal."""
+        if isinstance(self._driver, terminal_io.Terminal):
+            self._driver.repaint()
 
     def check_action(self, action: str, _: tuple[object, ...]) -> bool | None:
         if action == "see_messages":

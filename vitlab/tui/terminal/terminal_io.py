@@ -10,22 +10,26 @@ import shlex
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual.app import App, SuspendNotSupported
 from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Size
 
 from vitlab.contract.paths import UsageError
+from vitlab.tui.terminal.cells import Cells, Update
 from vitlab.tui.text import clean
 
 
 class _Gone:
     """A stream that takes everything, also after its other end has hung up."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
+    def __init__(self, stream: IO[str], taken: Callable[[], object]) -> None:
+        """`taken()` is called when the other end has taken all there was."""
+        self._stream, self._taken = stream, taken
 
     def write(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):
@@ -34,6 +38,7 @@ class _Gone:
     def flush(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
+        self._taken()
 
     def fileno(self) -> int:
         return self._stream.fileno()
@@ -75,13 +80,69 @@ class _End(threading.Event):
 class Terminal(LinuxDriver):
     """Textual's own driver, whose writer would die with the terminal.
 
-    The next write would then wait for ever, and the screen would never end.
+    The next write would then wait for ever, and the screen would never end. Of a picture it sends
+    what differs from the one before, and the next one when the terminal has taken that: a slow line
+    shows the newest, not all that were drawn meanwhile.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._file: Any = _Gone(self._file)
+        self._file: Any = _Gone(self._file, self._taken)
         self.exit_event = _End(self.fileno)
+        self.cells = Cells(self._app.console._color_system)
+        self._sending = self._late = False
+        """Whether a picture is on its way, and whether another waits for that."""
+        self._cursor = (-1, -1)
+        self._state: tuple[tuple[int, int], bool] | None = None
+        """As last shown: the cursor, and whether the terminal shows a picture at once. None: the
+        terminal is not ours."""
+
+    def start_application_mode(self) -> None:
+        self.cells.forget()  # an editor was here, or a shell
+        self._cursor, self._sending = (-1, -1), False
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    def stop_application_mode(self) -> None:
+        self._state = None  # nothing follows: the terminal is the shell's again
+        super().stop_application_mode()
+
+    def show(self, update: Update, size: Size, cursor: tuple[int, int], *, whole: bool) -> None:
+        """Show a picture, or parts of one, with the cursor at column and line.
+
+        `whole`: the terminal can be told to show all of a picture at once.
+        """
+        self.cells.put(update, size)
+        self._state = cursor, whole
+        self.send()
+
+    def send(self) -> None:
+        """Send what differs, unless the terminal has not taken the last yet: then it follows."""
+        self._late = True
+        if self._sending or self._state is None:
+            return
+        self._late = False
+        cursor, whole = self._state
+        changes = self.cells.changes()
+        if changes or cursor != self._cursor:
+            self._cursor, self._sending = cursor, True
+            picture = f"{changes}\x1b[{cursor[1] + 1};{cursor[0] + 1}H"
+            self.write(f"{SYNC_START}{picture}{SYNC_END}" if whole else picture)
+
+    def repaint(self) -> None:
+        """Send everything: something else may have written to the terminal."""
+        self.cells.forget()
+        self.send()
+
+    def _taken(self) -> None:
+        """In the writer's thread, whenever it has nothing more to write."""
+        self._sending = False
+        if self._late:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._send_late)
+
+    def _send_late(self) -> None:
+        if self._late:
+            self.send()
 
 
 QUIET = 10

@@ -1,0 +1,253 @@
+"""Only cells that differ are sent: what a terminal makes of them is the picture all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator
+from typing import Any
+from unicodedata import normalize
+
+import pyte
+import pytest
+from rich.segment import Segment
+from rich.style import Style
+from textual._compositor import ChopsUpdate, LayoutUpdate
+from textual._context import visible_screen_stack
+from textual.app import App
+from textual.geometry import Region, Size
+from textual.strip import Strip
+
+from tests.tui.conftest import Open, Stage
+from vitlab.tui.terminal.cells import Cells, Update, graphemes
+from vitlab.tui.terminal.terminal_io import Terminal
+
+Drawn = tuple[str, str, str, bool, bool, bool]
+"""Of one cell: text, colour, background, bold, italic, underlined."""
+
+
+class Emulated:
+    """A terminal that is sent the changes alone, and the cells it shows then."""
+
+    def __init__(self) -> None:
+        self.cells = Cells()
+        self.size = Size(0, 0)
+        self.sent = ""
+
+    def show(self, update: Update, size: Size) -> None:
+        if size != self.size:
+            self.size = size
+            self.screen = pyte.Screen(*size)
+            self.screen.reset_mode(7, private=True)  # as the driver does: no line wraps
+            self.stream = pyte.Stream(self.screen)
+            self.stream.feed("\x1b[41m" + "~" * size.width * size.height + "\x1b[0m")
+        self.cells.put(update, size)
+        self.sent = self.cells.changes()
+        assert not self.cells.differs
+        self.stream.feed(self.sent)
+
+    def rows(self) -> list[list[Drawn]]:
+        return [
+            [
+                (one.data, one.fg, one.bg, one.bold, one.italics, one.underscore)
+                for one in (self.screen.buffer[line][column] for column in range(self.size.width))
+            ]
+            for line in range(self.size.height)
+        ]
+
+
+def wanted(strips: list[Strip], width: int) -> list[list[Drawn]]:
+    """The cells of a picture as Textual has it."""
+    rows = []
+    for strip in strips:
+        row: list[Drawn] = []
+        for text, style, _ in strip:
+            row += [(normalize("NFC", part), *_drawn(style)) for part in graphemes(text)]
+        rows.append(row[:width])
+    return rows
+
+
+def _drawn(style: Style | None) -> tuple[str, str, bool, bool, bool]:
+    style = style or Style()
+    hexes = []
+    for color in (style.color, style.bgcolor):
+        triplet = color.triplet if color else None
+        hexes.append(triplet.hex.removeprefix("#") if triplet else "default")
+    return hexes[0], hexes[1], bool(style.bold), bool(style.italic), bool(style.underline)
+
+
+STYLES = [Style.parse(words) for words in (
+    "#aabbcc on #000000", "bold #aabbcc on #000000", "bold underline #112233 on #000000",
+    "italic on #445566", "#778899", "",
+)]  # fmt: skip
+WORDS = ("log_g ", "R² ", "同口径", "专", "──", "⠒⠒⠤", "a", "  ", "0.7132", "e\u0301", "⚠")
+
+
+def strip_of(rng: random.Random, width: int) -> Strip:
+    segments, room = [], width
+    while room > 0:
+        text, style = rng.choice(WORDS), rng.choice(STYLES)
+        part = Segment(text, style)
+        if part.cell_length > room:
+            part = Segment(" " * room, style)
+        segments.append(part)
+        room -= part.cell_length
+    return Strip(segments, width)
+
+
+def test_random_pictures_and_parts_arrive_as_they_are() -> None:
+    rng = random.Random(19)
+    size = Size(23, 5)
+    terminal = Emulated()
+    rows: list[list[Drawn]] = []
+    for _ in range(300):
+        if not rows or rng.random() < 0.3:
+            strips = [strip_of(rng, size.width) for _ in range(size.height)]
+            terminal.show(LayoutUpdate([[one] for one in strips], Region(0, 0, *size)), size)
+            rows = wanted(strips, size.width)
+        else:
+            line, left = rng.randrange(size.height), rng.randrange(size.width)
+            right = rng.randrange(left, size.width) + 1
+            part = strip_of(rng, right - left)
+            chops: list[dict[int, Strip | None]] = [{} for _ in range(size.height)]
+            chops[line] = {0: None, left: part}
+            ends = [[left, right] if left else [right]] * size.height
+            terminal.show(ChopsUpdate(chops, [(line, left, right)], ends), size)
+            put(rows[line], left, wanted([part], right - left)[0])
+        assert texts(terminal.rows()) == texts(rows)
+        assert looks(terminal.rows(), rows) == looks(rows, rows)
+
+
+def put(row: list[Drawn], left: int, part: list[Drawn]) -> None:
+    """Draw a part over a row; of a wide character it cuts in two a blank is left."""
+    if row[left][0] == "":
+        row[left - 1] = (" ", *row[left - 1][1:])
+    row[left : left + len(part)] = part
+    after = left + len(part)
+    if after < len(row) and row[after][0] == "":
+        row[after] = (" ", *row[after][1:])
+
+
+def texts(rows: list[list[Drawn]]) -> list[str]:
+    return ["".join(cell[0] for cell in row) for row in rows]
+
+
+def looks(rows: list[list[Drawn]], of: list[list[Drawn]]) -> list[list[Drawn]]:
+    """Without the right halves of wide characters, which have no style of their own."""
+    return [
+        [cell for cell, one in zip(row, wide, strict=True) if one[0]]
+        for row, wide in zip(rows, of, strict=True)
+    ]
+
+
+def test_what_is_shown_already_is_not_sent_again() -> None:
+    size, terminal = Size(20, 2), Emulated()
+
+    def show(first: str) -> None:
+        strips = [Strip([Segment(f"{text:<20}", STYLES[0])]) for text in (first, "R² 0.71")]
+        terminal.show(LayoutUpdate([[one] for one in strips], Region(0, 0, *size)), size)
+
+    show("step 100 of 300")
+    assert "R² 0.71" in terminal.sent
+    show("step 100 of 300")
+    assert terminal.sent == ""
+    show("step 120 of 300")
+    assert terminal.sent.removesuffix("\x1b[0m").endswith("2")
+    assert len(terminal.sent) < 50
+    terminal.cells.forget()
+    show("step 120 of 300")
+    assert "R² 0.71" in terminal.sent
+
+
+def test_what_terminals_give_different_room_shifts_nothing() -> None:
+    """pyte gives this one a single cell."""
+    size, terminal = Size(12, 1), Emulated()
+    strip = Strip([Segment("ab🗺️cd 专e🗺️")])
+    terminal.show(LayoutUpdate([[strip]], Region(0, 0, *size)), size)
+    assert texts(terminal.rows()) == ["ab🗺 cd 专e🗺 "]
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> Emulated:
+    """Shows what the app draws."""
+    from vitlab.tui.app import VitLab
+
+    terminal = Emulated()
+    display = VitLab._display
+
+    def draw(self: VitLab, screen: Any, update: Any) -> None:
+        if isinstance(update, Update) and not self._batch_count:
+            terminal.show(update, self.size)
+        display(self, screen, update)
+
+    monkeypatch.setattr(VitLab, "_display", draw)
+    return terminal
+
+
+def compare(it: Stage, terminal: Emulated) -> None:
+    """The terminal shows what Textual would draw on an empty one."""
+    token = visible_screen_stack.set(it.app._background_screens)
+    try:
+        strips = it.app.screen._compositor.render_strips()
+    finally:
+        visible_screen_stack.reset(token)
+    rows = wanted(strips, it.app.size.width)
+    assert texts(terminal.rows()) == texts(rows)
+    assert looks(terminal.rows(), rows) == looks(rows, rows)
+
+
+async def test_every_screen_of_the_app_arrives_as_it_is(stage: Open, emulated: Emulated) -> None:
+    async with stage(size=(120, 35)) as it:
+        compare(it, emulated)
+        for key in ("j", "j", "v", "l", "v", "full_stop", "2", "j", "3", "6", "7", "8", "1",
+                    "question_mark", "escape", "L", "escape", "T", "slash", "同"):  # fmt: skip
+            await it.press(key)
+            compare(it, emulated)
+        await it.pilot.resize_terminal(80, 24)
+        await it.settle()
+        compare(it, emulated)
+
+
+class Line(list[str]):
+    """Takes what is written to it."""
+
+    write = list.append
+
+
+@pytest.fixture
+async def terminal(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Terminal]:
+    handlers = {name: signal.getsignal(name) for name in (signal.SIGTSTP, signal.SIGCONT)}
+    one = Terminal(App[None]())
+    monkeypatch.setattr(one, "_writer_thread", Line())
+    try:
+        yield one
+    finally:
+        for name, handler in handlers.items():
+            signal.signal(name, handler)
+
+
+async def test_a_slow_line_is_sent_the_newest_picture(terminal: Terminal) -> None:
+    sent: Any = terminal._writer_thread
+
+    def show(text: str) -> None:
+        update = LayoutUpdate([[Strip([Segment(f"{text:<10}")])]], Region(0, 0, 10, 1))
+        terminal.show(update, Size(10, 1), (0, 0), whole=False)
+
+    show("first")
+    show("second")
+    show("third")
+    assert len(sent) == 1
+    assert "first" in sent[0]
+    terminal._taken()
+    await asyncio.sleep(0)
+    assert len(sent) == 2
+    assert "thi" in sent[1]
+    terminal._taken()
+    terminal.repaint()
+    assert "third" in sent[2]
+    show("fourth")
+    terminal._state = None  # as where the terminal is the shell's again
+    terminal._taken()
+    await asyncio.sleep(0)
+    assert len(sent) == 3
