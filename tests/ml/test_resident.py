@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -155,7 +156,21 @@ def test_a_permuted_control_works(file: Path) -> None:
     rows = kept.order(0, 7)[:8]
     batch = kept.fresh(0, rows, torch.Generator().manual_seed(3))
     labels = kept.labels("train", 0, kept.sizes["train"])
-    assert np.array_equal(batch.labels, labels[rows])
+    assert np.array_equal(batch.labels, labels[kept.numbers(rows)])
+
+
+def test_a_gpu_waits_for_what_is_being_stored_and_for_no_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Spectra have a stream of their own; rows wait for all that was put there so far."""
+    kept, said = Resident.empty(2, 4, CPU), list[str]()
+    kept.store(0, np.ones((2, 4), np.float32), np.ones((2, 4), np.float32))
+    kept.stream = SimpleNamespace(record_event=lambda: f"all stored after {len(said)}")
+    training = SimpleNamespace(wait_event=said.append)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _: training)
+    kept.rows(np.array([1]))
+    kept.rows(np.array([0]))
+    assert said == ["all stored after 0", "all stored after 1"]
 
 
 @settings(deadline=None, max_examples=50)

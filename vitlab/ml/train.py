@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -63,12 +65,11 @@ def train(
     state = State(network, task, folder)
     loop = _Loop(state, runner)
     yield from state.begin(resume, trunk)
-    interval = config.eval_every or task.steps_per_epoch
     stepped = stop = False  # whether a step was taken since the state was made or restored
     try:
         while True:
             try:
-                due = stepped and (state.step % interval == 0 or state.step == task.steps)
+                due = stepped and loop.is_due()
                 if due:
                     yield from loop.evaluate()
                     yield from loop.save()
@@ -92,7 +93,7 @@ def train(
         yield Note(f"no improvement in {config.monitor} for {state.stale} validations: stopping")
     if state.best_weights:
         network.load_state_dict(state.best_weights)
-    yield Best(state.best_step, max(state.best_step - 1, 0) // task.steps_per_epoch)
+    yield Best(state.best_step, task.place(max(state.best_step - 1, 0))[0])
 
 
 @dataclass
@@ -136,7 +137,7 @@ class State:
 
     @property
     def epoch(self) -> int:
-        return max(self.step - 1, 0) // self.task.steps_per_epoch
+        return self.task.place(max(self.step - 1, 0))[0]
 
     @property
     def stable(self) -> int:
@@ -270,8 +271,21 @@ class _Loop:
     def __init__(self, state: State, runner: Runner | None) -> None:
         self.state, self.task = state, state.task
         self.batches: Prefetch[Key, MicroBatch] | None = None
-        self.meter = Meter(state.task.device, lambda: self.batches.waited if self.batches else 0.0)
+        self.waited = 0.0
+        """Seconds in which it was not known whether the first epoch goes on."""
+        self.meter = Meter(state.task.device, self._waited)
         self.runner = runner or Runner(state.network, state.task)
+
+    def _waited(self) -> float:
+        return self.waited + (self.batches.waited if self.batches else 0.0)
+
+    def is_due(self) -> bool:
+        """Whether to validate after the last step."""
+        step, every = self.state.step, self.task.train.eval_every
+        begun = time.perf_counter()
+        ended = self.task.place(step)[1] == 0
+        self.waited += time.perf_counter() - begun
+        return (step % every == 0 if every else ended) or step == self.task.steps
 
     def evaluate(self) -> Iterator[Progress]:
         """Score the validation set, and keep the weights if they are the best."""
@@ -291,8 +305,8 @@ class _Loop:
     def step(self) -> Iterator[Progress]:
         """Take the next step. Raises `NonFiniteLoss`: on a CPU before the weights are touched."""
         state, config = self.state, self.task.train
-        epoch_steps = self.task.steps_per_epoch
-        rate = learning_rate(config, self.task.steps, state.step, state.plateau, epoch_steps)
+        steps, epoch_steps = self.task.schedule(state.step)
+        rate = learning_rate(config, steps, state.step, state.plateau, epoch_steps)
         set_rate(state.optimizers, rate)
         loss = yield from self._add_all_gradients()
         for optimizer in state.optimizers:
@@ -303,8 +317,8 @@ class _Loop:
             nn.utils.clip_grads_with_norm_(given, config.clip, norm)
         if state.scaler.is_enabled():
             norm = torch.zeros_like(norm)  # the scaler itself skips steps that are not finite
-        epoch, number = divmod(state.step, self.task.steps_per_epoch)
-        left = self.task.spectra.sizes["train"] - number * config.size
+        epoch, number = self.task.place(state.step)
+        left = self.task.stars - number * config.size
         step = Step(state.step + 1, self.task.steps, epoch, math.nan, rate, math.nan)
         numbers = torch.stack([self.task.group.total(loss), norm])
         self.meter.add(step, min(config.size, left), numbers)
@@ -386,7 +400,9 @@ class _Loop:
             yield self._recover(full, text)
         keys = (
             self._key(step, number)
-            for step in range(state.step, task.steps)
+            for step in itertools.takewhile(
+                lambda step: step < task.steps, itertools.count(state.step)
+            )
             for number in range(state.accumulate)
         )
         ahead = task.train.prefetch

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +31,7 @@ from vitlab.ml.spectra.file_spectra import HASHED
 from vitlab.ml.spectra.held_out import conditions, excluded
 from vitlab.ml.spectra.observation import content_hash
 from vitlab.ml.spectra.pfsspec import SpectraFiles
+from vitlab.ml.spectra.simulate import SPLITS
 from vitlab.ml.theory.log_scores import exact_scores
 from vitlab.recipes.context import Context, Stopped
 
@@ -179,14 +180,14 @@ def file_hash(files: SpectraFiles) -> str:
     return content_hash([files.n], *blocks)
 
 
-def report_excluded(context: Context, spectra: Spectra) -> None:
-    """Read a file's splits through, and note what each leaves out, before anything is learned.
+def report_excluded(context: Context, spectra: Spectra, splits: Iterable[str] = SPLITS) -> None:
+    """Read a file's splits through, and note what each leaves out.
 
     `UsageError` when too much of one is left out.
     """
-    sizes = dict(spectra.sizes)
+    sizes = {split: spectra.sizes[split] for split in splits}
     for split, counts in (excluded(spectra) or {}).items():
-        if counts:
+        if counts and split in sizes:
             of = sum(counts.values()) + sizes[split]
             context.report.note(sentence(split, counts, of))
 

@@ -6,7 +6,7 @@ import math
 import os
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -17,9 +17,10 @@ from vitlab.contract.networks import VitModel
 from vitlab.contract.value import MEMORY, MFU
 from vitlab.jobs.experiment.estimate import describe, training_bytes, training_flops
 from vitlab.ml.network.vit import param_count
-from vitlab.ml.progress import NonFiniteLoss
+from vitlab.ml.progress import NonFiniteLoss, Progress
 from vitlab.ml.spectra.dataset import open_spectra, unpermuted
 from vitlab.ml.spectra.file_spectra import FileSpectra
+from vitlab.ml.spectra.simulate import SPLITS
 from vitlab.ml.train import train
 from vitlab.ml.training import checkpoint
 from vitlab.ml.training.batches import Key, add_gradients, is_out_of_memory, make_batch, predict
@@ -122,16 +123,16 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
     assert isinstance(config, VitConfig | MlpConfig)
     reserve = training_bytes(config, device.type == "cuda")
     spectra = open_spectra(config.data, config.noise.level, config.labels, device, reserve)
-    report_excluded(context, spectra)
-    if isinstance(files := unpermuted(spectra), FileSpectra) and files.residence:
-        report.note(files.residence)
     report.note(describe(config, spectra.pixels, device.type == "cuda"))
     torch.manual_seed(config.train.seed)
     model = make_model(config, spectra).to(device)
     task = make_task(config, spectra, device, group)
+    report_excluded(context, spectra, ("val", "test") if task.begins_early else SPLITS)
+    if isinstance(files := unpermuted(spectra), FileSpectra) and files.residence:
+        report.note(files.residence)
     of = f" in each of {group.size} processes" if group.size > 1 else ""
     task, runner = _settled(context, model, task)
-    report.note(f"{task.steps} steps on {device}{of}")
+    report.note(f"{task.steps} steps on {device}{of}{_unless(task)}")
     if not context.resume:
         report.note(check(model, task))
     best, earlier = _trained(context, model, task, runner)
@@ -193,8 +194,28 @@ def _trained(
         return hours(time.monotonic() - begun, context.device, earlier)
 
     progress = train(model, task, folder, context.resume, context.stopped, trunk, runner)
+    if task.begins_early:
+        progress = _noting_excluded(context, task, progress)
     perf = performance(config, task, context.report.note)
     return context.report.follow(progress, spent, perf), earlier
+
+
+def _unless(task: Task) -> str:
+    """What the number of steps depends on that is not known yet."""
+    known = not isinstance(task.spectra, FileSpectra) or task.spectra.is_read
+    return "" if known or not task.begins_early else ", fewer if spectra have to be left out"
+
+
+def _noting_excluded(
+    context: Context, task: Task, progress: Iterator[Progress]
+) -> Iterator[Progress]:
+    """Note what is left out of the training spectra as soon as all have been read."""
+    waiting = True
+    for event in progress:
+        yield event
+        if waiting and isinstance(task.spectra, FileSpectra) and task.spectra.is_read:
+            waiting = False
+            report_excluded(context, task.spectra, ("train",))
 
 
 def _name(config: VitConfig | MlpConfig) -> str:

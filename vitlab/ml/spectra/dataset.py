@@ -76,6 +76,14 @@ class GridSpectra:
         n = self.sizes["train"]
         return _ascending(n) if self.infinite else _shuffled(n, epoch, seed)
 
+    def part(self, epoch: int, seed: int, start: int, stop: int) -> Indices:
+        """`order(epoch, seed)[start:stop]`."""
+        return self.order(epoch, seed)[start:stop]
+
+    def numbers(self, rows: Indices) -> Indices:
+        """Of spectra of an order, as `labels` counts them."""
+        return rows
+
     def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
         """Training spectra with new noise; `rows` are part of `order(epoch, ...)`."""
         n = self.sizes["train"]
@@ -242,7 +250,7 @@ class PermutedSpectra:
         if self.infinite:
             generator_ = np.random.default_rng([self.seed, epoch, int(rows[0])])
             return replace(batch, labels=generator_.permutation(batch.labels))
-        return replace(batch, labels=self._permuted["train"][rows])
+        return replace(batch, labels=self._permuted["train"][self.spectra.numbers(rows)])
 
     def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
         batch = self.spectra.fixed(split, start, stop, copy)

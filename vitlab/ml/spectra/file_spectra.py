@@ -19,7 +19,7 @@ from vitlab.contract.excluded import MAX_EXCLUDED, USABLE, Counts, count, refusa
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.observation import Batch, Indices, content_hash, on_device
 from vitlab.ml.spectra.pfsspec import Rows, SpectraFiles
-from vitlab.ml.spectra.resident import Resident, resident_bytes
+from vitlab.ml.spectra.resident import FirstEpoch, Resident, resident_bytes
 from vitlab.ml.spectra.simulate import STREAMS
 
 Slab = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -31,6 +31,10 @@ READING = 4
 READERS = 2
 """Threads for which that memory is put aside: one waits for the disk while the other converts its
 slab to float32. As many as there are cores read: a thread needs little more than its slab."""
+
+
+AHEAD = 4
+"""Slabs for each reader that are on their way to the device while training takes others."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,18 @@ class Plan:
 
     def order(self, epoch: int, seed: int) -> Indices:
         """All rows, each once, group by group."""
+        return np.concatenate([rows for _, rows in self.parts(epoch, seed)])
+
+    def parts(self, epoch: int, seed: int) -> Iterator[tuple[list[int], Indices]]:
+        """The order in parts: slabs that none before needs, and rows in these and those before."""
         generator = np.random.default_rng([seed, epoch])
         groups = self.groups(epoch, seed)
         kept = generator.permutation(min(self.kept * ROWS, self.n))
-        parts = []
+        new = list(range(self.kept))
         for slabs, share in zip(groups, np.array_split(kept, len(groups)), strict=True):
             rows = [np.arange(s * ROWS, min((s + 1) * ROWS, self.n)) for s in slabs]
-            parts.append(generator.permutation(np.concatenate([*rows, share])))
-        return np.concatenate(parts)
+            yield [*new, *slabs.tolist()], generator.permutation(np.concatenate([*rows, share]))
+            new = []
 
 
 def make_plan(n: int, pixels: int, memory: int) -> Plan:
@@ -93,6 +101,8 @@ class Slabs:
     """Where all rows are kept on the device; None: in memory, as the plan says."""
     reads: int = 0
     """Slabs read so far."""
+    _stored: dict[int, Future[Any]] = field(default_factory=dict)
+    _first: dict[int, FirstEpoch] = field(default_factory=dict)
     _held: dict[int, Future[Slab]] = field(default_factory=dict)
     _position: tuple[int, int, int] | None = None
     """Epoch, seed and current group."""
@@ -136,11 +146,20 @@ class Slabs:
     def look(self, slab: int) -> Future[Any]:
         """Start to read a slab for the first time; it stays on the device, or as the plan says."""
         if self.resident is not None:
-            return self._pool.submit(self._store, slab, self.resident)
+            if slab not in self._stored:
+                self._stored[slab] = self._pool.submit(self._store, slab, self.resident)
+            return self._stored[slab]
         if slab < self.plan.kept:
             self._start(slab)
             return self._held[slab]
         return self.look_at(slab * ROWS, min((slab + 1) * ROWS, self.plan.n))
+
+    def first_epoch(self, seed: int, usable: Callable[[Indices], NDArray[np.bool_]]) -> FirstEpoch:
+        """Its order while slabs go to the device; `usable`: which of some rows read before are."""
+        if seed not in self._first:
+            parts = self.plan.parts(0, seed)
+            self._first = {seed: FirstEpoch(parts, self.look, usable, AHEAD * self.readers)}
+        return self._first[seed]
 
     def look_at(self, start: int, stop: int) -> Future[Any]:
         """Start to read rows that are not kept."""
@@ -175,7 +194,7 @@ class FileSpectra:
     """Rows of pfsspec files: the training set from the start, the test set at the end.
 
     Unusable spectra are left out of each split, and the others numbered without gaps; a split is
-    read through when its size or its last stars are first asked for.
+    read through when its size or its last stars are first asked for. Orders hold rows of the files.
     """
 
     files: SpectraFiles
@@ -230,7 +249,7 @@ class FileSpectra:
     @property
     def hash(self) -> str:
         rows = self.rows("test")
-        flux, _ = self._read(rows[:HASHED])
+        flux, _ = self.files.read_between(rows[:HASHED])
         labels = self.labels("test", 0, len(rows))
         parts = [self.files.n, self.wanted["test"], self.level, self.seed, STREAMS]
         left = [] if len(rows) == self.wanted["test"] else [rows.tobytes()]
@@ -272,7 +291,8 @@ class FileSpectra:
         share = resident.rounding / (self.level or 1)
         of = "noise" if self.level else "file's errors"
         kept = f"flux kept in 16 bits: rounding {100 * share:.2g}% of the {of}"
-        return f"{what} are on the device; {kept}"
+        where = "are on the device" if self.is_read else "go to the device while training begins"
+        return f"{what} {where}; {kept}"
 
     def at_most(self, split: str, number: int) -> int:
         """`number`, or the size of the split if smaller; reads no further than needed."""
@@ -312,22 +332,43 @@ class FileSpectra:
     def labels(self, split: str, start: int, stop: int) -> NDArray[np.float64]:
         return self.values[self.rows(split, stop)[start:stop]]
 
+    @property
+    def most(self) -> int:
+        """Training spectra with labels: known before any is read, some may be unusable."""
+        return int(self._labelled[: self.wanted["train"]].sum())
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is known which training spectra are usable."""
+        return "train" in self._usable and self._usable["train"][0] == self.wanted["train"]
+
     def order(self, epoch: int, seed: int) -> Indices:
         """Groups of slabs in random order, each shuffled."""
         self._order_seed = seed
         if (epoch, seed) not in self._orders:
-            rows, order = self.rows("train"), self.slabs.plan.order(epoch, seed)
-            if len(rows) < len(order):
-                numbers = np.full(len(order), -1)
-                numbers[rows] = np.arange(len(rows))
-                order = numbers[order]
-                order = order[order >= 0]
-            self._orders = {(epoch, seed): order}
+            self.rows("train")
+            order = self.slabs.plan.order(epoch, seed)
+            self._orders = {(epoch, seed): order[self._may_train(order)]}
         return self._orders[epoch, seed]
+
+    def part(self, epoch: int, seed: int, start: int, stop: int) -> Indices:
+        """`order(epoch, seed)[start:stop]`; the first epoch's without waiting for later spectra."""
+        if epoch or self.slabs.resident is None or self.is_read:
+            return self.order(epoch, seed)[start:stop]
+        return self.slabs.first_epoch(seed, self._may_train).upto(stop)[start:stop]
+
+    def numbers(self, rows: Indices) -> Indices:
+        """As for `GridSpectra`."""
+        return np.searchsorted(self.rows("train"), rows)
+
+    def _may_train(self, rows: Indices) -> NDArray[np.bool_]:
+        """Which of the rows, read before, are usable."""
+        usable = self.files.usable(0, self.wanted["train"])
+        known: NDArray[np.bool_] = usable[rows] & self._labelled[rows]
+        return known
 
     def fresh(self, epoch: int, rows: Indices, generator: torch.Generator) -> Batch:
         """As for `GridSpectra`; reads the following slabs in the background."""
-        rows = self.rows("train")[rows]
         if self.slabs.resident is not None:
             flux, error = self.slabs.resident.rows(rows)
         else:
@@ -348,7 +389,7 @@ class FileSpectra:
 
     def clean(self, start: int, stop: int) -> Batch:
         rows = self.rows("train", stop)[start:stop]
-        flux, error = self._tensors(self._read(rows))
+        flux, error = self._tensors(self.files.read_between(rows))
         return Batch(flux, error, self.values[rows], lambda: self._shown(error))
 
     def sky_sigma(self) -> Tensor:
@@ -357,30 +398,21 @@ class FileSpectra:
         Over test rows where none is for training.
         """
         split = "train" if self.wanted["train"] else "test"
-        _, error = self._tensors(self._read(self.rows(split, ROWS)[:ROWS]))
+        _, error = self._tensors(self.files.read_between(self.rows(split, ROWS)[:ROWS]))
         sigma = error.masked_fill(~error.isfinite(), torch.nan).nanmedian(dim=0).values
         return sigma.nan_to_num(nan=float(sigma.nanmedian())) * (self.level or 1.0)
 
     def _fixed_rows(self, split: str, start: int, stop: int) -> tuple[Rows, Rows]:
         """Flux and error; the validation set is cached, since it is read repeatedly."""
         if split != "val":
-            return self._read(self.rows(split, stop)[start:stop])
+            return self.files.read_between(self.rows(split, stop)[start:stop])
         if (start, stop) not in self._val:
-            self._val[start, stop] = self._read(self.rows(split, stop)[start:stop])
+            self._val[start, stop] = self.files.read_between(self.rows(split, stop)[start:stop])
         return self._val[start, stop]
 
     def test_rows(self, start: int, stop: int) -> tuple[Rows, Rows]:
         """Flux and error of test stars as the file has them."""
-        return self._read(self.rows("test", stop)[start:stop])
-
-    def _read(self, rows: Indices) -> tuple[Rows, Rows]:
-        """Ascending rows of the files, and what lies between them, read at once."""
-        if not len(rows):
-            return (np.empty((0, self.pixels), np.float32),) * 2
-        flux, error = self.files.read(int(rows[0]), int(rows[-1]) + 1)
-        if len(flux) == len(rows):
-            return flux, error
-        return flux[rows - rows[0]], error[rows - rows[0]]
+        return self.files.read_between(self.rows("test", stop)[start:stop])
 
     def _tensors(self, rows: tuple[Rows, Rows]) -> tuple[Tensor, Tensor]:
         flux, error = (on_device(part, self.device) for part in rows)

@@ -133,6 +133,15 @@ class SpectraFiles:
             return parts[0]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
+    def read_between(self, rows: NDArray[np.int64]) -> tuple[Rows, Rows]:
+        """Ascending rows, and what lies between them, read at once."""
+        if not len(rows):
+            return (np.empty((0, len(self.wave)), np.float32),) * 2
+        flux, error = self.read(int(rows[0]), int(rows[-1]) + 1)
+        if len(flux) == len(rows):
+            return flux, error
+        return flux[rows - rows[0]], error[rows - rows[0]]
+
 
 def shard_paths(path: Path) -> tuple[Path, ...]:
     """The files of a file, a folder of shards, or its index. `UsageError` names what is wrong."""

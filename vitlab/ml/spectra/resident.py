@@ -8,6 +8,10 @@ rounded less than the flux would be.
 from __future__ import annotations
 
 import math
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,14 +39,18 @@ class Resident:
     rounding: float = math.nan
     """Rms of what 16 bits change in the flux, over the error in the file: the middle spectrum's, of
     the first slab that has data."""
-    _stored: Any = None
-    """CUDA event after the last slab, from when rows are first asked for."""
+    stream: Any = None
+    """CUDA stream on which spectra are stored, beside a training; None on a CPU."""
 
     @staticmethod
     def empty(n: int, pixels: int, device: torch.device) -> Resident:
         """Room for `n` spectra."""
         flux = torch.empty((n, pixels), dtype=torch.float16, device=device)
-        return Resident(flux, torch.empty_like(flux), torch.ones((n, 2), device=device))
+        made = Resident(flux, torch.empty_like(flux), torch.ones((n, 2), device=device))
+        if device.type == "cuda":
+            made.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            made.stream.wait_stream(torch.cuda.current_stream(device))
+        return made
 
     def store(self, start: int, flux: Rows, error: Rows) -> None:
         """Keep (rows, W) flux over the median and errors as spectra `start` and on.
@@ -50,23 +58,21 @@ class Resident:
         From pinned memory, so that the next slab is read meanwhile.
         """
         rows, device = slice(start, start + len(flux)), self.flux.device
-        # A thread of its own begins on the first GPU.
-        with torch.cuda.device_of(self.flux):  # type: ignore[no-untyped-call]
+        with torch.cuda.stream(self.stream):
             exact, sigma = on_device(flux, device), on_device(error, device)
             self.flux[rows], self.scales[rows, :1] = _halved(exact - 1)
             half, self.scales[rows, 1:] = _halved(sigma)
             self.error[rows] = half.clamp_(min=TINY)
-        if math.isnan(self.rounding):
-            back = self._exact(self.flux[rows], self.scales[rows])
-            off = ((back - exact) / sigma).masked_fill(~sigma.isfinite(), math.nan)
-            self.rounding = float(off.square().nanmean(dim=1).sqrt().nanmedian())
+            if math.isnan(self.rounding):
+                back = self._exact(self.flux[rows], self.scales[rows])
+                off = ((back - exact) / sigma).masked_fill(~sigma.isfinite(), math.nan)
+                self.rounding = float(off.square().nanmean(dim=1).sqrt().nanmedian())
 
     def rows(self, rows: Indices) -> tuple[Tensor, Tensor]:
-        """(rows, W) flux and error, float32; all spectra must have been stored."""
+        """(rows, W) flux and error, float32, of spectra that have been stored."""
         device = self.flux.device
-        if device.type == "cuda":
-            self._stored = self._stored or torch.cuda.default_stream(device).record_event()
-            torch.cuda.current_stream(device).wait_event(self._stored)
+        if self.stream is not None:
+            torch.cuda.current_stream(device).wait_event(self.stream.record_event())
         at = on_device(rows, device)
         scales = self.scales.index_select(0, at)
         error = self.error.index_select(0, at).float().mul_(scales[:, 1:])
@@ -75,6 +81,42 @@ class Resident:
     @staticmethod
     def _exact(half: Tensor, scales: Tensor) -> Tensor:
         return half.float().mul_(scales[:, :1]).add_(1)
+
+
+class FirstEpoch:
+    """The order of the first epoch, known as far as its spectra are stored, while others follow."""
+
+    def __init__(
+        self,
+        parts: Iterable[tuple[list[int], Indices]],
+        load: Callable[[int], Future[Any]],
+        usable: Callable[[Indices], NDArray[np.bool_]],
+        ahead: int,
+    ) -> None:
+        """`parts`: slabs, and rows in order for which these and those before are needed.
+
+        `load` begins to store a slab, or is it again; `ahead`: slabs under way beside the steps.
+        """
+        self._parts = deque(parts)
+        self._load, self._usable, self._ahead = load, usable, ahead
+        self._next = deque(slab for slabs, _ in self._parts for slab in slabs)
+        self._under_way: list[Future[Any]] = []
+        self._rows: Indices = np.empty(0, dtype=np.int64)
+        self._lock = threading.Lock()
+        """Steps are made in a thread, and counted in another."""
+
+    def upto(self, number: int) -> Indices:
+        """The first `number` usable rows or more, or all there are; waits for no others."""
+        with self._lock:
+            while len(self._rows) < number and self._parts:
+                slabs, rows = self._parts.popleft()
+                for stored in [self._load(slab) for slab in slabs]:
+                    stored.result()
+                self._rows = np.concatenate([self._rows, rows[self._usable(rows)]])
+            self._under_way = [one for one in self._under_way if not one.done()]
+            while self._next and len(self._under_way) < self._ahead:
+                self._under_way.append(self._load(self._next.popleft()))
+            return self._rows
 
 
 def resident_bytes(n: int, pixels: int) -> int:

@@ -58,9 +58,9 @@ def make_batch(task: Task, key: Key) -> MicroBatch:
     If a short last step has fewer spectra than micro-batches, its first spectrum is a placeholder
     with share 0.
     """
-    epoch, number = divmod(key.step, task.steps_per_epoch)
-    size = task.train.size
-    step_rows = task.spectra.order(epoch, task.train.seed)[number * size : (number + 1) * size]
+    epoch, number = task.place(key.step)
+    size, seed = task.train.size, task.train.seed
+    step_rows = task.spectra.part(epoch, seed, number * size, (number + 1) * size)
     rows = np.array_split(step_rows, key.of)[key.number]
     share = len(rows) / len(step_rows)
     rows = rows if len(rows) else step_rows[:1]

@@ -238,7 +238,7 @@ def choose(network: nn.Module, task: Task, flops: float) -> tuple[Task, Runner |
 def largest_batch(network: nn.Module, task: Task) -> int:
     """512, or the largest power of two that fits and leaves steps enough (see `MOST`)."""
     found = BATCH
-    spectra = task.train.epochs * task.spectra.sizes["train"]
+    spectra = task.train.epochs * task.stars
     while 2 * found <= min(MOST, spectra / LEAST_STEPS):
         plain = replace(task.train, batch=2 * found, compile=False, graphs=False)
         if task.group.any(not _fits(network, replace(task, train=plain))):

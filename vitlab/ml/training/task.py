@@ -23,6 +23,7 @@ from vitlab.ml.network.layers import MLP
 from vitlab.ml.network.vit import build
 from vitlab.ml.scoring import DensityScores
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, unpermuted
+from vitlab.ml.spectra.file_spectra import FileSpectra
 from vitlab.ml.spectra.inputs import Inputs, make_inputs
 from vitlab.ml.spectra.labels import RANGES, LabelScaling, fit_scaling
 from vitlab.ml.training import checkpoint
@@ -131,12 +132,57 @@ class Task:
     """The processes that share each step."""
 
     @property
+    def begins_early(self) -> bool:
+        """Whether the first epoch begins before it is known how many spectra of a file are usable.
+
+        So it is where the order is one of groups of slabs, of which later ones may still be on
+        their way to the device, and no schedule's decay lies in that epoch. Its schedule then
+        counts all spectra with labels, on all devices, so that they take the same steps.
+        """
+        train = self.train
+        stable = train.epochs * (1 - train.decay if train.schedule == "wsd" else 1)
+        grouped = isinstance(self.spectra, FileSpectra) and self.spectra.slabs.plan.group > 0
+        return grouped and stable >= 2 and not train.reuse_trunk
+
+    @property
+    def stars(self) -> int:
+        """Spectra of an epoch; as long as that is not known, the most there may be."""
+        spectra = self.spectra
+        if self.begins_early and isinstance(spectra, FileSpectra) and not spectra.is_read:
+            return spectra.most
+        return spectra.sizes["train"]
+
+    @property
     def steps_per_epoch(self) -> int:
-        return math.ceil(self.spectra.sizes["train"] / self.train.size)
+        """As `stars`."""
+        return math.ceil(self.stars / self.train.size)
 
     @property
     def steps(self) -> int:
+        """As `stars`."""
         return self.train.epochs * self.steps_per_epoch
+
+    def place(self, step: int) -> tuple[int, int]:
+        """The epoch of a step and its number there, both from 0; waits until they are known."""
+        size, seed, spectra = self.train.size, self.train.seed, self.spectra
+        early = self.begins_early and isinstance(spectra, FileSpectra) and not spectra.is_read
+        if early and len(spectra.part(0, seed, step * size, step * size + 1)):
+            return 0, step
+        return divmod(step, math.ceil(spectra.sizes["train"] / size))
+
+    def schedule(self, step: int) -> tuple[int, int]:
+        """Steps of the whole training and of an epoch, as the schedule counts them at a step."""
+        stars = self.spectra.sizes["train"] if self.place(step)[0] else self.most
+        each = math.ceil(stars / self.train.size)
+        return self.train.epochs * each, each
+
+    @property
+    def most(self) -> int:
+        """Spectra of an epoch as the schedule counts them in the first."""
+        spectra = self.spectra
+        if self.begins_early and isinstance(spectra, FileSpectra):
+            return spectra.most
+        return spectra.sizes["train"]
 
     @property
     def how(self) -> dict[str, Any]:
