@@ -1,0 +1,166 @@
+"""Drafts held against results: each wrong number is found, and no right one is called wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import Ended
+from tests.lab.paper.results import lab_facts
+from vitlab.cli import main
+from vitlab.contract.paths import UsageError
+from vitlab.lab.lab import Lab
+from vitlab.lab.paper.check import WRONG, Checked, check
+from vitlab.lab.paper.draft import read_draft
+from vitlab.lab.paper.tex import plain_tex
+
+FOLDER = Path(__file__).parent
+PLANTED = {
+    31: ("rounded wrongly", 0.7109),  # cut, not rounded
+    33: ("of another run", 0.6138),  # its validation score
+    35: ("stale", 0.7109),  # of the run before
+    37: ("of another unit", 0.3952),  # in standard deviations of the label
+    39: ("of another run", 0.70227),  # the best of three seeds
+    41: ("not backed", 0.4657),  # invented
+    43: ("not backed", None),  # a difference that no pair of results has
+    45: ("of another run", 2_361_345),  # the parameters of another model
+    47: ("not backed", None),  # a share of the ceiling
+    56: ("not backed", 0.4871),  # two digits exchanged in a table
+}
+"""Line -> its verdict, and the value it should have where results say a single one."""
+
+
+def checked(name: str) -> list[Checked]:
+    return check(read_draft(FOLDER / name), lab_facts())
+
+
+def wrong(found: list[Checked]) -> dict[int, Checked]:
+    return {one.line: one for one in found if one.verdict in WRONG}
+
+
+def test_ten_faults_of_ten_kinds_are_found_and_nothing_else() -> None:
+    found = wrong(checked("draft.tex"))
+    assert {line: one.verdict for line, one in found.items()} == {
+        line: verdict for line, (verdict, _) in PLANTED.items()
+    }
+    for line, (_, value) in PLANTED.items():
+        assert found[line].value == (None if value is None else pytest.approx(value, abs=1e-5))
+        assert found[line].job is not None or value is None
+
+
+def test_every_other_number_is_right() -> None:
+    found = [one for one in checked("draft.tex") if one.line not in PLANTED]
+    assert {one.verdict for one in found} == {"right", "not read"}
+    assert len([one for one in found if one.verdict == "right"]) >= 30
+
+
+def test_a_draft_without_a_fault_has_none() -> None:
+    found = checked("draft_clean.tex")
+    assert wrong(found) == {}
+    assert len([one for one in found if one.verdict == "right"]) >= 28
+
+
+def test_a_chinese_draft() -> None:
+    found = checked("draft_zh.md")
+    assert {line: one.verdict for line, one in wrong(found).items()} == {
+        13: "not backed",  # digits exchanged
+        15: "not backed",  # the error of the mean over seeds
+    }
+    assert next(one.value for one in found if one.line == 13 and one.verdict in WRONG) == 0.6138
+    assert len([one for one in found if one.verdict == "right"]) >= 17
+
+
+def verdicts(text: str, tmp_path: Path) -> list[str]:
+    path = tmp_path / "draft.md"
+    path.write_text(text, encoding="utf-8")
+    return [one.verdict for one in check(read_draft(path), lab_facts())]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The ViT has R² = 0.711.", ["right"]),
+        ("The ViT reaches an R² of 71.1%.", ["right"]),
+        ("R² = 0.614 for LightGBM and 0.711 for the ViT.", ["right", "right"]),
+        ("The ViT reaches R² = 0.711(5).", ["right"]),
+        ("The ViT reaches R² = 0.711 ± 0.020.", ["not backed"]),
+        ("The ViT has an MAE of 0.395 σ.", ["of another unit"]),
+        ("The ViT has an MAE of 0.377 σ.", ["right"]),
+        ("LightGBM has R² = 0.711.", ["of another run"]),
+        ("The ViT has R² = 0.711 when trained on 500k spectra.", ["of another run", "right"]),
+        ("The CNN has R² = 0.650.", ["not backed"]),
+        ("The ViT exceeds LightGBM by 16% in R².", ["right"]),
+        ("The ViT exceeds LightGBM by 19% in R².", ["not backed"]),
+        ("The ViT reaches 89.7% of the ceiling.", ["right"]),
+        ("At S/N = 20 the ViT has R² = 0.512.", []),
+        ("R² > 0.70 is asked for.", []),
+        ("We used dropout 0.1 and Table 2 of 2024.", []),
+        ("The ViT was trained for 150 epochs.", ["not backed"]),
+        ("```\nR² = 0.999\n```", []),
+        ("<!-- R² = 0.999 -->", []),
+    ],
+)  # fmt: skip
+def test_one_sentence(text: str, expected: list[str], tmp_path: Path) -> None:
+    assert verdicts(text, tmp_path) == expected
+
+
+def test_scores_that_contradict_each_other_are_told(tmp_path: Path) -> None:
+    text = "A CNN reaches R² = 0.711. The CNN has an RMSE of 0.1 dex and an MAE of 0.372 dex."
+    assert "contradiction" in verdicts(text, tmp_path)
+
+
+def test_what_is_not_understood_is_listed_once() -> None:
+    text = "\\strange{R^2 = 0.7} and\n\\strange{more} 50\\%\n\\begin{verbatim}\\odd\\end{verbatim}"
+    plain, unknown = plain_tex(text)
+    assert [(one.name, one.line) for one in unknown] == [("strange", 1)]
+    assert "R^2 = 0.7" in plain
+    assert plain.count("\n") == text.count("\n")
+
+
+def test_commands_of_the_draft_cannot_grow_without_end() -> None:
+    bomb = "".join(
+        rf"\newcommand{{\{c}}}{{\{d}\{d}\{d}\{d}\{d}\{d}\{d}\{d}}}"
+        for c, d in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    plain, _ = plain_tex(bomb + r"\newcommand{\i}{0.711}" + "\n\\a")
+    assert len(plain) < 100_000
+
+
+def test_a_sentence_without_end_is_told_and_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "draft.md"
+    path.write_text("R² = 0.711 and so on " * 1000, encoding="utf-8")
+    [one] = check(read_draft(path), lab_facts())
+    assert (one.line, one.verdict) == (1, "not read")
+
+
+def test_the_command(
+    lab: Lab, ended: Ended, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = ended(r2=0.7531)
+    draft = lab.paths.root / "draft.md"
+    draft.write_text("The ViT has R² = 0.753 and,\nwithout noise, R² = 0.831.\n", encoding="utf-8")
+    monkeypatch.chdir(lab.paths.root)
+    assert main(["paper", "check", "draft.md", "--json"]) == 1
+    right, invented = json.loads(capsys.readouterr().out)
+    assert (right["verdict"], right["value"], right["job"]) == ("right", 0.7531, job.name)
+    assert (invented["line"], invented["verdict"]) == (2, "not backed")
+    assert main(["paper", "check", "draft.md"]) == 1
+    assert "draft.md: 2 numbers: 1 right, 1 not backed" in capsys.readouterr().out
+    draft.write_text("The ViT has R² = 0.753.\n", encoding="utf-8")
+    assert main(["paper", "check", "draft.md"]) == 0
+
+
+@pytest.mark.parametrize("kind", ["missing", "fifo", "folder", "latin"])
+def test_a_draft_that_cannot_be_read_is_one_line(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "draft.tex"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "latin":
+        path.write_bytes(b"caf\xe9 R")
+    with pytest.raises(UsageError, match=r"draft\.tex"):
+        read_draft(path)

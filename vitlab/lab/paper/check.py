@@ -1,0 +1,359 @@
+"""Holds the numbers of a draft against a lab's results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from vitlab.contract.contradictions import find_contradictions
+from vitlab.contract.value import IN_SIGMA, LABEL, SIGMA, Value, unit_of
+from vitlab.lab.paper.draft import Draft
+from vitlab.lab.paper.facts import Fact, Facts, of_highest_profile
+from vitlab.lab.paper.mentions import LONGEST, Mention
+
+Verdict = Literal[
+    "right", "rounded wrongly", "of another run", "stale", "of another unit", "contradiction",
+    "not backed", "not checked", "not read",
+]  # fmt: skip
+WRONG = frozenset((
+    "rounded wrongly", "of another run", "stale", "of another unit", "contradiction", "not backed",
+))  # fmt: skip
+Certainty = Literal["certain", "likely", "unsure"]
+_SAME_SIZE = 0.02
+"""Sizes of training sets that differ by less are one: some spectra may be left out."""
+_TELLING = 3
+"""Digits of a number from which on its match with another run is no accident."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What results say to one number."""
+
+    line: int
+    text: str
+    verdict: Verdict
+    value: float | None = None
+    """What it should be, in the draft's unit; None where results do not say one."""
+    job: str | None = None
+    why: str = ""
+    certainty: Certainty = "certain"
+
+
+def check(draft: Draft, facts: Facts) -> list[Checked]:
+    """Every number of a draft with its verdict, in its order; unknown commands last."""
+    found = [(one, _Check(one, facts).verdict()) for one in draft.mentions]
+    checked = [result for _, result in found]
+    checked += _contradictions(found)
+    checked.sort(key=lambda one: one.line)
+    why = "a command that is not known here: its argument was read as text"
+    checked += [Checked(one.line, f"\\{one.name}", "not read", why=why) for one in draft.unknown]
+    why = f"a sentence of more than {LONGEST} characters"
+    return checked + [Checked(line, "", "not read", why=why) for line in draft.skipped]
+
+
+@dataclass(frozen=True)
+class _Check:
+    mention: Mention
+    facts: Facts
+
+    def verdict(self) -> Checked:
+        """The verdict on the number, less certain where its model is only inherited."""
+        one = self.mention
+        found = {
+            "score": self._score,
+            "ceiling": self._ceiling,
+            "share": self._share,
+            "difference": self._between,
+            "percent": self._between,
+            "ratio": self._between,
+            "count": self._count,
+        }[one.kind]()
+        unsure = found.verdict in WRONG and (one.inherited or not one.models)
+        if unsure and found.certainty == "certain" and one.kind != "ceiling":
+            return replace(found, certainty="likely")
+        return found
+
+    def _answer(
+        self, verdict: Verdict, fact: Fact | None = None, why: str = "",
+        value: float | None = None, certainty: Certainty = "certain",
+    ) -> Checked:  # fmt: skip
+        value = fact.number if fact and value is None else value
+        job = fact.job if fact else None
+        return Checked(self.mention.line, self.mention.text, verdict, value, job, why, certainty)
+
+    # Scores
+
+    def _score(self) -> Checked:
+        one, label = self.mention, self._label()
+        split = one.split or "test"
+        everything = self.facts.of(one.metric, label, split)
+        if one.metric == "label_std":
+            everything = everything or self.facts.of(one.metric, label, "test")
+        mine = self._mine(everything)
+        if one.unit == SIGMA and (own := self.facts.of(f"{one.metric}_sigma", label, split)):
+            mine = self._mine(own)
+        elif (found := self._in_units(mine, label)) is not None:
+            return found
+        for fact in mine:
+            if one.means(fact.number):
+                return self._right(fact)
+        if near := [fact for fact in mine if one.nearly(fact.number)]:
+            best = min(near, key=lambda fact: abs(fact.number - one.value))
+            return self._answer("rounded wrongly", best)
+        return self._elsewhere(mine, everything, label)
+
+    def _right(self, fact: Fact) -> Checked:
+        """The number is right; its error may not be."""
+        one = self.mention
+        if one.error is not None and fact.error is not None and fact.number:
+            step = max(one.step, 10.0 ** (math.floor(math.log10(max(one.error, 1e-12)))))
+            if abs(one.error - fact.error) > max(step, 0.3 * fact.error):
+                why = f"its error is {fact.error:.2g}, not {one.error:g}"
+                return self._answer("not backed", fact, why, value=fact.error)
+        return self._answer("right", fact)
+
+    def _elsewhere(self, mine: Sequence[Fact], everything: Sequence[Fact], label: str) -> Checked:
+        """Where a number that is not the one expected comes from."""
+        one = self.mention
+        older = [f for f in everything if not f.newest and self._is_of(f) and one.means(f.number)]
+        if older:
+            should = _should(mine, older[-1])
+            return self._answer("stale", should, f"it is of {older[-1].job}, since run anew")
+        for fact in everything:
+            if fact.member and fact.newest and self._is_of(fact) and one.means(fact.number):
+                why = f"it is one seed of {fact.member} ({fact.job}); their mean is quoted"
+                return self._answer("of another run", _should(mine, fact), why)
+        if _digits(one) >= _TELLING:
+            for fact in self.facts.numbers:
+                if self._is_like(fact) and one.means(fact.number):
+                    why = f"it is {_name(fact)} of {fact.model} ({fact.job})"
+                    return self._answer("of another run", _should(mine, fact), why)
+        if not everything:
+            name = Value(one.split or "test", one.metric, label).short
+            return self._answer("not backed", None, f"no result has {name}", certainty="unsure")
+        if not mine:
+            of = " ".join(one.models) or "that size"
+            size = f" with {one.size:,.0f} training stars" if one.size else ""
+            return self._answer("not backed", None, f"no result of {of}{size}")
+        return self._answer("not backed", _only(mine), _told(mine))
+
+    def _in_units(self, mine: Sequence[Fact], label: str) -> Checked | None:
+        """An error in standard deviations of its label, called so or not; None for all others."""
+        one = self.mention
+        if one.metric not in IN_SIGMA:
+            return None
+        called_sigma = one.unit == SIGMA
+        for fact in mine:
+            std = self._label_std(fact, label)
+            is_sigma = std is not None and one.means(fact.number / std)
+            if std is None or (not is_sigma and not one.means(fact.number)):
+                continue
+            if is_sigma == called_sigma:
+                return self._answer("right", fact, value=fact.number / std if is_sigma else None)
+            if one.means(fact.number) and not called_sigma:
+                return None
+            unit = unit_of(label) or "the label's unit"
+            in_sigma = f"in standard deviations of the label ({std:.3g} {unit})"
+            why = f"it is {in_sigma if is_sigma else f'in {unit}'}"
+            value = fact.number / std if called_sigma else fact.number
+            return self._answer("of another unit", fact, why, value)
+        return None
+
+    def _label_std(self, fact: Fact, label: str) -> float | None:
+        """The standard deviation of the labels of a fact's own test stars."""
+        own = {
+            other.value.metric: other.number
+            for other in self.facts.numbers
+            if (other.job, other.value.split, other.member)
+            == (fact.job, fact.value.split, fact.member)
+            and other.value.label == label
+        }
+        if "label_std" in own:
+            return own["label_std"]
+        if "rmse" in own and own.get("r2", 1.0) < 1:
+            return own["rmse"] / math.sqrt(1 - own["r2"])
+        return None
+
+    # What follows from scores
+
+    def _ceiling(self) -> Checked:
+        one = self.mention
+        label = self._label()
+        names = [f for f in self.facts.numbers if f.value.is_ceiling and f.value.label == label]
+        names = [f for f in names if f.value.metric.startswith("r2") and f.newest]
+        if not names:
+            return self._answer("not backed", None, "the lab has no ceiling", certainty="unsure")
+        for fact in names:
+            if one.means(fact.number):
+                return self._answer("right", fact)
+        near = [fact for fact in names if one.nearly(fact.number)]
+        if near:
+            return self._answer("rounded wrongly", near[0])
+        whole = [f for f in names if (f.value.split, f.value.metric) == ("ceiling", "r2_bayes")]
+        return self._answer("not backed", _only(whole), _told(whole or names))
+
+    def _share(self) -> Checked:
+        label = self._label()
+        limits = {
+            fact.job: fact
+            for fact in self.facts.numbers
+            if fact.value == Value("ceiling", "r2_bayes", label)
+        }
+        mine = [f for f in self._mine(self.facts.of("r2", label, "test")) if f.job in limits]
+        shares = [(100 * fact.number / limits[fact.job].number, fact) for fact in mine]
+        return self._derived(shares, "the lab has no ceiling for it")
+
+    def _between(self) -> Checked:
+        """A difference, a ratio or a difference in percent of two models."""
+        one, label = self.mention, self._label()
+        if len(one.models) != 2:
+            return self._answer("not checked", why="it is not said between which two models")
+        everything = of_highest_profile(
+            f
+            for f in self.facts.of(one.metric, label, one.split or "test")
+            if f.newest and not f.member
+        )
+        if one.size:
+            everything = [f for f in everything if _same_size(f.size, one.size)]
+        first, second = ([f for f in everything if f.model == name] for name in one.models)
+        if not first or not second:
+            missing = one.models[0] if not first else one.models[1]
+            return self._answer("not backed", None, f"no result of {missing}", certainty="unsure")
+        pairs = [(a, b) for a in first for b in second if _same_size(a.size, b.size)]
+        pairs = pairs or [(a, b) for a in first for b in second]
+        derived: list[tuple[float, Fact]] = []
+        for a, b in pairs:
+            low, high = sorted((a.number, b.number))
+            if one.kind == "difference":
+                derived.append((high - low, a))
+            elif one.kind == "ratio" and low > 0:
+                derived.append((high / low, a))
+            elif low > 0:
+                derived += [(100 * (high - low) / low, a), (100 * (high - low), a)]
+        return self._derived(derived, "it does not follow from the results")
+
+    def _derived(self, numbers: Sequence[tuple[float, Fact]], none: str) -> Checked:
+        """A number that drafts compute from rounded ones: within one unit of its last digit."""
+        one, size = self.mention, abs(self.mention.value)
+        for number, fact in numbers:
+            if abs(size - number) <= one.step * (1 + 1e-6):
+                return self._answer("right", fact, value=number)
+        if not numbers:
+            return self._answer("not backed", None, none, certainty="unsure")
+        told = ", ".join(f"{number:.3g}" for number, _ in numbers[:3])
+        if len(numbers) > (2 if one.kind == "percent" else 1):
+            return self._answer("not backed", None, f"results give {told}")
+        number, of = numbers[0]
+        return self._answer("not backed", of, f"results give {told}", number)
+
+    def _count(self) -> Checked:
+        one = self.mention
+        names = ("train", "val", "test") if one.metric == "stars" else (one.metric,)
+        everything = [f for f in self.facts.counts if f.value.metric in names]
+        mine = of_highest_profile(f for f in everything if not one.models or f.model in one.models)
+        for fact in mine:
+            if one.means(fact.number):
+                return self._answer("right", fact)
+        others = [fact for fact in everything if one.means(fact.number)]
+        if others and (not one.models or one.inherited):
+            return self._answer("right", others[0])
+        if others and one.metric != "seeds":
+            why = f"it is of {others[0].model} ({others[0].job})"
+            return self._answer("of another run", _only(mine), why)
+        if not mine or one.metric in ("stars", "seeds"):
+            return self._answer("not checked", why="no result counts this")
+        return self._answer("not backed", _only(mine), _told(mine), certainty="likely")
+
+    # Which results a number may be of
+
+    def _label(self) -> str:
+        one, known = self.mention, self.facts.labels
+        if one.label:
+            return one.label
+        if one.unit == "K":
+            return "T_eff"
+        return LABEL if LABEL in known or not known else known[0]
+
+    def _mine(self, everything: Iterable[Fact]) -> list[Fact]:
+        one = self.mention
+        newest = [f for f in everything if f.newest and not f.member and self._is_of(f)]
+        mine = of_highest_profile(newest)
+        sized = [fact for fact in mine if _same_size(fact.size, one.size)]
+        return sized if one.size is not None and not self._is_of_test(one.size) else sized or mine
+
+    def _is_of_test(self, size: float) -> bool:
+        """Whether so many stars are those of a test set, which a draft may not say."""
+        return any(
+            f.value.metric == "test" and _same_size(f.number, size) for f in self.facts.counts
+        )
+
+    def _is_of(self, fact: Fact) -> bool:
+        return not self.mention.models or fact.model in self.mention.models
+
+    def _is_like(self, fact: Fact) -> bool:
+        """Whether a number may have been taken for the one that a draft gives."""
+        metric = self.mention.metric
+        return not fact.value.is_ceiling and fact.value.metric in (
+            metric,
+            f"{metric}_sigma",
+            *IN_SIGMA,
+        )
+
+
+def _contradictions(found: Sequence[tuple[Mention, Checked]]) -> Iterator[Checked]:
+    """Scores of one model that cannot all be true; told where results do not back all of them."""
+    groups: dict[tuple[object, ...], list[tuple[Mention, Checked]]] = {}
+    for one, checked in found:
+        if one.kind == "score" and one.unit != "%":
+            key = one.models, one.size, one.label or LABEL, one.split or "test"
+            groups.setdefault(key, []).append((one, checked))
+    for (_, _, label, split), members in groups.items():
+        by_metric: dict[str, set[float]] = {}
+        for one, _ in members:
+            tail = "_sigma" if one.unit == SIGMA and one.metric in IN_SIGMA else ""
+            by_metric.setdefault(one.metric + tail, set()).add(one.value)
+        if all(len(values) == 1 for values in by_metric.values()) and not all(
+            checked.verdict == "right" for _, checked in members
+        ):
+            values = {f"{split}/{name}/{label}": min(v) for name, v in by_metric.items()}
+            last = members[-1][0]
+            for contradiction in find_contradictions(values):
+                yield Checked(last.line, last.text, "contradiction", why=contradiction.text("en"))
+
+
+def _should(mine: Sequence[Fact], taken: Fact) -> Fact | None:
+    """What a draft should say where it took another number: that of the same run, or size."""
+    same = [fact for fact in mine if fact.job == taken.job]
+    return _only(same or [fact for fact in mine if fact.size == taken.size] or mine)
+
+
+def _only(facts: Sequence[Fact]) -> Fact | None:
+    """The fact, where all say the same number."""
+    return facts[0] if len({fact.number for fact in facts}) == 1 else None
+
+
+def _told(facts: Sequence[Fact]) -> str:
+    numbers = list(dict.fromkeys(f"{fact.number:.4g}" for fact in facts))
+    more = f" and {len(numbers) - 3} more" if len(numbers) > 3 else ""
+    return f"results say {', '.join(numbers[:3])}{more}"
+
+
+def _name(fact: Fact) -> str:
+    profile = "" if fact.profile == "full" else f" ({fact.profile})"
+    size = f" at {fact.size:,} stars" if fact.size else ""
+    return f"{fact.value.printed}{size}{profile}"
+
+
+def _same_size(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return False
+    return abs(one - other) <= _SAME_SIZE * max(one, other)
+
+
+def _digits(one: Mention) -> int:
+    """The significant digits of a number as written."""
+    if not one.value:
+        return 0
+    return max(0, math.floor(math.log10(abs(one.value) / one.step) + 1e-9) + 1)

@@ -1,0 +1,139 @@
+"""What a lab's results say, as the numbers of a draft are held against."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from vitlab.contract.job import PROFILES
+from vitlab.contract.value import Value
+from vitlab.lab.paper.mentions import models_in
+from vitlab.lab.results.ceilings import Bounds, ceiling_of
+from vitlab.lab.results.job_results import Finished, latest
+from vitlab.lab.results.repeats import Group, grouped
+
+EPOCHS = ("train.epochs", "epochs", "args.epochs")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number of a result, or of the mean of its seeds."""
+
+    value: Value
+    number: float
+    error: float | None
+    model: str
+    """As gates call it; the result's own name where they know none."""
+    size: int | None
+    """Training stars."""
+    profile: str
+    job: str
+    newest: bool
+    """False: a later run of the same experiment has replaced it."""
+    seeds: int = 1
+    member: int = 0
+    """Of how many seeds it is one; 0 for a mean or a single run."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a draft may quote."""
+
+    numbers: tuple[Fact, ...]
+    counts: tuple[Fact, ...]
+    """Numbers of stars, epochs, parameters and seeds, by `Value("n", name)`."""
+
+    def of(self, metric: str, label: str, split: str) -> list[Fact]:
+        """The numbers of a value."""
+        return [one for one in self.numbers if one.value == Value(split, metric, label)]
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels that any result has a score of."""
+        return list(dict.fromkeys(one.value.label for one in self.numbers if one.value.label))
+
+
+def facts_of(results: Sequence[Finished], known: Bounds) -> Facts:
+    """The facts of a lab's results, `known` its ceilings; oldest first."""
+    newest = {id(one) for one in latest(results)}
+    current = grouped([one for one in results if id(one) in newest])
+    before = [Group(one.result.run, (one,)) for one in results if id(one) not in newest]
+    numbers: list[Fact] = []
+    counts: list[Fact] = []
+    for group, is_newest in [*((g, True) for g in current), *((g, False) for g in before)]:
+        if group.first.recipe == "evaluate":
+            continue
+        numbers += _numbers(group, is_newest)
+        numbers += _ceilings(group, known, is_newest)
+        if is_newest:
+            counts += _counts(group)
+    return Facts(tuple(numbers), tuple(counts))
+
+
+def _numbers(group: Group, newest: bool) -> Iterator[Fact]:
+    mean, seeds = group.as_one(), len(group.members)
+    for name, number in mean.values.items():
+        value = Value.parse(name)
+        if number is None or not math.isfinite(number):
+            continue
+        yield _fact(group, value, number, mean.errors.get(name), newest, seeds)
+        if seeds > 1:
+            for one in group.members:
+                own = one.result.values.get(name)
+                if own is not None and math.isfinite(own):
+                    error = one.result.errors.get(name)
+                    yield _fact(group, value, own, error, newest, 1, seeds, one.job.name)
+
+
+def _ceilings(group: Group, known: Bounds, newest: bool) -> Iterator[Fact]:
+    """The ceiling of each R2 that has one, as `ceiling/r2_bayes/LABEL` of its model."""
+    for name in group.first.values:
+        if (ceiling := ceiling_of(group.first, known, name)) is not None:
+            value = Value("ceiling", "r2_bayes", Value.parse(name).label)
+            if Value.parse(name).split == "test":
+                yield _fact(group, value, ceiling.r2, ceiling.error, newest, 1)
+
+
+def _counts(group: Group) -> Iterator[Fact]:
+    first = group.first
+    found: list[tuple[str, object]] = [*first.n.items()]
+    found.append(("params", first.model.get("params")))
+    settings = group.members[0].job.spec.config
+    train = settings.get("train")
+    found.append(("epochs", train.get("epochs") if isinstance(train, dict) else None))
+    found.append(("epochs", settings.get("epochs")))
+    found.append(("seeds", len(group.members)))
+    for name, number in found:
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            yield _fact(group, Value("n", name), float(number), None, True, len(group.members))
+
+
+def _fact(
+    group: Group, value: Value, number: float, error: float | None, newest: bool, seeds: int,
+    member: int = 0, job: str = "",
+) -> Fact:  # fmt: skip
+    first = group.first
+    name = next((key for _, key in models_in(first.model_name)), None)
+    name = name or next((key for _, key in models_in(first.recipe)), first.model_name.casefold())
+    return Fact(
+        value=value,
+        number=number,
+        error=error,
+        model=name,
+        size=first.n.get("train"),
+        profile=first.profile,
+        job=job or group.members[0].job.name,
+        newest=newest,
+        seeds=seeds,
+        member=member,
+    )
+
+
+def of_highest_profile(facts: Iterable[Fact]) -> list[Fact]:
+    """Those of the highest profile that each model has a result of."""
+    facts = list(facts)
+    rank = {one.model: -1 for one in facts}
+    for one in facts:
+        rank[one.model] = max(rank[one.model], PROFILES.index(one.profile))
+    return [one for one in facts if PROFILES.index(one.profile) == rank[one.model]]

@@ -1,0 +1,65 @@
+"""The numbers of a sentence as they are written, before it is known what they are of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_NUMERAL = re.compile(
+    r"(?<![\w.^])(?P<sign>[+\-−–](?=[\d.]))?"
+    r"(?:10\s*\^\s*(?P<power_of_ten>\d{1,2})"
+    r"|(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+|\d+)"
+    r"(?:\s*[×x*]\s*10\s*\^?\s*(?P<power>[+\-−]?\d{1,2}))?)"
+    r"(?:\s*(?P<scale>million|billion|thousand|百万|千|万|亿)|(?P<letter>[kKM])(?![A-Za-z]))?"
+    r"(?!\d|\.\d)"
+)
+_SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "thousand": 1e3, "million": 1e6, "billion": 1e9,
+           "千": 1e3, "万": 1e4, "百万": 1e6, "亿": 1e8}  # fmt: skip
+_ERROR = re.compile(r"\s*(?:±|\+/-|\+-)\s*(?P<plain>\d*\.?\d+)|\((?P<last>\d{1,2})\)")
+UNIT = re.compile(r"\s*(?P<unit>(?i:dex)|K(?![A-Za-z])|σ(?![A-Za-z_])|%|％)")
+_EXACT = 1000
+"""Whole numbers below are taken as exact; of larger ones the zeros at the end but one are not."""
+
+
+@dataclass(frozen=True)
+class Numeral:
+    """A number, and where it stands in its sentence."""
+
+    start: int
+    end: int
+    """Behind its error, if it has one; before its unit."""
+    value: float
+    step: float
+    """One unit of its last digit."""
+    is_decimal: bool
+    error: float | None
+    """`0.711 ± 0.005`, or `0.711(5)`."""
+    unit: str
+    """`dex`, `K`, `σ`, `%`, or empty."""
+
+
+def numerals(text: str) -> Iterator[Numeral]:
+    """The numbers of a text: `0.711 ± 0.005 dex`, `1,000,000`, `4.9M`, `1.2 × 10^6`, `100 万`."""
+    end = 0
+    for found in _NUMERAL.finditer(text):
+        if found.start() < end:  # the error of the one before
+            continue
+        digits = (found["digits"] or "1").replace(",", "")
+        scale = _SCALES.get(found["scale"] or found["letter"] or "", 1.0)
+        scale *= 10.0 ** int((found["power"] or found["power_of_ten"] or "0").replace("−", "-"))
+        decimals = len(digits.partition(".")[2])
+        step = 10.0**-decimals * scale
+        value = float(digits) * scale
+        if decimals == 0 and scale == 1.0 and value >= _EXACT:
+            step = 10.0 ** max(0, len(digits) - len(digits.rstrip("0")) - 1)
+        end, error = found.end(), None
+        beside = _ERROR.match(text, end)
+        if beside and (beside["plain"] or decimals):
+            error = float(beside["plain"]) if beside["plain"] else float(beside["last"]) * step
+            end = beside.end()
+        unit = UNIT.match(text, end)
+        name = unit["unit"].casefold().replace("k", "K").replace("％", "%") if unit else ""
+        sign = -1.0 if found["sign"] in ("-", "−") else 1.0
+        is_decimal = decimals > 0
+        yield Numeral(found.start(), end, sign * value, step, is_decimal, error, name)

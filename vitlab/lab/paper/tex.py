@@ -1,0 +1,134 @@
+"""The text of a LaTeX draft as a reader sees it, with every line where it was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+TABLE, END = "\x01", "\x02"
+"""Stand for the beginning and the end of a table's rows."""
+_COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*")
+_VERBATIM = re.compile(r"\\begin\{(verbatim|lstlisting|comment)\*?\}.*?\\end\{\1\*?\}", re.S)
+_OWN = re.compile(
+    r"\\(?:(?:re)?newcommand\*?|providecommand|def)\s*\{?\\([A-Za-z]+)\}?\s*"
+    r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
+)
+"""A command without arguments that the draft defines."""
+_WITH_ARGUMENTS = re.compile(
+    r"\\(?:(?:re)?newcommand\*?|providecommand)\s*\{?\\([A-Za-z]+)\}?\s*\[\d\](?:\[[^\]]*\])?\s*"
+    r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
+)
+_NESTED = 5
+"""How often commands of the draft's own are replaced within each other."""
+_MOST = 4
+"""Times its length that they may make the draft."""
+_QUANTITY = re.compile(r"\\(?:SI|qty)\s*(?:\[[^\]]*\])?\{([^{}]*)\}(?:\[[^\]]*\])?\{([^{}]*)\}")
+_NUM = re.compile(r"\\num\s*(?:\[[^\]]*\])?\{([^{}]*)\}")
+_DROPPED = re.compile(
+    r"\\(?:cite\w*|ref|eqref|autoref|[cC]ref|label|url|href|includegraphics|plotone|bibliography\w*|usepackage"
+    r"|documentclass|input|include|vspace|hspace|setlength|phantom|footnotemark|cmidrule|tablenum"
+    r"|email|orcid|affil\w*|author|date|color|textcolor)\*?(?:\([^)]*\))?(?:\[[^\]]*\])*(?:\{[^{}]*\})?"
+)
+_BEGIN = re.compile(
+    r"\\begin\{(?:tabular[xy]?\*?|longtable|deluxetable\*?|array)\}"
+    r"(?:\[[^\]]*\]|\{(?:[^{}]|\{[^{}]*\})*\})*|\\startdata"
+)
+_FINISH = re.compile(r"\\end\{(?:tabular[xy]?\*?|longtable|deluxetable\*?|array)\}|\\enddata")
+_ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[A-Za-z]+\*?\}(?:\[[^\]]*\])?")
+_COLUMNS = re.compile(r"\\multi(?:column|row)\{[^{}]*\}\{[^{}]*\}")
+_DIGITS = re.compile(r"(?<=\d)(?:\\,|\{,\}|\\ )(?=\d{3}(?!\d))")
+_SYMBOLS = {
+    "pm": "±", "times": "×", "cdot": "×", "sim": "~", "simeq": "≈", "approx": "≈", "Delta": "Δ",
+    "sigma": "σ", "rho": "ρ", "lambda": "λ", "mu": "μ", "alpha": "α", "chi": "χ", "log": "log",
+    "ln": "ln", "le": "≤", "leq": "≤", "ge": "≥", "geq": "≥", "lesssim": "≤", "gtrsim": "≥",
+    "lt": "<", "gt": ">", "ll": "≪", "gg": "≫", "rightarrow": "→", "to": "→", "equiv": "=",
+    "propto": "∝", "infty": "∞", "langle": "<", "rangle": ">", "dex": "dex", "kelvin": "K",
+    "percent": "%", "AA": "Å", "angstrom": "Å", "ldots": "...", "dots": "...", "nodata": "-",
+    "logg": "log g", "Teff": "T_eff", "teff": "T_eff", "feh": "[Fe/H]", "mh": "[M/H]",
+    "max": "max", "min": "min", "textendash": "–", "textemdash": "—", "textpm": "±", "degree": "°",
+}  # fmt: skip
+_SILENT = frozenset((
+    "text", "mathrm", "rm", "textbf", "bf", "emph", "em", "textit", "it", "mathbf", "boldsymbol",
+    "bm", "textsc", "sc", "texttt", "tt", "textrm", "mathit", "mathsf", "mathcal", "mbox", "hbox",
+    "operatorname", "ensuremath", "caption", "tablecaption", "tablehead", "colhead", "title",
+    "section", "subsection", "subsubsection", "paragraph", "abstract", "item", "footnote",
+    "tablefoot", "tablecomments", "underline", "left", "right", "bigl", "bigr", "big", "Big",
+    "displaystyle", "nonumber", "hline", "toprule", "midrule", "bottomrule", "hfill", "centering",
+    "raggedright", "small", "footnotesize", "scriptsize", "tiny", "large", "normalsize", "noindent",
+    "newpage", "clearpage", "maketitle", "appendix", "par", "quad", "qquad", "and", "unit", "si",
+    "mathchar", "limits", "tableline", "endhead", "endfirsthead", "acknowledgments", "keywords",
+    "newline", "linebreak", "smallskip", "medskip", "bigskip", "frac", "sqrt", "sum", "tilde",
+    "hat", "bar", "overline", "vec", "dot", "prime", "mid", "in", "cdots", "sout", "protect",
+))  # fmt: skip
+"""Commands that say nothing of a number; what is in their braces is text."""
+_FONTS = frozenset(("rm", "bf", "it", "sc", "tt", "em"))
+"""Those of them that a space ends: `_{\\rm test}`."""
+_COMMAND = re.compile(r"\\([A-Za-z]+)\*?[ \t]?")
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A command that nobody here knows: what is in its braces is read as text."""
+
+    name: str
+    line: int
+    """1-based, where it is first used."""
+
+
+def plain_tex(source: str) -> tuple[str, list[Unknown]]:
+    """The draft's text and the commands in it that are not known, each once.
+
+    Line ends stay; `TABLE` and `END` enclose rows, with `&` between cells and a vertical tab after
+    each row.
+    """
+    text = _COMMENT.sub(r"\1", source)
+    text = _VERBATIM.sub(_lines, text)
+    head, begin, body = text.partition(r"\begin{document}")
+    own = dict(_OWN.findall(text))
+    text = (re.sub(r"[^\n]", "", head) + body) if begin else text
+    text = _WITH_ARGUMENTS.sub(_lines, _OWN.sub(_lines, text))
+    text = _expanded(text, own)
+    text = _QUANTITY.sub(r"\1 \2", _NUM.sub(r"\1", text))
+    text = _COLUMNS.sub("", _DROPPED.sub(_lines, text))
+    text = _ENVIRONMENT.sub("", _FINISH.sub(END, _BEGIN.sub(_opened, text)))
+    text = _DIGITS.sub(",", text)
+    text = re.sub(r"\\\\(?:\[[^\]]*\])?", "\v", text)
+    text = re.sub(r"\\[,;:!> ]|(?<!\\)~", " ", text)
+    unknown: dict[str, Unknown] = {}
+
+    def spoken(found: re.Match[str]) -> str:
+        name = found[1]
+        if name not in _SILENT and name not in _SYMBOLS:
+            line = text.count("\n", 0, found.start()) + 1
+            unknown.setdefault(name, Unknown(name, line))
+        if name in _FONTS:
+            return ""
+        return _SYMBOLS.get(name, "") + (" " if found[0].endswith((" ", "\t")) else "")
+
+    text = _COMMAND.sub(spoken, text)
+    text = re.sub(r"\\([%&$#_{}])", lambda one: {"&": "and", "$": ""}.get(one[1], one[1]), text)
+    text = re.sub(r"[{}$]", "", text).replace("---", "—").replace("--", "–")
+    return text, list(unknown.values())
+
+
+def _expanded(text: str, own: Mapping[str, str]) -> str:
+    """The text with the draft's own commands replaced by what they stand for."""
+    if not own:
+        return text
+    names = sorted(own, key=len, reverse=True)
+    used = re.compile(rf"\\({'|'.join(map(re.escape, names))})(?![A-Za-z])(?:\{{\}})?")
+    longest = _MOST * len(text) + 10_000
+    for _ in range(_NESTED):
+        more = used.sub(lambda found: own[found[1]].replace("\n", " "), text)
+        if more == text or len(more) > longest:
+            break
+        text = more
+    return text
+
+
+def _opened(found: re.Match[str]) -> str:
+    return TABLE + _lines(found)
+
+
+_lines: Callable[[re.Match[str]], str] = lambda found: "\n" * found[0].count("\n")  # noqa: E731
