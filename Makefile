@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN_DEPS := .venv/.run
 DEV_DEPS := .venv/.dev
 
-.PHONY: lab demo everything test check compiled bench gpu-check fuzz format clean
+.PHONY: lab demo everything test check compiled bench gpu gpu-check fuzz format clean
 
 lab: $(RUN_DEPS)
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/vitlab; else $(BIN)/vitlab demo --profile smoke; fi
@@ -52,9 +52,9 @@ bench: $(DEV_DEPS)
 gpu:
 	PYTHONPATH=. $(PYTHON) benchmarks/gpu.py --out build/gpu
 
-# Proves the trainer's CUDA paths on a machine that has a GPU.
-gpu-check: $(RUN_DEPS)
-	$(BIN)/python benchmarks/gpu_check.py
+# Proves the trainer's CUDA paths on a machine that has a GPU; with the same Python.
+gpu-check:
+	PYTHONPATH=. $(PYTHON) benchmarks/gpu_check.py
 
 # Ten minutes of documents broken at random; `make fuzz MINUTES=1` for one.
 MINUTES ?= 10

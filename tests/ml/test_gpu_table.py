@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import shutil
+import subprocess
 from pathlib import Path
 from types import ModuleType
 
@@ -45,3 +47,16 @@ def test_a_part_that_ends_badly_or_late_is_named(
 def test_all_parts_fit_into_eight_minutes(gpu: ModuleType) -> None:
     assert sum(gpu.SECONDS.values()) < 8 * 60
     assert set(gpu.SECONDS) == set(gpu.ABOUT)
+
+
+@pytest.mark.parametrize("target", ["gpu", "gpu-check"])
+def test_a_gpu_is_measured_with_the_python_of_the_environment(target: str) -> None:
+    """Nothing is installed: the torch that fits the driver is there."""
+    make = shutil.which("make")
+    if make is None:
+        pytest.skip("no make here")
+    argv = [make, "-n", "-C", str(FOLDER.parent), target, "PYTHON=their-python"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    ran = [line for line in said.splitlines() if "python" in line]
+    assert len(ran) == 1
+    assert "PYTHONPATH=. their-python benchmarks/gpu" in ran[0]
