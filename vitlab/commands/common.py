@@ -170,6 +170,13 @@ def print_note(line: str) -> None:
     print(f"vitlab: note: {plain(line)}", file=sys.stderr)
 
 
+def agreed(question: str) -> bool:
+    """Whether the person at the terminal agrees; a script agrees by running the command."""
+    if not sys.stdin.isatty():
+        return True
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
 def warn_of_editors(paths: Iterable[Path]) -> None:
     """Tell which of some documents are open in an editor, whose next save would revert ours."""
     for line in open_in_editors(paths):

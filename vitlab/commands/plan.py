@@ -13,6 +13,7 @@ from typing import Any
 from vitlab.commands.common import (
     Options,
     add_json,
+    agreed,
     existing,
     judge_gates,
     lab_around,
@@ -49,6 +50,7 @@ from vitlab.lab.launch import advance_queue
 from vitlab.lab.live.standing import ENDED, best_scores, standings
 from vitlab.lab.results.job_results import finished, latest, newest_results, of_roadmap
 from vitlab.lab.results.sealed import candidates, record_opening
+from vitlab.lab.tray.proposals import Tray
 from vitlab.lab.writeback.contradictions import lint_file, lint_fixes
 from vitlab.lab.writeback.edits import (
     accept,
@@ -440,7 +442,8 @@ def sync_results(args: argparse.Namespace) -> int:
         for line in plan.left:
             print(line, file=sys.stderr)
         # A plan without changes is accepted too: its jobs have nothing the documents lack.
-        if plan.mvps and not args.dry_run and (args.yes or not plan.changes or _agreed()):
+        wanted = bool(plan.mvps) and not args.dry_run
+        if wanted and (args.yes or not plan.changes or agreed("write this?")):
             written = accept(lab, plan)
             if written:
                 names = ", ".join(map(lab.paths.relative, written))
@@ -450,14 +453,9 @@ def sync_results(args: argparse.Namespace) -> int:
     tell_broken(broken)
     if not count:
         print("nothing to write: no finished job has results missing from the documents")
+    if waiting := Tray(lab).count():
+        print_note(f"`vitlab tray` shows what assistants propose ({waiting})")
     return 2 if broken else 0
-
-
-def _agreed() -> bool:
-    """Whether the person agrees; a script agrees by running `sync`."""
-    if not sys.stdin.isatty():
-        return True
-    return input("write this? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def undo_last(_: argparse.Namespace) -> int:

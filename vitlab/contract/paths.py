@@ -119,6 +119,8 @@ class PrivatePaths:
     """Cache of the ended jobs' results."""
     pairs = _File("pairs.json")
     """Cache of paired differences between jobs."""
+    styles = _File("styles.json")
+    """The place of each model among the colours and markers of figures."""
     ceilings = _File("ceilings")
     """Folder of computed ceilings."""
     cache = _File("cache")
@@ -127,10 +129,26 @@ class PrivatePaths:
     """Which statuses were written into the documents."""
     sync_ledger = _File("written.json")
     """Which results were written into the documents, and which a person refused."""
+    numbers = _File("numbers.jsonl")
+    """Which job and value each number comes from that was written, a sealed line for each write."""
     changes = _File("changes.jsonl")
     """What happened, a line each, for those who wait for it."""
     changes_lock = _File("changes.lock")
     """Locked by the process that adds to it."""
+    autopilot = _File("autopilot.json")
+    """The autopilot of the lab: what it may use, what it has launched; sealed."""
+    autopilot_lock = _File("autopilot.lock")
+    """Locked by the process that carries the autopilot on; its time is that of the last time."""
+    autopilot_again = _File("autopilot.again")
+    """Asks the holder of that lock to carry it on once more."""
+    autopilot_environment = _File("autopilot.env.json")
+    """The environment the autopilot was started with, in which it launches."""
+    tray = _File("tray")
+    """Folder of what assistants propose, a file each."""
+    agents = _File("agents.json")
+    """The jobs that assistants have launched within a budget."""
+    agents_lock = _File("agents.lock")
+    """Locked by the server that launches within it."""
     screen = _File("screen.json")
     """State of the screen when it was last left."""
     tour = _File("tour")

@@ -132,6 +132,10 @@ class ChangeLog:
         """The end of the log."""
         return f"{self._name}-{self._last}"
 
+    def cursor_at(self, change: Change) -> str:
+        """The place of a change of the log: a look from there tells what came after it."""
+        return f"{self._name}-{change.number}"
+
     def awaited(
         self, names: Sequence[str] = (), cursor: str | None = None, first: bool = False
     ) -> Awaited:

@@ -1,0 +1,241 @@
+"""What assistants propose: whole, sealed, never twice, and planned anew when it is accepted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import ROADMAP, Ended
+from vitlab.contract.paths import UsageError
+from vitlab.jobs.store import all_jobs
+from vitlab.lab.autopilot.budget import Estimate
+from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.launch import Request, plan_launch
+from vitlab.lab.tray import account, proposals
+from vitlab.lab.tray.account import Account
+from vitlab.lab.tray.decisions import accept, based, dismiss, preview
+from vitlab.lab.tray.proposals import Proposal, Tray, short_text
+from vitlab.lab.tray.refusals import check_conclusion
+from vitlab.lab.writeback.edits import plan_update, undo
+
+PLAN = "roadmaps/plan_roadmap.md"
+
+
+def put(lab: Lab, kind: str, target: str = "1.0", **more: object) -> Proposal:
+    proposal = replace(Proposal(kind, PLAN, target, "because"), **more)  # type: ignore[arg-type]
+    return Tray(lab).add(based(lab, proposal))
+
+
+def test_a_proposal_is_there_once_and_is_decided_once(lab: Lab, roadmap: Path) -> None:
+    first = put(lab, "status", word="paused")
+    assert put(lab, "status", word="paused").number == first.number == 1
+    second = put(lab, "status", word="cancelled")
+    assert Tray(lab).count() == 2
+    dismiss(lab, second.number)
+    with pytest.raises(UsageError, match="proposal 2 was the same and was dismissed"):
+        put(lab, "status", word="cancelled")
+    before = roadmap.read_bytes()
+    assert accept(lab, 1).files == (roadmap,)
+    assert "⏸️" in roadmap.read_text()
+    with pytest.raises(UsageError, match="proposal 1: was accepted already"):
+        accept(lab, 1)
+    with pytest.raises(UsageError, match=r"no proposal 9 \(waiting: none\)"):
+        accept(lab, 9)
+    undo(lab)
+    assert roadmap.read_bytes() == before
+
+
+def test_what_it_rests_on_must_be_as_it_was(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    """An edit elsewhere is kept; another status or result makes the proposal void."""
+    put(lab, "status", word="paused")
+    roadmap.write_text(roadmap.read_text().replace("Made", "Made by hand"))
+    accept(lab, 1)
+    assert "Made by hand" in roadmap.read_text()
+    put(lab, "status", word="done")
+    roadmap.write_text(roadmap.read_text().replace("⏸️", "❌"))
+    with pytest.raises(UsageError, match="has changed since it was proposed"):
+        accept(lab, 2, "it is")
+    ended("one", 0.75)
+    put(lab, "results")
+    ended("two", 0.76)
+    text = roadmap.read_text()
+    with pytest.raises(UsageError, match="has changed since it was proposed"):
+        accept(lab, 3)
+    assert roadmap.read_text() == text
+    assert Tray(lab).count() == 2
+
+
+def test_what_no_result_supports_needs_a_reason(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    passed = put(lab, "gate", "1", word="passed")
+    assert "no result supports it" in preview(lab, passed).remarks
+    with pytest.raises(UsageError, match=r"no result supports it: give your reason"):
+        accept(lab, passed.number)
+    done = put(lab, "status", word="done")
+    assert preview(lab, done).unsupported
+    text = roadmap.read_text()
+    ended("one", 0.75)
+    ended("two", 0.75)
+    # It was proposed before there was a result, so it is proposed anew.
+    assert preview(lab, passed).problem
+    with_result = put(lab, "gate", "1", word="passed")
+    assert not preview(lab, with_result).unsupported
+    assert preview(lab, put(lab, "gate", "1", word="failed")).unsupported
+    assert roadmap.read_text() == text
+    accept(lab, with_result.number)
+    assert roadmap.read_text() != text
+
+
+def test_a_conclusion_has_numbers_of_results_alone(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.7512)
+    update = plan_update(lab, roadmap, "1.0")
+    for good in ("R² 0.75", "0.751 ± 0.004 on 100 stars", "75.1 % of it", "it is better"):
+        check_conclusion(update, good)
+    for bad in ("0.76", "R² = 0.7519", "8 of 10 seeds", "-0.9", "1e6 stars"):
+        with pytest.raises(UsageError, match=r"no result of MVP-1.0 has this number"):
+            check_conclusion(update, bad)
+    with pytest.raises(UsageError, match="say why"):
+        short_text("reason", "\n ", needed=True)
+    with pytest.raises(UsageError, match="601 characters, at most 600"):
+        short_text("reason", "x" * 601)
+
+
+def test_a_failed_job_has_no_conclusion(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", None, outcome="oom")
+    with pytest.raises(UsageError, match="no result, so nothing to conclude"):
+        check_conclusion(plan_update(lab, roadmap, "1.0"), "it is good")
+    with pytest.raises(UsageError, match="no result, so nothing to conclude"):
+        put(lab, "results")
+
+
+def test_a_stranger_s_tray_is_never_accepted(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = put(lab, "status", word="paused")
+    path = lab.paths.private.tray / "00000001.open.json"
+    mark, _, body = path.read_bytes().partition(b"\n")
+    # Another number, another text, another lab, another user: none is read.
+    (path.parent / "00000002.open.json").write_bytes(path.read_bytes())
+    changed = json.loads(body)
+    changed["word"] = "done"
+    (path.parent / "00000003.open.json").write_bytes(mark + b"\n" + json.dumps(changed).encode())
+    assert Tray(lab).proposals() == [replace(one, state="open")]
+    assert lab.notes == ["2 proposals in the tray are not of this user: left out"]
+    for number in (2, 3):
+        with pytest.raises(UsageError, match="is not of this user; nothing is done with it"):
+            accept(lab, number)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
+    with pytest.raises(UsageError, match="is not of this user"):
+        accept(lab, 1)
+
+
+def test_a_tray_is_not_filled_without_end(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposals, "MOST_OPEN", 2)
+    put(lab, "status", word="paused")
+    put(lab, "status", word="cancelled")
+    with pytest.raises(UsageError, match="the tray is full: 2 proposals wait for a person"):
+        put(lab, "status", word="failed")
+
+
+@pytest.fixture
+def no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs are submitted, and nothing starts them."""
+    monkeypatch.setattr("vitlab.jobs.queue.scheduler.advance", lambda *_, **__: [])
+    monkeypatch.setattr("vitlab.lab.live.changes.advance_queue", lambda _: None)
+
+
+@pytest.mark.usefixtures("no_start")
+def test_an_accepted_launch_is_launched_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = put(lab, "launch", profile="smoke")
+    killed = Tray.decide
+    monkeypatch.setattr(Tray, "decide", lambda *_: os._exit(9))
+    in_child(lambda: accept(lab, one.number))  # killed after the launch, before it was noted
+    monkeypatch.setattr(Tray, "decide", killed)
+    assert len(all_jobs(lab.paths)) == 2
+    assert len(accept(lab, one.number).jobs) == 2
+    assert len(all_jobs(lab.paths)) == 2
+    assert Tray(lab).count() == 0
+
+
+@pytest.mark.usefixtures("no_start")
+def test_launches_are_within_the_budget(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_launch(lab, Request(lab.roadmap_path(), "1.0", "smoke"))
+    cost = Estimate(3.0, 3.0, 3.0, 1.0, "1 run")
+    monkeypatch.setattr(account, "estimate", lambda *_: cost)
+    with pytest.raises(UsageError, match=r"over budget: about 6\.0 h, 5\.0 h of 5\.0 h left"):
+        Account(lab, 5.0).launch(plan)
+    with pytest.raises(UsageError, match=r"over budget: about 2\.0 h of GPUs, "):
+        Account(lab, 9.0, 1.5).launch(plan)
+    assert not all_jobs(lab.paths)
+    assert len(Account(lab, 6.5).launch(plan).jobs) == 2
+    # What is queued counts as what it is expected to take, also for a server started anew.
+    assert Account(lab, 6.5).balance().left_hours == pytest.approx(0.5)
+    with pytest.raises(UsageError, match=r"one: was launched before \(.*, queued\)"):
+        Account(lab, 100.0).launch(plan)
+
+
+def in_child(call: Callable[[], object], seconds: float | None = None) -> None:
+    """Run it in a child of this process, killed after so many seconds."""
+    pid = os.fork()
+    if not pid:
+        try:
+            call()
+        finally:
+            os._exit(0)
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+@pytest.mark.usefixtures("no_start")
+def test_killed_at_any_moment_the_tray_is_whole_and_nothing_is_there_twice(
+    lab: Lab, roadmap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thirty processes, each killed as it proposes and accepts, or launches, at a drawn moment."""
+    monkeypatch.setattr(account, "estimate", lambda *_: Estimate(0.1, 0.1, 0.1, 0.0, "1 run"))
+    drawn = random.Random(7)
+    experiment = lab.paths.experiments / "the_run.yaml"
+    runs = ", ".join(f"{{name: r{k}, set: {{data: {{test_size: {k + 20}}}}}}}" for k in range(12))
+    text = experiment.read_text()
+    experiment.write_text(text.replace("[{name: one}, {name: two}]", f"[{runs}]"))
+    words = ["paused", "cancelled", "failed", "partial", "ready"]
+
+    def propose_and_accept() -> None:
+        mine = open_lab(lab.paths.root)
+        while True:
+            with contextlib.suppress(UsageError):  # void by now, or there already
+                put(mine, "status", word=drawn.choice(words))
+                accept(mine, drawn.choice(Tray(mine).proposals()).number)
+
+    def launch_all() -> None:
+        mine = open_lab(lab.paths.root)
+        for k in range(12):
+            with contextlib.suppress(UsageError):  # launched by one that was killed
+                request = Request(roadmap, "1.0", "smoke", runs=(f"r{k}",))
+                Account(mine, 1e4).launch(plan_launch(mine, request))
+
+    for k in range(30):
+        in_child(launch_all if k % 2 else propose_and_accept, drawn.uniform(0.0, 0.35))
+        everything = Tray(lab).proposals(None)
+        assert not lab.notes
+        assert [one.number for one in everything] == list(range(1, len(everything) + 1))
+        waiting = [one.meaning for one in everything if one.state == "open"]
+        assert len(waiting) == len(set(waiting))
+        hashes = [job.spec.hash for job in all_jobs(lab.paths)]
+        assert len(hashes) == len(set(hashes))
+    assert everything
+    assert hashes
+    assert len(Account(lab, 1e4).balance().running) == len(hashes)
+    fresh = open_lab(lab.paths.root)
+    while undo(fresh):
+        pass
+    assert roadmap.read_text() == ROADMAP

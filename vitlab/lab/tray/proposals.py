@@ -1,0 +1,202 @@
+"""The tray: what assistants propose and a person has not decided, a sealed file for each."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from vitlab.contract.paths import UsageError, real, write_atomic
+from vitlab.contract.reading import parse, read_regular
+from vitlab.contract.user_key import is_sealed, seal
+from vitlab.contract.validation import from_document
+from vitlab.jobs.files import take_lock
+from vitlab.lab.lab import Lab
+
+VERSION = 1
+LONGEST = 1 << 16
+"""Bytes of a proposal."""
+MOST_WORDS = 600
+"""Characters of a reason or a conclusion."""
+MOST_OPEN = 50
+"""Proposals that wait; an assistant that makes more is told to wait itself."""
+KEPT = 200
+"""Proposals that are kept once they are decided."""
+PATIENCE = 120.0
+"""Seconds to wait for another writer: accepting a launch may look into a large data file."""
+Kind = Literal["launch", "status", "gate", "results"]
+State = Literal["open", "accepted", "dismissed"]
+STATES: tuple[State, ...] = get_args(State)
+_NAME = re.compile(r"(\d{8})\.(open|accepted|dismissed)\.json")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """One edit or launch that is proposed, by what it means: it is planned when it is looked at."""
+
+    kind: str
+    """One of `Kind`."""
+    roadmap: str
+    """Its path from the lab's root."""
+    target: str
+    """The id of the MVP or gate."""
+    reason: str
+    """The assistant's, for the person who decides."""
+    word: str = ""
+    """The status proposed."""
+    text: str = ""
+    """The conclusion, or why a gate is decided this way, as it would stand in the document."""
+    profile: str = ""
+    runs: tuple[str, ...] = ()
+    """Of a launch; none means all."""
+    seeds: int = 0
+    """Further seeds."""
+    basis: str = ""
+    """Digest of what it rests on: statuses, results, specifications."""
+    at: float = 0.0
+    """Unix seconds."""
+    number: int = 0
+    state: str = field(default="open", compare=False)
+    """One of `State`."""
+
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """Equal for two proposals of the same, whatever the reason."""
+        asked = (self.profile, self.runs, self.seeds)
+        return self.kind, self.roadmap, self.target, self.word, self.text, *asked, self.basis
+
+
+class Tray:
+    """The proposals of a lab."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._folder = lab.paths.private.tray
+        self._lab = lab
+
+    def proposals(self, state: State | None = "open") -> list[Proposal]:
+        """Those in a state, or all, oldest first; what is not of this user is told and left out."""
+        found, foreign = [], 0
+        for path, number, its_state in self._files():
+            if state in (None, its_state):
+                one = self._read(path, number, its_state)
+                found += [one] if one else []
+                foreign += one is None
+        if foreign:
+            self._lab.tell(f"{foreign} proposals in the tray are not of this user: left out")
+        return found
+
+    def count(self) -> int:
+        """How many wait, by their names alone."""
+        return sum(state == "open" for _, _, state in self._files())
+
+    def proposal(self, number: int) -> Proposal:
+        """One that waits; `UsageError` where there is none of this user, or it is decided."""
+        for path, its_number, state in self._files():
+            if its_number == number:
+                if state != "open":
+                    raise UsageError(f"proposal {number}: was {state} already")
+                if one := self._read(path, number, state):
+                    return one
+                raise UsageError(f"proposal {number}: is not of this user; nothing is done with it")
+        raise UsageError(f"no proposal {number} (waiting: {self._waiting()})")
+
+    def add(self, proposal: Proposal) -> Proposal:
+        """Put one in, with its number; one that waits already stays the only one.
+
+        `UsageError` for one that a person has dismissed, and for a tray that is full.
+        """
+        with self.locked():
+            known = self.proposals(None)
+            for one in known:
+                if one.meaning == proposal.meaning and one.state == "open":
+                    return one
+                if one.meaning == proposal.meaning and one.state == "dismissed":
+                    raise UsageError(f"proposal {one.number} was the same and was dismissed")
+            if sum(one.state == "open" for one in known) >= MOST_OPEN:
+                raise UsageError(f"the tray is full: {MOST_OPEN} proposals wait for a person")
+            last = max((number for _, number, _ in self._files()), default=0)
+            new = replace(proposal, number=last + 1, at=time.time())
+            self._write(new)
+            return new
+
+    def decide(self, proposal: Proposal, state: State) -> None:
+        """Take one that waits out of the tray; with the lock held."""
+        self._path(proposal.number, "open").rename(self._path(proposal.number, state))
+        decided = [path for path, _, one in self._files() if one != "open"]
+        for path in decided[:-KEPT]:
+            path.unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the tray against other writers."""
+        self._lab.paths.private.make()
+        self._folder.mkdir(exist_ok=True)
+        lock = take_lock(self._folder / "lock", PATIENCE)
+        if lock is None:
+            raise UsageError(f"{self._folder}: another process decides a proposal; try again")
+        try:
+            yield
+        finally:
+            os.close(lock)
+
+    def _waiting(self) -> str:
+        numbers = [str(number) for _, number, state in self._files() if state == "open"]
+        return ", ".join(numbers) or "none"
+
+    def _files(self) -> list[tuple[Path, int, State]]:
+        """Every proposal's file, number and state, oldest first."""
+        found: list[tuple[Path, int, State]] = []
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for path in self._folder.iterdir():
+                if match := _NAME.fullmatch(path.name):
+                    state = next(one for one in STATES if one == match[2])
+                    found.append((path, int(match[1]), state))
+        return sorted(found, key=lambda one: one[1])
+
+    def _path(self, number: int, state: State) -> Path:
+        return self._folder / f"{number:08d}.{state}.json"
+
+    def _read(self, path: Path, number: int, state: State) -> Proposal | None:
+        """None for a file that has not the seal of this user, this folder and its number."""
+        try:
+            mark, _, body = read_regular(path, LONGEST).partition(b"\n")
+            if not is_sealed(mark.decode("latin-1"), *self._parts(number, body)):
+                return None
+            record = from_document(parse(body), Proposal, VERSION)
+        except (OSError, ValueError):
+            return None
+        return None if record is None else replace(record, number=number, state=state)
+
+    def _write(self, one: Proposal) -> None:
+        record = {"v": VERSION, **asdict(one)}
+        body = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
+        data = seal(*self._parts(one.number, body)).encode() + b"\n" + body
+        write_atomic(self._path(one.number, "open"), data)
+
+    def _parts(self, number: int, body: bytes) -> tuple[bytes, ...]:
+        return b"tray", os.fsencode(real(self._folder)), str(number).encode(), body
+
+
+def short_text(name: str, text: str, *, needed: bool = False) -> str:
+    """Words of an assistant on one line; `UsageError` where they are too long, or missing."""
+    text = " ".join(text.split())
+    if needed and not text:
+        raise UsageError(f"{name}: say why, for the person who decides")
+    if len(text) > MOST_WORDS:
+        raise UsageError(f"{name}: {len(text)} characters, at most {MOST_WORDS}")
+    return text
+
+
+def summaries(proposals: Sequence[Proposal]) -> list[dict[str, object]]:
+    """As commands print them."""
+    return [
+        {name: value for name, value in asdict(one).items() if value and name != "basis"}
+        for one in proposals
+    ]
