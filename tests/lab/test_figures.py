@@ -20,7 +20,7 @@ from vitlab.contract.events import EventWriter
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs.store import all_jobs
-from vitlab.lab.figures import figure_specs
+from vitlab.lab.figures import figure_specs, star_figures
 from vitlab.lab.figures.curves import curves
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.snapshot import read_snapshot
@@ -97,16 +97,17 @@ def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None
     made = figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
     assert len(made.results) == 3
     (panel,) = figure_specs.scaling(made).panels
-    unknown = "noise draws unknown, core-hours unknown"
     assert [(c.name, c.x) for c in panel.curves] == [
-        (f"Ridge: {unknown}", (1000.0,)),
-        (f"ViT: {unknown}", (100.0, 1000.0)),
+        ("Ridge", (1000.0,)),
+        ("ViT", (100.0, 1000.0)),
     ]
+    assert (panel.x_label, panel.y_label) == ("N: distinct training stars", "test R² of log g")
     assert all(error > 0 for curve in panel.curves for error in curve.errors)
     assert [line.label for line in panel.lines] == ["Bayes ceiling 0.970", "linear ceiling 0.500"]
     (panel,) = figure_specs.ablation(made).panels
     assert panel.names[0] == "ViT 1000"
-    assert list(panel.curves[0].y) == sorted(panel.curves[0].y, reverse=True)
+    points = sorted((x, y) for curve in panel.curves for x, y in zip(curve.x, curve.y, strict=True))
+    assert [y for _, y in points] == sorted((y for _, y in points), reverse=True)
     live, loss = figure_specs.training(made).panels
     assert live.curves[0].x == loss.curves[0].x == (10.0, 20.0, 30.0)
     ridge = next(one.job for one in made.results if one.result.model_name == "Ridge")
@@ -116,13 +117,13 @@ def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None
     live, _ = figure_specs.training(swept).panels
     assert [c.name for c in live.curves] == ["ViT 100", "ViT 1000"]
     assert "Ridge 1000, best penalty" in live.lines[-1].label
-    (panel,) = figure_specs.snr(made).panels
+    (panel,) = star_figures.snr(made).panels
     assert [c.name for c in panel.curves if c.reference] == ["Bayes ceiling"]
     assert list(panel.curves[0].y) == sorted(panel.curves[0].y)
-    assert [p.title.split("  ")[0] for p in figure_specs.parity(made).panels] == [
+    assert [p.title.split("  ")[0] for p in star_figures.parity(made).panels] == [
         f"{one.result.model_name} {one.result.run}" for one in made.results
     ]
-    along_label, along_snr = figure_specs.residuals(made).panels
+    along_label, along_snr = star_figures.residuals(made).panels
     assert along_snr.curves[0].errors[0] > 2 * along_snr.curves[0].errors[-1]
     assert len(along_label.curves) == 3
 
@@ -132,6 +133,7 @@ COSTS = tuple(
     f"{what} training stars, noise draws unknown, core-hours unknown"
     for what in ("ViT: 100", "Ridge: 1k")
 )
+ROOM = ("Bayes ceiling 0.970: +0.348", "linear ceiling 0.500: -0.122")
 CEILINGS = "errors of ceilings: Monte Carlo over simulated stars and their noise"
 
 
@@ -160,9 +162,8 @@ def test_a_figure_tells_what_it_does_not_show(lab: Lab, ended: Ended, ceiling: J
     (lost,) = [one for one in made.results if one.result.run == "lost"]
     lost.job.paths.residuals.unlink()
     crlb = "CRLB (unbiased)"
-    assert figure_specs.snr(made).notes == (
-        SINGLE,
-        CEILINGS,
+    assert star_figures.snr(made).keys == (SINGLE, CEILINGS)
+    assert star_figures.snr(made).notes == (
         *COSTS,
         f"{crlb}: 1 of 4 magnitudes not finite, not shown",
         f"{crlb}: 2 of 4 magnitudes with R² ≤ 0, not shown",
@@ -171,13 +172,14 @@ def test_a_figure_tells_what_it_does_not_show(lab: Lab, ended: Ended, ceiling: J
         "1 of 2 runs without residuals with S/N: not shown",
     )
     below = f"{crlb}: -0.4 ≤ 0, not shown"
-    assert figure_specs.ablation(made).notes == (SINGLE, *COSTS, below)
-    assert figure_specs.residuals(made).notes == (
+    alone = "1 of 1 differences of independent test stars"
+    assert figure_specs.ablation(made).notes == (alone, *ROOM, *COSTS, below)
+    assert star_figures.residuals(made).notes == (
         *COSTS,
         "ViT: 8 of 200 stars without a positive S/N or a finite residual, not shown",
         "1 of 2 runs without residuals: not shown",
     )
-    assert figure_specs.parity(made).notes == (*COSTS, "1 of 2 runs without residuals: not shown")
+    assert star_figures.parity(made).notes == (*COSTS, "1 of 2 runs without residuals: not shown")
     assert figure_specs.training(made).notes == (*COSTS, below)
 
 
@@ -201,14 +203,12 @@ def test_two_models_are_shown_with_what_each_was_trained_on(lab: Lab, ended: End
         enriched(job, n, 0.5)
         paid(job, draws, hours)
     made = figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
-    (panel,) = figure_specs.scaling(made).panels
-    assert panel.x_label == "N: distinct training stars"
-    assert [curve.name for curve in panel.curves] == [
+    assert figure_specs.scaling(made).notes == (
         "LightGBM: 2k to 50k noise draws, core-hours unknown",
         "ViT: 60k to 1.5M noise draws, 0.089 core-hours",
-    ]
+    )
     vit = "ViT: 2k to 50k training stars, 60k to 1.5M noise draws, 0.089 core-hours"
-    for maker in (figure_specs.ablation, figure_specs.parity, figure_specs.residuals):
+    for maker in (figure_specs.ablation, star_figures.parity, star_figures.residuals):
         assert vit in maker(made).notes
 
 
@@ -245,7 +245,7 @@ def test_repeats_over_seeds_are_one_point_with_the_error_of_their_mean(
     stars = [one.result.errors[NAME] for one in made.results[:3]]
     assert panel.curves[0].errors[0] == pytest.approx(error_of_mean(values, stars), rel=1e-3)
     repeats = "error bars of repeats: standard error of the mean over 3 seeds, of stars and seeds"
-    assert figure_specs.scaling(made).notes == (SINGLE, repeats)
+    assert figure_specs.scaling(made).keys == (SINGLE, repeats)
 
 
 def test_a_figure_goes_beside_the_roadmap_and_into_its_report(
@@ -362,13 +362,16 @@ def test_calibration_shows_too_small_a_sigma(lab: Lab, ended: Ended, tmp_path: P
     enriched(job, 100, 1.0)
     made = figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
     with pytest.raises(UsageError, match="calibration: no job predicts a density of log_g"):
-        figure_specs.calibration(made)
+        star_figures.calibration(made)
     truth = np.random.default_rng(0).normal(size=(200, 1))
     narrow = DensityScores(norm.logpdf(truth, scale=0.5), truth[:, 0], norm.cdf(truth / 0.5))
     right = DensityScores(norm.logpdf(truth), truth[:, 0], norm.cdf(truth))
     kept = load_residuals(job.residuals)
     save_residuals(job.residuals, replace(kept, density=narrow))
-    levels, along = figure_specs.calibration(made).panels
+    pit, levels, along = star_figures.calibration(made).panels
+    assert np.mean(pit.curves[0].y) == pytest.approx(1.0)
+    ends, middle = pit.curves[0].y[0] + pit.curves[0].y[-1], sum(pit.curves[0].y[3:7])
+    assert ends > 2 * (1 + 2 * max(pit.curves[0].errors)) > middle
     assert levels.diagonal
     assert [y < x - 0.1 for x, y in zip(levels.curves[0].x, levels.curves[0].y, strict=True)] == [
         True

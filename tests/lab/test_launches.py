@@ -22,7 +22,8 @@ from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.figure_files import existing_figures, figure_stem
 from vitlab.lab.writeback.status_sync import sync_status
 from vitlab.lab.writeback.writeback import end_summary, launch_figure_files, pending
-from vitlab.plot.figures import Curve, Panel, Picture, shown_jobs, write
+from vitlab.plot.figures.paper import shown_jobs, write
+from vitlab.plot.figures.picture import Curve, Panel, Picture
 
 WORDS = "| 1.0 | my own words | R²=0.713 |\n"
 RUNNING = (

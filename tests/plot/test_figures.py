@@ -9,9 +9,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from vitlab.plot.figures import Curve, Panel, Picture, draw_panels, drawable, write
+from vitlab.plot.figures.paper import write
+from vitlab.plot.figures.picture import Curve, Panel, Picture, drawable
+from vitlab.plot.figures.terminal import draw_panels
 from vitlab.plot.series import Line
 
 CEILING = Line(0.76, "Bayes ceiling 0.760")
@@ -49,7 +49,8 @@ def test_fonts_are_embedded_and_the_same_picture_is_the_same_file(tmp_path: Path
 def test_settings_that_lie_in_a_lab_are_not_taken(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("text.usetex: True")  # runs a program on their text
     code = (
-        "from pathlib import Path; from vitlab.plot.figures import Panel, Picture, write\n"
+        "from pathlib import Path; from vitlab.plot.figures.paper import write\n"
+        "from vitlab.plot.figures.picture import Panel, Picture\n"
         "write(Picture('t', (Panel('x', 'y', ()),)), Path('one'))\n"
         "import matplotlib; print(matplotlib.rcParams['text.usetex'], Path('one.pdf').exists())"
     )
@@ -95,18 +96,6 @@ def test_points_that_an_axis_cannot_show_are_counted(tmp_path: Path) -> None:
     nothing = Picture("", (replace(panel, curves=(Curve("MLP", (nan,), (1.0,)),)),))
     assert drawable(nothing).notes == ("MLP: 1 of 1 points not shown (not finite)",)
     assert draw_panels(nothing, 90, 14, color=False).endswith("(not finite)")
-
-
-def test_a_legend_of_many_names_stands_above_and_covers_no_curve(tmp_path: Path) -> None:
-    many = tuple(replace(MODELS[0], name=f"ViT seed={seed}") for seed in range(6))
-    sizes = []
-    for curves in (many[:4], many):
-        panel = replace(SCALING, curves=curves)
-        pdf, _ = write(Picture("", (panel,)), tmp_path / str(len(curves)))
-        found = re.search(rb"/MediaBox \[ 0 0 (\S+) (\S+) \]", pdf.read_bytes())
-        assert found is not None
-        sizes.append((float(found[1]), float(found[2])))
-    assert sizes == [(252.0, 194.4), (252.0, pytest.approx(194.4 + 7 * 0.14 * 72))]
 
 
 def test_a_joined_curve_widens_the_axes_of_a_diagonal() -> None:

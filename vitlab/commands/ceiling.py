@@ -17,8 +17,11 @@ from vitlab.contract.config import DataConfig
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.paths import NoLab, UsageError, find_lab
 from vitlab.contract.terminal import print_drawn
+from vitlab.contract.value import axis_of_label
 from vitlab.lab.results.worlds import grid_world
-from vitlab.plot.figures import Curve, Panel, Picture, write
+from vitlab.plot.figures.paper import write
+from vitlab.plot.figures.picture import Curve, Panel, Picture
+from vitlab.plot.series import Line
 
 MAGS = (18.0, 20.0, 21.5, 22.0, 22.5, 23.0)
 STARS = 256
@@ -302,6 +305,31 @@ def _measured(value: float | None, error: float | None) -> str:
     return "-" if value is None else f"{value:.4g}" + (f" ± {error:.2g}" if error else "")
 
 
+def _windows_picture(report: dict[str, Any], label: str) -> Picture:
+    """Information against wavelength, and what hiding each window costs, with named lines."""
+    windows = report["windows"]
+    ends = tuple(x for one in windows for x in (one["low"], one["high"]))
+    share = tuple(
+        1e4 * one["share"] / (one["high"] - one["low"]) for one in windows for _ in range(2)
+    )
+    middle = tuple((one["low"] + one["high"]) / 2 for one in windows)
+    cost = tuple(math.nan if (x := one["r2_cost"]) is None else x for one in windows)
+    errors = tuple(one["r2_cost_err"] or 0.0 for one in windows)
+    across = min(ends), max(ends)
+    named = tuple((one["wave"], one["name"]) for one in report["lines"])
+    of = axis_of_label(label).partition(" [")[0]
+    wave = "wavelength [Å]"
+    panels = (
+        Panel(wave, f"information on {of} [% per 100 Å]", (Curve("", ends, share, marked=False),),
+              x_range=across, marks=named),
+        Panel(wave, "R² lost without the window", (Curve("", middle, cost, errors),),
+              lines=(Line(0.0, ""),), x_range=across),
+    )  # fmt: skip
+    keys = ("error bars: over the stars of the file; marked: lines of metals and hydrogen",)
+    title = f"{label} by window: {Path(report['file']).name}"
+    return Picture(title, panels, keys=keys, across=(1, 1), wide=True)
+
+
 def _print_windows(report: dict[str, Any], args: argparse.Namespace) -> None:
     rows = [
         [
@@ -314,15 +342,7 @@ def _print_windows(report: dict[str, Any], args: argparse.Namespace) -> None:
     ]
     print()
     print_table(["WINDOW", "INFORMATION", "SIGMA WITHOUT", "R2 LOST WITHOUT"], rows)
-    middle = tuple((one["low"] + one["high"]) / 2 for one in report["windows"])
-    share = tuple(100 * one["share"] for one in report["windows"])
-    cost = tuple(one["r2_cost"] for one in report["windows"])
-    errors = tuple(one["r2_cost_err"] or 0.0 for one in report["windows"])
-    panels = (
-        Panel("wavelength (Å)", "% of the information", (Curve("", middle, share),)),
-        Panel("wavelength (Å)", "R² lost without", (Curve("", middle, cost, errors),)),
-    )
-    picture = Picture(f"{args.label} by window: {args.data.name}", panels)
+    picture = _windows_picture(report, args.label)
     if args.out is not None:
         try:
             print(*write(picture, Path(args.out)), sep="\n")

@@ -17,7 +17,9 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import lookup_results
 from vitlab.lab.writeback.figure_files import figure_stem_of, link_in_reports
 from vitlab.plot.chart import draw
-from vitlab.plot.figures import FIGURES, Picture, draw_panels, write
+from vitlab.plot.figures.paper import write
+from vitlab.plot.figures.picture import FIGURES, Picture
+from vitlab.plot.figures.terminal import draw_panels
 
 WIDEST = 120
 
@@ -60,6 +62,12 @@ def _figure_options(figure: argparse.ArgumentParser) -> None:
     figure.add_argument(
         "jobs", nargs="*", metavar="JOB|MVP", help="default: every newest result of the lab"
     )
+    figure.add_argument(
+        "--columns",
+        type=int,
+        choices=(1, 2),
+        help="width: one column of a journal, 88 mm, or two, 180 mm; default: as fits",
+    )
     figure.add_argument("--out", metavar="FOLDER", help="default: img/ beside the roadmap")
     figure.add_argument("--no-link", action="store_true", help="leave the reports as they are")
     figure.add_argument("--ascii", action="store_true", help="only ASCII characters")
@@ -75,7 +83,7 @@ def draw_figure(args: argparse.Namespace) -> int:
     stem = figure_stem_of(lab, made.results, args.name)
     if args.out is not None:
         stem = Path(args.out) / stem.name
-    pdf, png = write(picture, stem, [one.job.name for one in made.results])
+    pdf, png = write(picture, stem, [one.job.name for one in made.results], args.columns)
     linking = not args.no_link and args.out is None
     changes = link_in_reports(lab, made.results, png) if linking else []
     written = save(changes, lab.journal) if changes else ()

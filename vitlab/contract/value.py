@@ -42,6 +42,10 @@ coverage, and the greatest distance of the probability integral transforms from 
 SIGMA = "σ"
 """The unit of a number in standard deviations of its label, as a normalised network reports it."""
 _UNITS = {"T_eff": "K", "log_g": "dex", "M_H": "dex", "a_M": "dex", "C_M": "dex"}
+_LABELS = {"log_g": "log g", "M_H": "[M/H]", "a_M": "[α/M]", "C_M": "[C/M]"}
+"""Labels as a figure's axis writes them, where that is not their name."""
+SNR = "S/N per pixel"
+"""What the S/N of a star is, at an axis: the median over its pixels."""
 _CEILING = "ceiling"
 
 
@@ -226,6 +230,12 @@ class Value:
         return self.symbol + label + split
 
     @property
+    def axis(self) -> str:
+        """As a figure's axis says it: `test R² of log g`, `test MAE of T_eff [K]`."""
+        of = f" of {_LABELS.get(self.label, self.label)}" if self.label else ""
+        return f"{self.split} {self.symbol}{of}".lstrip() + _bracketed(self.unit)
+
+    @property
     def _known(self) -> Metric:
         if self.metric in _METRICS:
             return _METRICS[self.metric]
@@ -271,6 +281,15 @@ def ceiling_split(low: float | None = None, high: float | None = None) -> str:
 def unit_of(label: str) -> str | None:
     """The unit of a stellar label; None for an unknown one."""
     return _UNITS.get(label)
+
+
+def axis_of_label(label: str, prefix: str = "") -> str:
+    """As a figure's axis says it: `log g [dex]`, `true T_eff [K]`."""
+    return f"{prefix} {_LABELS.get(label, label)}".lstrip() + _bracketed(unit_of(label))
+
+
+def _bracketed(unit: str | None) -> str:
+    return f" [{unit}]" if unit else ""
 
 
 def judged_by(headlines: Iterable[str]) -> str:

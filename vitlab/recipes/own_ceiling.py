@@ -17,7 +17,9 @@ from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.user_key import own_record, sealed
 from vitlab.contract.world import FLUX_AND_ERROR, World
 from vitlab.ml.spectra.grid import Grid, load_grid
+from vitlab.ml.spectra.held_out import in_vacuum
 from vitlab.ml.spectra.labels import LABELS
+from vitlab.ml.spectra.lines import TELLURIC, lines_between
 from vitlab.ml.theory.own_file import (
     OwnFile,
     Wanted,
@@ -63,7 +65,10 @@ def own_ceiling(
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 write_atomic(kept, json.dumps(sealed(record, kept)).encode())
     told = {"file": str(path), **record, "notes": [*own.notes, *_doubts(record)]}
-    return told if edges is None else {**told, "windows": _windows(own, edges, label)}
+    if edges is None:
+        return told
+    moved = in_vacuum(own.spectra, grid)
+    return {**told, "windows": _windows(own, edges, label), "lines": _lines(own, in_vacuum=moved)}
 
 
 def _integrated(
@@ -120,6 +125,14 @@ def _doubts(record: dict[str, Any]) -> list[str]:
                 "not distributed as the posteriors say"
             )
     return lines
+
+
+def _lines(own: OwnFile, *, in_vacuum: bool) -> list[dict[str, str | float]]:
+    """The stellar lines in the file's range, the strongest first, at the file's wavelengths."""
+    wave = own.spectra.wave
+    found = lines_between(float(wave[0]), float(wave[-1]), in_vacuum=in_vacuum)
+    kept = [one for one in found if not one.is_band and one.weight < TELLURIC]
+    return [{"name": one.name, "wave": one.wave} for one in sorted(kept, key=lambda x: x.weight)]
 
 
 def _windows(own: OwnFile, edges: Edges, label: str) -> list[dict[str, float | None]]:

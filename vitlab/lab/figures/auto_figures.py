@@ -21,11 +21,8 @@ from vitlab.lab.figures.figure_specs import (
     FigureData,
     Maker,
     ablation,
-    calibration,
-    parity,
-    residuals,
+    learning,
     scaling,
-    snr,
     training,
 )
 from vitlab.lab.lab import Lab, open_lab
@@ -33,16 +30,27 @@ from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.launches import last_launch
 from vitlab.lab.results.repeats import grouped
 from vitlab.lab.writeback.figure_files import figure_stem, figure_target
-from vitlab.plot.figures import Picture, write
+from vitlab.plot.figures.paper import write
+from vitlab.plot.figures.picture import Picture
+
+
+def _of_stars(name: str) -> Maker:
+    """A figure of test stars; what makes them loads numpy."""
+
+    def make(data: FigureData) -> Picture:
+        from vitlab.lab.figures.star_figures import MAKERS
+
+        return MAKERS[name](data)
+
+    return make
+
 
 MAKERS: dict[str, Maker] = {
     "scaling": scaling,
     "ablation": ablation,
     "training": training,
-    "snr": snr,
-    "parity": parity,
-    "residuals": residuals,
-    "calibration": calibration,
+    "learning": learning,
+    **{name: _of_stars(name) for name in ("snr", "parity", "residuals", "calibration")},
 }
 LONG = 60.0
 """A run of more seconds is drawn at its end, a shorter one with the last of its launch."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,19 +14,24 @@ from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.scaling import AHEAD, Scaling, formula, not_determined, scalings
 from vitlab.ml.scaling_law import LEVEL, Law
-from vitlab.plot.figures import Curve
+from vitlab.plot.figures.picture import Curve
+from vitlab.plot.figures.styles import Style
 
 _POINTS = 40
 
 
-def law_curves(results: Sequence[Finished], jobs: Iterable[Job]) -> tuple[list[Curve], list[str]]:
+def law_curves(
+    results: Sequence[Finished],
+    jobs: Iterable[Job],
+    styles: Callable[[Sequence[str]], Sequence[Style]],
+) -> tuple[list[Curve], list[str]]:
     """R2 by each model's law over N, to `AHEAD` times the largest, and notes on them."""
     try:
         found = scalings(results, ceilings(jobs))
     except UsageError:  # not judged by an R2
         return [], []
     known = [(one, law) for one in found if (law := one.law) and "N" in law.axes]
-    curves = [_curve(one, law) for one, law in known]
+    curves = [replace(_curve(one, law), style=styles([one.model])[0]) for one, law in known]
     notes = [
         "; ".join([f"{one.model}: 1 - R² = {formula(law)}, E {_origin(law)}", *not_determined(law)])
         for one, law in known

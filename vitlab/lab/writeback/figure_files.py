@@ -13,7 +13,8 @@ from vitlab.docs.text.source import read
 from vitlab.docs.write.rows import link_figure
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import Finished
-from vitlab.plot.figures import FIGURES, shown_jobs
+from vitlab.plot.figures.paper import shown_jobs
+from vitlab.plot.figures.picture import FIGURES
 
 
 def figure_stem(roadmap: Path, mvp: str | None, profile: str, figure: str) -> Path:

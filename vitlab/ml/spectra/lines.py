@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+TELLURIC = 2
+"""The weight of what the Earth's air absorbs."""
 WINDOW = 4.0
 """Half-width of a line in Angstrom: core and wings at R = 5000."""
 WINGS = {"Ca II": 20.0, "Na I": 6.0, "K I": 6.0, "Mg I 8807": 6.0}
@@ -86,7 +88,7 @@ def known_lines() -> tuple[Line, ...]:
     ]
     lines += [Line(f"H P{n} {wave:.0f}", wave, wave) for n, wave in _PASCHEN]
     lines += [Line(f"TiO {head:.0f}", head, end) for head, end in _TIO]
-    lines += [Line(name, start, end, 2) for name, start, end in _EARTH]
+    lines += [Line(name, start, end, TELLURIC) for name, start, end in _EARTH]
     return tuple(sorted(lines, key=lambda line: line.wave))
 
 
