@@ -19,7 +19,8 @@ class Finding:
     """`status-conflict card-column card-unmarked stale-gate gate-conflict verdict-without-rule
     duplicate-id duplicate-exp-id unknown-mvp unknown-gate card-without-row broken-row
     row-outside-table undefined-glyph unknown-status date-order dead-link
-    hypothesis-conflict number-conflict experiment`."""
+    hypothesis-conflict number-conflict number-changed number-without-result picked-seed
+    experiment`."""
     message: str
     fix: tuple[Edit, ...] | None = None
     """The edits that fix it; None where a person must decide."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -72,13 +72,32 @@ def differing_numbers(
     Only numbers of one metric, split, label, profile, seed and model are compared; where it is
     not sure that they are the same, nothing is said. `reports`: bare id -> the MVP's own report.
     """
+    for mvp, groups in _groups(roadmap, hub, reports):
+        yield from _differing(roadmap, mvp, groups)
+
+
+def stated_numbers(
+    roadmap: Roadmap, hub: Hub | None, reports: Mapping[str, Hub], mvps: Container[str]
+) -> Iterator[tuple[str, Place]]:
+    """The numbers in places of results, each with the bare id of its MVP, one of `mvps`."""
+    for mvp, groups in _groups(roadmap, hub, reports, mvps):
+        yield from ((mvp.id, place) for group in groups for place in group)
+
+
+def _groups(
+    roadmap: Roadmap,
+    hub: Hub | None,
+    reports: Mapping[str, Hub],
+    mvps: Container[str] | None = None,
+) -> Iterator[tuple[Mvp, list[Group]]]:
     in_hub = list(_in_hub(roadmap, hub)) if hub else []
     for mvp in {mvp.id: mvp for mvp in reversed(roadmap.mvps)}.values():
+        if mvps is not None and mvp.id not in mvps:
+            continue
         groups: list[Group] = list(_in_roadmap(roadmap, mvp))
         if mvp.id in reports:
             groups.append(list(_in_report(reports[mvp.id])))
-        groups += [[place] for name, place in in_hub if name == mvp.id]
-        yield from _differing(roadmap, mvp, groups)
+        yield mvp, groups + [[place] for name, place in in_hub if name == mvp.id]
 
 
 _SURER = ("test", "val", None, "train")

@@ -123,6 +123,16 @@ def number_of(header: str, cell: str) -> Stated | None:
     return replace(found, profile=profile_of(rest)).with_words(f"{beside} {rest}")
 
 
+def stated_at(head: str, first: str, text: str, value: float) -> Stated | None:
+    """What a number is of by the head of its column, or its row's first cell, or its sentence.
+
+    None where no metric is named, or it is another number's.
+    """
+    direct = (number_of(name, text) for name in (head, first) if name)
+    named = [*filter(None, direct), *numbers_in(text)]
+    return next((one for one in named if abs(one.value - value) < 1e-12), None)
+
+
 def _subject(metric: re.Match[str]) -> Stated:
     raw = re.sub(r"\s", "", metric["name"]).casefold()
     name = "r2" if raw[0] == "r" and raw != "rmse" else {"ρ": "rho"}.get(raw, raw)

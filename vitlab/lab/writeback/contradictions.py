@@ -19,6 +19,7 @@ from vitlab.docs.text.source import Document, read
 from vitlab.lab.documents import is_board, is_plan
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import LinkedFile, find_hub, linked_files
+from vitlab.lab.writeback.number_checks import NumberChecks
 
 
 def lint_file(lab: Lab | None, path: Path) -> list[Finding]:
@@ -81,10 +82,13 @@ def _is_beside(lab: Lab, path: Path) -> bool:
 
 
 def _across(lab: Lab | None, roadmap: Roadmap) -> list[Finding]:
-    return contradictions(roadmap, _around(lab, roadmap) if lab else Neighbours())
+    if lab is None:
+        return contradictions(roadmap, Neighbours())
+    around = neighbours(lab, roadmap)
+    return [*contradictions(roadmap, around), *NumberChecks(lab, roadmap).findings(around)]
 
 
-def _around(lab: Lab, roadmap: Roadmap) -> Neighbours:
+def neighbours(lab: Lab, roadmap: Roadmap) -> Neighbours:
     """The files around a roadmap, as they are now."""
     hub = find_hub(lab, roadmap)
     files = linked_files(lab, roadmap)

@@ -36,6 +36,7 @@ from vitlab.lab.writeback.sync_ledger import (
     withdraw_refusal,
 )
 from vitlab.lab.writeback.writeback import MvpUpdate, Pending, pending, plan_mvp
+from vitlab.lab.writeback.written_numbers import record_numbers
 
 
 def status_change(lab: Lab | None, path: Path, mvp_id: str, word: str) -> FileChange | None:
@@ -228,6 +229,7 @@ def write(lab: Lab, roadmap_path: Path, mvp_id: str, conclusion: str | None = No
 def _write(lab: Lab, update: MvpUpdate) -> list[Path]:
     written = save(update.changes, lab.journal, what=f"MVP-{update.mvp}")
     record_written(lab, update.jobs, [file.new_text for file in written])
+    record_numbers(lab, update.jobs, written, update.conclusion if update.is_own else "")
     return [file.path for file in written]
 
 

@@ -68,12 +68,12 @@ def results_to_write(lab: Lab, jobs: Iterable[Job], mvps: Iterable[str]) -> dict
 def record_written(lab: Lab, jobs: Sequence[Job], texts: Iterable[str]) -> None:
     """Record that the ends of `jobs` are written, by a write that left `texts`."""
     ends = {job.paths.name: job.state.ended for job in jobs if isinstance(job.state, Done)}
-    _save(lab, [*_read(lab), _Entry(ends, [_digest(text) for text in texts])])
+    _save(lab, [*_read(lab), _Entry(ends, [digest(text) for text in texts])])
 
 
 def record_undone(lab: Lab, texts: Iterable[str], *, undone: bool = True) -> None:
     """Record that the write that left `texts` was undone, or redone."""
-    digests = {_digest(text) for text in texts}
+    digests = {digest(text) for text in texts}
     old = _read(lab)
     new = [replace(e, undone=undone) if digests & set(e.texts) else e for e in old]
     if new != old:
@@ -98,7 +98,7 @@ def withdraw_refusal(lab: Lab, roadmap: Path, mvp_id: str, jobs: Iterable[Job]) 
 
 def _refusals(lab: Lab, roadmap: Path, mvp_id: str, jobs: Iterable[Job]) -> list[_Entry]:
     names = {job.paths.name for job in jobs}
-    key, old_key = _digest(_refusal(lab, roadmap, mvp_id)), _digest(f"refused {mvp_id}")
+    key, old_key = digest(_refusal(lab, roadmap, mvp_id)), digest(f"refused {mvp_id}")
     # Refusals were once recorded by MVP alone; whose they are shows in their jobs.
     return [
         entry
@@ -111,7 +111,15 @@ def _refusal(lab: Lab, roadmap: Path, mvp_id: str) -> str:
     return f"refused {lab.paths.relative(roadmap)} {mvp_id}"
 
 
-def _digest(text: str) -> str:
+def undone_texts(lab: Lab) -> set[str]:
+    """The digests of texts that an undone write left, and none that stands."""
+    entries = _read(lab)
+    standing = {text for entry in entries if not entry.undone for text in entry.texts}
+    return {text for entry in entries if entry.undone for text in entry.texts} - standing
+
+
+def digest(text: str) -> str:
+    """Of a text that a write left, by which its undo is known."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -78,6 +78,8 @@ class MvpUpdate:
     """One line for people."""
     conclusion: str = ""
     """Empty where there are no numbers to draw one from."""
+    is_own: bool = False
+    """Whether the conclusion is a person's."""
     left: tuple[str, ...] = ()
     """What stays as it is in files beside the roadmap, and why: a line each."""
 
@@ -184,7 +186,8 @@ def _update(
     lines = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links), *left)
     files = report.changes(lab, roadmap_path, end.status, texts)
     summary = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(lines))}"
-    return MvpUpdate(mvp.id, files, tuple(mine), summary, report.conclusion, tuple(left))
+    is_own = bool(own_conclusion)
+    return MvpUpdate(mvp.id, files, tuple(mine), summary, report.conclusion, is_own, tuple(left))
 
 
 def _laws(ended: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:

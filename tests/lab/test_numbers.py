@@ -1,0 +1,274 @@
+"""Where the numbers of documents come from: recorded when written, else held against results."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import Ended
+from vitlab.cli import main
+from vitlab.contract.job import read_result, write_result
+from vitlab.contract.paths import JobPaths
+from vitlab.docs.lint.finding import Finding
+from vitlab.docs.text.numbers import asked_number, numbers_of
+from vitlab.docs.text.source import Document
+from vitlab.lab.lab import Lab
+from vitlab.lab.writeback.contradictions import lint_file
+from vitlab.lab.writeback.edits import redo, undo, write
+from vitlab.lab.writeback.number_origins import COMPUTED, NONE, NOT_CHECKED, RESULT, Origin, origins
+
+KINDS = ("number-changed", "number-without-result", "picked-seed")
+
+
+def hand_edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def found(lab: Lab, roadmap: Path) -> list[Finding]:
+    return [one for one in lint_file(lab, roadmap) if one.kind in KINDS]
+
+
+def told(lab: Lab, text: str) -> list[Origin]:
+    asked = asked_number(text)
+    assert asked is not None
+    return origins(lab, lambda _, one: one.number.is_asked(asked))
+
+
+def with_seeds(lab: Lab, ended: Ended, *numbers: float) -> list[JobPaths]:
+    """Jobs of one spec that differ in their seed, with these R2."""
+    jobs = []
+    for seed, number in enumerate(numbers):
+        job = ended(f"seed={seed}", number)
+        spec = json.loads(job.spec.read_bytes())
+        spec["config"] = {"train": {"seed": seed}}
+        job.spec.write_text(json.dumps(spec), encoding="utf-8")
+        jobs.append(job)
+    return jobs
+
+
+@pytest.mark.parametrize("text", ["0.711", ".711", "0.711 ± 0.005", "71.1%", "0.711 +- 0.005"])
+def test_a_number_is_asked_for_in_any_spelling(text: str) -> None:
+    asked = asked_number(text)
+    assert asked is not None
+    line = "R² = 0.7113 ± 0.0049, 71.12 ± 0.49% and 0.71, 1.711, 0.7118, v0.711.2, MVP-0.711"
+    hits = [n.number.text for n in numbers_of(Document(line)) if n.number.is_asked(asked)]
+    assert hits == ["0.7113 ± 0.0049", "71.12 ± 0.49%"]
+
+
+def test_a_place_is_known_by_what_stands_around_it() -> None:
+    head = "| MVP | R² | MAE |\n|---|---|---|\n"
+    first, second = numbers_of(Document(f"{head}| A | 0.7 | 0.5 |\n"))
+    moved = list(numbers_of(Document(f"# T\n\n{head}| B | 0.1 | 0.2 |\n| A | **0.9** | 0.5 |\n")))
+    assert [one.place for one in moved[2:]] == [first.place, second.place]
+    assert moved[0].place != first.place
+
+
+def test_every_written_number_has_its_job_and_value(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    job = ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    places = told(lab, "0.751")
+    assert {one.path.name for one in places} >= {"plan_roadmap.md", "plan_hub.md"}
+    assert len({one.path.name for one in places}) == 3  # and the report
+    for one in places:
+        assert (one.verdict, one.source and one.source.jobs) == (RESULT, (job.name,))
+        assert one.source is not None
+        assert (one.source.value, one.source.number, one.source.error, one.source.profile) == (
+            "test/r2/log_g", 0.7512, 0.004, "full",
+        )  # fmt: skip
+        assert one.source.n == {"train": 1000, "test": 100}
+    assert found(lab, roadmap) == []
+
+
+def test_a_mean_over_seeds_has_all_its_jobs(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    jobs = with_seeds(lab, ended, 0.701, 0.721, 0.739)
+    write(lab, roadmap, "1.0")
+    means = [one for one in told(lab, "0.720") if one.path == roadmap]
+    assert means
+    assert all(one.source and one.source.jobs == tuple(j.name for j in jobs) for one in means)
+    assert found(lab, roadmap) == []
+
+
+def test_a_number_typed_over_a_written_one_is_found_with_both(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    job = ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    hand_edit(roadmap.with_name("plan_hub.md"), "0.751 ± 0.004", "0.851 ± 0.004")
+    hits = found(lab, roadmap)
+    assert {(one.kind, one.path and one.path.name) for one in hits} == {
+        ("number-changed", "plan_hub.md")
+    }
+    assert "0.851 ± 0.004 here, and 0.751 ± 0.004 was written" in hits[0].message
+    assert job.name in hits[0].message
+    assert {one.verdict for one in told(lab, "0.851")} == {"differs: result says 0.751 ± 0.004"}
+    assert found(lab, roadmap.with_name("plan_hub.md"))  # also of that file alone
+
+
+def test_a_result_that_was_changed_afterwards_is_found(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    job = ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    result = read_result(job.result)
+    assert result is not None
+    write_result(job.result, replace(result, values={"test/r2/log_g": 0.9, "val/r2/log_g": 0.9}))
+    assert any("0.9000 ± 0.0040 is the result now" in one.message for one in found(lab, roadmap))
+
+
+def test_an_undone_write_vouches_for_nothing(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    hub = roadmap.with_name("plan_hub.md")
+    undo(lab)
+    assert told(lab, "0.751") == []
+    redo(lab)
+    hand_edit(hub, "0.751 ± 0.004", "0.9")
+    assert "number-changed" in {one.kind for one in found(lab, roadmap)}
+    hand_edit(hub, "0.9", "0.751 ± 0.004")
+    undo(lab)
+    write(lab, roadmap, "1.0")  # the same texts as the write that was undone
+    assert {one.verdict for one in told(lab, "0.751")} == {RESULT}
+    hand_edit(hub, "0.751 ± 0.004", "0.9")
+    assert "number-changed" in {one.kind for one in found(lab, roadmap)}
+
+
+def test_without_a_record_numbers_go_by_their_values(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    job = ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    lab.paths.private.numbers.unlink()
+    assert found(lab, roadmap) == []
+    places = told(lab, "0.751")
+    assert {(one.verdict, one.source and one.source.jobs) for one in places} == {
+        (RESULT, (job.name,))
+    }
+    hand_edit(roadmap.with_name("plan_hub.md"), "0.751", "0.851")
+    (hit,) = [one for one in found(lab, roadmap) if one.kind == "number-without-result"][:1]
+    assert "no result has it; the nearest is 0.7512 ± 0.0040" in hit.message
+
+
+def test_a_record_of_somebody_else_counts_for_nothing(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    path = lab.paths.private.numbers
+    path.write_bytes(path.read_bytes().replace(b"0.751", b"0.851") + b"\nnonsense {}\n\x00\n")
+    hand_edit(roadmap.with_name("plan_hub.md"), "0.751", "0.851")
+    assert "number-without-result" in {one.kind for one in found(lab, roadmap)}
+
+
+def test_numbers_from_before_vitlab_are_not_checked(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    text = roadmap.read_text(encoding="utf-8")
+    row = "| MVP-2.0 | it is good: R² = 0.913 | R²=0.913 |\n"
+    old = "|-----|------------|------------|\n"
+    roadmap.write_text(text.replace(old, old + row), encoding="utf-8")
+    assert found(lab, roadmap) == []
+    ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    assert found(lab, roadmap) == []  # MVP-2.0 has no job
+    assert {one.verdict for one in told(lab, "0.913")} == {NOT_CHECKED}
+    assert {one.why for one in told(lab, "0.913")} == {"no job of MVP 2.0 has a result"}
+    ended("one", 0.4, mvp="2.0", profile="smoke")
+    assert found(lab, roadmap) == []  # a trial says nothing of a full run
+    ended("one", 0.8, mvp="2.0")
+    assert [one.kind for one in found(lab, roadmap)] == ["number-without-result"] * 2
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "LightGBM R² = 0.536",
+        "baseline R² = 0.536",
+        "R² = 0.536 (ep112)",
+        "文献中 R²=0.536",
+        "R² > 0.536",
+    ],
+)
+def test_numbers_of_something_else_are_no_false_alarm(
+    lab: Lab, roadmap: Path, ended: Ended, sentence: str
+) -> None:
+    ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    text = roadmap.read_text(encoding="utf-8")
+    assert "| MVP-1.0 | ViT" in text
+    roadmap.write_text(
+        text.replace("| MVP-1.0 | ViT", f"| MVP-1.0 | {sentence}, ViT"), encoding="utf-8"
+    )
+    assert found(lab, roadmap) == []
+    assert NONE not in {one.verdict for one in told(lab, "0.536")}
+
+
+def test_the_best_seed_alone_is_found(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    with_seeds(lab, ended, 0.701, 0.721, 0.739)
+    hub = roadmap.with_name("plan_hub.md")
+    row = "| ViT R² (test) | {} | 1k/100, MVP-1.0 | - |\n"
+    head = "|-----------|-------|-----------|--------|\n"
+    hand_edit(hub, head, head + row.format("0.739"))
+    (hit,) = found(lab, roadmap)
+    assert (hit.kind, hit.path) == ("picked-seed", hub)
+    assert "the best of 3 runs of one spec" in hit.message
+    assert "their mean, 0.7203" in hit.message
+    hand_edit(hub, row.format("0.739"), row.format("0.720") + row.format("0.739"))
+    assert "picked-seed" not in {one.kind for one in found(lab, roadmap)}
+
+
+def test_the_best_of_one_run_launched_again_is_found(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    for number in (0.69, 0.731, 0.70):
+        ended("one", number)
+    hub = roadmap.with_name("plan_hub.md")
+    head = "|-----------|-------|-----------|--------|\n"
+    hand_edit(hub, head, f"{head}| ViT R² (test) | 0.731 | 1k/100, MVP-1.0 | - |\n")
+    assert [one.kind for one in found(lab, roadmap)] == ["picked-seed"]
+
+
+def test_a_trial_without_its_mark_is_found(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.7512, profile="demo")
+    write(lab, roadmap, "1.0")
+    assert found(lab, roadmap) == []
+    hand_edit(roadmap.with_name("plan_hub.md"), " (demo)", "")
+    hits = [one.message for one in found(lab, roadmap)]
+    assert any("is of profile demo, not marked so" in one for one in hits)
+
+
+def test_a_persons_conclusion_is_vouched_for_by_results_alone(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.7512)
+    write(lab, roadmap, "1.0", "R² = 0.751 with ViT, and even R² = 0.912")
+    assert {one.verdict for one in told(lab, "0.751")} == {RESULT}
+    assert NONE in {one.verdict for one in told(lab, "0.912")}
+    assert COMPUTED not in {one.verdict for one in told(lab, "0.912")}
+    assert "number-without-result" in {one.kind for one in found(lab, roadmap)}
+
+
+def test_why_for_people_and_programs(
+    lab: Lab,
+    roadmap: Path,
+    ended: Ended,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    monkeypatch.chdir(lab.paths.root)
+    assert main(["why", "75.1%", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {"line", "text", "verdict", "value", "job"} <= set(rows[0])
+    assert {(one["value"], one["job"]) for one in rows} == {("test/r2/log_g", job.name)}
+    line = next(one["line"] for one in rows if one["file"] == "roadmaps/plan_hub.md")
+    assert main(["why", f"roadmaps/plan_hub.md:{line}"]) == 0
+    out = capsys.readouterr().out
+    assert f"plan_hub.md:{line}: 0.751 ± 0.004: result: test/r2/log_g" in out
+    assert main(["why", "0.12345"]) == 1
+    assert "no such number" in capsys.readouterr().err
+    for wrong in ("seven", "gone.md:3", "../../etc/passwd:1"):
+        assert main(["why", wrong]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+    hand_edit(roadmap.with_name("plan_hub.md"), "0.751", "0.\x1b[31m751")
+    assert main(["why", "0.751"]) == 0
+    assert "\x1b" not in capsys.readouterr().out

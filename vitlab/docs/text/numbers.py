@@ -1,0 +1,174 @@
+"""The decimal numbers of a document: each with its digits, its error, and its place by the words.
+
+A place is known by what stands around it, not by its line, so that it is found again when other
+lines come and go, and when its number alone is replaced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vitlab.docs.text.inline import plain
+from vitlab.docs.text.source import Document
+from vitlab.docs.text.tables import Row, tables_of
+
+_DIGITS = r"\d*\.\d+|\d+(?=\s?%)"
+_NUMBER = re.compile(
+    rf"(?<![\w.])(?<![A-Za-z]-)(?P<value>(?:(?<![\w)])[+\-−])?(?:{_DIGITS}))"
+    r"(?:\s*(?:±|\+/?-)\s*(?P<error>\d*\.?\d+))?(?P<percent>\s?%)?"
+    r"(?![\w]|\.\d|\s?[kM]\b)"
+)
+_WHOLE = re.compile(
+    r"(?<![\w.-])(?P<value>\d+)(?P<error>)(?P<percent>)(?![\w]|[.,:/-]\d|\s?[kM]\b)"
+)
+_QUERY = re.compile(
+    r"(?P<value>[+\-−]?(?:\d*\.\d+|\d+))(?:\s*(?:±|\+/?-)\s*(?P<error>\d*\.?\d+))?(?P<percent>\s*%)?"
+)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[-/]\d{1,2}")
+_LIMIT = re.compile(r"[<>≤≥≳≲]=?\s*$")
+
+
+@dataclass(frozen=True)
+class Digits:
+    """A number as it is written."""
+
+    text: str
+    """With its error and per cent: `0.711 ± 0.005`, `71.1%`."""
+    value: float
+    """A percentage as a fraction."""
+    decimals: int
+    error: float | None = None
+    error_decimals: int = 0
+
+    @property
+    def significant(self) -> int:
+        """Its significant digits, zeros at the end included: 3 of 0.711 and 71.1%."""
+        return len(str(round(abs(self.value) * 10**self.decimals)))
+
+    def is_rounded(self, number: float | None, error: float | None = None) -> bool:
+        """Whether a number, with its error where both have one, is this one to its digits."""
+        if number is None or not _is_close(number, self.value, self.decimals):
+            return False
+        known = self.error is not None and error is not None
+        return not known or _is_close(error or 0.0, self.error or 0.0, self.error_decimals)
+
+    def is_asked(self, asked: Digits) -> bool:
+        """Whether this number, which may have more digits, is the one that is asked for."""
+        if self.decimals < asked.decimals or not asked.is_rounded(self.value):
+            return False
+        return asked.error is None or (
+            self.error is not None and _is_close(self.error, asked.error, asked.error_decimals)
+        )
+
+
+def _is_close(number: float, written: float, decimals: int) -> bool:
+    return abs(number - written) <= 0.5 * 10.0**-decimals * (1 + 1e-9)
+
+
+@dataclass(frozen=True)
+class NumberPlace:
+    """One number where it stands in a document."""
+
+    number: Digits
+    line: int
+    """1-based."""
+    place: str
+    """16 hex digits of what stands around it, its own cell's numbers left out."""
+    index: int
+    """Which of the decimal numbers of that place it is; -1 for an integer."""
+    text: str
+    """Its cell, or its line, as a reader sees it."""
+    head: str = ""
+    """The head of its column; empty outside a table."""
+    first: str = ""
+    """The first cell of its row; empty outside a table."""
+    row: str = ""
+    """All of its row; empty outside a table."""
+    is_limit: bool = False
+    """Whether it stands behind `>`, `<=` and the like: a limit, and no result."""
+
+
+def asked_number(text: str) -> Digits | None:
+    """The number that a person asks for: `0.711`, `.711`, `0.711 ± 0.005`, `71.1%`; else None."""
+    match = _QUERY.fullmatch(text.strip())
+    return _digits(match) if match else None
+
+
+def numbers_of(document: Document, *, whole: bool = False) -> Iterator[NumberPlace]:
+    """The decimal numbers of a document, by line; with `whole` integers too. Comments have none."""
+    rows: dict[int, tuple[Row, Row]] = {}
+    for table in tables_of(document):
+        rows |= {row.index: (table.header, row) for row in table.rows if not row.is_delimiter}
+    hidden = document.hidden_lines
+    for index in range(document.front_matter_end, len(document.lines)):
+        if index in hidden:
+            continue
+        if index in rows:
+            yield from _in_row(*rows[index], whole)
+        elif (line := document.line_text(index)).strip():
+            text = plain(line)
+            place = _place("", text)
+            for number, digits, is_limit in _found(text, whole):
+                yield NumberPlace(digits, index + 1, place, number, text, is_limit=is_limit)
+
+
+def _in_row(header: Row, row: Row, whole: bool) -> Iterator[NumberPlace]:
+    heads = [cell.text for cell in header.cells]
+    cells = [cell.text for cell in row.cells]
+    key = [*cells[:1], *(cells[1:2] if cells and _DATE.match(cells[0]) else ())]
+    around = "\x1f".join([*heads, *key[:1], *map(_masked, key[1:])])
+    for column, text in enumerate(cells):
+        found = list(_found(text, whole))
+        if not found:
+            continue
+        head = heads[column] if column < len(heads) else ""
+        place = _place(f"{around}\x1f{head}", text)
+        for number, digits, is_limit in found:
+            yield NumberPlace(
+                digits, row.line, place, number, text, head, cells[0], " | ".join(cells), is_limit
+            )
+
+
+def _found(text: str, whole: bool) -> Iterator[tuple[int, Digits, bool]]:
+    """(index among the decimal numbers, the number, whether it is a limit); -1 for an integer."""
+    matches = list(_NUMBER.finditer(text))
+    if whole:
+        taken = [match.span() for match in matches]
+        matches += [
+            match
+            for match in _WHOLE.finditer(text)
+            if not any(start <= match.start() < end for start, end in taken)
+        ]
+        matches.sort(key=lambda match: match.start())
+    index = -1
+    for match in matches:
+        is_decimal = match.re is _NUMBER
+        index += is_decimal
+        before = text[max(0, match.start() - 4) : match.start()]
+        yield index if is_decimal else -1, _digits(match), bool(_LIMIT.search(before))
+
+
+def _digits(match: re.Match[str]) -> Digits:
+    raw, percent = match["value"].replace("−", "-"), 2 if match["percent"] else 0
+    error, scale = match["error"] or None, 10.0**-percent
+    return Digits(
+        " ".join(match[0].split()),
+        float(raw) * scale,
+        len(raw.partition(".")[2]) + percent,
+        None if error is None else float(error) * scale,
+        len((error or "").partition(".")[2]) + percent,
+    )
+
+
+def _masked(text: str) -> str:
+    """A text without its numbers, so that another in their place leaves it as it is."""
+    return " ".join(unicodedata.normalize("NFKC", _NUMBER.sub("#", text)).split())
+
+
+def _place(around: str, text: str) -> str:
+    body = f"{around}\x1e{_masked(text)}"
+    return hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()[:16]

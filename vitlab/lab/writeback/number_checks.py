@@ -1,0 +1,255 @@
+"""Numbers in the documents that no result backs, that were changed by hand, or picked by seed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vitlab.contract.paths import real
+from vitlab.contract.value import Value
+from vitlab.docs.judge.seeds import base_name
+from vitlab.docs.lint.across import Neighbours
+from vitlab.docs.lint.finding import Finding
+from vitlab.docs.lint.numbers import Place, stated_numbers
+from vitlab.docs.lint.stated import Stated, words_of
+from vitlab.docs.model.gates.conditions import is_model, model_key
+from vitlab.docs.model.roadmap import Roadmap
+from vitlab.docs.text.numbers import Digits, NumberPlace, numbers_of
+from vitlab.docs.text.source import Document
+from vitlab.lab.lab import Lab
+from vitlab.lab.results.job_results import all_results, names_of_roadmap
+from vitlab.lab.results.provenance import Provenance, Source, best_source
+from vitlab.lab.results.repeats import Group
+from vitlab.lab.writeback.written_numbers import WrittenNumber, WrittenNumbers, read_numbers
+
+_SLICE = re.compile(r"(?:ep|seed|run)\d+|\d+(?:\.\d+)?[km]")
+"""Words that name an epoch, a seed, a run or a size."""
+_OTHERS = re.compile(
+    r"baseline|literature|paper|previous|old|target|goal|expect|reference|ceiling|limit|theor|bound"
+    r"|bayes|crlb|fisher|mag|snr|linear|^(?:vs|max|min|mean|median|std|delta|gap|improvement)$"
+    r"|基线|文献|论文|之前|此前|旧|目标|预期|上限|理论|星等|提升|差",
+)
+"""Words that say that a number is no result of the MVP's own runs, or of a part of its stars."""
+TRUSTED_DECIMALS = 3
+"""Digits by which a number without the mark of a trial is known for a trial's."""
+
+
+class NumberChecks:
+    """What the results of one roadmap, and the record of what was written, say of its numbers."""
+
+    def __init__(self, lab: Lab, roadmap: Roadmap) -> None:
+        self.lab, self.roadmap = lab, roadmap
+        everything = all_results(lab)
+        path = roadmap.document.path
+        jobs = [one.job for one in everything]
+        names = names_of_roadmap(lab, jobs, path) if path and jobs else frozenset()
+        self.own = Provenance(one for one in everything if one.job.spec.roadmap in names)
+        self.lab_wide = Provenance(everything)
+        self.written: WrittenNumbers = read_numbers(lab)
+
+    def findings(self, around: Neighbours) -> Iterator[Finding]:
+        """What is wrong with the numbers of the roadmap and the files around it."""
+        told: set[tuple[Path | None, int]] = set()
+        for document in documents_of(self.roadmap, around):
+            path = None if document is self.roadmap.document else document.path
+            for finding in self._changed(document, path):
+                told.add((finding.path, finding.line))
+                yield finding
+        mvps = {mvp.id for mvp in self.roadmap.mvps if self.own.finished(mvp.id)}
+        if not mvps:
+            return
+        stated = list(stated_numbers(self.roadmap, around.hub, around.reports, mvps))
+        for mvp, place in stated:
+            unbacked = self.unbacked(mvp, place)
+            if unbacked is not None and (unbacked.path, unbacked.line) not in told:
+                yield unbacked
+        yield from self._picked(stated, around)
+
+    def _changed(self, document: Document, path: Path | None) -> Iterator[Finding]:
+        """The numbers of a file that stand where another one was written."""
+        record = self.written.of_file(self.name(document))
+        for one in numbers_of(document) if record else ():
+            if (said := self.contradiction(document, one)) is not None:
+                yield Finding(one.line, "number-changed", said, path=path)
+
+    def name(self, document: Document) -> str:
+        """A file by its path in the lab."""
+        return self.lab.paths.relative(document.path) if document.path else ""
+
+    def contradiction(self, document: Document, one: NumberPlace) -> str | None:
+        """What was written where a number stands, or its result says now; None: it is the same."""
+        was = self.written.at(self.name(document), one)
+        if not was:
+            return None
+        kept = same_text(one.number, was)
+        if kept is None:
+            last = was[-1]
+            return f"{one.number.text} here, and {last.text} was written from {_of(last.source)}"
+        now = self.lab_wide.now(kept.source)
+        if now is not None and not one.number.is_rounded(now.number, now.error):
+            return f"{one.number.text} here, and {now.shown} is the result now of {_of(now)}"
+        return None
+
+    def unbacked(self, mvp: str, place: Place) -> Finding | None:
+        """That no result has the number of a place; None also where none has to have it."""
+        number, comparable = place.number, self.comparable(mvp, place)
+        digits = Digits(number.text, number.value, number.decimals)
+        of_profile = [one for one in comparable if one.profile == number.profile]
+        if not of_profile:
+            return self._unmarked(mvp, place, digits, comparable)
+        if any(digits.is_rounded(one.number) for one in of_profile):
+            return None
+        if best_source(digits, self.lab_wide.everywhere(), number) or self._is_on_record(place):
+            return None
+        if self._is_of_another(mvp, place):
+            return None
+        nearest = min(of_profile, key=lambda one: abs((one.number or 0.0) - number.value))
+        message = f"{number.text} of MVP {mvp}: no result has it; the nearest is {nearest.shown}, "
+        return Finding(
+            place.line, "number-without-result", f"{message}{_of(nearest)}", path=place.path
+        )
+
+    def comparable(self, mvp: str, place: Place) -> list[Source]:
+        """The numbers of an MVP's results that a place may state, of every profile."""
+        number = place.number
+        sources = self.own.stated(mvp, number)
+        return [one for one in sources if is_comparable(one, number, place.run)]
+
+    def _unmarked(
+        self, mvp: str, place: Place, digits: Digits, trials: Sequence[Source]
+    ) -> Finding | None:
+        """A trial's number that is not marked as one, of an MVP that has no full run."""
+        same = best_source(digits, trials, place.number)
+        if same is None or place.number.profile != "full" or digits.decimals < TRUSTED_DECIMALS:
+            return None
+        message = f"{place.number.text} of MVP {mvp} is of profile {same.profile}, not marked so: "
+        return Finding(place.line, "number-without-result", message + _of(same), path=place.path)
+
+    def _is_on_record(self, place: Place) -> bool:
+        """Whether a number of this value was written into this line's file."""
+        path = place.path or self.roadmap.document.path
+        record = self.written.of_file(self.lab.paths.relative(path)) if path else {}
+        number = place.number
+        texts = {one.text for each in record.values() for one in each}
+        written = f"{number.value:.{number.decimals}f}"
+        return any(text == written or text.startswith(f"{written} ±") for text in texts)
+
+    def _is_of_another(self, mvp: str, place: Place) -> bool:
+        """Whether words beside a number say that no run of the MVP has to have it."""
+        results = [one.result for one in self.own.finished(mvp)]
+        own = words_of(" ".join(f"{r.model_name} {r.run} {base_name(r.run)}" for r in results))
+        models = {model_key(word) for word in own}
+        own |= {f"ep{r.best['epoch']:g}" for r in results if "epoch" in r.best}
+        own |= {_size(count) for r in results for count in r.n.values()}
+        for word in place.number.words - own:
+            key = model_key(word)
+            if (is_model(key) and key not in models) or _OTHERS.search(word):
+                return True
+            if _SLICE.fullmatch(word):
+                return True
+        return False
+
+    def _picked(self, stated: Iterable[tuple[str, Place]], around: Neighbours) -> Iterator[Finding]:
+        """Numbers of the best of several runs of one spec, where nothing tells of the others."""
+        texts = {doc.path and real(doc.path): doc for doc in documents_of(self.roadmap, around)}
+        groups = {mvp: self.own.launches_of_one_spec(mvp) for mvp in {mvp for mvp, _ in stated}}
+        told: dict[Path | None, list[NumberPlace]] = {}
+        for mvp, place in stated:
+            for group in () if self._is_on_record(place) else groups[mvp]:
+                best = _best_alone(group, place)
+                if best is None:
+                    continue
+                path = place.path or self.roadmap.document.path
+                key = path and real(path)
+                if key not in told:
+                    told[key] = list(numbers_of(texts[key])) if key in texts else []
+                if any(_tells(one, group, best) for one in told[key]):
+                    continue
+                mean = replace(best, number=group.value(best.value), error=group.error(best.value))
+                message = (
+                    f"{place.number.text} of MVP {mvp} is the best of {len(group.members)} runs of "
+                    f"one spec ({best.of_jobs}); their mean, {mean.shown}, is not told"
+                )
+                yield Finding(place.line, "picked-seed", message, path=place.path)
+                break
+
+
+def documents_of(roadmap: Roadmap, around: Neighbours) -> list[Document]:
+    """A roadmap and the files around it, each once."""
+    found = [roadmap.document, *([around.hub.document] if around.hub else [])]
+    found += [one.document for one in around.linked]
+    found += [one.document for one in (*around.boards, *around.reports.values())]
+    return list({one.path and real(one.path): one for one in reversed(found)}.values())[::-1]
+
+
+def same_text(number: Digits, written: Sequence[WrittenNumber]) -> WrittenNumber | None:
+    """What was written that a number still is, the last of several; None where it is another."""
+    return next((one for one in reversed(written) if one.text == number.text), None)
+
+
+def is_comparable(source: Source, stated: Stated, run: str = "") -> bool:
+    """Whether a number of a document can be that of a result: metric, split, label and run."""
+    if not source.is_stated(stated):
+        return False
+    label = Value.parse(source.value).label.casefold()
+    labels = stated.words & {"t_eff", "log_g", "m_h"}
+    if labels and label not in labels:
+        return False
+    own = " ".join(sorted(words_of(source.run))), " ".join(sorted(words_of(base_name(source.run))))
+    return not run or run in own
+
+
+def _best_alone(group: Group, place: Place) -> Source | None:
+    """The run of a group whose number a place states, where it is better than all others."""
+    for one in group.members:
+        result = one.result
+        if result.profile != place.number.profile:
+            return None
+        for name, number in result.values.items():
+            source = Source(
+                name, (one.job.name,), result.mvp, result.run, result.profile, number,
+                result.errors.get(name),
+            )  # fmt: skip
+            digits = Digits("", place.number.value, place.number.decimals)
+            if not is_comparable(source, place.number) or not digits.is_rounded(number):
+                continue
+            value = Value.parse(name)
+            numbers = [other.result.values.get(name) for other in group.members]
+            known = [x for x in numbers if x is not None]
+            others = [x for x in known if not digits.is_rounded(x)]
+            better = value.better
+            if better is None or len(others) != len(known) - 1 or number is None:
+                continue
+            if all(better.gain(number, other) > 0 for other in others):
+                return source
+    return None
+
+
+def _tells(one: NumberPlace, group: Group, best: Source) -> bool:
+    """Whether a number of the document is that of another run of the group, or of their mean."""
+    others = [
+        member.result.values.get(best.value)
+        for member in group.members
+        if member.job.name not in best.jobs
+    ]
+    if one.is_limit or one.number.decimals < TRUSTED_DECIMALS - 1:
+        return False
+    return any(one.number.is_rounded(x) for x in [*others, group.value(best.value)])
+
+
+def _of(source: Source) -> str:
+    """`test/r2/log_g of VIT-.../a1b2`."""
+    return f"{source.value} of {source.of_jobs}" if source.value else source.of_jobs
+
+
+def _size(count: int) -> str:
+    return next(
+        (
+            f"{count / unit:g}{word}"
+            for unit, word in ((1_000_000, "m"), (1000, "k"))
+            if count >= unit
+        ),
+        str(count),
+    )

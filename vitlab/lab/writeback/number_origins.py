@@ -1,0 +1,183 @@
+"""Where a number in the documents comes from, at every place it stands."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from vitlab.contract.paths import UsageError, real
+from vitlab.docs.lint.across import Neighbours
+from vitlab.docs.lint.numbers import Place, stated_numbers
+from vitlab.docs.lint.stated import stated_at
+from vitlab.docs.model.roadmap import Roadmap
+from vitlab.docs.text.numbers import NumberPlace, numbers_of
+from vitlab.docs.text.source import Document
+from vitlab.lab.lab import Lab
+from vitlab.lab.results.provenance import Source, best_source
+from vitlab.lab.writeback.contradictions import neighbours
+from vitlab.lab.writeback.number_checks import NumberChecks, documents_of, same_text
+from vitlab.lab.writeback.written_numbers import SURE
+
+RESULT, COMPUTED, NONE, NOT_CHECKED = "result", "computed", "no result has it", "not checked"
+DIFFERS = "differs: result says "
+_MVP = re.compile(r"(?<![A-Za-z])MVP[-_ ]?([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where one number stands, and what it comes from."""
+
+    path: Path
+    line: int
+    """1-based."""
+    text: str
+    """The number as written."""
+    verdict: str
+    """`RESULT`, `COMPUTED` (by vitlab, from several numbers), `NONE`, `NOT_CHECKED`, or `DIFFERS`
+    with the number that it should be."""
+    source: Source | None = None
+    why: str = ""
+    """Why it is not checked, or that its job is gone."""
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it has no result, or another one."""
+        return self.verdict == NONE or self.verdict.startswith(DIFFERS)
+
+
+def origins(lab: Lab, wanted: Callable[[Path, NumberPlace], bool]) -> list[Origin]:
+    """The origin of every number that is wanted, in roadmaps, hubs, reports and boards.
+
+    A file beside several roadmaps is held against the results of each.
+    """
+    found: dict[tuple[Path, int, str, int], Origin] = {}
+    for path in lab.roadmaps():
+        try:
+            roadmap = lab.read_roadmap(path)
+        except UsageError as error:  # a broken one hides no other
+            lab.tell(str(error))
+            continue
+        for key, origin in _Judge(lab, roadmap).origins(wanted):
+            old = found.get(key)
+            if old is None or _rank(origin) < _rank(old):
+                found[key] = origin
+    return sorted(found.values(), key=lambda one: (str(one.path), one.line))
+
+
+def _rank(origin: Origin) -> int:
+    order = (RESULT, COMPUTED, DIFFERS, NONE, NOT_CHECKED)
+    return next(n for n, word in enumerate(order) if origin.verdict.startswith(word))
+
+
+class _Judge:
+    def __init__(self, lab: Lab, roadmap: Roadmap) -> None:
+        self._lab, self._roadmap = lab, roadmap
+        self._around: Neighbours = neighbours(lab, roadmap)
+        self._checks = NumberChecks(lab, roadmap)
+
+    def origins(
+        self, wanted: Callable[[Path, NumberPlace], bool]
+    ) -> Iterator[tuple[tuple[Path, int, str, int], Origin]]:
+        for document in documents_of(self._roadmap, self._around):
+            if (path := document.path) is None:
+                continue
+            for one in numbers_of(document, whole=True):
+                if wanted(path, one):
+                    verdict, source, why = self._judged(document, one)
+                    key = real(path), one.line, one.place, one.index
+                    yield key, Origin(path, one.line, one.number.text, verdict, source, why)
+
+    def _judged(self, document: Document, one: NumberPlace) -> tuple[str, Source | None, str]:
+        if was := self._checks.written.at(self._checks.name(document), one):
+            kept = same_text(one.number, was)
+            if kept is None:
+                return f"{DIFFERS}{was[-1].text}", was[-1].source, ""
+            return self._as_recorded(one, kept.source)
+        if one.is_limit:
+            return NOT_CHECKED, None, "a limit"
+        return self._by_value(document, one)
+
+    def _as_recorded(self, one: NumberPlace, source: Source) -> tuple[str, Source | None, str]:
+        if not source.value:
+            return COMPUTED, source, ""
+        now = self._checks.lab_wide.now(source)
+        if now is None:
+            return RESULT, source, "not all of its jobs are there any more"
+        if not one.number.is_rounded(now.number, now.error):
+            return f"{DIFFERS}{now.shown}", now, ""
+        return RESULT, source, ""
+
+    def _by_value(self, document: Document, one: NumberPlace) -> tuple[str, Source | None, str]:
+        mvp, place = self._place_of(document, one)
+        stated = place.number if place else None
+        if stated is None:
+            stated = stated_at(one.head, one.first, one.text, one.number.value)
+        if stated is None and (one.index < 0 or one.number.significant < SURE):
+            return NOT_CHECKED, None, "no metric is named, and too few digits"
+        known, beside = self._checks.lab_wide, one.row or one.text
+        own = self._checks.own.sources(mvp) if mvp else ()
+        source = best_source(one.number, own, stated, beside)
+        source = source or best_source(one.number, known.everywhere(), stated, beside)
+        if source is not None:
+            return RESULT, source, ""
+        if not known:
+            return NOT_CHECKED, None, "no job of the lab has a result"
+        if mvp and not self._checks.own.finished(mvp):
+            return NOT_CHECKED, None, f"no job of MVP {mvp} has a result"
+        if mvp and place:
+            return self._unbacked(mvp, place)
+        return NONE, None, ""
+
+    def _unbacked(self, mvp: str, place: Place) -> tuple[str, Source | None, str]:
+        """Of a number in a place of results: as lint has it."""
+        if self._checks.unbacked(mvp, place) is None:
+            return NOT_CHECKED, None, f"of another model, size or part than the runs of MVP {mvp}"
+        named = self._checks.comparable(mvp, place) if place.run else []
+        headline = {one.value: one for one in reversed(named)}
+        if len(headline) == 1:
+            (source,) = headline.values()
+            return f"{DIFFERS}{source.shown}", source, ""
+        return NONE, None, ""
+
+    def _place_of(self, document: Document, one: NumberPlace) -> tuple[str, Place | None]:
+        """The MVP that a number is of, empty where that is not known, and what is said of it."""
+        key = document.path and real(document.path)
+        for mvp, place in self._stated.get((key, one.line), ()):
+            if abs(place.number.value - one.number.value) < 1e-12:
+                return mvp, place
+        if known := self._rows.get((key, one.line)):
+            return known, None
+        named = {i for i in _MVP.findall(one.row or one.text) if i in self._roadmap.ids.ids}
+        if len(named) == 1:
+            return named.pop(), None
+        return self._reports.get(key, ""), None
+
+    @cached_property
+    def _stated(self) -> Mapping[tuple[Path | None, int], Sequence[tuple[str, Place]]]:
+        found: dict[tuple[Path | None, int], list[tuple[str, Place]]] = defaultdict(list)
+        mvps = {mvp.id for mvp in self._roadmap.mvps}
+        own = self._roadmap.document.path
+        around = self._around
+        for mvp, place in stated_numbers(self._roadmap, around.hub, around.reports, mvps):
+            path = place.path or own
+            found[path and real(path), place.line].append((mvp, place))
+        return found
+
+    @cached_property
+    def _rows(self) -> Mapping[tuple[Path | None, int], str]:
+        """The MVP of each row of the roadmap that is of one alone."""
+        own = self._roadmap.document.path
+        entries = (entry for view in self._roadmap.views for entry in view.entries)
+        rows = {(own and real(own), e.line): e.mvps[0] for e in entries if len(e.mvps) == 1}
+        for spec in self._roadmap.specs:
+            rows |= {(own and real(own), e.line): spec.mvp for e in (*spec.facts, *spec.runs)}
+        return rows
+
+    @cached_property
+    def _reports(self) -> Mapping[Path | None, str]:
+        reports = self._around.reports.items()
+        return {one.document.path and real(one.document.path): mvp for mvp, one in reports}

@@ -1,0 +1,234 @@
+"""The record of numbers that were written into documents: where each stands, and its source.
+
+`.vitlab/numbers.jsonl` has a sealed line for each write. It may be deleted: numbers are then held
+against the results by their values alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from vitlab.contract.paths import UsageError, cause
+from vitlab.contract.reading import parse, read_regular
+from vitlab.contract.user_key import is_sealed, seal
+from vitlab.contract.validation import from_document
+from vitlab.docs.lint.stated import stated_at
+from vitlab.docs.save import FileChange
+from vitlab.docs.text.edit import reverse
+from vitlab.docs.text.numbers import NumberPlace, numbers_of
+from vitlab.docs.text.source import Document
+from vitlab.jobs.files import open_appending
+from vitlab.jobs.store import Job, all_jobs
+from vitlab.lab.lab import Lab
+from vitlab.lab.results.job_results import finished, names_of_roadmap
+from vitlab.lab.results.provenance import Provenance, Source, best_source
+from vitlab.lab.writeback.sync_ledger import digest, undone_texts
+
+VERSION = 1
+MAX_BYTES = 256 << 20
+SURE = 3
+"""Significant digits by which a number is known for a result's, where nothing names it."""
+
+
+@dataclass(frozen=True)
+class WrittenNumber:
+    """One number as it was written."""
+
+    text: str
+    source: Source
+
+
+@dataclass(frozen=True)
+class WrittenNumbers:
+    """All numbers on record, by their places; what was undone is not among them."""
+
+    _places: Mapping[str, Mapping[tuple[str, int], Sequence[WrittenNumber]]] = field(
+        default_factory=dict
+    )
+
+    def of_file(self, name: str) -> Mapping[tuple[str, int], Sequence[WrittenNumber]]:
+        """(place, index) -> what was written there, oldest first; `name`: its path in the lab."""
+        return self._places.get(name, {})
+
+    def at(self, name: str, place: NumberPlace) -> Sequence[WrittenNumber]:
+        """What was written at a place, oldest first; empty for nothing."""
+        return self.of_file(name).get((place.place, place.index), ())
+
+
+def record_numbers(
+    lab: Lab, jobs: Sequence[Job], changes: Sequence[FileChange], by_person: str = ""
+) -> None:
+    """Record the numbers that a write of results of `jobs`, one launch, brought into documents.
+
+    `by_person`: a conclusion in their own words, whose numbers are vouched for by results alone.
+    """
+    if not jobs:
+        return
+    everything = all_jobs(lab.paths)
+    names = names_of_roadmap(lab, everything, lab.paths.root / jobs[-1].spec.roadmap)
+    known = Provenance(finished(job for job in everything if job.spec.roadmap in names))
+    record = _Record(known, jobs, by_person)
+    places = {lab.paths.relative(one.path): list(record.places(one)) for one in changes}
+    body = {
+        "v": VERSION,
+        "texts": [digest(one.new_text) for one in changes],
+        "sources": [_document_of(one) for one in record.sources],
+        "places": {name: found for name, found in places.items() if found},
+    }
+    if body["places"]:
+        _append(lab, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def read_numbers(lab: Lab) -> WrittenNumbers:
+    """The record, read again where it has changed; what is not of this user counts for nothing."""
+    private = lab.paths.private
+    stamp = _stamp(private.numbers), _stamp(private.sync_ledger)
+    with _LOCK:
+        kept = _READ.get(lab.paths.root)
+    if kept is None or kept[0] != stamp:
+        kept = (stamp, _read(lab))
+        with _LOCK:
+            _READ.clear()
+            _READ[lab.paths.root] = kept
+    return kept[1]
+
+
+_LOCK = Lock()
+_READ: dict[Path, tuple[object, WrittenNumbers]] = {}
+"""The record that was read last, by the lab's root, with its files' stamps."""
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.lstat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _read(lab: Lab) -> WrittenNumbers:
+    places: dict[str, dict[tuple[str, int], list[WrittenNumber]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    undone: set[str] | None = None
+    for line in _lines(lab):
+        try:
+            record = parse(line, MAX_BYTES)
+            undone = undone_texts(lab) if undone is None else undone
+            if record["v"] != VERSION or undone & set(record["texts"]):
+                continue
+            sources = [_source_of(one) for one in record["sources"]]
+            for name, found in record["places"].items():
+                for place, index, text, number in found:
+                    places[name][place, index].append(WrittenNumber(text, sources[number]))
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+            continue  # of another version
+    return WrittenNumbers(places)
+
+
+class _Record:
+    """The numbers of one write, with the sources they share."""
+
+    def __init__(self, known: Provenance, jobs: Sequence[Job], by_person: str) -> None:
+        self._known, self._by_person = known, by_person
+        self._mvp = jobs[-1].spec.mvp
+        own = [one for one in known.sources(self._mvp) if one.profile == jobs[-1].spec.profile]
+        self._own = own
+        names = tuple(job.name for job in jobs)
+        self._computed = Source("", names, self._mvp, "", jobs[-1].spec.profile)
+        self._index: dict[tuple[str, tuple[str, ...]], int] = {}
+        self.sources: list[Source] = []
+
+    def places(self, change: FileChange) -> Iterator[tuple[str, int, str, int]]:
+        """(place, index, text, index of the source) of every number a change brought."""
+        document = Document(change.new_text, change.path)
+        lines: dict[int, Counter[str]] = defaultdict(Counter)
+        for edit in reverse(change.edits):  # spans in the new text; `new` is what stood there
+            # A row is added behind the end of the one above, which is not new.
+            start = edit.span.start + len(edit.old) - len(edit.old.lstrip("\r\n"))
+            first = document.line_of(min(start, edit.span.end))
+            last = document.line_of(max(start, edit.span.end - 1))
+            before = Counter(one.number.text for one in numbers_of(Document(edit.new)))
+            for line in range(first, last + 1):
+                lines[line] = lines[line] + before
+        for one in numbers_of(document) if lines else ():
+            new = one.line in lines and one.number.text not in lines[one.line]
+            if new and not one.is_limit and (source := self._source(one)) is not None:
+                yield one.place, one.index, one.number.text, source
+
+    def _source(self, one: NumberPlace) -> int | None:
+        """Of a number that is a result; a setting, a limit or a magnitude is none."""
+        stated = stated_at(one.head, one.first, one.text, one.number.value)
+        is_named = stated is not None or one.number.error is not None
+        beside = one.row or one.text
+        found = None
+        if is_named or one.number.significant >= SURE:
+            found = best_source(one.number, self._own, stated, beside) or best_source(
+                one.number, self._known.everywhere(), stated, beside
+            )
+        is_ours = one.number.text not in self._by_person
+        source = found or (self._computed if is_named and is_ours else None)
+        if source is None:
+            return None
+        key = source.value, source.jobs
+        if key not in self._index:
+            self._index[key] = len(self.sources)
+            self.sources.append(source)
+        return self._index[key]
+
+
+_KEYS = ("value", "jobs", "mvp", "run", "profile", "number", "error", "n", "model")
+
+
+def _document_of(source: Source) -> dict[str, Any]:
+    return {key: known for key in _KEYS if (known := getattr(source, key))}
+
+
+def _source_of(document: Mapping[str, Any]) -> Source:
+    empty = {"value": "", "mvp": "", "run": "", "profile": "", "jobs": []}
+    source = from_document({"v": VERSION, **empty, **document}, Source, VERSION)
+    if source is None:
+        raise ValueError("no source")
+    return source
+
+
+def _append(lab: Lab, body: bytes) -> None:
+    """Add one line, which is there whole or counts for nothing."""
+    lab.paths.private.make()
+    path = lab.paths.private.numbers
+    try:
+        mark = seal(*_parts(body)).encode()
+        descriptor = open_appending(path)
+        try:
+            # A line that a full disk cut short ends here at the latest.
+            os.write(descriptor, b"\n" + mark + b" " + body + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except (OSError, UsageError) as error:  # the documents are written; lint goes by values
+        lab.tell(f"{path}: where the numbers come from is not recorded ({cause(error)})")
+
+
+def _lines(lab: Lab) -> Iterator[bytes]:
+    try:
+        data = read_regular(lab.paths.private.numbers, MAX_BYTES)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        lab.tell(f"{lab.paths.private.numbers}: {cause(error)}; numbers go by their values alone")
+        return
+    for line in data.split(b"\n"):
+        mark, _, body = line.partition(b" ")
+        if body and is_sealed(mark.decode("latin-1"), *_parts(body)):
+            yield body
+
+
+def _parts(body: bytes) -> Iterable[bytes]:
+    return b"numbers", body
