@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from time import process_time
 
 import pytest
 
 from tests.lab.conftest import Ended
-from tests.lab.paper.results import lab_facts
+from tests.lab.paper.results import WORLD, finished, lab_facts
 from vitlab.cli import main
 from vitlab.contract.paths import UsageError
+from vitlab.docs.judge.ceiling import Ceiling
 from vitlab.lab.lab import Lab
 from vitlab.lab.paper.check import WRONG, Checked, check
 from vitlab.lab.paper.draft import read_draft
+from vitlab.lab.paper.facts import facts_of
 from vitlab.lab.paper.tex import plain_tex
 
 FOLDER = Path(__file__).parent
@@ -127,6 +130,26 @@ def test_commands_of_the_draft_cannot_grow_without_end() -> None:
     )
     plain, _ = plain_tex(bomb + r"\newcommand{\i}{0.711}" + "\n\\a")
     assert len(plain) < 100_000
+
+
+@pytest.mark.parametrize("unit", ["\\cmd[{", "\\SI[", "\\begin{verbatim}", "\\cite(", "\\def\\x{{"])
+def test_a_draft_of_what_never_ends_takes_linear_time(unit: str) -> None:
+    def seconds(times: int) -> float:
+        begun = process_time()
+        plain_tex(unit * times)
+        return process_time() - begun
+
+    assert min(seconds(8000) for _ in range(3)) < 6 * min(seconds(2000) for _ in range(3)) + 0.02
+
+
+def test_a_result_of_nought_decides_nothing(tmp_path: Path) -> None:
+    numbers = {"r2": 0.5, "mae": 0.6, "rmse": 0.0, "label_std": 0.0}
+    bounds = {(WORLD, "log_g"): Ceiling(0.0, 0.0)}
+    facts = facts_of([finished("1.0", "one", "ViT", 1000, numbers)], bounds)
+    path = tmp_path / "draft.md"
+    path.write_text("The ViT has an MAE of 0.61 dex. It reaches 80% of the ceiling.", "utf-8")
+    found = check(read_draft(path), facts)
+    assert [one.verdict for one in found] == ["not backed", "not backed"]
 
 
 def test_a_sentence_without_end_is_told_and_not_read(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from vitlab.contract.contradictions import find_contradictions
 from vitlab.contract.value import IN_SIGMA, LABEL, SIGMA, Value, unit_of
 from vitlab.lab.paper.draft import Draft
 from vitlab.lab.paper.facts import Fact, Facts, of_highest_profile
-from vitlab.lab.paper.mentions import LONGEST, Mention
+from vitlab.lab.paper.mentions import LONGEST, MOST, Mention
 
 Verdict = Literal[
     "right", "rounded wrongly", "of another run", "stale", "of another unit", "contradiction",
@@ -49,7 +49,7 @@ def check(draft: Draft, facts: Facts) -> list[Checked]:
     checked.sort(key=lambda one: one.line)
     why = "a command that is not known here: its argument was read as text"
     checked += [Checked(one.line, f"\\{one.name}", "not read", why=why) for one in draft.unknown]
-    why = f"a sentence of more than {LONGEST} characters"
+    why = f"a sentence of more than {LONGEST:,} characters or {MOST} numbers"
     return checked + [Checked(line, "", "not read", why=why) for line in draft.skipped]
 
 
@@ -170,11 +170,10 @@ class _Check:
             == (fact.job, fact.value.split, fact.member)
             and other.value.label == label
         }
-        if "label_std" in own:
-            return own["label_std"]
-        if "rmse" in own and own.get("r2", 1.0) < 1:
-            return own["rmse"] / math.sqrt(1 - own["r2"])
-        return None
+        std = own.get("label_std", 0.0)
+        if std <= 0 and own.get("r2", 1.0) < 1:
+            std = own.get("rmse", 0.0) / math.sqrt(1 - own["r2"])
+        return std if std > 0 else None
 
     # What follows from scores
 
@@ -199,7 +198,7 @@ class _Check:
         limits = {
             fact.job: fact
             for fact in self.facts.numbers
-            if fact.value == Value("ceiling", "r2_bayes", label)
+            if fact.value == Value("ceiling", "r2_bayes", label) and fact.number > 0
         }
         mine = [f for f in self._mine(self.facts.of("r2", label, "test")) if f.job in limits]
         shares = [(100 * fact.number / limits[fact.job].number, fact) for fact in mine]

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vitlab.contract.paths import UsageError
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.text.tables import tables_of
 from vitlab.lab.paper.mentions import Mention, Reader, row_mentions
 from vitlab.lab.paper.tex import END, TABLE, Unknown, plain_tex
 
+LARGEST = 1_000_000
+"""Characters of a draft."""
 _BLANK = re.compile(r"\n[ \t\n]*\n")
 _BLOCKS = re.compile(f"{TABLE}([^{END}]*){END}?")
 Row = list[tuple[str, int]]
@@ -34,6 +37,8 @@ class Draft:
 def read_draft(path: Path) -> Draft:
     """Read a draft; one ending in `.tex` as LaTeX, any other as markdown. `UsageError`."""
     document = read(path)
+    if len(document.text) > LARGEST:
+        raise UsageError(f"{path}: a draft of more than {LARGEST:,} characters")
     reader, unknown = Reader(), list[Unknown]()
     if path.suffix.casefold() == ".tex":
         text, unknown = plain_tex(document.text.replace("\r\n", "\n"))

@@ -6,6 +6,7 @@ import bisect
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from vitlab.docs.model.gates.conditions import is_model, model_key
 from vitlab.lab.paper.claims import (
@@ -26,8 +27,8 @@ from vitlab.lab.paper.claims import (
 )
 from vitlab.lab.paper.numerals import Numeral, numerals
 
-LONGEST = 4000
-"""Characters of a sentence; of a longer one nothing is read, and that is told."""
+LONGEST, MOST = 2000, 60
+"""Characters and numbers of a sentence; of a longer one nothing is read, and that is told."""
 _WORD = re.compile(
     r"(?<![A-Za-z])(?:template[- ]fit(?:ting)?|light gbm|[A-Za-z][A-Za-z]+|模板拟合)", re.IGNORECASE
 )
@@ -110,11 +111,11 @@ class Reader:
             start = end.end() if end else start
 
     def _sentence(self, text: str, lines: _Lines) -> Iterator[Mention]:
-        if len(text) > LONGEST:
+        numbers = list(islice(numerals(text), MOST + 1)) if len(text) <= LONGEST else None
+        if numbers is None or len(numbers) > MOST:
             self.skipped.append(lines.of(0))
             return
         models = list(models_in(text))
-        numbers = list(numerals(text))
         counts = [one for one in numbers if is_count(text, one)]
         claims = [
             (one, found)

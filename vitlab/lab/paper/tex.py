@@ -9,33 +9,35 @@ from dataclasses import dataclass
 TABLE, END = "\x01", "\x02"
 """Stand for the beginning and the end of a table's rows."""
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*")
-_VERBATIM = re.compile(r"\\begin\{(verbatim|lstlisting|comment)\*?\}.*?\\end\{\1\*?\}", re.S)
+_VERBATIM = re.compile(r"\\(begin|end)\{(?:verbatim|lstlisting|comment)\*?\}")
+_BODY = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]{0,200}\}){0,200}\}){0,500})\}"
 _OWN = re.compile(
-    r"\\(?:(?:re)?newcommand\*?|providecommand|def)\s*\{?\\([A-Za-z]+)\}?\s*"
-    r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
+    r"\\(?:(?:re)?newcommand\*?|providecommand|def)\s{0,9}\{?\\([A-Za-z]{1,40})\}?\s{0,9}" + _BODY
 )
 """A command without arguments that the draft defines."""
 _WITH_ARGUMENTS = re.compile(
-    r"\\(?:(?:re)?newcommand\*?|providecommand)\s*\{?\\([A-Za-z]+)\}?\s*\[\d\](?:\[[^\]]*\])?\s*"
-    r"\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\}"
+    r"\\(?:(?:re)?newcommand\*?|providecommand)\s{0,9}\{?\\([A-Za-z]{1,40})\}?\s{0,9}"
+    r"\[\d\](?:\[[^\]]{0,80}\])?\s{0,9}" + _BODY
 )
 _NESTED = 5
 """How often commands of the draft's own are replaced within each other."""
 _MOST = 4
 """Times its length that they may make the draft."""
-_QUANTITY = re.compile(r"\\(?:SI|qty)\s*(?:\[[^\]]*\])?\{([^{}]*)\}(?:\[[^\]]*\])?\{([^{}]*)\}")
-_NUM = re.compile(r"\\num\s*(?:\[[^\]]*\])?\{([^{}]*)\}")
+_QUANTITY = re.compile(
+    r"\\(?:SI|qty)(?:\[[^\]]{0,80}\])?\{([^{}]{0,80})\}(?:\[[^\]]{0,80}\])?\{([^{}]{0,80})\}"
+)
+_NUM = re.compile(r"\\num(?:\[[^\]]{0,80}\])?\{([^{}]{0,80})\}")
 _DROPPED = re.compile(
     r"\\(?:cite\w*|ref|eqref|autoref|[cC]ref|label|url|href|includegraphics|plotone|bibliography\w*|usepackage"
     r"|documentclass|input|include|vspace|hspace|setlength|phantom|footnotemark|cmidrule|tablenum"
-    r"|email|orcid|affil\w*|author|date|color|textcolor)\*?(?:\([^)]*\))?(?:\[[^\]]*\])*(?:\{[^{}]*\})?"
+    r"|email|orcid|affil\w*|author|date|color|textcolor)\*?(?:\([^)]{0,80}\))?(?:\[[^\]]{0,80}\])*(?:\{[^{}]*\})?"
 )
 _BEGIN = re.compile(
     r"\\begin\{(?:tabular[xy]?\*?|longtable|deluxetable\*?|array)\}"
-    r"(?:\[[^\]]*\]|\{(?:[^{}]|\{[^{}]*\})*\})*|\\startdata"
+    r"(?:\[[^\]]{0,80}\]|\{(?:[^{}]|\{[^{}]*\})*\})*|\\startdata"
 )
 _FINISH = re.compile(r"\\end\{(?:tabular[xy]?\*?|longtable|deluxetable\*?|array)\}|\\enddata")
-_ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[A-Za-z]+\*?\}(?:\[[^\]]*\])?")
+_ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[A-Za-z]+\*?\}(?:\[[^\]]{0,80}\])?")
 _COLUMNS = re.compile(r"\\multi(?:column|row)\{[^{}]*\}\{[^{}]*\}")
 _DIGITS = re.compile(r"(?<=\d)(?:\\,|\{,\}|\\ )(?=\d{3}(?!\d))")
 _SYMBOLS = {
@@ -83,7 +85,7 @@ def plain_tex(source: str) -> tuple[str, list[Unknown]]:
     each row.
     """
     text = _COMMENT.sub(r"\1", source)
-    text = _VERBATIM.sub(_lines, text)
+    text = _without_verbatim(text)
     head, begin, body = text.partition(r"\begin{document}")
     own = dict(_OWN.findall(text))
     text = (re.sub(r"[^\n]", "", head) + body) if begin else text
@@ -93,15 +95,14 @@ def plain_tex(source: str) -> tuple[str, list[Unknown]]:
     text = _COLUMNS.sub("", _DROPPED.sub(_lines, text))
     text = _ENVIRONMENT.sub("", _FINISH.sub(END, _BEGIN.sub(_opened, text)))
     text = _DIGITS.sub(",", text)
-    text = re.sub(r"\\\\(?:\[[^\]]*\])?", "\v", text)
+    text = re.sub(r"\\\\(?:\[[^\]]{0,80}\])?", "\v", text)
     text = re.sub(r"\\[,;:!> ]|(?<!\\)~", " ", text)
     unknown: dict[str, Unknown] = {}
 
     def spoken(found: re.Match[str]) -> str:
         name = found[1]
-        if name not in _SILENT and name not in _SYMBOLS:
-            line = text.count("\n", 0, found.start()) + 1
-            unknown.setdefault(name, Unknown(name, line))
+        if name not in _SILENT and name not in _SYMBOLS and name not in unknown:
+            unknown[name] = Unknown(name, text.count("\n", 0, found.start()) + 1)
         if name in _FONTS:
             return ""
         return _SYMBOLS.get(name, "") + (" " if found[0].endswith((" ", "\t")) else "")
@@ -110,6 +111,16 @@ def plain_tex(source: str) -> tuple[str, list[Unknown]]:
     text = re.sub(r"\\([%&$#_{}])", lambda one: {"&": "and", "$": ""}.get(one[1], one[1]), text)
     text = re.sub(r"[{}$]", "", text).replace("---", "—").replace("--", "–")
     return text, list(unknown.values())
+
+
+def _without_verbatim(text: str) -> str:
+    """The text with what is printed as it is left out, but for its lines."""
+    parts, start, inside = list[str](), 0, False
+    for edge in _VERBATIM.finditer(text):
+        part = text[start : edge.start()]
+        parts.append("\n" * part.count("\n") if inside else part)
+        start, inside = edge.end(), edge[1] == "begin"
+    return "".join(parts) + text[start:]
 
 
 def _expanded(text: str, own: Mapping[str, str]) -> str:
