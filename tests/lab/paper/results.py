@@ -35,7 +35,7 @@ def finished(
     """One job that ended well; `values` without `test/`, those of `val_` on validation."""
     ended = float(next(_clock))
     train: dict[str, object] = {"epochs": epochs} | ({} if seed is None else {"seed": seed})
-    config = {"train": train, "data": {"train_size": size}}
+    config: dict[str, object] = {"train": train, "data": {"train_size": size}}
     name = run if seed is None else f"{run} seed={seed}"
     spec = Spec(mvp, name, profile, recipe, config, f"VIT-20260102-x-{mvp}", "roadmaps/plan.md")
     numbers = {

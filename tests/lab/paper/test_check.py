@@ -139,7 +139,8 @@ def test_a_draft_of_what_never_ends_takes_linear_time(unit: str) -> None:
         plain_tex(unit * times)
         return process_time() - begun
 
-    assert min(seconds(8000) for _ in range(3)) < 6 * min(seconds(2000) for _ in range(3)) + 0.02
+    # Four times as much; of what is quadratic sixteen times.
+    assert min(seconds(8000) for _ in range(3)) < 12 * min(seconds(2000) for _ in range(3))
 
 
 def test_a_result_of_nought_decides_nothing(tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_a_result_of_nought_decides_nothing(tmp_path: Path) -> None:
     bounds = {(WORLD, "log_g"): Ceiling(0.0, 0.0)}
     facts = facts_of([finished("1.0", "one", "ViT", 1000, numbers)], bounds)
     path = tmp_path / "draft.md"
-    path.write_text("The ViT has an MAE of 0.61 dex. It reaches 80% of the ceiling.", "utf-8")
+    path.write_text("The ViT has an MAE of 0.66 dex. It reaches 80% of the ceiling.", "utf-8")
     found = check(read_draft(path), facts)
     assert [one.verdict for one in found] == ["not backed", "not backed"]
 
