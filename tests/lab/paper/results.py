@@ -34,7 +34,9 @@ def finished(
 ) -> Finished:
     """One job that ended well; `values` without `test/`, those of `val_` on validation."""
     ended = float(next(_clock))
-    train: dict[str, object] = {"epochs": epochs} | ({} if seed is None else {"seed": seed})
+    train: dict[str, object] = {"epochs": epochs}
+    if seed is not None:
+        train["seed"] = seed
     config: dict[str, object] = {"train": train, "data": {"train_size": size}}
     name = run if seed is None else f"{run} seed={seed}"
     spec = Spec(mvp, name, profile, recipe, config, f"VIT-20260102-x-{mvp}", "roadmaps/plan.md")
