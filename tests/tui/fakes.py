@@ -31,6 +31,8 @@ from vitlab.lab.live.snapshot import JobView
 from vitlab.lab.progress import Progress, fold
 from vitlab.lab.results import rows
 from vitlab.lab.results.rows import ResultRow
+from vitlab.lab.tray import decisions
+from vitlab.lab.tray.decisions import Accepted, Preview
 from vitlab.lab.writeback import edits, status_sync, writeback
 from vitlab.lab.writeback.edits import PastWrite
 from vitlab.plot.series import Line
@@ -229,6 +231,8 @@ class FakeLab:
     progresses: dict[str, Progress] = field(default_factory=dict)
     """Job -> the way to its stars."""
     refused: bool = False
+    proposed: list[Preview] = field(default_factory=list)
+    """What assistants propose."""
     files: Path = Path("/lab")
     """Where documents are said to be."""
     exported: list[str] = field(default_factory=list)
@@ -354,6 +358,18 @@ class FakeLab:
         self._ask("gaps", reference)
         others = [one.job for one in self.results() if one.job != reference]
         return dict.fromkeys(others, (0.03, 0.004))
+
+    def proposals(self) -> tuple[Preview, ...]:
+        return tuple(self.proposed)
+
+    def accept_proposal(self, number: int, because: str) -> Accepted:
+        self._ask("accepted", number, because)
+        self.proposed = [one for one in self.proposed if one.proposal.number != number]
+        return Accepted((Path("/lab") / ROADMAP,))
+
+    def dismiss_proposal(self, number: int) -> None:
+        self._ask("dismissed", number)
+        self.proposed = [one for one in self.proposed if one.proposal.number != number]
 
     def document_state(self, _: Path) -> Any:
         change: Any = SimpleNamespace(path=Path("/lab") / ROADMAP)
@@ -496,6 +512,10 @@ WITH_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
     rows.gaps: "gaps",
     status_sync.sync_status: lambda *_: [],
     edits.accept_automatically: lambda *_: [],
+    decisions.previews: "proposals",
+    decisions.waiting: lambda lab: len(lab.proposed),
+    decisions.accept: "accept_proposal",
+    decisions.dismiss: "dismiss_proposal",
     edits.accept: "accept",
     edits.document_state: "document_state",
     edits.plan_update: "worded",

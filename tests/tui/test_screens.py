@@ -12,6 +12,9 @@ from textual.widgets import Input
 from tests.tui.conftest import Open
 from tests.tui.fakes import ROADMAP, FakeLab, usual_view
 from vitlab.docs.judge.gates import Verdict
+from vitlab.lab.tray import decisions
+from vitlab.lab.tray.decisions import Preview
+from vitlab.lab.tray.proposals import Proposal
 from vitlab.tui.screens.curves import CurvesScreen
 from vitlab.tui.screens.dialogs import RoadmapTable
 from vitlab.tui.screens.documents import DocumentsScreen
@@ -303,6 +306,32 @@ async def test_documents_are_accepted_reworded_refused_and_mended(stage: Open) -
         assert "select an unwritten conclusion" in it.toasts[-1]
         await it.press("enter")
         assert "select an entry to write" in it.toasts[-1]
+
+
+async def test_what_assistants_propose_is_accepted_or_dismissed(stage: Open) -> None:
+    lab = FakeLab()
+    change: Any = SimpleNamespace(path=Path("/lab") / ROADMAP)
+    for number, lacks in ((3, False), (4, True), (5, False)):
+        proposal = Proposal("gate", ROADMAP, "1", f"reason {number} [/b]", number=number)
+        remarks = (decisions.UNSUPPORTED,) if lacks else ()
+        lab.proposed.append(Preview(proposal, f"Gate-1: {number}", (change,), remarks, lacks))
+    async with stage(lab=lab) as it:
+        await it.press("8")
+        await it.until(lambda: "3 proposed, 1 to write, 1 to fix" in it.text())
+        await it.until(lambda: "reason: reason 3 [/b]" in it.text())
+        await it.until(lambda: "+| 2.0 | LightGBM 1M Baseline" in it.text())
+        await it.press("enter")
+        await it.until(lambda: ("accepted", 3, "") in lab.asked)
+        await it.until(lambda: "2 proposed, 1 to write" in it.text())
+        await it.press("g")
+        await it.until(lambda: "no result supports it" in it.text())
+        await it.press("enter", "escape")  # without a reason nothing is done
+        await it.press("enter", *"seen", "enter")
+        await it.until(lambda: ("accepted", 4, "seen") in lab.asked)
+        await it.until(lambda: "1 proposed, 1 to write" in it.text())
+        await it.press("g", "d")
+        await it.until(lambda: ("dismissed", 5) in lab.asked)
+        await it.until(lambda: "to write, 1 to fix" in it.text() and "proposed," not in it.text())
 
 
 async def test_results_are_sorted_filtered_and_held_against_one(stage: Open) -> None:

@@ -19,6 +19,7 @@ from vitlab.jobs.queue import notice
 from vitlab.lab import launch
 from vitlab.lab.adoption import Wanted, adopt
 from vitlab.lab.launch import Request
+from vitlab.lab.tray import decisions
 from vitlab.lab.writeback import edits
 from vitlab.lab.writeback.writeback import pending
 from vitlab.tui.allowed import why_not
@@ -249,7 +250,9 @@ class Actions:
         if not waiting.changes:
             # Accepted all the same, so that the results count as written.
             if await session.attempt(lambda: edits.accept(lab, waiting)) is not None:
-                self._app.notify("nothing to write: the documents are up to date")
+                proposed = await session.attempt(lambda: decisions.waiting(lab))
+                left = f"; {proposed} proposed: key {session.key('documents')}" if proposed else ""
+                self._app.notify(f"nothing to write: the documents are up to date{left}")
             session.watcher.refresh_now()
             return
         dialog = WriteScreen(waiting.summary, diffs(lab, waiting.changes))

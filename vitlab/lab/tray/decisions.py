@@ -65,6 +65,16 @@ def preview(lab: Lab, proposal: Proposal) -> Preview:
     return replace(shown, problem="" if basis == proposal.basis else _CHANGED)
 
 
+def waiting(lab: Lab) -> int:
+    """How many proposals wait for a decision."""
+    return Tray(lab).count()
+
+
+def previews(lab: Lab) -> tuple[Preview, ...]:
+    """What accepting each of those that wait would do now, oldest first."""
+    return tuple(preview(lab, one) for one in Tray(lab).proposals())
+
+
 _CHANGED = "what it rests on has changed since it was proposed; dismiss it"
 
 

@@ -1,4 +1,4 @@
-"""The documents: pending edits, what was written and can be undone, contradictions."""
+"""The documents: pending and proposed edits, what can be undone, contradictions."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from vitlab.contract.paths import UsageError
+from vitlab.lab.tray import decisions
 from vitlab.lab.writeback import edits
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from vitlab.docs.save import FileChange
     from vitlab.lab.lab import Lab
     from vitlab.lab.live.snapshot import LabSnapshot
+    from vitlab.lab.tray.decisions import Preview
     from vitlab.lab.writeback.edits import DocumentState, PastWrite, Problem
 
 
@@ -38,17 +40,27 @@ class Entry:
 
     key: str
     kind: str
-    """`write`, `dismissed`, `done`, `undone`, `fix`, `check` or `note`."""
+    """`proposed`, `write`, `dismissed`, `done`, `undone`, `fix`, `check` or `note`."""
     what: str
     changes: tuple[FileChange, ...] = ()
     mvp: str = ""
     conclusion: str = ""
     problem: Problem | None = None
+    proposed: Preview | None = None
+
+    @property
+    def details(self) -> str:
+        """All that is told of it above its diff."""
+        if self.proposed is None:
+            return self.what
+        one = self.proposed
+        lines = (f"reason: {one.proposal.reason}", *one.remarks, one.problem)
+        return "\n".join((one.summary, *filter(None, lines)))
 
 
-ACCEPTED = {"write": "write", "fix": "fix", "dismissed": "restore"}
+ACCEPTED = {"proposed": "accept", "write": "write", "fix": "fix", "dismissed": "restore"}
 """Kind of an entry -> what accepting it does."""
-TONES = {"write": "accent", "fix": "warning", "check": "warning"}
+TONES = {"proposed": "accent", "write": "accent", "fix": "warning", "check": "warning"}
 
 
 class EditTable(StableTable):
@@ -75,7 +87,7 @@ class DocumentsScreen(LabScreen):
     HEADING = "Documents"
     FILTERS = True
     KEYS = (
-        Key("enter", "accept", "write", "write or fix the entry, or restore a dismissed one"),
+        Key("enter", "accept", "write", "write, fix or accept the entry, or restore one"),
         Key("W", "reword", "reword", "edit the conclusion"),
         Key("d", "refuse", "dismiss", "dismiss it: neither written nor proposed again"),
         Key("w", "app.write", "write all", "write everything, after confirming"),
@@ -96,6 +108,7 @@ class DocumentsScreen(LabScreen):
         self._list = Vertical(self.table, classes="pane", id="entry-list")
         self._edit = Vertical(self._text, self.diff, classes="pane", id="entry-edit")
         self._state: DocumentState | None = None
+        self._proposed: tuple[Preview, ...] = ()
         self._words: dict[str, Entry] = {}
         """MVP -> its entry with the user's own conclusion."""
         self._mark: object = None
@@ -121,7 +134,9 @@ class DocumentsScreen(LabScreen):
     @work(group="edits", exclusive=True)
     async def _read(self) -> None:
         try:
-            self._state = await asyncio.to_thread(edits.document_state, *self._place())
+            state = await asyncio.to_thread(edits.document_state, *self._place())
+            self._proposed = await asyncio.to_thread(decisions.previews, self.session.lab)
+            self._state = state
         except (UsageError, OSError) as error:
             self.app.notify(str(error), severity="error")
             return
@@ -133,7 +148,8 @@ class DocumentsScreen(LabScreen):
         state, name = self._state, self.session.lab.paths.relative
         if state is None:
             return []
-        rows = [
+        rows = list(map(_proposed, self._proposed))
+        rows += [
             self._words.get(update.mvp)
             or Entry(
                 update.mvp, "write", update.summary, update.changes, update.mvp, update.conclusion
@@ -161,7 +177,8 @@ class DocumentsScreen(LabScreen):
             self.set_heading("reading the documents")
             return
         wrong = sum(not problem.finding.is_note for problem in state.problems)
-        self.set_heading(f"{len(state.updates)} to write, {wrong} to fix or check")
+        proposed = f"{len(self._proposed)} proposed, " if self._proposed else ""
+        self.set_heading(f"{proposed}{len(state.updates)} to write, {wrong} to fix or check")
         self.table.show([row for row in rows if self.matches_filter(row.kind, row.what)])
         self._describe()
 
@@ -180,7 +197,8 @@ class DocumentsScreen(LabScreen):
             self._text.update(Text("nothing to write or fix, and no past writes"))
             self.diff.show([])
             return
-        self._text.update(Text(clean(entry.what), "bold"))
+        lines = (clean(line) for line in entry.details.split("\n"))
+        self._text.update(Text("\n".join(lines), "bold"))
         self._draw(entry)
 
     @work(group="entry", exclusive=True)
@@ -220,7 +238,7 @@ class DocumentsScreen(LabScreen):
         kind = entry.kind if entry else ""
         fits = {
             "accept": (kind in ACCEPTED, "an entry to write, fix or restore"),
-            "refuse": (kind == "write", "an unwritten edit"),
+            "refuse": (kind in ("write", "proposed"), "an unwritten edit"),
             "reword": (
                 kind == "write" and bool(entry and entry.conclusion),
                 "an unwritten conclusion",
@@ -256,6 +274,8 @@ class DocumentsScreen(LabScreen):
             session.watcher.refresh_now()
         elif entry.kind == "fix" and problem is not None:
             await write_documents(session, lambda: edits.fix(lab, problem))
+        elif entry.proposed is not None:
+            await _accept(self, entry.proposed)
         self._read()
 
     @work(group="actions")
@@ -284,14 +304,40 @@ class DocumentsScreen(LabScreen):
         if entry is None:
             return
         question = f"Dismiss the results of MVP-{entry.mvp}? (enter on the entry restores them)"
-        if await self.app.push_screen_wait(ConfirmScreen(question)):
-            lab, roadmap = self._place()
+        lab, roadmap = self._place()
+        if entry.proposed is not None:
+            number = entry.proposed.proposal.number
+            await self.session.attempt(lambda: decisions.dismiss(lab, number))
+            self._read()
+        elif await self.app.push_screen_wait(ConfirmScreen(question)):
             await self.session.attempt(lambda: edits.refuse(lab, roadmap, entry.mvp))
             self.session.watcher.refresh_now()
             self._read()
 
     def _place(self) -> tuple[Lab, Path]:
         return self.session.lab, self.session.roadmap
+
+
+def _proposed(one: Preview) -> Entry:
+    number, what = one.proposal.number, f"{one.summary} ({one.proposal.reason})"
+    return Entry(f"proposal {number}", "proposed", what, one.changes, proposed=one)
+
+
+async def _accept(screen: DocumentsScreen, shown: Preview) -> None:
+    """Do what an assistant proposes; what no result supports needs a person's reason."""
+    number, session, because = shown.proposal.number, screen.session, ""
+    if shown.unsupported and not shown.problem:
+        dialog = LineScreen(f"{decisions.UNSUPPORTED}: your reason")
+        words = await screen.app.push_screen_wait(dialog)
+        if not words or not words.strip():
+            return
+        because = words
+    done = await session.attempt(lambda: decisions.accept(session.lab, number, because))
+    if done is not None and done.jobs:
+        session.notify(f"launched: {', '.join(job.name for job in done.jobs)}")
+        session.watcher.refresh_now()
+    elif done is not None:
+        report_written(session, list(done.files))
 
 
 def _past(past: PastWrite, name: Callable[[Path], str]) -> str:
