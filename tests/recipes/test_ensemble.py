@@ -17,7 +17,7 @@ from vitlab.contract.job import Result, Spec, read_result
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, find_lab, write_atomic
 from vitlab.docs.judge.budget import Budget, budget_of
 from vitlab.jobs.experiment.experiment import load_experiment
-from vitlab.jobs.queue.queue import _Dependencies
+from vitlab.jobs.queue.queue import Dependencies
 from vitlab.jobs.store import all_jobs
 from vitlab.jobs.submissions import Staged, publish
 from vitlab.lab.lab import open_lab
@@ -61,11 +61,11 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> tuple[JobPaths, ...]:
     _stage(open_lab(root), specs, staged)
     paths = publish(staged)
     waiting = {job.name: job for job in all_jobs(LabPaths(root))}
-    assert _Dependencies(waiting.values()).unmet(waiting[paths[-1].name]).startswith("after ")
+    assert Dependencies(waiting.values()).unmet(waiting[paths[-1].name]).startswith("after ")
     assert all(map(run_job, paths))
     ended = all_jobs(LabPaths(root))
     (last,) = (job for job in ended if job.spec.recipe == "ensemble")
-    assert _Dependencies(ended).unmet(last) == ""
+    assert Dependencies(ended).unmet(last) == ""
     return paths
 
 

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +56,10 @@ def advance_queue(lab: Lab) -> None:
     So that a queue whose supervisor was killed goes on at the next look. A lab that can only be
     read is left to others.
     """
-    if not unfinished(lab.paths):
-        return
     try:
-        scheduler.advance(lab.paths)
+        if unfinished(lab.paths):
+            scheduler.advance(lab.paths)
+        scheduler.wake_autopilot(lab.paths)
     except OSError as error:
         if error.errno not in NOT_WRITABLE:  # looking goes on, whatever is in place of the lease
             lab.tell(f"nothing is started: {cause(error)}")
@@ -235,6 +235,8 @@ class Request:
     """These of a sweep alone, by their names or the names' first words; none means all."""
     seeds: int = 0
     """So many further seeds of each run, in place of those of the experiment."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of every job's `Spec.extra`."""
 
 
 @dataclass(frozen=True)
@@ -469,9 +471,8 @@ def _with_options(spec: Spec, request: Request) -> Spec:
     if request.memory is not None and spec.recipe not in ("command", "evaluate", "ensemble"):
         data = {**spec.config.get("data", {}), "memory": request.memory}
         spec = replace(spec, config={**spec.config, "data": data})
-    if request.backend == "local":
-        return spec
-    return replace(spec, extra={**spec.extra, "backend": request.backend})
+    more = {} if request.backend == "local" else {"backend": request.backend}
+    return replace(spec, extra={**spec.extra, **more, **request.extra})
 
 
 def _with_wandb(lab: Lab, spec: Spec) -> Spec:

@@ -175,7 +175,7 @@ def _decide(gate: Gate, known: _Known, roadmap: Roadmap) -> _Decision:
             why = phrase_list([check.because, phrase("for_a_person", rule.then)])
             return _Decision("manual", why, rule.if_, values)
         if check.holds:
-            word = "pass" if _means_pass(gate.rules, number) else "fail"
+            word = "pass" if means_pass(gate.rules, number) else "fail"
             return _Decision(word, check.because, rule.if_, values)
         unread = unread or not check.readable
         needs = needs or check.needs
@@ -197,7 +197,7 @@ def _says(rule: Rule) -> bool | None:
     return False if then.startswith(_BAD) else None
 
 
-def _means_pass(rules: Sequence[Rule], number: int) -> bool:
+def means_pass(rules: Sequence[Rule], number: int) -> bool:
     """Of those that say nothing the first means pass, those that mean fail aside."""
     says = _says(rules[number])
     return all(_says(rule) is False for rule in rules[:number]) if says is None else says

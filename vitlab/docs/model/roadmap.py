@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -372,14 +372,14 @@ def next_mvp(roadmap: Roadmap) -> Next | None:
     return next(iter(launch_order(roadmap)), None)
 
 
-def launch_order(roadmap: Roadmap) -> tuple[Next, ...]:
+def launch_order(roadmap: Roadmap, opened: Collection[str] = ()) -> tuple[Next, ...]:
     """The MVPs waiting to be launched: by the week's priorities, then by the overview's order.
 
     Paused, failed and partial ones come last; done, running and cancelled ones are left out, as
-    are those of `passed_over`.
+    are those of `passed_over`, but for those `opened`: what they waited for has come.
     """
     by_id, order = _by_id(roadmap), _order(roadmap)
-    held = {one.id for one in passed_over(roadmap)}
+    held = {one.id for one in passed_over(roadmap)}.difference(opened)
     waiting = [i for i in order if by_id[i].status not in _NOT_WAITING and i not in held]
     waiting.sort(key=lambda i: by_id[i].status in _LAST)
     return tuple(Next(i, f"{order[i]}: {by_id[i].status or 'no status'}") for i in waiting)

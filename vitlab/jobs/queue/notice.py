@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
@@ -43,17 +43,22 @@ def notify(lab: LabPaths, job: Job, webhook: str, pause: float = PAUSE) -> bool:
     if not isinstance(job.state, Done | Lost) or not is_submitted(job.paths):
         return False
     record = _record(lab, job.paths, job.state)
+    return send(record, webhook, payload(lab, job), pause)
+
+
+def send(record: Path, webhook: str, what: Mapping[str, Any], pause: float = PAUSE) -> bool:
+    """POST something, unless that was done by its record; whether this call did."""
     record.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.close(os.open(record, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except FileExistsError:
         return False
-    body = json.dumps(payload(lab, job), ensure_ascii=False).encode()
+    body = json.dumps(what, ensure_ascii=False).encode()
     error = _post(webhook, body)
     if error and not error.startswith("HTTP 4"):
         time.sleep(pause)
         error = _post(webhook, body)
-    notice = {"t": round(time.time(), 3), "job": job.paths.name, "host": host_of(webhook)}
+    notice = {"t": round(time.time(), 3), "job": what.get("job"), "host": host_of(webhook)}
     write_json(record, {**notice, "trouble": error or None})
     return True
 

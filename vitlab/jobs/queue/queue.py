@@ -44,7 +44,7 @@ def plan(jobs: Sequence[Job], machine: Machine) -> Plan:
     behind small ones.
     """
     capacity = Capacity(machine, jobs)
-    dependencies = _Dependencies(jobs)
+    dependencies = Dependencies(jobs)
     files = _MetricsFiles(jobs)
     starts, reasons = [], {}
     for job in waiting_in_order(jobs):
@@ -133,7 +133,7 @@ class _MetricsFiles:
         return metrics_place(job.spec, job.paths.root, job.paths.folder)
 
 
-class _Dependencies:
+class Dependencies:
     """What the jobs' `after` names refer to."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:

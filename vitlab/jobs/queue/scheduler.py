@@ -10,10 +10,12 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vitlab.contract.events import DROPPED, NEVER_BEGAN
 from vitlab.contract.job import Done, Lost, Queued, Running, Unreadable, state_word
-from vitlab.contract.paths import JobPaths, LabPaths, UsageError, check_inside
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError, check_inside, real
+from vitlab.contract.user_key import own_record
 from vitlab.jobs import processes, slurm, submissions
 from vitlab.jobs.environment import record_environment, this_environment
 from vitlab.jobs.experiment.settings import Settings, load_settings
@@ -360,10 +362,61 @@ def _submit_here(record: Job) -> None:
         os.close(lock)
 
 
+AUTOPILOT = "autopilot"
+"""Key of `Spec.extra`: which launch of which autopilot made the job."""
+AUTOPILOT_PAUSE = 20.0
+"""Seconds after which whoever looks on carries the autopilot on: job ends do it at once."""
+
+
+def autopilot_record(lab: LabPaths) -> dict[str, Any]:
+    """The autopilot's file; empty where there is none, or it is not of this user and this lab.
+
+    A stranger's lab, or a copied one, has none.
+    """
+    if not os.path.lexists(lab.private.autopilot):
+        return {}
+    record = own_record(lab.private.autopilot)
+    return record if record.get("lab") == str(real(lab.root)) else {}
+
+
+def wake_autopilot(lab: LabPaths, pause: float = AUTOPILOT_PAUSE) -> None:
+    """Start the process that carries an active autopilot on, unless that ran `pause` seconds ago.
+
+    By command line, as it reads documents and results, which the queue does not know.
+    """
+    if not autopilot_record(lab).get("active"):
+        return
+    with contextlib.suppress(OSError):
+        if time.time() - lab.private.autopilot_lock.stat().st_mtime < pause:
+            return
+    if is_locked(lab.private.autopilot_lock):
+        return
+    process = subprocess.Popen(
+        _autopilot(lab),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=lab.root,
+        env={k: v for k, v in os.environ.items() if k != processes.MARKER},
+        start_new_session=True,
+    )
+    threading.Thread(target=process.wait, daemon=True).start()
+
+
+def _autopilot(lab: LabPaths) -> list[str]:
+    return [*PYTHON, "-m", "vitlab.lab.autopilot.step", str(lab.root)]
+
+
 def main(arguments: Sequence[str]) -> int:
-    """`python -m vitlab.jobs.queue.scheduler ROOT [--no-local]`: a supervisor ends as this."""
+    """`python -m vitlab.jobs.queue.scheduler ROOT [--no-local]`: a supervisor ends as this.
+
+    And this, where there is an active autopilot, as what carries that on.
+    """
+    lab, local = LabPaths(Path(arguments[0])), "--no-local" not in arguments
     try:
-        advance(LabPaths(Path(arguments[0])), local="--no-local" not in arguments)
+        advance(lab, local)
+        if local and autopilot_record(lab).get("active"):
+            os.execv(sys.executable, _autopilot(lab))
     except (UsageError, OSError) as error:  # a full disk, a lab that is gone
         print(error, file=sys.stderr)
         return 2

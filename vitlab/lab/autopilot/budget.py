@@ -130,8 +130,13 @@ class Estimate:
     """Of all its jobs."""
 
 
+UNKNOWN = Estimate(None, None, None, None, "")
+"""Of what cannot be planned."""
+NOTHING = Spent()
+
+
 @dataclass(frozen=True)
-class _Past:
+class Past:
     """An earlier job that ended well."""
 
     spec: Spec
@@ -146,15 +151,17 @@ def estimate(lab: Lab, launch_plan: Plan, jobs: Sequence[Job] | None = None) -> 
     `jobs`: those of the lab, where they have been read.
     """
     everything = all_jobs(lab.paths) if jobs is None else jobs
-    past = [
-        _Past(job.spec, _of_job(job, 0.0))
-        for job in everything
-        if ended_well(job.state) and ADOPTED not in job.spec.extra
-    ]
-    return _estimate(launch_plan.specs, past, read_machine(lab.paths))
+    return estimate_of(launch_plan.specs, past_runs(everything), read_machine(lab.paths))
 
 
-def _estimate(specs: Sequence[Spec], past: Sequence[_Past], machine: Machine) -> Estimate:
+def past_runs(jobs: Iterable[Job]) -> list[Past]:
+    """The jobs that ended well, by which others are estimated."""
+    good = (job for job in jobs if ended_well(job.state) and ADOPTED not in job.spec.extra)
+    return [Past(job.spec, _of_job(job, 0.0)) for job in good]
+
+
+def estimate_of(specs: Sequence[Spec], past: Sequence[Past], machine: Machine) -> Estimate:
+    """As `estimate`, of a launch's specs."""
     every: list[tuple[Spec, list[Spent]]] = []
     sources: dict[str, int] = {}
     for spec in specs:
@@ -185,7 +192,7 @@ def _together(hours: Sequence[float], gpus: Sequence[int], machine: Machine) -> 
     return max(*each, *hours, 0.0)
 
 
-def _like(spec: Spec, past: Sequence[_Past]) -> tuple[str, list[Spent]]:
+def _like(spec: Spec, past: Sequence[Past]) -> tuple[str, list[Spent]]:
     """The earlier runs that tell most about a job, and what they are; none where none do."""
     mine = settings_without_seed(spec)
     trial = [one for one in past if one.spec.profile == spec.profile]

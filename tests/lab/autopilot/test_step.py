@@ -1,0 +1,325 @@
+"""An autopilot over files alone: what it launches, never twice, and what it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import Ended
+from vitlab.contract.job import Queued
+from vitlab.contract.paths import UsageError
+from vitlab.jobs.files import write_json
+from vitlab.jobs.processes import boot
+from vitlab.jobs.queue import scheduler
+from vitlab.jobs.store import Job, all_jobs
+from vitlab.lab.autopilot import control
+from vitlab.lab.autopilot.control import Wanted, forecast, go_on, pause, start, stop
+from vitlab.lab.autopilot.page import public_record, report_of
+from vitlab.lab.autopilot.record import Autopilot, locked, read_autopilot, write_autopilot
+from vitlab.lab.autopilot.step import carry_on
+from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.writeback.edits import undo
+
+PLAN = """\
+# Plan
+
+**Project:** `VIT`
+
+### Gate-1: Is it good
+
+| Item | Content |
+|------|---------|
+| MVP | MVP-1.0 |
+| If R² > 0.70 | ✅ go on with MVP-3.0 |
+| If R² < 0.65 | 🔴 think again |
+| Status | ⏳ planned |
+
+| MVP | Name | Phase | Gate | Status | exp_id | Report |
+|-----|------|-------|------|--------|--------|--------|
+| 1.0 | The run | 1 | Gate-1 | ⏳ | - | - |
+| 3.0 | If it is good | 1 | - | ⏳ | - | - |
+| 4.0 | Another branch | 1 | - | ⏳ | - | - |
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "advance", lambda *_: [])
+    monkeypatch.setattr(scheduler, "wake_autopilot", lambda *_, **__: None)
+    monkeypatch.setattr(control, "wake_autopilot", lambda *_, **__: None)
+
+
+@pytest.fixture
+def plan(lab: Lab) -> Lab:
+    """The lab of `tests/lab` with a gate that opens MVP-3.0, and another branch."""
+    lab.roadmap_path().write_text(PLAN)
+    experiment = lab.paths.experiments / "the_run.yaml"
+    text = experiment.read_text()
+    for mvp, size in (("3.0", 20), ("4.0", 30)):
+        other = text.replace('"1.0"', f'"{mvp}"').replace("recipe:", "priority: 0\nrecipe:", 1)
+        other = other.replace("priority: 0\n", "").replace("train_size: 10", f"train_size: {size}")
+        other += f"config: {{data: {{val_size: {size}}}}}\n"
+        (lab.paths.experiments / f"m{mvp[0]}.yaml").write_text(other)
+    return open_lab(lab.paths.root)
+
+
+def begin(lab: Lab, **more: object) -> Autopilot:
+    return start(lab, Wanted(budget=8.0, profile="full", **more))  # type: ignore[arg-type]
+
+
+def runs(lab: Lab) -> list[tuple[str, str]]:
+    return sorted((job.spec.mvp, job.spec.run) for job in all_jobs(lab.paths))
+
+
+def left(lab: Lab) -> dict[str, str]:
+    """What the plan has waiting, each with why it would not be launched."""
+    steps = forecast(lab, Wanted(8.0, profile="full")).steps
+    return {one.candidate.mvp: one.why_not for one in steps}
+
+
+def let_end(lab: Lab, reason: str = "ok") -> None:
+    """Every waiting job ends."""
+    for job in all_jobs(lab.paths):
+        if isinstance(job.state, Queued):
+            record = {"v": 1, "reason": reason, "started": 1e9, "ended": 1e9 + 60, "code": 0}
+            write_json(job.paths.started, {"started": 1e9, "device": "cpu"})
+            write_json(job.paths.exit, record)
+
+
+def mvps(lab: Lab) -> list[str]:
+    return sorted({mvp for mvp, _ in runs(lab)})
+
+
+def test_it_launches_one_mvp_after_another_and_ends_with_a_page(plan: Lab) -> None:
+    begin(plan)
+    carry_on(plan)
+    assert runs(plan) == [("1.0", "one"), ("1.0", "two")]
+    carry_on(plan)
+    assert mvps(plan) == ["1.0"]
+    let_end(plan, "failed")
+    carry_on(plan)
+    assert mvps(plan) == ["1.0", "4.0"]  # 3.0 waits for the gate
+    let_end(plan)
+    carry_on(plan)
+    pilot = read_autopilot(plan.paths)
+    assert pilot is not None
+    assert (pilot.state, pilot.why, pilot.told) == ("ended", "nothing is left", True)
+    page = plan.paths.root / pilot.page
+    text = page.read_text()
+    assert page.parent == plan.roadmap_path().parent
+    assert "| **All** | 2 launches | 2 failed, 2 ok | 0.0667 | 0.0667 | 0 | - |" in text
+    assert "- MVP-3.0: Gate-1 is not decided yet" in text
+    record = public_record(report_of(plan, pilot))
+    assert {"state", "why", "done", "left", "spent"} <= record.keys()
+    json.dumps(record, allow_nan=False)
+    undo(plan)
+    assert not page.exists()
+
+
+def test_a_gate_that_passes_opens_what_it_gates(plan: Lab, ended: Ended) -> None:
+    begin(plan)
+    for run in ("one", "two"):
+        ended(run, r2=0.95)
+    carry_on(plan)
+    assert "3.0" in mvps(plan)
+
+
+def test_a_gate_that_fails_stops_its_branch_while_another_goes_on(plan: Lab, ended: Ended) -> None:
+    begin(plan)
+    for run in ("one", "two"):
+        ended(run, r2=0.1)
+    carry_on(plan)
+    assert "3.0" not in mvps(plan)
+    assert "4.0" in mvps(plan)
+    let_end(plan)
+    carry_on(plan)
+    pilot = read_autopilot(plan.paths)
+    assert pilot is not None
+    text = (plan.paths.root / pilot.page).read_text()
+    assert "| Gate-1 | waits | fail |" in text
+    assert "- MVP-3.0: Gate-1 failed" in text
+
+
+def test_what_has_run_is_never_launched_again(plan: Lab, ended: Ended) -> None:
+    for run in ("one", "two"):
+        ended(run, r2=0.68)  # within its errors
+    steps = {
+        one.candidate.mvp: one.why_not for one in forecast(plan, Wanted(8.0, profile="full")).steps
+    }
+    begin(plan)
+    carry_on(plan)
+    assert runs(plan).count(("1.0", "one")) == 1
+    assert "launch it yourself" in steps["1.0"] or "Gate-1" in steps["1.0"]
+
+
+def test_the_same_runs_under_another_mvp_are_not_launched(plan: Lab, ended: Ended) -> None:
+    text = (plan.paths.experiments / "the_run.yaml").read_text()
+    again = text.replace('"1.0"', '"4.0"').replace("one", "new").replace("two", "newer")
+    (plan.paths.experiments / "m4.yaml").write_text(again)
+    begin(plan)
+    carry_on(plan)
+    let_end(plan, "failed")
+    carry_on(plan)
+    assert mvps(plan) == ["1.0"]
+    steps = {
+        one.candidate.mvp: one.why_not for one in forecast(plan, Wanted(8.0, profile="full")).steps
+    }
+    assert "has the runs of MVP-1.0 again, or with other seeds" in steps["4.0"]
+
+
+def test_a_second_one_is_refused_and_a_pause_holds_launches(plan: Lab) -> None:
+    begin(plan)
+    with pytest.raises(UsageError, match="already running"):
+        begin(plan)
+    pause(plan)
+    carry_on(plan)
+    assert runs(plan) == []
+    with pytest.raises(UsageError, match="already paused"):
+        begin(plan)
+    go_on(plan)
+    carry_on(plan)
+    assert mvps(plan) == ["1.0"]
+    assert stop(plan).why == "ended by you"
+    assert mvps(plan) == ["1.0"]
+    with pytest.raises(UsageError, match="no autopilot"):
+        stop(plan)
+    begin(plan)
+
+
+def test_while_one_process_is_at_it_another_does_nothing(plan: Lab) -> None:
+    begin(plan)
+    with locked(plan.paths) as free:
+        assert free
+        assert carry_on(plan) is False
+    assert runs(plan) == []
+    assert carry_on(plan)
+    assert mvps(plan) == ["1.0"]
+
+
+def test_a_copied_lab_and_a_stranger_s_start_nothing(plan: Lab, tmp_path: Path) -> None:
+    begin(plan)
+    copied = tmp_path / "copy"
+    shutil.copytree(plan.paths.root, copied, ignore=shutil.ignore_patterns("copy"))
+    other = open_lab(copied)
+    assert read_autopilot(other.paths) is None
+    carry_on(other)
+    assert runs(other) == []
+    path = plan.paths.private.autopilot
+    path.write_text(path.read_text().replace('"at_once": 1', '"at_once": 9'))
+    assert read_autopilot(plan.paths) is None
+    carry_on(plan)
+    assert runs(plan) == []
+
+
+def _killed_at(lab: Lab, number: int) -> bool:
+    """Carry on in a process that is killed at its n-th new name; False where it came to its end."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    left = iter(range(number))
+
+    def counted(one: Path, other: Path) -> Path:
+        if next(left, None) is None:
+            os._exit(9)
+        os.rename(one, other)  # noqa: PTH104 - the one that is replaced here
+        return Path(other)
+
+    Path.rename = Path.replace = counted  # type: ignore[assignment,method-assign]
+    try:
+        carry_on(open_lab(lab.paths.root))
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+@pytest.fixture
+def labs(plan: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    def fresh() -> Iterator[Lab]:
+        while True:
+            root = tmp_path_factory.mktemp("lab") / "lab"
+            shutil.copytree(plan.paths.root, root)
+            yield open_lab(root)
+
+    return fresh()
+
+
+def test_killed_at_any_moment_nothing_is_launched_twice_or_lost(labs: Iterator[Lab]) -> None:
+    for moments, lab in enumerate(labs):
+        begin(lab)
+        if not _killed_at(lab, moments):
+            break
+        lab = open_lab(lab.paths.root)
+        carry_on(lab)
+        assert runs(lab) == [("1.0", "one"), ("1.0", "two")], moments
+    assert moments > 5
+
+
+def test_killed_as_it_ends_it_ends_once(labs: Iterator[Lab]) -> None:
+    for moments, lab in enumerate(labs):
+        begin(lab)
+        stop_asked = replace(_now(lab), started=0.0)  # its budget is spent
+        write_autopilot(lab.paths, stop_asked)
+        if not _killed_at(lab, moments):
+            break
+        lab = open_lab(lab.paths.root)
+        carry_on(lab)
+        assert _now(lab).told
+        assert len(list(lab.roadmap_path().parent.glob("auto_*.md"))) == 1, moments
+    assert moments > 2
+
+
+def _now(lab: Lab) -> Autopilot:
+    pilot = read_autopilot(lab.paths)
+    assert pilot is not None
+    return pilot
+
+
+def test_jobs_of_an_earlier_boot_are_released(plan: Lab) -> None:
+    begin(plan)
+    carry_on(plan)
+    for job in all_jobs(plan.paths):
+        scheduler.edit_queue(job, boot=f"{_boot(job).split(':')[0]}:another:1")
+    carry_on(plan)
+    assert {_boot(job) for job in all_jobs(plan.paths)} == {boot()}
+
+
+def _boot(job: Job) -> str:
+    return str(json.loads(job.paths.queue.read_text())["boot"])
+
+
+def test_at_the_end_of_the_budget_what_waits_is_dropped(plan: Lab) -> None:
+    pilot = begin(plan)
+    carry_on(plan)
+    now = read_autopilot(plan.paths)
+    assert now is not None
+    write_autopilot(plan.paths, replace(now, started=pilot.started - 9 * 3600))
+    carry_on(plan)
+    ended = read_autopilot(plan.paths)
+    assert ended is not None
+    assert (ended.state, ended.why) == ("ended", "budget spent")
+    assert not any(isinstance(job.state, Queued) for job in all_jobs(plan.paths))
+
+
+def test_a_wrong_start_is_one_line(plan: Lab) -> None:
+    for wanted, text in (
+        (Wanted(8.0, until="Gate-9"), "not in the plan"),
+        (Wanted(8.0, at_once=0), "1 or more"),
+        (Wanted(8.0, gpu_hours=-1.0), "0 or more"),
+        (Wanted(8.0, roadmap=Path("/etc/passwd")), "outside the lab"),
+    ):
+        with pytest.raises(UsageError, match=text):
+            forecast(plan, wanted)
+
+
+def test_an_mvp_without_an_experiment_is_told_and_another_goes_on(plan: Lab) -> None:
+    (plan.paths.experiments / "the_run.yaml").unlink()
+    begin(plan)
+    carry_on(plan)
+    assert mvps(plan) == ["4.0"]
+    assert "`vitlab new 1.0` makes one" in left(plan)["1.0"]

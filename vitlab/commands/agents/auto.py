@@ -1,0 +1,227 @@
+"""`vitlab auto`: launches what the plan has next, follows what the gates decide, and ends."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from vitlab.commands.common import (
+    Options,
+    add_json,
+    plain,
+    print_json,
+    print_note,
+    print_table,
+    this_lab,
+)
+from vitlab.contract.job import PROFILES
+from vitlab.contract.paths import UsageError
+from vitlab.lab.autopilot.budget import Estimate, hours_of, hours_text
+from vitlab.lab.autopilot.control import (
+    NONE,
+    Forecast,
+    Wanted,
+    forecast,
+    go_on,
+    pause,
+    start,
+    stop,
+)
+from vitlab.lab.autopilot.decide import JobFact
+from vitlab.lab.autopilot.facts import Reading
+from vitlab.lab.autopilot.page import Report, public_record, report_of
+from vitlab.lab.autopilot.record import read_autopilot
+from vitlab.lab.lab import Lab
+from vitlab.lab.launch import advance_queue
+
+POLL = 1.0
+"""Seconds between two looks at one that is followed."""
+_ABOUT = """\
+Without --budget it shows the autopilot of this lab. With one it shows the plan, starts, and follows
+until the end; Ctrl-C stops following alone, `--end` ends it. What its jobs need of it is done by
+their supervisors and by whoever looks on, so the terminal may be closed."""
+
+
+def _auto_options(auto: argparse.ArgumentParser) -> None:
+    auto.epilog = _ABOUT
+    auto.add_argument("roadmap", nargs="?", metavar="ROADMAP", help="default: all of the lab")
+    auto.add_argument("--budget", metavar="TIME", help="hours since the start: 8h, 90m")
+    auto.add_argument("--gpu-hours", type=float, metavar="H", help="GPU hours its jobs may take")
+    auto.add_argument("--jobs", type=int, default=1, metavar="N",
+                      help="launch while fewer of its jobs wait or run (default: 1)")  # fmt: skip
+    auto.add_argument("--until", default="", metavar="ID", help="end once Gate-2 or MVP-3.0 has")
+    auto.add_argument("--profile", choices=PROFILES, help="default: the lab's setting")
+    auto.add_argument("--detach", action="store_true", help="start without following it")
+    what = auto.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="print the plan alone")
+    what.add_argument("--pause", action="store_true", help="launch nothing more for now")
+    what.add_argument("--resume", action="store_true", help="go on after a pause")
+    what.add_argument("--end", action="store_true", help="end it; jobs in progress go on")
+    add_json(auto)
+    auto.set_defaults(handler=run_auto)
+
+
+def run_auto(args: argparse.Namespace) -> int:
+    """`vitlab auto`: shows, plans, starts, pauses or ends the lab's autopilot."""
+    lab = this_lab()
+    for asked, how in ((args.pause, pause), (args.resume, go_on), (args.end, stop)):
+        if asked:
+            how(lab)
+            return _show(lab, args.json)
+    if args.budget is None and not args.dry_run:
+        return _show(lab, args.json)
+    if args.budget is None:
+        raise UsageError("--dry-run: needs --budget, such as --budget 8h")
+    wanted = Wanted(
+        budget=hours_of(args.budget, "--budget"),
+        roadmap=lab.roadmap_path(args.roadmap) if args.roadmap is not None else None,
+        gpu_hours=args.gpu_hours,
+        at_once=args.jobs,
+        until=args.until,
+        profile=args.profile or "",
+    )
+    plan = forecast(lab, wanted)
+    if args.dry_run and args.json:
+        print_json(_planned(plan))
+    elif not args.json:
+        _print_plan(plan)
+    if args.dry_run:
+        return 0
+    start(lab, wanted)
+    return _show(lab, args.json) if args.detach else _follow(lab, args.json)
+
+
+def _show(lab: Lab, as_json: bool) -> int:
+    advance_queue(lab)
+    pilot = read_autopilot(lab.paths)
+    if pilot is None:
+        raise UsageError(NONE)
+    report = report_of(lab, pilot)
+    if as_json:
+        print_json(public_record(report))
+    else:
+        for line in report_lines(report):
+            print(plain(line))
+    return 0
+
+
+def _follow(lab: Lab, as_json: bool) -> int:
+    """Carry on and print what happens until it ends, or a person stops following."""
+    told: dict[int, str] = {}
+    try:
+        while (pilot := read_autopilot(lab.paths)) is not None:
+            facts = Reading(lab, pilot).job_facts()
+            for one in pilot.launches:
+                line = one.refused or _ends(job for job in facts if job.launch == one.number)
+                if line and told.get(one.number) != line:
+                    told[one.number] = line
+                    print(plain(f"MVP-{one.mvp}: {line}"), file=sys.stderr, flush=True)
+            if pilot.state == "ended" and pilot.told:
+                break
+            time.sleep(POLL)
+            advance_queue(lab)
+    except KeyboardInterrupt:
+        print_note("it goes on: `vitlab auto` shows it, `vitlab auto --end` ends it")
+        return 130
+    return _show(lab, as_json)
+
+
+def _planned(plan: Forecast) -> dict[str, object]:
+    left = [
+        {
+            "roadmap": one.candidate.roadmap,
+            "mvp": one.candidate.mvp,
+            "name": one.candidate.name,
+            "profile": one.candidate.profile or None,
+            "jobs": one.candidate.jobs,
+            "starts": one.starts,
+            **_numbers(one.candidate.estimate),
+            "why": one.why_not or None,
+        }
+        for one in plan.steps
+    ]
+    spent = {"hours": 0.0, "job_hours": 0.0, "core_hours": 0.0, "gpu_hours": 0.0}
+    budget = {"hours": plan.pilot.budget, "gpu_hours": plan.pilot.gpu_hours}
+    return {
+        "state": "planned", "why": "", "done": [], "left": left, "spent": spent, "budget": budget
+    }  # fmt: skip
+
+
+def _numbers(estimate: Estimate) -> dict[str, object]:
+    return {
+        "hours": estimate.hours,
+        "low": estimate.low,
+        "high": estimate.high,
+        "gpu_hours": estimate.gpu_hours,
+        "source": estimate.source or None,
+    }
+
+
+def _print_plan(plan: Forecast) -> None:
+    many = len(plan.pilot.roadmaps) > 1
+    rows = [
+        (
+            f"{one.candidate.roadmap}: {one.candidate.mvp}" if many else one.candidate.mvp,
+            one.candidate.name,
+            one.candidate.profile,
+            one.candidate.jobs or "-",
+            hours_range(one.candidate.estimate),
+            one.why_not or one.candidate.estimate.source,
+        )
+        for one in plan.steps
+    ]
+    print_table(("MVP", "NAME", "PROFILE", "JOBS", "TIME", "NOTES"), rows)
+    going = [one for one in plan.steps if not one.why_not]
+    unknown = sum(one.candidate.estimate.hours is None for one in going)
+    more = f", and {unknown} of which no earlier run tells" if unknown else ""
+    print(f"\n{len(going)} to launch in about {hours_text(plan.hours)}{more}; "
+          f"budget {hours_text(plan.pilot.budget)}")  # fmt: skip
+
+
+def hours_range(estimate: Estimate) -> str:
+    """`25 min (20 min to 31 min)`; `?` where nothing is known."""
+    shown = hours_text(estimate.hours)
+    if estimate.low is None or estimate.low == estimate.high:
+        return shown
+    return f"{shown} ({hours_text(estimate.low)} to {hours_text(estimate.high)})"
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """An autopilot for people: how it stands, what was tried, decided, and waits."""
+    pilot, spent = report.pilot, report.facts.spent
+    used = ((pilot.ended or report.facts.now) - pilot.started) / 3600
+    yield f"{pilot.state}{': ' if pilot.why else ''}{pilot.why}"
+    limit = "" if pilot.gpu_hours is None else f" of {pilot.gpu_hours:g}"
+    yield (
+        f"{hours_text(used)} of {hours_text(pilot.budget)}; its jobs took "
+        f"{spent.core_hours:.3g} core-hours, {spent.gpu_hours:.3g}{limit} GPU hours"
+    )
+    for one in report.tried:
+        ends = _ends(one.jobs)
+        cost = hours_text(one.spent.wall_hours) if one.jobs else ""
+        yield "  ".join(_known(f"MVP-{one.launch.mvp}", one.launch.profile, ends, cost, one.found))
+    for before, gate in report.decided:
+        yield f"Gate-{gate.id}: {before} -> {gate.standing}: {gate.because}"
+    if report.waits:
+        yield "waits:"
+        yield from (f"  {line}" for line in report.waits)
+    if report.unwritten:
+        yield f"results not written yet (`vitlab sync`): {', '.join(report.unwritten)}"
+    if pilot.page:
+        yield f"report: {pilot.page}"
+
+
+def _ends(jobs: Iterable[JobFact]) -> str:
+    """`2 failed, 1 ok`."""
+    counts = Counter(job.word for job in jobs)
+    return ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
+
+
+def _known(*parts: str) -> Iterable[str]:
+    return filter(None, parts)
+
+
+OPTIONS: Options = {"auto": _auto_options}

@@ -1,0 +1,203 @@
+"""What an autopilot decides by, read from the lab: its jobs, the plan's order, the gates."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from vitlab.contract.job import (
+    PROFILES,
+    Done,
+    Killed,
+    Lost,
+    Queued,
+    Running,
+    Spec,
+    Unreadable,
+    ended_well,
+)
+from vitlab.contract.paths import JobPaths, UsageError, cause
+from vitlab.docs.model.roadmap import Roadmap
+from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
+from vitlab.jobs.queue.machine import Machine, read_machine
+from vitlab.jobs.queue.queue import Dependencies, left_behind
+from vitlab.jobs.queue.scheduler import AUTO_RESUMES, AUTOPILOT
+from vitlab.jobs.store import Job, all_jobs
+from vitlab.lab.autopilot.branches import GateFact, gate_facts, order, stopped
+from vitlab.lab.autopilot.budget import (
+    Past,
+    estimate_of,
+    past_runs,
+    settings_without_seed,
+    spent,
+)
+from vitlab.lab.autopilot.decide import Candidate, Facts, JobFact, JobWord
+from vitlab.lab.autopilot.record import Autopilot
+from vitlab.lab.lab import Lab
+from vitlab.lab.launch import default_profile
+from vitlab.lab.results.job_results import finished, latest, of_roadmap
+from vitlab.lab.results.launches import began
+from vitlab.lab.results.ranking import verdicts_of
+
+DISK = 1 << 29
+"""Free bytes of the lab's disk below which nothing is launched."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One reading of the lab for an autopilot."""
+
+    lab: Lab
+    pilot: Autopilot
+    now: float = field(default_factory=time.time)
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """All of the lab."""
+        return all_jobs(self.lab.paths)
+
+    @cached_property
+    def machine(self) -> Machine:
+        return read_machine(self.lab.paths)
+
+    @cached_property
+    def past(self) -> list[Past]:
+        return past_runs(self.jobs)
+
+    @cached_property
+    def own(self) -> dict[str, tuple[int, Job]]:
+        """The autopilot's jobs by name, each with the number of its launch."""
+        marks = {self.pilot.mark(one): one.number for one in self.pilot.launches}
+        found = ((marks.get(str(job.spec.extra.get(AUTOPILOT))), job) for job in self.jobs)
+        return {job.name: (number, job) for number, job in found if number is not None}
+
+    def facts(self) -> Facts:
+        """All that a decision rests on. A roadmap that cannot be read is told, and left out."""
+        candidates: list[Candidate] = []
+        gates: list[GateFact] = []
+        for name in self.pilot.roadmaps:
+            try:
+                plan = _Plan(self, self.lab.paths.inside(name), name)
+                candidates += plan.candidates()
+                gates += plan.gates.values()
+            except (UsageError, OSError) as error:
+                self.lab.tell(cause(error))
+        own = [job for _, job in self.own.values()]
+        return Facts(
+            now=self.now,
+            jobs=self.job_facts(),
+            candidates=tuple(candidates),
+            gates=tuple(gates),
+            spent=spent(own, self.now),
+            disk_full=shutil.disk_usage(self.lab.paths.root).free < DISK,
+        )
+
+    def job_facts(self) -> tuple[JobFact, ...]:
+        """Its jobs, oldest first."""
+        return tuple(self._job_facts())
+
+    def _job_facts(self) -> Iterator[JobFact]:
+        dependencies = Dependencies(self.jobs)
+        for name, (number, job) in self.own.items():
+            ended = job.state.ended if isinstance(job.state, Done) else 0.0
+            word = _word(job)
+            if word == "waiting" and " ended as " in dependencies.unmet(job):
+                word = "behind"
+            release = word == "waiting" and left_behind(job, self.machine) and not job.held
+            yield JobFact(name, number, word, ended, release, job.paths.stop.exists())
+
+
+def _word(job: Job) -> JobWord:
+    match job.state:
+        case Running():
+            return "running"
+        case Queued():
+            return "held" if job.held or job.foreign else "waiting"
+        case Lost():
+            # The queue resumes it, as often as it does for anybody.
+            runs = len(list(job.paths.folder.glob("started*.json")))
+            resumes = job.spec.extra.get("on_lost") == "resume" and runs <= AUTO_RESUMES
+            return "waiting" if (resumes and not job.foreign) or job.in_slurm else "lost"
+        case Unreadable():
+            return "lost"
+        case Done(end=end):
+            if ended_well(job.state):
+                return "ok"
+            return "stopped" if end == Killed(asked=True) else "failed"
+
+
+class _Plan:
+    """One roadmap: its gates, and what it has waiting."""
+
+    def __init__(self, reading: Reading, path: Path, name: str) -> None:
+        self._reading = reading
+        self._lab = reading.lab
+        self._path = path
+        self._name = name
+        self._roadmap: Roadmap = self._lab.read_roadmap(path)
+        self._jobs = of_roadmap(self._lab, reading.jobs, path)
+        newest = latest(finished(self._jobs))
+        verdicts = verdicts_of(self._lab, self._roadmap, newest) if self._roadmap.gates else []
+        self._verdicts = {one.id: one for one in verdicts}
+        full = frozenset(one.result.mvp for one in newest if one.result.profile == "full")
+        self.gates: Mapping[str, GateFact] = gate_facts(self._roadmap, name, self._verdicts, full)
+
+    def candidates(self) -> Iterator[Candidate]:
+        """What waits, in the plan's own order, and then what the plan passes over."""
+        waiting, over = order(self._roadmap, self.gates)
+        behind = stopped(self._roadmap, self.gates, self._verdicts)
+        names = {mvp.id: mvp.name for mvp in reversed(self._roadmap.mvps)}
+        status = {mvp.id: mvp.status for mvp in reversed(self._roadmap.mvps)}
+        launched = {one.mvp for one in self._reading.pilot.launches if one.roadmap == self._name}
+        for mvp in waiting:
+            if mvp in launched:
+                continue  # once, whatever came of it
+            held = ""
+            if status[mvp] in ("failed", "partial", "paused"):
+                held = f"is {status[mvp]}: launch it yourself"
+            elif mvp in behind:
+                held = behind[mvp].line
+            yield replace(self._candidate(mvp, held), name=names[mvp])
+        for mvp, why in over.items():
+            if mvp not in launched:
+                yield Candidate(self._name, mvp, held=why, name=names[mvp])
+
+    def _candidate(self, mvp: str, held: str) -> Candidate:
+        lab, pilot = self._lab, self._reading.pilot
+        try:
+            profile = default_profile(lab, self._path, mvp, pilot.profile or None)
+            found = find_experiment(lab.paths, mvp, self._name)
+            specs = load_experiment(found).specs(profile, "-")
+        except UsageError as error:
+            return Candidate(self._name, mvp, held=held or str(error))
+        specs = [replace(one, roadmap=self._name) for one in specs]
+        cost = estimate_of(specs, self._reading.past, self._reading.machine)
+        held = held or self._tried(mvp, profile, specs) or self._unmet(specs)
+        return Candidate(self._name, mvp, profile, cost, held, jobs=len(specs))
+
+    def _tried(self, mvp: str, profile: str, specs: Sequence[Spec]) -> str:
+        """Why it is not for an autopilot: it ran at this size, or the same runs did elsewhere."""
+        ran = [job for job in self._jobs if began(job) and job.spec.profile in PROFILES]
+        size = PROFILES.index(profile)
+        if any(job.spec.mvp == mvp and PROFILES.index(job.spec.profile) >= size for job in ran):
+            return "was launched before: launch it yourself"
+        mine = {settings_without_seed(one) for one in specs}
+        others = {settings_without_seed(job.spec): job.spec.mvp for job in ran}
+        if mine and mine <= others.keys():
+            first = others[next(iter(mine))]
+            return f"has the runs of MVP-{first} again, or with other seeds: launch it yourself"
+        return ""
+
+    def _unmet(self, specs: Sequence[Spec]) -> str:
+        dependencies = Dependencies(self._reading.jobs)
+        folder = JobPaths(self._lab.paths.experiments / "-" / "-")
+        for spec in specs:
+            if spec.recipe != "ensemble" and (
+                why := dependencies.unmet(Job(folder, spec, Queued(0.0)))
+            ):
+                return why
+        return ""

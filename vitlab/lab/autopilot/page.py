@@ -1,0 +1,300 @@
+"""The report of an autopilot: what was tried, what it cost, what was found, decided, and waits."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from vitlab.contract.paths import UsageError, cause
+from vitlab.docs.save import create, save
+from vitlab.docs.text.inline import cell_text, one_line
+from vitlab.jobs.queue import notice
+from vitlab.lab.autopilot.branches import GateFact
+from vitlab.lab.autopilot.budget import Spent, spent
+from vitlab.lab.autopilot.decide import Facts, JobFact, JobWord, needs_you
+from vitlab.lab.autopilot.facts import Reading
+from vitlab.lab.autopilot.record import Autopilot, Launch
+from vitlab.lab.lab import Lab
+from vitlab.lab.results.job_results import of_roadmap
+from vitlab.lab.writeback.sync_ledger import results_to_write
+from vitlab.lab.writeback.writeback import end_summary
+
+_WORDS = {
+    "en": {
+        "title": "Autopilot", "ended": "Ended", "from": "from", "to": "to",
+        "tried": "What was tried", "decided": "What was decided", "waits": "What waits",
+        "mvp": "MVP", "profile": "Profile", "jobs": "Jobs", "hours": "Hours",
+        "cores": "Core-hours", "gpus": "GPU hours", "found": "Found", "all": "All",
+        "gate": "Gate", "before": "Before", "now": "Now", "because": "Because",
+        "nothing": "Nothing.", "budget": "Budget", "launches": "launches",
+        "unwritten": "results not written yet (`vitlab sync` writes them): ",
+        "ok": "ok", "failed": "failed", "stopped": "stopped", "lost": "lost", "held": "held",
+        "behind": "behind a failed job", "waiting": "waiting", "running": "running",
+    },
+    "zh": {
+        "title": "自动运行", "ended": "结束原因", "from": "自", "to": "至",
+        "tried": "做了什么", "decided": "判定", "waits": "待办",
+        "mvp": "MVP", "profile": "配置档", "jobs": "任务", "hours": "小时",
+        "cores": "核时", "gpus": "GPU 小时", "found": "结果", "all": "合计",
+        "gate": "Gate", "before": "之前", "now": "现在", "because": "依据",
+        "nothing": "无。", "budget": "预算", "launches": "次启动",
+        "unwritten": "结果尚未写入（`vitlab sync` 写入）：",
+        "ok": "成功", "failed": "失败", "stopped": "已停止", "lost": "丢失", "held": "搁置",
+        "behind": "前置任务失败", "waiting": "等待", "running": "运行中",
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One launch, as it stands."""
+
+    launch: Launch
+    jobs: tuple[JobFact, ...]
+    spent: Spent
+    found: str
+    """One line on what came of it."""
+
+    @property
+    def counts(self) -> dict[JobWord, int]:
+        """How many of its jobs ended how."""
+        return dict(Counter(job.word for job in self.jobs))
+
+
+@dataclass(frozen=True)
+class Report:
+    """An autopilot as people and programs are told of it."""
+
+    pilot: Autopilot
+    facts: Facts
+    tried: tuple[Tried, ...]
+    decided: tuple[tuple[str, GateFact], ...]
+    """The verdict at the start, and the gate as it stands, of those that changed."""
+    waits: tuple[str, ...]
+    """A line each on what a person has to do, or what was left."""
+    unwritten: tuple[str, ...] = ()
+    """MVPs whose results wait to be written, as the settings want."""
+
+
+def report_of(lab: Lab, pilot: Autopilot) -> Report:
+    """Where an autopilot stands now."""
+    reading = Reading(lab, pilot)
+    facts = reading.facts()
+    tried = []
+    for launch in pilot.launches:
+        jobs = tuple(job for job in facts.jobs if job.launch == launch.number)
+        own = [reading.own[job.name][1] for job in jobs]
+        tried.append(Tried(launch, jobs, spent(own, facts.now), _found(lab, launch, jobs)))
+    decided = [
+        (before, gate)
+        for gate in facts.gates
+        if (before := pilot.verdicts.get(f"{gate.roadmap}#{gate.id}", gate.standing))
+        != gate.standing
+        and gate.standing in ("pass", "fail")
+    ]
+    waits = tuple(_waits(pilot, facts, tried))
+    unwritten = tuple(_unwritten(lab, pilot, reading))
+    return Report(pilot, facts, tuple(tried), tuple(decided), waits, unwritten)
+
+
+def _found(lab: Lab, launch: Launch, jobs: Sequence[JobFact]) -> str:
+    if launch.refused or not jobs:
+        return launch.refused
+    if any(job.is_active for job in jobs):
+        return ""
+    try:
+        line = end_summary(lab, lab.paths.inside(launch.roadmap), launch.mvp)
+    except (UsageError, OSError) as error:
+        return cause(error)
+    return line.removeprefix(f"MVP-{launch.mvp}: ")
+
+
+def _waits(pilot: Autopilot, facts: Facts, tried: Sequence[Tried]) -> Iterator[str]:
+    many = len(pilot.roadmaps) > 1
+    for gate in needs_you(facts):
+        yield f"{_of(gate.roadmap, many)}Gate-{gate.id}: {gate.because}"
+    for one in tried:
+        for job in one.jobs:
+            if job.word in ("lost", "held", "behind"):
+                yield f"{job.name}: {job.word}"
+    for left in facts.candidates:
+        why = left.held or ("" if pilot.state != "ended" else f"not launched: {pilot.why}")
+        yield f"{_of(left.roadmap, many)}MVP-{left.mvp}{': ' if why else ''}{why}"
+
+
+def _unwritten(lab: Lab, pilot: Autopilot, reading: Reading) -> Iterator[str]:
+    for name in pilot.roadmaps:
+        with contextlib.suppress(UsageError, OSError):
+            jobs = of_roadmap(lab, reading.jobs, lab.paths.inside(name))
+            mvps = [launch.mvp for launch in pilot.launches if launch.roadmap == name]
+            for mvp in results_to_write(lab, jobs, mvps):
+                yield f"{_of(name, len(pilot.roadmaps) > 1)}MVP-{mvp}"
+
+
+def _of(roadmap: str, many: bool) -> str:
+    return f"{roadmap}: " if many else ""
+
+
+def page_name(lab: Lab, pilot: Autopilot, now: float) -> str:
+    """`roadmaps/auto_20261129.md`, beside the first of its roadmaps; the first free one."""
+    folder = lab.paths.inside(pilot.roadmaps[0]).parent
+    stem = f"auto_{datetime.date.fromtimestamp(now):%Y%m%d}"
+    path, number = folder / f"{stem}.md", 1
+    while os.path.lexists(path):
+        number += 1
+        path = folder / f"{stem}_{number}.md"
+    return lab.paths.relative(path)
+
+
+def write_page(lab: Lab, pilot: Autopilot) -> None:
+    """Write its report, once, as an edit that can be undone."""
+    path = lab.paths.inside(pilot.page)
+    if not path.exists():
+        language = "en"
+        with contextlib.suppress(UsageError, OSError):
+            language = lab.read_roadmap(lab.paths.inside(pilot.roadmaps[0])).language
+        text = page_text(report_of(lab, pilot), language)
+        save([create(path, text)], lab.journal, what="autopilot")
+
+
+def page_text(report: Report, language: str) -> str:
+    """The whole report, in `zh` or `en`."""
+    words, pilot = _WORDS[language], report.pilot
+    day = datetime.date.fromtimestamp(pilot.ended)
+    lines = [
+        f"# {words['title']} {day.isoformat()}",
+        "",
+        f"> **{words['ended']}:** {one_line(pilot.why)}  ",
+        f"> {words['from']} {_time(pilot.started)} {words['to']} {_time(pilot.ended)}  ",
+        f"> **{words['budget']}:** {_budget(pilot)}",
+        "",
+        f"## {words['tried']}",
+        "",
+        *_tried_table(report, words),
+        "",
+        f"## {words['decided']}",
+        "",
+        *_decided_table(report, words),
+        "",
+        f"## {words['waits']}",
+        "",
+        *(_waiting_list(report, words) or [words["nothing"]]),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _tried_table(report: Report, words: dict[str, str]) -> Iterator[str]:
+    if not report.tried:
+        yield words["nothing"]
+        return
+    heads = ("mvp", "profile", "jobs", "hours", "cores", "gpus", "found")
+    yield _row([words[head] for head in heads])
+    yield _row(["---"] * len(heads))
+    many = len(report.pilot.roadmaps) > 1
+    for one in report.tried:
+        name = f"{_of(one.launch.roadmap, many)}MVP-{one.launch.mvp}"
+        counts = _counts(one.counts, words)
+        yield _row([name, one.launch.profile, counts, *_cost(one.spent), one.found])
+    total = Counter(job.word for job in report.facts.jobs)
+    cost = _cost(report.facts.spent)
+    launches = f"{len(report.tried)} {words['launches']}"
+    yield _row([f"**{words['all']}**", launches, _counts(total, words), *cost, ""])
+
+
+def _decided_table(report: Report, words: dict[str, str]) -> Iterator[str]:
+    if not report.decided:
+        yield words["nothing"]
+        return
+    yield _row([words[head] for head in ("gate", "before", "now", "because")])
+    yield _row(["---"] * 4)
+    many = len(report.pilot.roadmaps) > 1
+    for before, gate in report.decided:
+        name = f"{_of(gate.roadmap, many)}Gate-{gate.id}"
+        yield _row([name, before, gate.standing, gate.because])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell_text(cell) if cell else '-' for cell in cells)} |"
+
+
+def _counts(counts: Mapping[JobWord, int], words: dict[str, str]) -> str:
+    return ", ".join(f"{number} {words[word]}" for word, number in sorted(counts.items()))
+
+
+def _cost(cost: Spent) -> list[str]:
+    return [f"{hours:.3g}" for hours in (cost.wall_hours, cost.core_hours, cost.gpu_hours)]
+
+
+def _waiting_list(report: Report, words: dict[str, str]) -> list[str]:
+    lines = [f"- {one_line(line)}" for line in report.waits]
+    if report.unwritten:
+        lines.append(f"- {words['unwritten']}{', '.join(map(one_line, report.unwritten))}")
+    return lines
+
+
+def _time(seconds: float) -> str:
+    return f"{datetime.datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}"
+
+
+def _budget(pilot: Autopilot) -> str:
+    gpus = "" if pilot.gpu_hours is None else f", {pilot.gpu_hours:g} GPU h"
+    return f"{pilot.budget:g} h{gpus}"
+
+
+def announce(lab: Lab, pilot: Autopilot) -> None:
+    """Tell the lab's webhook that it has ended, once, as of a job's end."""
+    webhook = lab.settings.notify.webhook
+    if webhook is not None:
+        text = f"{lab.paths.root.resolve().name}: autopilot ended: {pilot.why}"
+        record = lab.paths.private.notices / f"autopilot--{pilot.id}.json"
+        what = {"v": 1, "job": "autopilot", "status": pilot.why, "text": text, "content": text}
+        notice.send(record, webhook, what)
+
+
+def public_record(report: Report) -> dict[str, object]:
+    """What `vitlab auto --json` prints: {state, why, done, left, spent}, and more."""
+    pilot, facts = report.pilot, report.facts
+    return {
+        "state": pilot.state,
+        "why": pilot.why,
+        "done": [_record(one) for one in report.tried],
+        "left": [
+            {"roadmap": one.roadmap, "mvp": one.mvp, "profile": one.profile or None,
+             "why": one.held or None}
+            for one in facts.candidates
+        ],
+        "spent": {
+            "hours": ((pilot.ended or facts.now) - pilot.started) / 3600,
+            "job_hours": facts.spent.wall_hours,
+            "core_hours": facts.spent.core_hours,
+            "gpu_hours": facts.spent.gpu_hours,
+        },
+        "budget": {"hours": pilot.budget, "gpu_hours": pilot.gpu_hours},
+        "decided": [
+            {"roadmap": gate.roadmap, "gate": gate.id, "before": before, "now": gate.standing}
+            for before, gate in report.decided
+        ],
+        "waits": list(report.waits),
+        "unwritten": list(report.unwritten),
+        "page": pilot.page or None,
+    }  # fmt: skip
+
+
+def _record(one: Tried) -> dict[str, object]:
+    return {
+        "roadmap": one.launch.roadmap,
+        "mvp": one.launch.mvp,
+        "profile": one.launch.profile,
+        "jobs": [job.name for job in one.jobs],
+        "ends": one.counts,
+        "hours": one.spent.wall_hours,
+        "core_hours": one.spent.core_hours,
+        "gpu_hours": one.spent.gpu_hours,
+        "found": one.found or None,
+        "refused": one.launch.refused or None,
+    }
