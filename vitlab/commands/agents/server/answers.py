@@ -117,7 +117,7 @@ def run(options: Options, name: str, *words: str) -> tuple[Any, list[str]]:
         contextlib.redirect_stderr(noted),
     ):
         try:
-            args = parser.parse_args([*words, "--json"])
+            args = parser.parse_args(["--json", *words])
             handler: Callable[[argparse.Namespace], int] = args.handler
             handler(args)
         except SystemExit:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from vitlab.commands import ceiling, hub, jobs, plan, results
+from vitlab.commands.agents import why
 from vitlab.commands.agents.server.answers import Answer, chosen, page, run
 from vitlab.commands.agents.server.session import Arguments, Session, Tool, roadmap_of
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value, judged_by
+from vitlab.docs.text.numbers import asked_number
 from vitlab.jobs.store import find_job, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.log_file import ERRORS, LogFile
@@ -139,6 +141,16 @@ def _ceiling(session: Session, arguments: Arguments) -> Answer:
     words = [f"--mag={magnitudes}"] if magnitudes else []
     found, _ = run(ceiling.OPTIONS, "ceiling", *words)
     return Answer(found)
+
+
+def _why(session: Session, arguments: Arguments) -> Answer:
+    del session
+    number = arguments["number"]
+    if asked_number(number) is None:
+        raise UsageError(f"number {number[:40]!r}: as it is written: 0.711, 71.1%")
+    found, notes = run(why.OPTIONS, "why", "--", number)
+    shown, more = page([chosen(one, tuple(one)) for one in found], arguments.get("cursor"))
+    return Answer(shown, more, notes)
 
 
 def _jobs(session: Session, arguments: Arguments) -> Answer:
@@ -284,6 +296,14 @@ TOOLS = (
         "Contradictions and errors in documents and experiment files.",
         _lint,
         {"roadmap": _ROADMAP, "cursor": _CURSOR},
+    ),
+    Tool(
+        "why",
+        "Where a number of the documents comes from: every place, its job and value, or that no "
+        "result has it.",
+        _why,
+        {"number": {"type": "string"}, "cursor": _CURSOR},
+        ("number",),
     ),
     Tool(
         "tray",
