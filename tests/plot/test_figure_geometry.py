@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from itertools import combinations
@@ -14,6 +13,7 @@ from matplotlib.axis import Axis
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from vitlab.contract.value import Value, axis_of_label, unit_of
 from vitlab.plot.chart import PALETTE
 from vitlab.plot.figures.drawing import Drawn, build
 from vitlab.plot.figures.paper import true_minus, write
@@ -65,6 +65,12 @@ PICTURES = {
     "ablation": Picture("Ablation", (BARS,), keys=KEYS),
     "residuals": Picture("Residuals", (SNR, SCALING), keys=KEYS),
     "lines": Picture("Information", (LINES,), keys=KEYS, wide=True),
+    "many": Picture(
+        "Training",
+        (replace(SCALING, curves=tuple(replace(MODELS[0], name=f"ViT n={k}") for k in range(14))),),
+        keys=KEYS,
+    ),
+    "tall": Picture("Ablation", (replace(PARITY, below=None),) * 4, keys=KEYS, across=(1, 1)),
     "grid": Picture("Learning", GRID, keys=KEYS, across=(2, 4), shared=True),
 }
 
@@ -95,6 +101,7 @@ def texts(made: Drawn) -> list[tuple[str, Bbox]]:
 def test_nothing_lies_on_anything(name: str, columns: int) -> None:
     made = drawn(name, columns)
     assert made.figure.get_figwidth() * 25.4 == pytest.approx({1: 88, 2: 180}[columns])
+    assert made.figure.get_figheight() * 25.4 < 240
     assert made.figure.get_suptitle() == ""
     written = texts(made)
     page = made.figure.bbox.padded(1.5)
@@ -124,18 +131,14 @@ def test_what_finds_no_place_on_its_line_is_in_the_legend() -> None:
 
 
 def test_a_figure_takes_as_many_columns_as_fit() -> None:
-    widths = {name: round(drawn(name).figure.get_figwidth() * 25.4) for name in PICTURES}
-    assert {name for name, width in widths.items() if width == 88} == {
-        "scaling", "snr", "one", "ablation",
-    }  # fmt: skip
-    assert set(widths.values()) == {88, 180}
+    for name, width in (("scaling", 88), ("one", 88), ("residuals", 180), ("lines", 180)):
+        assert build(PICTURES[name], None).figure.get_figwidth() * 25.4 == pytest.approx(width)
 
 
 def test_parity_and_its_residuals_are_square() -> None:
-    for name in ("one", "parity"):
-        for ax in drawn(name).figure.axes:
-            box = ax.get_window_extent()
-            assert box.width == pytest.approx(box.height, rel=0.01)
+    for ax in drawn("parity").figure.axes:
+        box = ax.get_window_extent()
+        assert box.width == pytest.approx(box.height, rel=0.01)
 
 
 def test_error_bars_that_overlap_stand_beside_each_other() -> None:
@@ -203,4 +206,35 @@ def test_the_terminal_shows_the_same() -> None:
     text = draw_panels(PICTURES["one"], 100, 18, color=False)
     assert len(text.split("\n")) >= 1 + 2 * 18
     assert "running bias" in text
-    assert not math.isnan(len(text))
+    assert "Model 0: ± 0.02" in draw_panels(PICTURES["snr"], 100, 18, color=False)
+    text = draw_panels(Picture("", (BARS,)), 100, 18, color=False)
+    assert "-- 0" in text
+    assert "c -0.100 ± 0.02" in text
+
+
+def test_a_temperature_has_its_index_and_its_fonts_are_whole(tmp_path: Path) -> None:
+    panel = replace(LEFT, x_label=axis_of_label("T_eff", "true"), y_label="MAE of $x_1$")
+    (ax,) = build(Picture("", (panel,)), 1).figure.axes
+    assert ax.get_xlabel() == r"true $T_\mathrm{eff}$ [K]"
+    assert ax.get_ylabel() == r"MAE of \$x_1\$"
+    pdf, _ = write(Picture("", (panel,)), tmp_path / "a")
+    assert b"/Type3" not in pdf.read_bytes()
+
+
+def test_lines_are_named_in_the_order_they_are_given_as_far_as_there_is_room() -> None:
+    made = drawn("lines", 2)
+    (top,) = made.figure.axes[0].child_axes
+    named = {label.get_text() for label in top.get_xticklabels()}
+    assert {"Fe I 0"} < named < {text for _, text in LINES.marks}
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [("log_g", "log g [dex]"), ("T_eff", "T_eff [K]"), ("M_H", "[M/H] [dex]"), ("age", "age")],
+)
+def test_labels_have_their_units(label: str, expected: str) -> None:
+    assert axis_of_label(label) == expected
+    unit = f" [{unit_of(label)}]" if unit_of(label) else ""
+    name = expected.removesuffix(unit)
+    assert Value("test", "mae", label).axis == f"test MAE of {name}{unit}"
+    assert Value("val", "r2", label).axis == f"val R² of {name}"

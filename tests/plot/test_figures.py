@@ -65,7 +65,9 @@ def test_the_terminal_shows_the_same_names_and_levels() -> None:
     for name in ("ViT 0.5000", "Ridge 0.3500", "Bayes ceiling 0.760", "C1D p16 0.5000", "y = x"):
         assert name in text
     assert "log10 training spectra" in text
-    assert len(text.split("\n")) == 1 + 3 * 14
+    errors = ["ViT: ± 0.01 to 0.02", "Ridge: ± 0.01 to 0.02"]
+    errors.append("C1D p16 +0.500 ± 0.01, SW p16 +0.300 ± 0.02")
+    assert text.split("\n")[1 + 3 * 14 :] == errors
     assert "─" not in draw_panels(PICTURE, 90, 14, color=False, ascii=True)
 
 
@@ -79,9 +81,9 @@ def test_points_that_an_axis_cannot_show_are_counted(tmp_path: Path) -> None:
     note = "ViT: 3 of 5 points not shown (not finite or S/N ≤ 0)"
     assert shown.notes == ("± is a scatter", note)
     assert drawable(shown) == shown
-    assert draw_panels(log, 90, 14, color=False).split("\n")[14:] == list(shown.notes)
+    assert draw_panels(log, 90, 14, color=False).split("\n")[14:] == [*shown.notes, "ViT: ± 0.01"]
     plain = draw_panels(log, 90, 14, color=False, ascii=True)
-    assert plain.endswith("ViT: 3 of 5 points not shown (not finite or S/N <= 0)")
+    assert plain.endswith("ViT: 3 of 5 points not shown (not finite or S/N <= 0)\nViT: +- 0.01")
     two = shown, replace(shown, notes=())
     told, silent = (write(one, tmp_path / str(i))[1].read_bytes() for i, one in enumerate(two))
     assert told != silent

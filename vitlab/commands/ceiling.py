@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -316,7 +317,8 @@ def _windows_picture(report: dict[str, Any], label: str) -> Picture:
     cost = tuple(math.nan if (x := one["r2_cost"]) is None else x for one in windows)
     errors = tuple(one["r2_cost_err"] or 0.0 for one in windows)
     across = min(ends), max(ends)
-    named = tuple((one["wave"], one["name"]) for one in report["lines"])
+    lines = sorted(report["lines"], key=lambda line: -_told_at(line["wave"], windows))
+    named = tuple((one["wave"], one["name"]) for one in lines)
     of = axis_of_label(label).partition(" [")[0]
     wave = "wavelength [Å]"
     panels = (
@@ -325,9 +327,17 @@ def _windows_picture(report: dict[str, Any], label: str) -> Picture:
         Panel(wave, "R² lost without the window", (Curve("", middle, cost, errors),),
               lines=(Line(0.0, ""),), x_range=across),
     )  # fmt: skip
-    keys = ("error bars: over the stars of the file; marked: lines of metals and hydrogen",)
+    keys = ("error bars: over the stars of the file; named: lines of metals and hydrogen",)
     title = f"{label} by window: {Path(report['file']).name}"
     return Picture(title, panels, keys=keys, across=(1, 1), wide=True)
+
+
+def _told_at(wave: float, windows: Sequence[Mapping[str, Any]]) -> float:
+    """The share of the information, per Angstrom, in the window a line is in."""
+    return max(
+        (x["share"] / (x["high"] - x["low"]) for x in windows if x["low"] <= wave < x["high"]),
+        default=0.0,
+    )
 
 
 def _print_windows(report: dict[str, Any], args: argparse.Namespace) -> None:

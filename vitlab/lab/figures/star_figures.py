@@ -230,7 +230,7 @@ def calibration(data: FigureData) -> Picture:
     notes = (*cost_notes(grouped(data.results)), *left_out)
     keys = (*data.trial, ERRORS["stars"])
     title = f"Calibration{data.title_mark}"
-    return Picture(title, tuple(panels[: 3 if along else 2]), notes, keys, (1, 3), wide=True)
+    return Picture(title, tuple(panels[: 3 if along else 2]), notes, keys, (2, 3), wide=True)
 
 
 def _pit(name: str, pit: Array, style: Style) -> Curve:

@@ -55,6 +55,8 @@ STYLE: Any = {
 }
 WIDTHS = {1: 88 / 25.4, 2: 180 / 25.4}
 """Inches of a figure that takes so many columns."""
+_PAGE = 8.6
+"""Inches that all panels may be high, so that legend and notes fit on a page too."""
 _NOTE, _NOTE_LETTERS, _TWO_COLUMNS = 6.0, 82, 170
 """Points of the letters of notes, and how many of them one column and two hold."""
 _LINE = 0.105
@@ -98,7 +100,7 @@ def _draw(
     across = max(min(picture.across[columns - 1], len(picture.panels)), 1)
     below = any(panel.below for panel in picture.panels)
     rows = math.ceil(len(picture.panels) / across)
-    tall = sum(_heights(picture.panels, across, WIDTHS[columns] / across))
+    tall = min(sum(_heights(picture.panels, across, WIDTHS[columns] / across)), _PAGE)
     square = any(panel.square or panel.diagonal for panel in picture.panels)
     layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.04, compress=square)
     figure = Figure((WIDTHS[columns], tall), layout=layout)

@@ -291,10 +291,10 @@ def _named_places(panel: Panel, ax: Axes) -> None:
         width = 72 * _inches(ax)
         room, named = 7.5 * (ends[1] - ends[0]) / width, list[tuple[float, str]]()
         for x, text in panel.marks:
-            if ends[0] <= x <= ends[1]:
+            inside = ends[0] <= x <= ends[1]
+            if inside and all(abs(x - other) > 1.3 * room for other, _ in named):
+                named.append((x, text))
                 ax.axvline(x, color=GREY, linewidth=0.4, alpha=0.5, zorder=1)
-                if all(abs(x - other) > 1.3 * room for other, _ in named):
-                    named.append((x, text))
         other = ax.secondary_xaxis("top")
         other.set_xticks([x for x, _ in named], [plain(text) for _, text in named], rotation=90)
         other.tick_params(labelsize=5.5, length=2)

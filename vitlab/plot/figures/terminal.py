@@ -62,12 +62,13 @@ def _series(panel: Panel, known: dict[str, Style]) -> list[Series]:
 
 
 def _levels(panel: Panel) -> list[Line]:
-    return [*panel.lines, *([Line(0.0, "")] if panel.bars else [])]
+    levels = [*panel.lines, *([Line(0.0, "")] if panel.bars else [])]
+    return [line if line.label else Line(line.value, f"{line.value:g}") for line in levels]
 
 
 def _said(panel: Panel) -> list[str]:
-    """What paper shows by marks along the axes."""
-    said = []
+    """What paper shows by marks along the axes, and by error bars."""
+    said = [text for curve in panel.curves if (text := _errors(curve, panel))]
     if panel.bins:
         said.append(f"bins of {panel.x_label}: {', '.join(f'{x:.3g}' for x in panel.bins)}")
     if panel.top:
@@ -76,6 +77,19 @@ def _said(panel: Panel) -> list[str]:
     if panel.marks:
         said.append("marked: " + ", ".join(text for _, text in panel.marks))
     return said
+
+
+def _errors(curve: Curve, panel: Panel) -> str:
+    """A curve's error bars in words; empty without any."""
+    known = [error for error in curve.errors if error > 0]
+    if not known or curve.reference:
+        return ""
+    if panel.names:
+        each = zip(curve.x, curve.y, curve.errors, strict=True)
+        return ", ".join(f"{panel.names[round(x)]} {y:+.3f} ± {e:.2g}" for x, y, e in each if e > 0)
+    low, high = f"{min(known):.2g}", f"{max(known):.2g}"
+    of = f"{curve.name}: " if curve.name else ""
+    return f"{of}± {low}" + (f" to {high}" if high != low else "")
 
 
 def _x_label(panel: Panel) -> str:
