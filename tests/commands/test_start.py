@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from vitlab.cli import main
+from vitlab.cli import COMMANDS, main
 
 
 def test_git_is_told_what_it_need_not_keep(
@@ -84,3 +85,46 @@ def test_nothing_is_made_through_a_link_that_lies_in_the_folder(
         assert "link out of" in error or "outside the lab" in error, error
     assert {one.name for one in lab.iterdir()} <= {name, ".vitlab"}
     assert not [*(tmp_path / "outside").iterdir()]
+
+
+def test_assistants_are_told_what_they_may_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    page, skill = tmp_path / "AGENTS.md", tmp_path / ".claude/skills/vitlab/SKILL.md"
+    assert f"made {page}\n" in out
+    assert f"made {skill}\n" in out
+    text = page.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 60  # a page
+    assert skill.read_text(encoding="utf-8").startswith("---\nname: vitlab\ndescription: ")
+    assert skill.read_text(encoding="utf-8").endswith(text)
+    named = set(re.findall(r"`vitlab (\w+)", text))
+    assert named <= set(COMMANDS)
+    assert {"status", "run", "wait", "sync", "set", "gates", "why", "lint"} <= named
+
+
+def test_the_page_for_assistants_goes_into_a_lab_of_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "vitlab.yaml").touch()
+    mine = tmp_path / "AGENTS.md"
+    mine.write_text("mine\n")
+    assert main(["init", str(tmp_path)]) == 2  # the example goes nowhere near it
+    assert not (tmp_path / ".claude").exists()
+    assert main(["init", "--agents", str(tmp_path)]) == 0
+    assert mine.read_text() == "mine\n"
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".claude", "AGENTS.md", "vitlab.yaml"]
+    assert main(["init", "--agents", str(tmp_path)]) == 0
+    assert "nothing was written" in capsys.readouterr().out
+    assert main(["init", "--agents", str(tmp_path / "gone")]) == 2
+
+
+def test_the_page_for_assistants_goes_through_no_link(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    (lab / ".claude").symlink_to(tmp_path / "outside")
+    assert main(["init", str(lab)]) == 2
+    assert [one.name for one in lab.iterdir()] == [".claude"]
+    assert not any((tmp_path / "outside").iterdir())

@@ -74,6 +74,7 @@ def test_init_and_the_smoke_loop_outside_the_repository(unpacked: Path, tmp_path
     assert after.count("(smoke)") >= 3
     assert before.count("\n") < after.count("\n")
     assert len(list((lab / "roadmaps").glob("exp_*.md"))) == 2
+    assert vitlab("lint", folder=lab) == ""  # every number has a result
     vitlab("undo", folder=lab)
     again = subprocess.run(
         [sys.executable, "-P", "-m", "vitlab", "init", "lab"],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.docs.documents import CORPUS
 from tests.lab.conftest import Ended
 from vitlab.cli import main
 from vitlab.contract.job import read_result, write_result
@@ -15,10 +17,12 @@ from vitlab.contract.paths import JobPaths
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.text.numbers import asked_number, numbers_of
 from vitlab.docs.text.source import Document
+from vitlab.lab.example import make_example
 from vitlab.lab.lab import Lab
 from vitlab.lab.writeback.contradictions import lint_file
-from vitlab.lab.writeback.edits import redo, undo, write
+from vitlab.lab.writeback.edits import accept, redo, undo, write
 from vitlab.lab.writeback.number_origins import COMPUTED, NONE, NOT_CHECKED, RESULT, Origin, origins
+from vitlab.lab.writeback.writeback import pending
 
 KINDS = ("number-changed", "number-without-result", "picked-seed")
 
@@ -244,6 +248,38 @@ def test_a_persons_conclusion_is_vouched_for_by_results_alone(
     assert NONE in {one.verdict for one in told(lab, "0.912")}
     assert COMPUTED not in {one.verdict for one in told(lab, "0.912")}
     assert "number-without-result" in {one.kind for one in found(lab, roadmap)}
+
+
+@pytest.mark.parametrize("profile", ["smoke", "full"])
+def test_an_example_lab_whose_results_were_written_has_no_finding(
+    tmp_path: Path, lab: Lab, ended: Ended, profile: str
+) -> None:
+    make_example(tmp_path, keep=True)
+    example = lab.roadmap_path("vit_roadmap.md")
+    for mvp, run, number in (
+        ("1.0", "Run 1", 0.6012),
+        ("1.0", "Run 2", 0.5834),
+        ("3.0", "ViT train_size=256", 0.0191),
+        ("3.0", "Ridge", 0.3958),
+    ):
+        ended(run, number, mvp=mvp, profile=profile, roadmap="roadmaps/vit_roadmap.md",
+              exp_id=f"VIT-20260102-{mvp[0]}-01")  # fmt: skip
+    accept(lab, pending(lab, example))
+    assert found(lab, example) == []
+    assert told(lab, "0.601")
+    lab.paths.private.numbers.unlink()
+    assert found(lab, example) == []
+
+
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="the real documents are not in this checkout")
+def test_real_documents_without_jobs_have_no_finding(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    for document in CORPUS.glob("*.md"):
+        shutil.copy(document, lab.paths.roadmaps)
+    roadmaps = lab.roadmaps(anew=True)
+    assert len(roadmaps) > 3
+    assert [one for path in roadmaps for one in found(lab, path)] == []
 
 
 def test_why_for_people_and_programs(

@@ -16,7 +16,7 @@ from vitlab.contract.terminal import print_drawn, print_exact
 from vitlab.contract.value import Value
 from vitlab.docs.model.roadmap import launch_order, passed_over
 from vitlab.docs.text.edit import unified
-from vitlab.lab.example import make_example, make_gitignore
+from vitlab.lab.example import agent_files, make_agent_files, make_example, make_gitignore
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Request, default_profile, launch, plan_launch
 from vitlab.lab.writeback.edits import accept
@@ -31,6 +31,9 @@ fish: vitlab completion fish > ~/.config/fish/completions/vitlab.fish
 
 def _init_options(init: argparse.ArgumentParser) -> None:
     init.add_argument("folder", nargs="?", default=".", metavar="FOLDER")
+    init.add_argument(
+        "--agents", action="store_true", help="only what assistants read, in a lab of your own"
+    )
     init.set_defaults(handler=make_lab)
 
 
@@ -58,7 +61,16 @@ def print_completion(args: argparse.Namespace) -> int:
 def make_lab(args: argparse.Namespace) -> int:
     """`vitlab init`: copy the example lab; nothing that exists is overwritten."""
     folder = Path(args.folder)
-    for copy in [*make_example(folder), *make_gitignore(folder)]:
+    for_agents = agent_files(folder)
+    if args.agents:
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: no such folder")
+        for made in make_agent_files(for_agents):
+            print(f"made {made}")
+        if not for_agents:
+            print("AGENTS.md and the skill are there already; nothing was written")
+        return 0
+    for copy in [*make_example(folder), *make_gitignore(folder), *make_agent_files(for_agents)]:
         print(f"made {copy}")
     print("open it with `vitlab`, or run its first experiments with `vitlab demo --profile smoke`")
     return 0

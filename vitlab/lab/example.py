@@ -1,8 +1,10 @@
-"""The example lab: its files, how it is copied, and whether its tour is due."""
+"""The example lab: its files, how it is copied, what assistants read, whether its tour is due."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from vitlab.contract.paths import (
@@ -15,6 +17,7 @@ from vitlab.contract.paths import (
     write_atomic,
 )
 from vitlab.contract.reading import read_regular
+from vitlab.docs.write.new_files import template
 from vitlab.jobs.git import committed
 
 DUE, SEEN = "due", "seen"
@@ -80,6 +83,39 @@ def make_gitignore(folder: Path) -> list[Path]:
         return []
     write_atomic(path, "".join(f"{line}\n" for line in IGNORED).encode())
     return [path]
+
+
+_SKILL = """\
+---
+name: vitlab
+description: Work in a vitlab lab. Use for its roadmap, hub, gates, experiments, jobs and results.
+---
+
+"""
+"""What assistants read of a skill before they open it."""
+
+
+def agent_files(folder: Path) -> Mapping[Path, str]:
+    """What assistants are told of a lab: the files that it lacks, with their texts.
+
+    One text, where most assistants look and where one looks for skills. `UsageError` for a link out
+    of the lab.
+    """
+    text = template("agents")
+    wanted = {
+        folder / "AGENTS.md": text,
+        folder / ".claude/skills/vitlab/SKILL.md": _SKILL + text,
+    }
+    check_inside(folder, [path.parent for path in wanted])
+    return {path: text for path, text in wanted.items() if not os.path.lexists(path)}
+
+
+def make_agent_files(files: Mapping[Path, str]) -> list[Path]:
+    """Write `agent_files`; returns them."""
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, text.encode())
+    return list(files)
 
 
 def tour_due(lab: LabPaths) -> str:
