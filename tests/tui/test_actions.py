@@ -22,7 +22,7 @@ PILOTS: dict[str, tuple[str, ...]] = {
     "": (
         "test_keys.py", "test_screens.py", "test_finish.py", "test_home.py", "test_tour.py",
         "test_themes.py", "test_spectrum.py", "test_actions.py", "test_new_plan.py",
-        "test_footer.py",
+        "test_footer.py", "test_autopilot.py",
     ),
     "roadmap": ("test_home.py", "test_keys.py"),
     "jobs": (

@@ -1,4 +1,4 @@
-"""`A` adds an MVP, a gate or a plan: the form, the diff, the bytes, undo."""
+"""`N` adds an MVP, a gate or a plan: the form, the diff, the bytes, undo."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SIZES = [(80, 24), (160, 45)]
 
 
 async def open_form(it: Stage, kind: str) -> None:
-    """Press `A` and choose what is to be made."""
-    await it.press("A")
+    """Press `N` and choose what is to be made."""
+    await it.press("N")
     await it.until(lambda: isinstance(it.app.screen, PickScreen))
     await it.type(kind)
     await it.press("enter")
@@ -86,7 +86,7 @@ async def test_a_gate_is_offered_first_on_the_gates_screen_and_shows_how_it_is_r
     stage: Open,
 ) -> None:
     async with stage(size=(80, 24)) as it:
-        await it.press("7", "A")
+        await it.press("7", "N")
         await it.until(lambda: isinstance(it.app.screen, PickScreen))
         assert "> gate: a decision" in it.text()
         await it.press("enter")
@@ -102,7 +102,7 @@ async def test_a_gate_is_offered_first_on_the_gates_screen_and_shows_how_it_is_r
 async def test_a_lab_without_a_roadmap_is_offered_a_plan(stage: Open) -> None:
     nothing = usual_view(path=None, roadmap=None, jobs=(), verdicts={}, next=None, pending=0)
     async with stage(size=(80, 24), lab=FakeLab(view=nothing, roadmap=None)) as it:
-        await it.press("A")
+        await it.press("N")
         await it.until(lambda: isinstance(it.app.screen, FormScreen))
         await it.press(*"sky", "down", "right")
         assert "> language    < English >" in it.text()
@@ -211,12 +211,12 @@ async def test_the_first_plan_of_a_lab_is_made_opened_and_undone(
 ) -> None:
     real_lab.roadmap.unlink()
     async with stage(size=size, lab=real_lab.lab) as it:
-        assert "no roadmap: A creates one" in it.text()
-        await it.press("A")
+        assert "no roadmap: N creates one" in it.text()
+        await it.press("N")
         await it.until(lambda: isinstance(it.app.screen, FormScreen))
         await it.press(*"Sky lines", "down", "right")
         await confirmed(it)
-        await it.until(lambda: "no MVPs in this roadmap yet: A adds one" in it.text())
+        await it.until(lambda: "no MVPs in this roadmap yet: N adds one" in it.text())
         assert sorted(files_of(real_lab)) == [
             "roadmaps/sky_lines_hub.md",
             "roadmaps/sky_lines_roadmap.md",
@@ -226,7 +226,7 @@ async def test_the_first_plan_of_a_lab_is_made_opened_and_undone(
         await confirmed(it)
         await it.until(lambda: it.app.home.plan.row_count == 1)
         await it.press("u", "u")
-        await it.until(lambda: "no roadmap: A creates one" in it.text())
+        await it.until(lambda: "no roadmap: N creates one" in it.text())
         assert not files_of(real_lab)
         await it.press("U")
         await it.until(lambda: "no MVPs in this roadmap yet" in it.text())

@@ -55,7 +55,7 @@ def settled(threads: Threads, *keys: str) -> Callable[[Pilot[int]], Awaitable[No
         ("home-160x45", (160, 45), ()),
         ("launch-80x24", (80, 24), ("n",)),
         ("write-160x45", (160, 45), ("w",)),
-        ("new-gate-80x24", (80, 24), ("A", "down", "enter")),
+        ("new-gate-80x24", (80, 24), ("N", "down", "enter")),
     ],
 )
 def test_picture(

@@ -23,6 +23,7 @@ from vitlab.lab.tray import decisions
 from vitlab.lab.writeback import edits
 from vitlab.lab.writeback.writeback import pending
 from vitlab.tui.allowed import why_not
+from vitlab.tui.autopilot import show_autopilot
 from vitlab.tui.screens.base import LabScreen, front_screen
 from vitlab.tui.screens.dialogs import ConfirmScreen, WriteScreen, diffs
 from vitlab.tui.screens.documents import write_documents
@@ -103,6 +104,7 @@ class Actions:
             "undo": self.undo,
             "redo": self.redo,
             "add": self.add,
+            "autopilot": partial(show_autopilot, self._app, self._session),
             "set_status": partial(set_status, self._app, self._session),
             "resume_left": partial(self.handle_lost, resume=True),
             "drop_left": partial(self.handle_lost, resume=False),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
 
 from vitlab.commands.common import (
     Options,
@@ -19,7 +17,7 @@ from vitlab.commands.common import (
 )
 from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
-from vitlab.lab.autopilot.budget import Estimate, hours_of, hours_text
+from vitlab.lab.autopilot.budget import Estimate, hours_of
 from vitlab.lab.autopilot.control import (
     NONE,
     Forecast,
@@ -30,10 +28,10 @@ from vitlab.lab.autopilot.control import (
     start,
     stop,
 )
-from vitlab.lab.autopilot.decide import JobFact
 from vitlab.lab.autopilot.facts import Reading
-from vitlab.lab.autopilot.page import Report, public_record, report_of
+from vitlab.lab.autopilot.page import public_record, report_of
 from vitlab.lab.autopilot.record import read_autopilot
+from vitlab.lab.autopilot.text import ends_text, hours_range, plan_summary, report_lines
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import advance_queue
 
@@ -115,7 +113,7 @@ def _follow(lab: Lab, as_json: bool) -> int:
         while (pilot := read_autopilot(lab.paths)) is not None:
             facts = Reading(lab, pilot).job_facts()
             for one in pilot.launches:
-                line = one.refused or _ends(job for job in facts if job.launch == one.number)
+                line = one.refused or ends_text(job for job in facts if job.launch == one.number)
                 if line and told.get(one.number) != line:
                     told[one.number] = line
                     print(plain(f"MVP-{one.mvp}: {line}"), file=sys.stderr, flush=True)
@@ -174,54 +172,7 @@ def _print_plan(plan: Forecast) -> None:
         for one in plan.steps
     ]
     print_table(("MVP", "NAME", "PROFILE", "JOBS", "TIME", "NOTES"), rows)
-    going = [one for one in plan.steps if not one.why_not]
-    unknown = sum(one.candidate.estimate.hours is None for one in going)
-    more = f", and {unknown} of which no earlier run tells" if unknown else ""
-    print(f"\n{len(going)} to launch in about {hours_text(plan.hours)}{more}; "
-          f"budget {hours_text(plan.pilot.budget)}")  # fmt: skip
-
-
-def hours_range(estimate: Estimate) -> str:
-    """`25 min (20 min to 31 min)`; `?` where nothing is known."""
-    shown = hours_text(estimate.hours)
-    if estimate.low is None or estimate.low == estimate.high:
-        return shown
-    return f"{shown} ({hours_text(estimate.low)} to {hours_text(estimate.high)})"
-
-
-def report_lines(report: Report) -> Iterator[str]:
-    """An autopilot for people: how it stands, what was tried, decided, and waits."""
-    pilot, spent = report.pilot, report.facts.spent
-    used = ((pilot.ended or report.facts.now) - pilot.started) / 3600
-    yield f"{pilot.state}{': ' if pilot.why else ''}{pilot.why}"
-    limit = "" if pilot.gpu_hours is None else f" of {pilot.gpu_hours:g}"
-    yield (
-        f"{hours_text(used)} of {hours_text(pilot.budget)}; its jobs took "
-        f"{spent.core_hours:.3g} core-hours, {spent.gpu_hours:.3g}{limit} GPU hours"
-    )
-    for one in report.tried:
-        ends = _ends(one.jobs)
-        cost = hours_text(one.spent.wall_hours) if one.jobs else ""
-        yield "  ".join(_known(f"MVP-{one.launch.mvp}", one.launch.profile, ends, cost, one.found))
-    for before, gate in report.decided:
-        yield f"Gate-{gate.id}: {before} -> {gate.standing}: {gate.because}"
-    if report.waits:
-        yield "waits:"
-        yield from (f"  {line}" for line in report.waits)
-    if report.unwritten:
-        yield f"results not written yet (`vitlab sync`): {', '.join(report.unwritten)}"
-    if pilot.page:
-        yield f"report: {pilot.page}"
-
-
-def _ends(jobs: Iterable[JobFact]) -> str:
-    """`2 failed, 1 ok`."""
-    counts = Counter(job.word for job in jobs)
-    return ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
-
-
-def _known(*parts: str) -> Iterable[str]:
-    return filter(None, parts)
+    print(f"\n{plan_summary(plan)}")
 
 
 OPTIONS: Options = {"auto": _auto_options}
