@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -153,6 +156,11 @@ def test_what_can_not_be_shown_is_said(lab: Path, tmp_path: Path) -> None:
         patch.setattr("vitlab.lab.inspector.server.MOST_STARS", 29)
         with pytest.raises(UsageError, match="30 test stars; 29 can be inspected"):
             open_inspector(bare, print)
+        patch.undo()
+        patch.setattr("vitlab.lab.inspector.server.MOST_SIMULATED", 29)
+        with pytest.raises(UsageError, match=r"no saved predictions.*29 simulated stars can be"):
+            open_inspector(bare, print)
+        assert open_inspector(job(lab, "ridge"), print).stars().n == 30  # it has predictions
     spec = json.loads(bare.spec.read_bytes())
     config = {"job": "3.0"}
     bare.spec.write_text(json.dumps({**spec, "recipe": "evaluate", "config": config}))
@@ -228,3 +236,74 @@ class Here:
 
     def close(self) -> None:
         """Nothing to end."""
+
+
+BLOCKS = """\
+import os, sys
+if "vitlab.lab.inspector.server" in sys.orig_argv:
+    import ctypes
+    def block(event, words):
+        if event == "open" and str(words[0]).endswith("spec.json"):
+            os.write(os.open("blocked", os.O_CREAT | os.O_WRONLY), b"%d" % os.getpid())
+            ctypes.PyDLL(None).pause()  # with the interpreter's lock held
+    sys.addaudithook(block)
+"""
+"""A library that blocks as the reader opens its job."""
+OWNER = """\
+import sys
+from pathlib import Path
+from vitlab.contract.paths import JobPaths
+from vitlab.lab.inspector.client import Client
+Client(JobPaths(Path(sys.argv[1]))).open()
+"""
+
+
+def test_a_reader_that_blocks_ends_with_its_owner(lab: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(BLOCKS)
+    bare = JobPaths(tmp_path / "experiments" / "X-01" / "ridge")
+    shutil.copytree(job(lab, "ridge").folder, bare.folder)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    owner = subprocess.Popen([sys.executable, "-c", OWNER, str(bare.folder)], env=environment)
+    told = tmp_path / "blocked"
+    try:
+        reader = psutil.Process(int(wait_for(lambda: told.read_text() if told.exists() else None)))
+        owner.kill()
+        owner.wait()
+        wait_for(lambda: not reader.is_running() or reader.status() == psutil.STATUS_ZOMBIE)
+    finally:
+        owner.kill()
+        for one in _readers(bare):
+            one.kill()
+
+
+ALONE = """\
+import ctypes, os, sys
+from vitlab.lab.inspector import lifetime
+for descriptor in sys.argv[1:]:
+    lifetime.end_with_client(int(descriptor))
+lifetime.LONGEST = 1
+with lifetime.time_limit():
+    ctypes.PyDLL(None).pause()
+"""
+
+
+def test_a_reader_whose_client_ended_first_ends_too() -> None:
+    ours, theirs = os.pipe()
+    os.close(theirs)
+    words = [sys.executable, "-c", ALONE, str(ours)]
+    done = subprocess.run(words, pass_fds=(ours,), capture_output=True, text=True, check=False)
+    os.close(ours)
+    assert (done.returncode, done.stderr) == (1, "the client has ended\n")
+
+
+def test_a_task_that_takes_for_ever_is_ended_and_named(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = subprocess.run([sys.executable, "-c", ALONE], check=False)
+    assert done.returncode == -signal.SIGALRM
+    ended = ("/bin/sh", "-c", "kill -ALRM $$")
+    monkeypatch.setattr("vitlab.lab.inspector.client.PYTHON", ended)
+    client = Client(job(lab, "ridge"))
+    with pytest.raises(UsageError, match=r"ridge: its star reader ended: it took more than 10 min"):
+        client.open()
+    client.close()

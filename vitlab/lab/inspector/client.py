@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -14,6 +15,7 @@ from typing import IO, Any
 
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs.processes import PYTHON
+from vitlab.lab.inspector.lifetime import LONGEST
 from vitlab.lab.inspector.star import StarList, StarSheet, read_list, read_sheet, to_line
 
 KEPT = 64
@@ -26,13 +28,15 @@ GRACE = 2.0
 class Client:
     """One job's stars. Calls block: seconds for the first, a tenth of a second per star.
 
-    The process ends on `close`, and when this one dies, since its input then ends.
+    The process ends on `close`, and when this one dies.
     """
 
     job: JobPaths
     _child: subprocess.Popen[bytes] | None = None
     _errors: IO[bytes] | None = None
     """The child's standard error."""
+    _life: int | None = None
+    """Our end of a pipe; the child ends when it is closed, as it is when this process dies."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _ended: threading.Event = field(default_factory=threading.Event)
     _stars: StarList | None = None
@@ -61,11 +65,15 @@ class Client:
     def close(self) -> None:
         """End the process."""
         self._ended.set()
+        if self._life is not None:
+            os.close(self._life)
+            self._life = None
         child = self._child
         if child is None or child.poll() is not None:
             return
         child.kill()  # it has nothing to save
-        child.wait(GRACE)
+        with contextlib.suppress(subprocess.TimeoutExpired):  # of a disk that is gone
+            child.wait(GRACE)
 
     def _start(self) -> None:
         if self._ended.is_set():
@@ -74,15 +82,21 @@ class Client:
         # signals away.
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "PASSIVE"}
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
-        self._child = subprocess.Popen(
-            [*PYTHON, "-m", "vitlab.lab.inspector.server", str(self.job.folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            cwd=self.job.root,
-            env=environment,
-            start_new_session=True,
-        )
+        ending, self._life = os.pipe()
+        words = ["vitlab.lab.inspector.server", str(self.job.folder), str(ending)]
+        try:
+            self._child = subprocess.Popen(
+                [*PYTHON, "-m", *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                cwd=self.job.root,
+                env=environment,
+                pass_fds=(ending,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(ending)
         if self._ended.is_set():  # closed meanwhile by another thread
             self._child.kill()
 
@@ -106,11 +120,14 @@ class Client:
                     raise UsageError(str(record["text"]))
                 case received if received == kind:
                     return record
-        raise UsageError(f"{self.job.name}: its star reader ended: {self._last_line()}")
+        raise UsageError(f"{self.job.name}: its star reader ended: {self._why_ended()}")
 
-    def _last_line(self) -> str:
-        if self._errors is None or self._ended.is_set():
+    def _why_ended(self) -> str:
+        if self._child is None or self._errors is None or self._ended.is_set():
             return "closed"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self._child.wait(GRACE) == -signal.SIGALRM:
+                return f"it took more than {LONGEST // 60} minutes"
         self._errors.seek(0)
         lines = self._errors.read()[-4000:].decode("utf-8", "replace").strip().split("\n")
         return lines[-1] or "without a message"

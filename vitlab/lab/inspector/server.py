@@ -1,11 +1,11 @@
 """The process behind the star inspector: opens a job once, then serves one star after another.
 
-    python -m vitlab.lab.inspector.server JOBDIR
+    python -m vitlab.lab.inspector.server JOBDIR [DESCRIPTOR]
 
 A request is a line of JSON on standard input, `{"star": 17, "label": "log_g"}`; a reply is a line
 on standard output: `{"kind": "note", "text": ...}` while it opens, `list` once, then for each
 request `star`, or `error` with one line of text (`vitlab.lab.inspector.star`). It ends when its
-input does, and so with its client.
+input does, and whatever it is doing when the other end of the pipe DESCRIPTOR is closed.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from vitlab.contract.paths import JobPaths, NoLab, UsageError, find_lab
 from vitlab.contract.reading import parse
 from vitlab.contract.value import unit_of
 from vitlab.jobs.store import job_folders
+from vitlab.lab.inspector.lifetime import end_with_client, time_limit
 from vitlab.lab.inspector.model import CPU, Explained, Model, load_model
 from vitlab.lab.inspector.posterior import densities, exact_posterior
 from vitlab.lab.inspector.star import (
@@ -60,6 +61,8 @@ OF_GRID = 1.0
 """Chi-square below which no data could tell two noise-free spectra apart."""
 MOST_STARS = 1_000_000
 """Of a list: each takes 60 bytes of a reply."""
+MOST_SIMULATED = 20_000
+"""Of these, where no predictions are kept: the S/N of each takes a millisecond."""
 LONGEST = 10_000
 """Letters of a request that are read."""
 UNUSABLE = 2
@@ -69,9 +72,11 @@ THREADS = 2
 
 def main(arguments: Sequence[str]) -> int:
     """Serve the job in the given folder; returns the exit status."""
-    if len(arguments) != 1:
-        print("usage: python -m vitlab.lab.inspector.server JOBDIR", file=sys.stderr)
+    if len(arguments) not in (1, 2):
+        print("usage: python -m vitlab.lab.inspector.server JOBDIR [DESCRIPTOR]", file=sys.stderr)
         return UNUSABLE
+    for descriptor in arguments[1:]:
+        end_with_client(int(descriptor))
     torch.set_num_threads(min(THREADS, torch.get_num_threads()))
     # Keep anything a library prints out of the replies.
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out, redirect_stdout(sys.stderr):
@@ -82,11 +87,13 @@ def main(arguments: Sequence[str]) -> int:
 
         try:
             job = JobPaths(Path(arguments[0]))
-            inspector = open_inspector(job, lambda text: reply("note", {"text": text}))
+            with time_limit():
+                inspector = open_inspector(job, lambda text: reply("note", {"text": text}))
+                stars = to_json(inspector.stars())
         except UsageError as error:
             reply("error", {"text": str(error)})
             return UNUSABLE
-        reply("list", to_json(inspector.stars()))
+        reply("list", stars)
         return serve(inspector, sys.stdin, reply)
 
 
@@ -100,7 +107,9 @@ def serve(inspector: Inspector, requests: Iterable[str], reply: Reply) -> int:
             reply("error", {"text": f"not a request: {line.strip()[:80]}"})
             continue
         try:
-            reply("star", to_json(inspector.star(star, label)))
+            with time_limit():
+                sheet = to_json(inspector.star(star, label))
+            reply("star", sheet)
         except UsageError as error:
             reply("error", {"text": str(error)})
     return 0
@@ -127,6 +136,11 @@ def open_inspector(job: JobPaths, progress: Callable[[str], object]) -> Inspecto
     vacuum = in_vacuum(spectra, grid)
     notes: list[str] = []
     residuals = _own_residuals(job, spectra, notes)
+    if residuals is None and n > MOST_SIMULATED and isinstance(unpermuted(spectra), GridSpectra):
+        raise UsageError(
+            f"{job.name}: {notes[0]}; without them {MOST_SIMULATED:,} simulated stars can be "
+            f"inspected, not {n:,}"
+        )
     mag, snr = conditions(spectra) if residuals is None else (residuals.mag, residuals.snr)
     progress("reading the checkpoint")
     model: Model | None = None
@@ -159,7 +173,7 @@ def _own_residuals(job: JobPaths, spectra: Spectra, notes: list[str]) -> Residua
         notes.append(f"no saved predictions; `vitlab evaluate {job.name}` makes them")
         return None
     if residuals.hash != spectra.hash or len(residuals.star) != spectra.sizes["test"]:
-        notes.append("the data has changed since this job was scored")
+        notes.append("no predictions of these stars: the data has changed since it was scored")
         return None
     return residuals
 
