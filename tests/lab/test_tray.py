@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
 import signal
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -182,25 +184,34 @@ def test_launches_are_within_the_budget(lab: Lab, monkeypatch: pytest.MonkeyPatc
         Account(lab, 100.0).launch(plan)
 
 
-def in_child(call: Callable[[], object], seconds: float | None = None) -> None:
-    """Run it in a child of this process, killed after so many seconds."""
+def in_child(call: Callable[[], object], last_step: int = 0) -> None:
+    """Run it in a child of this process, killed before so many steps on the disk are done."""
     pid = os.fork()
     if not pid:
         try:
+            steps = itertools.count(1)
+            for name in ("fsync", "rename", "replace", "unlink", "mkdir"):
+                setattr(os, name, partial(killed_at, last_step, steps, getattr(os, name)))
             call()
         finally:
             os._exit(0)
-    if seconds is not None:
-        time.sleep(seconds)
-        os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+
+
+def killed_at(
+    last: int, steps: Iterator[int], real: Callable[..., Any], *args: Any, **more: Any
+) -> Any:
+    """What a step on the disk does, unless it is the last one."""
+    if next(steps) == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*args, **more)
 
 
 @pytest.mark.usefixtures("no_start")
 def test_killed_at_any_moment_the_tray_is_whole_and_nothing_is_there_twice(
     lab: Lab, roadmap: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Thirty processes, each killed as it proposes and accepts, or launches, at a drawn moment."""
+    """Thirty processes, each killed as it proposes and accepts, or launches, at a drawn step."""
     monkeypatch.setattr(account, "estimate", lambda *_: Estimate(0.1, 0.1, 0.1, 0.0, "1 run"))
     drawn = random.Random(7)
     experiment = lab.paths.experiments / "the_run.yaml"
@@ -224,7 +235,8 @@ def test_killed_at_any_moment_the_tray_is_whole_and_nothing_is_there_twice(
                 Account(mine, 1e4).launch(plan_launch(mine, request))
 
     for k in range(30):
-        in_child(launch_all if k % 2 else propose_and_accept, drawn.uniform(0.0, 0.35))
+        serve = launch_all if k % 2 else propose_and_accept
+        in_child(serve, drawn.randint(1, 130))  # a launch takes some forty
         everything = Tray(lab).proposals(None)
         assert not lab.notes
         assert [one.number for one in everything] == list(range(1, len(everything) + 1))
