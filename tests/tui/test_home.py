@@ -160,7 +160,7 @@ async def test_one_cursor_moves_everything(stage: Open) -> None:
         await it.until(lambda: "/20251226-120000-sweep" in str(home.beside.tabs.border_subtitle))
         await it.press("j")  # an MVP without a job
         assert shown()[1:3] == ("2.0", None)
-        await it.until(lambda: "no run of MVP 2.0 has a curve yet" in it.text())
+        await it.until(lambda: "MVP 2.0: no run yet" in it.text())
         assert "no log yet" in it.text()
         assert "epoch 39" not in it.text()
         home.go("jobs")
@@ -390,7 +390,7 @@ async def test_empty_panes_say_what_to_do_next(stage: Open) -> None:
         assert "jobs" not in text.split("needs you")[1].split("\n", 1)[1].replace("L:", "")
         assert "no log yet" in text
         await it.until(lambda: "none yet: Run 1, Run 2 (L launches)" in it.text())
-        await it.until(lambda: "no run of MVP 2.0 has a curve yet" in it.text())
+        assert "MVP 2.0: no run yet" in it.text()
         it.app.home.go("gates")
         assert "no decision gates in this roadmap" in it.text()
     nothing = usual_view(path=None, roadmap=None, jobs=(), verdicts={}, next=None, pending=0)
@@ -398,6 +398,46 @@ async def test_empty_panes_say_what_to_do_next(stage: Open) -> None:
         assert (
             "no roadmap: A creates one, o opens one; `vitlab init` creates an example" in it.text()
         )
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 35), (200, 60)])
+async def test_an_mvp_without_a_run_has_its_specification_in_the_charts_place(
+    stage: Open, size: tuple[int, int]
+) -> None:
+    async with stage(size=size) as it:
+        beside = it.app.home.beside
+        await it.until(lambda: beside.chart._content.series)
+        await it.press("j", "j")
+        assert it.app.home.selected_job() is None
+        await it.until(lambda: "R²_test > 0.70" in it.text())
+        assert it.text().count("R²_test > 0.70") == 1
+        assert (beside.instead.is_on_screen, beside.chart.is_on_screen) == (True, False)
+        it.app.home.go("curve")
+        await it.settle()
+        assert it.focus == "instead"
+        it.app.home.go("jobs")
+        await it.press("g")
+        await it.until(lambda: beside.chart.is_on_screen and beside.chart._content.series)
+        assert not beside.instead.is_on_screen
+
+
+async def test_the_jobs_screen_shows_curve_and_log_of_the_job_under_the_cursor(stage: Open) -> None:
+    async with stage(size=(160, 45)) as it:
+        await it.press("2")
+        screen: Any = it.app.screen
+
+        def charted() -> list[str]:
+            return [one.name for one in screen.panes.chart._content.series]
+
+        await it.until(lambda: charted() == ["1.0 Run 1", "1.0 Run 2"] and "epoch 39" in it.text())
+        await it.press("j", "j", "j")
+        assert screen.selected_job().spec.run == "sweep"
+        await it.until(lambda: charted() == ["1.1 sweep"])
+        await it.until(lambda: "20251226-120000-sweep" in str(screen._log_pane.border_subtitle))
+        await it.press("1")
+        home = it.app.home.beside
+        await it.until(lambda: [s.name for s in home.chart._content.series] != ["1.1 sweep"])
+        await it.until(lambda: "epoch 39" in it.text())
 
 
 async def test_no_text_is_markup_or_moves_the_cursor_on_board_and_page(stage: Open) -> None:

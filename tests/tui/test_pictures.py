@@ -12,6 +12,7 @@ from tests.tui.fakes import FakeLab
 from tests.waiting import Threads, until
 from vitlab.tui.app import VitLab
 from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.screens.jobs import JobsScreen
 from vitlab.tui.watch import pace
 from vitlab.tui.widgets.curves_chart import render_live
 from vitlab.tui.widgets.mvp_pane import MvpPane
@@ -40,6 +41,9 @@ def settled(threads: Threads, *keys: str) -> Callable[[Pilot[int]], Awaitable[No
         await until(lambda: not home.beside.more[0].display or below.found is not None, pilot.pause)
         await pilot.press(*keys)
         await threads.at_rest(app)
+        panes = app.screen.panes if isinstance(app.screen, JobsScreen) else home.beside
+        await until(lambda: panes.log_view.line_count, pilot.pause)
+        await until(lambda: panes.chart._content.series, pilot.pause)
         await until(lambda: drawn(app), pilot.pause)
         await threads.at_rest(app)
 

@@ -23,10 +23,11 @@ from textual.message import Message
 from textual.screen import Screen
 
 from vitlab.tui.allowed import why_not
+from vitlab.tui.home.job_panes import JobSelected
 from vitlab.tui.keys import KEYS, MORE_ACTIONS, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.screens.dialogs import RoadmapChooser
-from vitlab.tui.screens.roadmap import JobSelected, MvpScreen, RoadmapScreen
+from vitlab.tui.screens.roadmap import MvpScreen, RoadmapScreen
 from vitlab.tui.session import Session
 from vitlab.tui.terminal import terminal_io
 from vitlab.tui.terminal.cells import Update
@@ -263,11 +264,8 @@ class VitLab(App[int]):
 
     @on(CurvesUpdated)
     @on(LogUpdated)
-    def _home_updated(self, message: CurvesUpdated | LogUpdated) -> None:
-        self.home.receive(message)
-
     @on(RunsUpdated)
-    def _runs_updated(self, message: RunsUpdated) -> None:
+    def _runs_updated(self, message: CurvesUpdated | LogUpdated | RunsUpdated) -> None:
         self.front.receive(message)
 
     @on(ReadFailed)

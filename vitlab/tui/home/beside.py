@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 from textual.containers import Vertical
 from textual.message import Message
+from textual.widget import Widget
 
 from vitlab.contract.paths import JobPaths
 from vitlab.tui.home.gate_panel import GatePanel
+from vitlab.tui.home.job_panes import JobPanes
 from vitlab.tui.home.layout import TABS, TabsPane
 from vitlab.tui.session import Session
-from vitlab.tui.text import clean, job_detail, job_label, metric_name, set_titles
-from vitlab.tui.watch.messages import CurvesUpdated, LogUpdated
-from vitlab.tui.widgets.curves_chart import LiveChart, LiveCurves
-from vitlab.tui.widgets.log_view import LogView
+from vitlab.tui.text import set_titles
 from vitlab.tui.widgets.mvp_pane import FIRST, DiffPane, MvpPane
 
 if TYPE_CHECKING:
@@ -29,17 +28,19 @@ if TYPE_CHECKING:
 class Beside:
     """The panes beside and below the plan."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, arrange: Callable[[], object]) -> None:
+        """`arrange()` gives the panes their lines anew."""
         plain, add = session.plain, session.key("add")
-        self._session = session
-        self._mvp: Mvp | None = None
-        self._job: JobView | None = None
-        self._log_line = ""
-        self.chart, self.log_view, self.gates = LiveChart(), LogView(), GatePanel("gates", add)
-        self.chart.plain = plain
+        self._session, self._arrange = session, arrange
+        self._selected: tuple[LabSnapshot | None, Mvp | None, JobView | None] = (None, None, None)
+        self.instead = MvpPane("instead", self.summarize, plain=plain, wait=FIRST)
+        """The specification, in the chart's place where the MVP has no curve."""
+        self.instead.display = False
+        self._run = run = JobPanes("curve", "log", plain=plain, instead=(self.instead,))
+        self.chart, self.log_view, self.curve_pane = run.chart, run.log_view, run.curve_pane
+        self.gates = GatePanel("gates", add)
         self.mvp_pane = MvpPane("mvp", self.summarize, plain=plain, wait=FIRST)
         self.diff_pane = DiffPane("diff", self._pending, plain=plain, wait=FIRST)
-        self.curve_pane = Vertical(self.chart, id="curve-pane", classes="pane")
         tabs = (self.log_view, self.mvp_pane, self.gates, self.diff_pane)
         self.tabs = TabsPane(dict(zip(TABS, tabs, strict=True)), plain=plain)
         more = MvpPane("more-mvp", self.summarize, plain=plain, wait=FIRST)
@@ -48,43 +49,46 @@ class Beside:
         """Specification and gates again, below a plan that leaves room for them."""
         for pane, name in zip(self.more, ("mvp", "gates"), strict=True):
             pane.border_title = Text(TABS[name])
-        self._of_mvp = (self.mvp_pane, self.diff_pane, self.gates, more, gates)
+        self._of_mvp = (self.mvp_pane, self.diff_pane, self.gates, self.instead, more, gates)
         self.gates.plain = gates.plain = plain
 
     def show(self, view: LabSnapshot, mvp: Mvp | None, job: JobView | None) -> None:
         """Another MVP or job is selected, or the lab was read again."""
-        other = (job and job.paths) != (self._job and self._job.paths)
-        self._mvp, self._job = mvp, job
-        shown = [pane for pane in (self.tabs, *self.more) if pane.display]
+        self._selected = view, mvp, job
+        self._run.show(mvp, job)
+        self._choose_pane()
+        shown = [pane for pane in (self.tabs, self.curve_pane, *self.more) if pane.display]
         for pane in self._of_mvp:
             if pane.display and pane.parent in shown:
                 pane.show(view, mvp)
-        set_titles(self.curve_pane, _title(mvp, job))
-        if other or not self._log_line:
-            self._log_line = "no log yet"
-            self.log_view.append((), fresh=True)
-        self.tabs.describe(self._log_line)
+        self.tabs.describe(self._run.log_line)
+
+    def _choose_pane(self) -> None:
+        """Where there is no curve the specification stands in the chart's place."""
+        _, mvp, job = self._selected
+        is_bare = mvp is not None and (job is None or not self._run.has_curves)
+        focused = self.chart.has_focus or self.instead.has_focus
+        if is_bare and job is None and mvp is not None:
+            set_titles(self.curve_pane, f"MVP {mvp.id}: no run yet")
+        if self.instead.display != is_bare:
+            self.instead.display, self.chart.display = is_bare, not is_bare
+            if focused:
+                self.top.focus()
+            self._arrange()
+
+    @property
+    def top(self) -> Widget:
+        """The chart, or what stands in its place."""
+        return self.instead if self.instead.display else self.chart
 
     def receive(self, message: Message) -> None:
         """What the watcher posted: curves, or lines of a log."""
-        if isinstance(message, CurvesUpdated):
-            self._show_curves(message)
-        elif isinstance(message, LogUpdated):
-            self._show_log(message)
-
-    def _show_curves(self, message: CurvesUpdated) -> None:
-        set_titles(self.curve_pane, below="m: next value" if len(message.metrics) > 1 else "")
-        title, mvp = metric_name(message.metric), self._mvp
-        empty = f"no run of MVP {clean(mvp.id)} has a curve yet" if mvp else "no curve yet"
-        x = message.x_label, empty, message.x_range
-        self.chart.show(LiveCurves(message.series, message.lines, title, *x))
-
-    def _show_log(self, message: LogUpdated) -> None:
-        if self._job is None or message.job != self._job.paths.name:
-            return  # of the one before
-        self.log_view.append(message.lines, message.fresh)
-        self._log_line = f"{message.job}  {message.unfinished}".rstrip()
-        self.tabs.describe(self._log_line)
+        had = self._run.has_curves
+        self._run.receive(message)
+        view, mvp, job = self._selected
+        if self._run.has_curves != had and view is not None:
+            self.show(view, mvp, job)
+        self.tabs.describe(self._run.log_line)
 
     # what is read of an MVP; blocking, and only asked for once the lab was read
 
@@ -100,11 +104,3 @@ class Beside:
 
     def _pending(self, mvp_id: str, _: Sequence[JobPaths]) -> list[str]:
         return self._reader.pending_diffs(self._session.roadmap, mvp_id)
-
-
-def _title(mvp: Mvp | None, job: JobView | None) -> str:
-    """What is charted, and what is wrong with it."""
-    if job is None:
-        return f"MVP {mvp.id}" if mvp else "curve"
-    detail = job_detail(job)
-    return job_label(job) + (f"  {detail}" if detail != clean(job.paths.name) else "")

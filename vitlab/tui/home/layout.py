@@ -52,12 +52,17 @@ class TabsPane(Vertical):
         set_titles(self, below=log if self.active == "log" else "")
 
 
-def side_by_side(body: int, mvps: int, jobs: int) -> Heights:
-    """The plan and what is below it at the left, chart and tabs at the right, of `body` lines."""
+def side_by_side(body: int, mvps: int, jobs: int, *, specified: bool = False) -> Heights:
+    """The plan and what is below it at the left, chart and tabs at the right, of `body` lines.
+
+    `specified`: the specification stands in the chart's place.
+    """
     below = min(jobs + 3, max(body * 2 // 5, 6)) if jobs else 0
     spare = body - below - max(mvps + 3, PLAN)
     gates = spare * 2 // 5 if spare >= 2 * SPARE else 0
     facts = spare - gates if spare >= SPARE else 0
+    if specified:
+        gates, facts = gates + facts, 0
     tabs = max(body * 2 // 5, TABBED + 1)
     return body - below - facts - gates, below, facts, gates, body - tabs, tabs
 

@@ -10,11 +10,14 @@ from rich.text import Text
 from textual import on
 from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
 from vitlab.contract.job import Done, Queued, Running, Unreadable
+from vitlab.contract.paths import JobPaths
 from vitlab.contract.value import score_text
+from vitlab.tui.home.job_panes import JobPanes, JobSelected
 from vitlab.tui.jobs_index import in_order
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
@@ -31,6 +34,7 @@ from vitlab.tui.text import (
     job_words,
     last_r2,
     longest_label,
+    set_titles,
     short_label,
     steps_of,
     time_of,
@@ -43,6 +47,10 @@ from vitlab.tui.widgets.table import Row, Rows, StableTable
 if TYPE_CHECKING:
     from vitlab.docs.model.roadmap import Mvp
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
+
+
+SHORT = 32
+"""Fewer lines of a narrow screen leave no room for what a job's row, curve and log do not tell."""
 
 
 class QueueTable(StableTable):
@@ -83,9 +91,11 @@ class QueueTable(StableTable):
         waiting = [job.paths.name for job in waits]
         self._places = {name: place for place, name in enumerate(waiting, start=1)}
         self._jobs = jobs
-        self.wanted["Job"] = longest_label(jobs)
-        self._room = self.fitted["Job"]
         self._numbers = _numbers(jobs)
+        short, long = longest_label(jobs)
+        mark = max((len(f" #{number}") for number in self._numbers.values()), default=0)
+        self.wanted["Job"] = short + mark, long + mark
+        self._room = self.fitted["Job"]
         self.show_rows(Rows({job.paths.name: job for job in jobs}, self._row))
 
     def _row(self, job: JobView) -> Row:
@@ -140,7 +150,7 @@ def _age(job: JobView, now: float) -> str:
 
 
 class JobsScreen(LabScreen):
-    """All jobs of the lab; below, everything about the selected one."""
+    """All jobs of the lab; beside and below, everything about the selected one."""
 
     NAME = "jobs"
     HEADING = "Jobs"
@@ -167,16 +177,27 @@ class JobsScreen(LabScreen):
         self._detail = Static(markup=False)
         self._pinned = Static(id="pinned", markup=False)
         self._minute = 0
+        self.panes = JobPanes("job-curve", "job-log", plain=session.plain)
+        self._log_pane = Vertical(self.panes.log_view, id="job-log-pane", classes="pane")
+        self._log_pane.border_title = Text("log")
+        self._followed: tuple[JobPaths | None] | None = None
+        """The job whose log and curve are read, as last told."""
 
     def body(self) -> tuple[Widget, ...]:
         detail = VerticalScroll(self._detail, id="job-detail", classes="pane")
         detail.border_title = Text("the selected job")
-        return (Vertical(self._pinned, self.table, detail, classes="stack"),)
+        left = Vertical(self._pinned, self.table, detail, id="job-left", classes="stack")
+        right = Vertical(self.panes.curve_pane, self._log_pane, id="job-right", classes="stack")
+        return left, right
 
     def on_mount(self) -> None:
         self._pinned.display = False
         self.watch(self.table, "scroll_y", self._pin, init=False)
         self.table.focus()
+
+    def on_resize(self) -> None:
+        self.set_class(self.size.height < SHORT, "-short")
+        super().on_resize()
 
     def grow_old(self) -> None:
         minute = int(time.time() / 60)
@@ -221,6 +242,21 @@ class JobsScreen(LabScreen):
         text = self._about(job) if job else Text("no jobs yet: n at home launches the next MVP")
         if self._detail.content != text:
             self._detail.update(text)
+        self.panes.show(self.selected_mvp(), job)
+        set_titles(self._log_pane, below=self.panes.log_line)
+        paths = job.paths if job else None
+        if (paths,) != self._followed:
+            self._followed = (paths,)
+            self.post_message(JobSelected(paths))
+
+    def receive(self, message: Message) -> None:
+        self.panes.receive(message)
+        set_titles(self._log_pane, below=self.panes.log_line)
+
+    def on_screen_resume(self) -> None:
+        """Another screen had the log and the curves of its own selection read."""
+        self._followed = None
+        super().on_screen_resume()
 
     def _about(self, job: JobView) -> Text:
         text = Text()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -15,9 +14,9 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from vitlab.contract.paths import JobPaths
 from vitlab.jobs import gpus
 from vitlab.tui.home.beside import Beside
+from vitlab.tui.home.job_panes import JobSelected
 from vitlab.tui.home.layout import TABS, side_by_side, stacked
 from vitlab.tui.jobs_index import index_of
 from vitlab.tui.keys import Key, bindings
@@ -108,13 +107,6 @@ KEYS = (
 )
 
 
-@dataclass
-class JobSelected(Message):
-    """Another job is under the cursor: its log and curve are to be read."""
-
-    job: JobPaths | None
-
-
 class RoadmapScreen(LabScreen):
     """One cursor, that of the plan: chart, log, specification and gates are of its MVP.
 
@@ -140,17 +132,15 @@ class RoadmapScreen(LabScreen):
         self._pinned: str | None = None
         """The job chosen in the pane of jobs; None: the first of the MVP's."""
         self._waited = False  # is home drawn though nothing was read yet
-        self._followed: object = None
-        """The job whose log and curve are read, as last told."""
+        self._followed: object = None  # the job whose log and curve are read, as last told
 
     def compose(self) -> ComposeResult:
-        # Kept, not looked up: a message may still come while the widgets are taken down.
         self.header = Header(self.session.key, _machine)
         plain = self.header.plain = self.session.plain
         self.plan_pane = PlanPane(self.filter, plain=plain)
         self.jobs_pane = JobsPane(plain=plain)
         self.plan, self.jobs = self.plan_pane.table, self.jobs_pane.table
-        self.beside = Beside(self.session)
+        self.beside = Beside(self.session, self._arrange)
         yield self.header
         yield Horizontal(
             Vertical(self.plan_pane, self.jobs_pane, *self.beside.more, id="left"),
@@ -191,6 +181,11 @@ class RoadmapScreen(LabScreen):
 
     def receive(self, message: Message) -> None:
         self.beside.receive(message)
+
+    def on_screen_resume(self) -> None:
+        if self._followed is not None:
+            self._followed = ()  # another screen had those of its own selection read
+        super().on_screen_resume()
 
     def show_header(self) -> None:
         """The lines at the top and the GPUs, which change without the lab too."""
@@ -235,7 +230,8 @@ class RoadmapScreen(LabScreen):
 
     def on_descendant_focus(self) -> None:
         """A click, too, leads to a pane."""
-        pane = "plan" if self.focused is self.plan_pane.board else self.focused and self.focused.id
+        focused = self.focused.id if self.focused else None
+        pane = {"board": "plan", "instead": "curve"}.get(focused or "", focused)
         if pane in PANES and pane != self._pane:
             self._pane = pane
             if pane in TABS:
@@ -301,7 +297,8 @@ class RoadmapScreen(LabScreen):
             self.plan_pane.enter()
         else:
             self.jobs.show_cursor = True  # a key may come before the focus does
-            self.query_one(f"#{pane}").focus()
+            where = self.beside.top if pane == "curve" else self.query_one(f"#{pane}")
+            where.focus()
         self._follow()
 
     action_go = go
@@ -310,24 +307,19 @@ class RoadmapScreen(LabScreen):
         """Show another tab; the focus goes along only where a tab has it."""
         tab = self.beside.tabs.after(by)
         if self._pane in TABS:
-            self.go(tab)
-        else:
-            self.beside.tabs.open(tab)
-            self._follow()
+            return self.go(tab)
+        self.beside.tabs.open(tab)
+        return self._follow()
 
     def _arrange(self) -> None:
         """Give each pane its lines; where there is little room, the one with the focus more."""
         wide, body = self.size.width >= WIDE, self.size.height - 3
         self.set_class(not wide, "-small")
-        if wide:
-            mvps = len(self.view.roadmap.mvps) if self.view and self.view.roadmap else 0
-            heights = side_by_side(body, mvps, len(self._jobs))
-        else:
-            heights = stacked(body, self._pane)
-        beside = self.beside
-        panes = (
-            self.plan_pane, self.jobs_pane, *beside.more, beside.curve_pane, beside.tabs
-        )  # fmt: skip
+        beside, jobs = self.beside, len(self._jobs)
+        mvps = len(self.view.roadmap.mvps) if self.view and self.view.roadmap else 0
+        columns = side_by_side(body, mvps, jobs, specified=beside.instead.display)
+        heights = columns if wide else stacked(body, self._pane)
+        panes = self.plan_pane, self.jobs_pane, *beside.more, beside.curve_pane, beside.tabs
         for pane, height in zip(panes, heights, strict=True):
             pane.display = height > 0
             pane.styles.height = max(height, 1)

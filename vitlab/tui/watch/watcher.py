@@ -125,10 +125,13 @@ class Watcher:
         self._summaries_due = 0.0
 
     def follow_job(self, job: JobPaths | None) -> None:
-        """Read this job's log, its curves and those of its MVP; None: nothing of any job."""
-        if job != self._job:
-            self._job, self._log = job, None
-            self._wake.set()
+        """Read this job's log, its curves and those of its MVP; None: nothing of any job.
+
+        All of it is posted, also of the job followed so far: another screen shows it.
+        """
+        self._posted_curves = None
+        self._job, self._log = job, None
+        self._wake.set()
 
     def follow_runs(self, request: RunRequest | None) -> None:
         """Post these runs' values from now on; None when no screen shows them."""

@@ -78,6 +78,8 @@ class Chart(Static, can_focus=True):
             text = await asyncio.to_thread(draw, size.width, size.height)
         finally:
             self._drawing = False
+        if not self.is_attached:
+            return  # the screen was left meanwhile
         self.update(text, layout=False)
         if self._due:
             self.redraw(now=self._urgent)

@@ -53,8 +53,8 @@ class LiveChart(Chart):
     INTERVAL: ClassVar[float] = 0.35
     plain = False
 
-    def __init__(self) -> None:
-        super().__init__("curve")
+    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
+        super().__init__(id)
         self._content = LiveCurves()
 
     def show(self, content: LiveCurves) -> None:

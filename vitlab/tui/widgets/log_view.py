@@ -33,8 +33,8 @@ class LogView(Scrolled, Log):
         Binding("g", "scroll_home", "Top", show=False),
     ]
 
-    def __init__(self) -> None:
-        super().__init__(id="log", max_lines=KEEP, highlight=False)
+    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
+        super().__init__(id=id, max_lines=KEEP, highlight=False)
 
     def visible_lines(self) -> list[str]:
         """The lines on the screen, not cut."""

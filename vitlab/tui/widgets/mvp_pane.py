@@ -110,6 +110,8 @@ class FollowingPane(TextView, Generic[T]):
             self._found, self._trouble = None, str(error)
         finally:
             self._busy, self._read_at = False, time.monotonic()
+        if not self.is_attached:
+            return  # the screen was left meanwhile
         if self._wanted is not None and self._wanted[0].id != mvp_id:
             self.show(self._wanted[1], self._wanted[0])  # another was chosen meanwhile
         else:
