@@ -69,6 +69,26 @@ def test_a_full_result_closes_its_gate_and_reaches_hub_and_report(
     assert "| ViT R² (test) | 0.750 ± 0.004 | 1k/100, MVP-1.0 |" in hub_text(lab)
 
 
+def test_a_key_number_is_replaced_by_a_better_one_alone(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    def write(mvp: str, r2: float, profile: str = "full") -> str:
+        ended("main", r2, mvp=mvp, profile=profile)
+        accept(lab, pending(lab, roadmap, mvp))
+        return hub_text(lab)
+
+    assert "| ViT R² (test) | 0.601 ± 0.004 | 1k/100, MVP-1.0 |" in write("1.0", 0.601)
+    text = write("2.0", 0.019)  # the last one, and not the best
+    assert "| ViT R² (test) | 0.601 ± 0.004 | 1k/100, MVP-1.0 |" in text
+    assert "0.019" not in text
+    text = write("2.0", 0.9, "smoke")
+    assert "| ViT R² (test) | 0.601 ± 0.004 | 1k/100, MVP-1.0 |" in text
+    assert "| ViT R² (test) (smoke) | 0.900 ± 0.004 | 1k/100, MVP-2.0 |" in text
+    assert "| ViT R² (test) | 0.701 ± 0.004 | 1k/100, MVP-2.0 |" in write("2.0", 0.701)
+    # Its own run, launched again, is what its number is.
+    assert "| ViT R² (test) | 0.688 ± 0.004 | 1k/100, MVP-2.0 |" in write("2.0", 0.688)
+
+
 def test_runs_called_main_are_named_by_their_mvp_in_the_hub(
     lab: Lab, roadmap: Path, ended: Ended
 ) -> None:

@@ -13,6 +13,7 @@ from vitlab.contract.job import SIZES, Done, Result, read_result
 from vitlab.contract.paths import UsageError, real
 from vitlab.contract.tracking import page_or_files, read_link
 from vitlab.contract.value import Value
+from vitlab.docs.judge.checks import failed_checks
 from vitlab.docs.judge.conclusion import (
     best_result,
     conclusion,
@@ -24,7 +25,7 @@ from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.judge.phrases import Phrase
 from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.judge.verdict import STANDING
-from vitlab.docs.model.hub import parse_hub
+from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
 from vitlab.docs.save import FileChange, change, create
 from vitlab.docs.text.edit import Edit
@@ -181,6 +182,7 @@ def _update(
         checks=sanity_checks(ended, everything),
         made_by=provenance(ended),
         settings=[_ran_with(lab, one) for one in ended],
+        others=[g.as_one() for g in grouped(everything) if g.first.mvp != mvp.id],
     )
     left = left_alone(lab, roadmap, mvp.id, end.status)
     lines = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links), *left)
@@ -239,6 +241,8 @@ class _Report:
     made_by: Sequence[Phrase] = ()
     settings: Sequence[Mapping[str, object]] = ()
     """What each of `results` ran with."""
+    others: Sequence[Result] = ()
+    """Of the roadmap's other MVPs, repeats as one."""
 
     @property
     def profile(self) -> str:
@@ -314,14 +318,19 @@ class _Report:
         return change(document, edits)
 
     def hub(self, lab: Lab, source: str, texts: Texts) -> list[FileChange]:
-        """The hub's key numbers, one for the best run of each model, and its change log."""
+        """The hub's key numbers, one for the best run of each model, and its change log.
+
+        A number that another MVP wrote is replaced by a better one alone; one whose result fails a
+        check is none.
+        """
         path = find_hub(lab, self.roadmap)
         if path is None:
             return []
         hub = parse_hub(_document(path, texts), lab.vocabulary)
         edits: list[Edit] = []
         for name in dict.fromkeys(result.model_name for result in self.rows):
-            best = best_result([result for result in self.rows if result.model_name == name])
+            of_model = [result for result in self.rows if result.model_name == name]
+            best = best_result([result for result in of_model if not failed_checks(result)])
             if best is None:
                 continue
             judged = Value.parse(best.headline)
@@ -332,8 +341,28 @@ class _Report:
             sizes = "/".join(count_text(best.n[key]) for key in ("train", "test") if key in best.n)
             condition = ", ".join(part for part in (sizes, f"MVP-{self.mvp.id}") if part)
             value = value_text(best, best.headline)
-            edits += set_key_number(hub, indicator, value, condition, source, self.date)
+            if not self._stands(hub, indicator, best):
+                edits += set_key_number(hub, indicator, value, condition, source, self.date)
         return [change(hub.document, edits)] if edits else []
+
+    def _stands(self, hub: Hub, indicator: str, new: Result) -> bool:
+        """Whether a key number is that of another MVP's run, which is better than a new one.
+
+        Better is decided on validation, among runs on the same stars; what was measured on others
+        replaces nothing.
+        """
+        row = next((one for one in hub.key_numbers if one.text("indicator") == indicator), None)
+        if row is None:
+            return False
+        for other in self.others:
+            same = (other.model_name, other.headline, other.profile)
+            if same != (new.model_name, new.headline, new.profile) or failed_checks(other):
+                continue
+            is_shown = row.text("value") == value_text(other, other.headline)
+            if is_shown and f"MVP-{other.mvp}" in (row.text("condition") or f"MVP-{other.mvp}"):
+                is_like = other.data.get("hash") == new.data.get("hash")
+                return not is_like or best_result([new, other]) is not new
+        return False
 
 
 def _of_mvp(jobs: Iterable[Job], mvp_id: str) -> list[Job]:
