@@ -83,7 +83,9 @@ def test_sizes(text: str, size: int) -> None:
     assert memory_bytes("config.data.memory", text) == size
 
 
-@pytest.mark.parametrize("text", ["", "lots", "8 GiBs", "-1GB", "0", "1.2.3"])
+@pytest.mark.parametrize(
+    "text", ["", "lots", "8 GiBs", "-1GB", "0", "1.2.3", "1e999GiB", "9e308TiB", "9" * 400]
+)
 def test_sizes_that_are_none(text: str) -> None:
     with pytest.raises(ConfigError, match=r"config\.data\.memory: must be a size like 8GiB"):
         memory_bytes("config.data.memory", text)

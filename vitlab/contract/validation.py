@@ -202,9 +202,13 @@ def memory_bytes(key: str, text: str, also: str = "") -> int:
         number = float(found[1]) if found else 0.0
     except ValueError:
         number = 0.0
-    if not found or number <= 0:
-        raise ConfigError(key, f"must be {also}a size like 8GiB or 500MB, not {text!r}")
+    if not found or not 0 < number < MOST_MEMORY:
+        raise ConfigError(key, f"must be {also}a size like 8GiB or 500MB, not {_shown(text)}")
     return int(number * (1024 if found[3] else 1000) ** " KMGT".index(found[2] or " "))
+
+
+MOST_MEMORY = 1e18
+"""Of what unit it may be: no machine has so much, and no float is exceeded."""
 
 
 PIXELS = 4096
