@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 
 import pytest
@@ -173,3 +174,15 @@ def test_the_opposite_of_a_condition_leaves_no_gap() -> None:
     assert opposite("T_eff MAE < 60 K") == "T_eff MAE ≥ 60 K"
     assert opposite("0.6 ≤ R² ≤ 0.7") == ""
     assert opposite("it looks good") == ""
+
+
+def test_ids_without_end_are_counted_at_once_and_ids_of_any_length_left_out() -> None:
+    table = "| MVP | Name | Status |\n|---|---|---|\n| MVP-1.0 | a | - |\n"
+    named = " ".join(f"MVP-{n}.0 Gate-{n}" for n in range(1, 12_000))
+    began = time.process_time()
+    roadmap = parse_roadmap(Document(f"# R\n\n{table}\n" + named.replace(" MVP", "\nMVP")))
+    assert next_mvp_id(roadmap) == "12000.0"
+    assert next_gate_id(roadmap) == "12000"
+    assert time.process_time() - began < 10
+    long = parse_roadmap(Document("# R\n\n" + table.replace("1.0", "1." + "9" * 4500)))
+    assert next_mvp_id(long)

@@ -28,7 +28,7 @@ _OPPOSITE = {">=": "<", "≥": "<", "<=": ">", "≤": ">", ">": "≤", "<": "≥
 _SPLIT_OR_LABEL = re.compile(
     r"test|val|validation|train|log_?g|t_?eff|\[m/h\]|m_h|\[?fe/h\]?|测试集?|验证集?", re.I
 )
-_NUMBERED = re.compile(r"(DP|DG|)(\d+)")
+_NUMBERED = re.compile(r"(DP|DG|)(\d{1,9})")
 _SECTION = re.compile(r"gate\W*(?:定义|definitions?|规则|rules?)|决策门|门控定义", re.I)
 _ABOUT = re.compile(r"\bgates?\b|门控|决策", re.I)
 _ID_HEAD = re.compile(r"^\W*(?:(?:decision\s*)?gate|门控|决策门|DP|DG|决策点)\W*$", re.I)
@@ -45,18 +45,17 @@ def next_gate_id(roadmap: Roadmap) -> str:
     """The next free number or letter, as most gates have it: `4` -> `5`, `DP2` -> `DP3`."""
     numbered = [m for gate in roadmap.gates if (m := _NUMBERED.fullmatch(gate.id))]
     letters = [gate.id for gate in roadmap.gates if re.fullmatch("[A-Y]", gate.id)]
-    if len(letters) > len(numbered) and not _is_named(roadmap, new := chr(ord(max(letters)) + 1)):
+    named = {
+        one.upper()
+        for one in re.findall(r"(?<!\w)Gate[-_ ]?(\w+)(?!\w)", roadmap.document.text, re.I)
+    }
+    if len(letters) > len(numbered) and (new := chr(ord(max(letters)) + 1)) not in named:
         return new
     prefix = numbered[-1][1] if numbered else ""
     number = max((int(m[2]) for m in numbered if m[1] == prefix), default=0) + 1
-    while _is_named(roadmap, f"{prefix}{number}"):
+    while f"{prefix}{number}" in named:
         number += 1
     return f"{prefix}{number}"
-
-
-def _is_named(roadmap: Roadmap, gate_id: str) -> bool:
-    named = rf"(?<!\w)Gate[-_ ]?{gate_id}(?!\w)"
-    return re.search(named, roadmap.document.text, re.I) is not None
 
 
 def checked_gate_id(roadmap: Roadmap, wanted: str) -> str:

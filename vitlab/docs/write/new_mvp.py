@@ -29,8 +29,8 @@ from vitlab.docs.write.new_section import (
 )
 from vitlab.docs.write.rows import add_change_row, by_column, mvp_name_like, set_column
 
-_NUMBERED = re.compile(r"(\d+)\.(\d+)")
-_ENDS_IN_NUMBER = re.compile(r"(.*?)(\d+)")
+_NUMBERED = re.compile(r"(\d{1,9})\.(\d{1,9})")  # longer ones are not counted
+_ENDS_IN_NUMBER = re.compile(r"(.*?)(?<!\d)(\d{1,9})")
 _WAITING = ("planned", "ready")
 _NAMED = re.compile(r"(?P<prefix>(?:MVP[-_ ]?)?)[A-Za-z]{0,3}-?\d+(?:[.-]\w+)*")
 _ONLY_IDS = re.compile(r"[\s*_`/,，、&+;；]*")
@@ -61,17 +61,17 @@ def next_mvp_id(roadmap: Roadmap) -> str:
 
 
 def _first_free(roadmap: Roadmap, stem: str, number: int, end: str = "", digits: int = 1) -> str:
-    while _is_named(roadmap, f"{stem}{number:0{digits}}{end}"):
+    """The first id from `number` that no MVP of the roadmap has, and of which it does not speak."""
+    like = rf"(?<![\w.-])MVP[-_ ]?{re.escape(stem)}(\d+){re.escape(end)}(?!\w|[.-]\w)"
+    named = set(re.findall(like, roadmap.document.text, re.I))
+    while (text := f"{number:0{digits}}") in named or _is_known(roadmap, f"{stem}{text}{end}"):
         number += 1
-    return f"{stem}{number:0{digits}}{end}"
+    return f"{stem}{text}{end}"
 
 
-def _is_named(roadmap: Roadmap, mvp_id: str) -> bool:
-    """Whether a roadmap has an MVP of this id, or speaks of one."""
-    named = rf"(?<![\w.-])MVP[-_ ]?{re.escape(mvp_id)}(?!\w|[.-]\w)"
+def _is_known(roadmap: Roadmap, mvp_id: str) -> bool:
     parts = re.compile(rf"{re.escape(mvp_id)}[a-z]")  # `1.3a` is a part of 1.3
-    known = any(parts.fullmatch(mvp.id) for mvp in roadmap.mvps) or roadmap.ids.known(mvp_id)
-    return bool(known) or re.search(named, roadmap.document.text, re.I) is not None
+    return bool(any(parts.fullmatch(mvp.id) for mvp in roadmap.mvps) or roadmap.ids.known(mvp_id))
 
 
 def _counts_phases(roadmap: Roadmap) -> bool:
