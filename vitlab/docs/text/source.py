@@ -114,7 +114,7 @@ MAX_PIPES = 2_000_000
 _NEWLINE = re.compile(r"\r\n|\r|\n")
 _CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _LATIN = re.compile(r"[A-Za-z]{2,}")
-_PROSE = re.compile(r"`[^`\n]*`|\]\([^)\n]*\)|https?://\S+")
+_PROSE = re.compile(r"`[^`\n]*`|\]\([^)\n]{0,300}\)|https?://\S+")
 _ATX = re.compile(
     r"[\s>\ufeff]*(?:[-*+]\s+|\d+[.)]\s+)?#{1,6}(?:[ \t]+|$)(.*?)(?:[ \t]+#+)?[ \t]*$"
 )
