@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,26 @@ def test_tensorboard(tmp_path: Path) -> None:
         numbers = [(step, x[R2]) for step, _, x in found]
         assert numbers == [(7, 0.1), (8, 0.5), (9, 0.75), (12, "nan")]
     assert double(1, 0.5)[0] == 9
+
+
+def test_a_number_too_large_and_nesting_too_deep_cost_their_record_alone(tmp_path: Path) -> None:
+    large = b"".join(bytes([0x80 | (1 << 2000 >> i & 0x7F)]) for i in range(0, 2100, 7)) + b"\1"
+    tensor = field(1, b"x") + field(8, field(1, 9) + field(10, large))
+    path = tmp_path / "events.out.tfevents.1.host"
+    tag = field(1, b"val_r2")
+    path.write_bytes(tfevents((1, tag + single(2, 0.5)), (2, tensor), (3, tag + single(2, 0.75))))
+    follower = FileFollower(source(), path)
+    found = short(follower.poll()) + short(follower.poll(last=True))
+    assert [(step, x[R2]) for step, _, x in found] == [(1, 0.5), (3, 0.75)]
+    assert "1 rows cannot be read" in follower.status["note"]
+    whole = wandb_file({"val_r2": 0.5}, {"val_r2": 0.75})
+    item = field(1, field(1, b"val_r2") + field(16, b"[" * 5000))
+    record = field(2, item)
+    path = tmp_path / "run-abc.wandb"
+    path.write_bytes(whole + struct.pack("<IHB", 0, len(record), 1) + record)
+    follower = FileFollower(source(), path)
+    found = short(follower.poll()) + short(follower.poll(last=True))
+    assert [x[R2] for _, _, x in found] == [0.5, 0.75]
 
 
 def test_a_wandb_run_is_known_by_its_file(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ _HISTORY, _SUMMARY, _RUN = 2, 3, 17
 _ITEM, _STEP = 1, 2
 _KEY, _NESTED_KEY, _INTEGER, _NUMBER, _VALUE_JSON = 1, 2, 5, 6, 16
 _STEP_NUMBER = 1
+_VARINT_BITS = 70
+"""Ten bytes of seven bits hold the 64 of a number."""
 _WORDS = {"id": 1, "entity": 2, "project": 3, "name": 8}
 """Of a run record."""
 
@@ -130,8 +132,16 @@ def _item(item: bytes) -> tuple[str, Any]:
         elif number == _INTEGER and isinstance(value, int):
             content = signed(value)
         elif number == _VALUE_JSON and isinstance(value, bytes):
-            content = json.loads(value)
+            content = _json(value)
     return ".".join(names), content
+
+
+def _json(text: bytes) -> Any:
+    """NaN and infinities included; `ValueError` for what is nested too deep, too."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 TENSORBOARD_MARK = b"brain.Event:"
@@ -262,15 +272,17 @@ def texts(message: bytes) -> dict[int, str]:
 
 def signed(value: int) -> int:
     """A varint as the signed integer of 64 bits that it stands for."""
+    value &= (1 << 64) - 1
     return value - (1 << 64) if value >> 63 else value
 
 
 def varint(message: bytes, at: int) -> tuple[int, int]:
     """The number that begins at byte `at`, and where it ends."""
     value = shift = 0
-    while True:
+    while shift < _VARINT_BITS:
         byte = message[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return value, at
+    raise ValueError("a number of more than 64 bits")
