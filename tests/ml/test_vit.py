@@ -142,3 +142,47 @@ def test_attention_in_bf16_is_that_of_fp32() -> None:
     q, k, v = (torch.randn(2, 3, 9, 8, generator=generator) for _ in range(3))
     rough = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), 0.0)
     torch.testing.assert_close(rough.float(), attend(q, k, v, 0.0), atol=0.03, rtol=0.03)
+
+
+def test_attention_in_bf16_with_dropout_has_the_gradients_of_fp32() -> None:
+    generator = torch.Generator().manual_seed(0)
+    exact = [torch.randn(2, 3, 40, 8, generator=generator, requires_grad=True) for _ in range(3)]
+    rough = [part.detach().bfloat16().requires_grad_() for part in exact]
+    pull = torch.randn(2, 3, 40, 8, generator=generator)
+    found = []
+    for q, k, v in (exact, rough):
+        torch.manual_seed(1)
+        mixed = attend_in_parts(q, k, v, 0.3)
+        found.append(torch.autograd.grad(mixed, (q, k, v), pull.to(mixed.dtype)))
+    for wanted, near in zip(*found, strict=True):
+        assert float((near.float() - wanted).norm() / wanted.norm()) < 0.02
+
+
+@pytest.mark.parametrize("shape", [(5, 12), (3, 7, 12), (0, 12)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_map_is_torchs(shape: tuple[int, ...], bias: bool) -> None:
+    """Values and gradients; of an input that asks for none too."""
+    torch.manual_seed(0)
+    ours, x = layers.Linear(12, 6, bias=bias), torch.randn(shape, requires_grad=True)
+    found, wanted = ours(x), nn.functional.linear(x, ours.weight, ours.bias)
+    torch.testing.assert_close(found, wanted)
+    pull = torch.randn(wanted.shape)[..., :1].expand(wanted.shape)  # not contiguous
+    given = [x, *ours.parameters()]
+    torch.testing.assert_close(
+        torch.autograd.grad(found, given, pull), torch.autograd.grad(wanted, given, pull)
+    )
+    assert ours(x.detach()).requires_grad
+    assert (ours(x).grad_fn.name() == "_MappedBackward") == layers.ONEDNN
+    with torch.autocast("cpu", torch.bfloat16):
+        assert ours(x).dtype == torch.bfloat16
+
+
+def test_random_bytes_follow_torchs_seed_and_are_equally_frequent() -> None:
+    torch.manual_seed(3)
+    first, second = random_bytes(torch.Size((256_000,))), random_bytes(torch.Size((3, 5)))
+    torch.manual_seed(3)
+    assert torch.equal(random_bytes(torch.Size((256_000,))), first)
+    assert torch.equal(random_bytes(torch.Size((3, 5))), second)
+    assert not torch.equal(random_bytes(torch.Size((3, 5))), second)
+    counts = torch.bincount(first.long(), minlength=256).double()
+    assert 150 < float(((counts - 1000) ** 2 / 1000).sum()) < 370  # chi-square of 255

@@ -1,9 +1,10 @@
-"""Dropout and attention with fast CPU versions, and the multi-layer perceptron."""
+"""Linear maps, dropout and attention with fast CPU versions, and the multi-layer perceptron."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,6 +13,8 @@ from vitlab.contract.networks import MlpModel
 
 LEVELS = 256
 """Values of the random byte that decides whether a number is kept."""
+ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+"""Whether this torch has oneDNN's matrix products."""
 CACHE = 4 << 20
 """Bytes of attention weights processed at a time on a CPU, so that they stay in its cache."""
 
@@ -31,6 +34,45 @@ class MLP(nn.Module):
     def forward(self, spectra: Tensor) -> Tensor:
         labels: Tensor = self.layers(spectra)
         return labels
+
+
+class Linear(nn.Linear):
+    """On a CPU in fp32 by oneDNN, in place of what torch was built with (MKL).
+
+    On an AMD EPYC core 8 to 26% faster forwards and to the input's gradient; not to the weights',
+    which are torch's.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        exact = x.device.type == "cpu" and x.dtype == self.weight.dtype == torch.float32
+        other = torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
+        if other or not (exact and ONEDNN):
+            return functional.linear(x, self.weight, self.bias)
+        mapped: Tensor = _Mapped.apply(x, self.weight, self.bias)  # type: ignore[no-untyped-call]
+        return mapped
+
+
+class _Mapped(torch.autograd.Function):
+    """x W^T + b."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.biased = bias is not None
+        return _product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        (gradient,) = gradients
+        to_x = _product(gradient, weight.t()) if ctx.needs_input_grad[0] else None
+        rows = gradient.flatten(0, -2)
+        return to_x, rows.t() @ x.flatten(0, -2), rows.sum(dim=0) if ctx.biased else None
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return out
 
 
 class Dropout(nn.Module):
@@ -64,8 +106,10 @@ def random_bytes(shape: torch.Size) -> Tensor:
     if torch.compiler.is_compiling():  # which cannot see 8 bytes in an int64
         return torch.randint(LEVELS, shape, dtype=torch.uint8)
     n = shape.numel()
-    words = torch.empty(-(-n // 8), dtype=torch.int64).random_(-(2**63), None)
-    return words.view(torch.uint8)[:n].view(shape)
+    # Twice as fast as torch's own generator, which gives the seed.
+    seed = int(torch.empty((), dtype=torch.int64).random_())
+    words = np.random.SFC64(seed).random_raw(-(-n // 8))
+    return torch.from_numpy(words.view(np.uint8))[:n].view(shape)
 
 
 def _threshold(rate: float) -> int:
@@ -148,12 +192,13 @@ class _AttentionInParts(torch.autograd.Function):
             share, down = shares[part], gradient[part]
             row = (down.float() * out[part].float()).sum(dim=-1, keepdim=True).to(down.dtype)
             down = down / kept_share(ctx.dropout)
-            kept, to_share = share, down @ v[part].transpose(-2, -1)
-            if chances is not None:
+            kept, to_score = share, down @ v[part].transpose(-2, -1)
+            if chances is None:
+                to_score.sub_(row).mul_(share)
+            else:
                 kept = _masked(share, chances[part], ctx.dropout)
-                to_share = _masked(to_share, chances[part], ctx.dropout)
+                to_score.mul_(kept).addcmul_(share, row, value=-1)
             to_v[part] = kept.transpose(-2, -1) @ down
-            to_score = to_share.sub_(row).mul_(share)
             to_q[part] = (to_score @ k[part]).mul_(width**-0.5)
             to_k[part] = (to_score.transpose(-2, -1) @ q[part]).mul_(width**-0.5)
         return to_q, to_k, to_v, None

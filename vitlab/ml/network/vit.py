@@ -29,7 +29,7 @@ from torch.nn import functional
 from vitlab.contract.networks import FEATURES, VitModel
 from vitlab.contract.validation import ConfigError
 from vitlab.ml.network import mup
-from vitlab.ml.network.layers import Dropout, attend
+from vitlab.ml.network.layers import Dropout, Linear, attend
 from vitlab.ml.spectra.dataset import Spectra
 from vitlab.ml.spectra.inputs import Inputs, make_inputs
 
@@ -266,8 +266,8 @@ class Attention(nn.Module):
     def __init__(self, hidden: int, heads: int, dropout: float, scale: float = 1.0) -> None:
         super().__init__()
         self.heads, self.dropout, self.scale = heads, dropout, scale
-        self.qkv = nn.Linear(hidden, 3 * hidden)
-        self.out = nn.Linear(hidden, hidden)
+        self.qkv = Linear(hidden, 3 * hidden)
+        self.out = Linear(hidden, hidden)
 
     def queries_keys_values(
         self, tokens: Tensor, rotation: Rotation | None
@@ -297,10 +297,10 @@ class Block(nn.Module):
         self.attention = Attention(model.hidden, model.heads, model.dropout, mup.query_scale(model))
         self.norm_mlp = nn.LayerNorm(model.hidden)
         self.mlp = nn.Sequential(
-            nn.Linear(model.hidden, model.inner),
+            Linear(model.hidden, model.inner),
             nn.GELU(),
             Dropout(model.dropout),
-            nn.Linear(model.inner, model.hidden),
+            Linear(model.inner, model.hidden),
         )
         self.drop = Dropout(model.dropout)
 
