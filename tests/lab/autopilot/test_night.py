@@ -1,0 +1,68 @@
+"""A night simulated: 200 short jobs of three roadmaps, with failures; its page counts right."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+
+from vitlab.lab.autopilot.budget import Estimate, Spent
+from vitlab.lab.autopilot.decide import Candidate, End, Facts, JobFact, JobWord, Start, Wait, decide
+from vitlab.lab.autopilot.page import Report, Tried, page_text
+from vitlab.lab.autopilot.record import Autopilot, Launch
+
+EACH = 4
+"""Jobs of a launch."""
+
+
+def test_a_night_of_200_jobs_over_three_roadmaps_is_told_right_by_count() -> None:
+    draw = random.Random(7)
+    names = ("a.md", "b.md", "c.md")
+    plan = [
+        Candidate(name, f"{n}.0", "full", Estimate(0.05, 0.04, 0.06, 0.0, "runs"))
+        for name in names
+        for n in range(1, 18)
+    ][:50]
+    pilot = Autopilot("n", "/lab", names, started=0.0, budget=8.0, at_once=8)
+    jobs: list[JobFact] = []
+    now, truth = 0.0, Counter[JobWord]()
+    while True:
+        launched = {(one.roadmap, one.mvp) for one in pilot.launches}
+        left = tuple(one for one in plan if (one.roadmap, one.mvp) not in launched)
+        spent = Spent(0.05 * len(jobs), 0.1 * len(jobs), 0.0)
+        facts = Facts(now, tuple(jobs), left, spent=spent)
+        action = decide(pilot, facts)
+        if isinstance(action, End):
+            break
+        if isinstance(action, Start):
+            number = len(pilot.launches) + 1
+            one = action.candidate
+            made = Launch(number, one.roadmap, one.mvp, "full", now, made=True)
+            pilot = replace(pilot, launches=(*pilot.launches, made))
+            jobs += [JobFact(f"{number}-{k}", number, "running") for k in range(EACH)]
+            continue
+        assert isinstance(action, Wait)
+        now += 60.0
+        for k, job in enumerate(jobs):
+            if job.is_active and draw.random() < 0.5:
+                word: JobWord = draw.choices(("ok", "failed", "lost"), (8, 2, 1))[0]
+                jobs[k] = replace(job, word=word, ended=now)
+                truth[word] += 1
+    assert action == End("nothing is left")
+    assert (len(jobs), len(pilot.launches), sum(truth.values())) == (200, 50, 200)
+    assert truth["failed"] > 10
+    assert len({(one.roadmap, one.mvp) for one in pilot.launches}) == 50
+    done = replace(pilot, state="ended", why=action.why, ended=now)
+    tried = [
+        Tried(one, tuple(j for j in jobs if j.launch == one.number), Spent(), "")
+        for one in pilot.launches
+    ]
+    text = page_text(Report(done, facts, tuple(tried), (), ()), "en")
+    counts = ", ".join(f"{number} {word}" for word, number in sorted(truth.items()))
+    assert f"| **All** | 50 launches | {counts} | 10 | 20 | 0 | - |" in text
+    assert text.count(": MVP-") == 50
+    for word, number in truth.items():
+        rows = [row for row in text.split("\n") if ": MVP-" in row]
+        shown = [int(part.split()[0]) for row in rows for part in row.split("|")[3].split(", ")
+                 if part.split()[-1] == word]  # fmt: skip
+        assert sum(shown) == number
