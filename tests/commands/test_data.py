@@ -35,7 +35,8 @@ def test_make_and_inspect_say_the_same(tmp_path: Path, capsys: pytest.CaptureFix
     ("line", "text"),
     [
         (["data", "inspect", "no.h5"], "no.h5: no such file"),
-        (["data", "make", "--n", "0", "--out", "x.h5"], "--n 0: must be at least 1"),
+        (["data", "make", "--n", "0", "--out", "x.h5"], "--n 0: must be from 1 to "),
+        (["data", "make", "--n", "9" * 30, "--out", "x.h5"], "must be from 1 to 100,000,000"),
         (["data", "make", "--n", "2", "--out", "x", "--shards", "3"], "--shards 3: must be 0"),
         (["data", "grid", "import", "no", "--out", "x.h5"], "no: no such folder"),
     ],

@@ -128,3 +128,14 @@ def test_the_page_for_assistants_goes_through_no_link(tmp_path: Path) -> None:
     assert main(["init", str(lab)]) == 2
     assert [one.name for one in lab.iterdir()] == [".claude"]
     assert not any((tmp_path / "outside").iterdir())
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "101", "9" * 30])
+def test_seeds_of_a_launch_have_bounds(
+    number: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["init", str(tmp_path)]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "1.0", "--profile", "smoke", "--seeds", number]) == 2
+    assert f"--seeds {number}: must be from 1 to 100\n" in capsys.readouterr().err
+    assert not [*tmp_path.glob("experiments/*/*/spec.json")]

@@ -20,6 +20,8 @@ from vitlab.contract.terminal import print_drawn
 if TYPE_CHECKING:
     from vitlab.ml.spectra.inspection import Description
 
+MOST_MADE = 100_000_000
+"""Spectra of one command: 3 TB."""
 AFTER_MAKING = 20.0
 """Seconds for which a file is read that was just made."""
 
@@ -66,8 +68,8 @@ def _data_options(data: argparse.ArgumentParser) -> None:
 
 def make_data(args: argparse.Namespace) -> int:
     """`vitlab data make`: noise-free spectra of a seed with their errors, masks and labels."""
-    if args.n < 1:
-        raise UsageError(f"--n {args.n}: must be at least 1")
+    if not 1 <= args.n <= MOST_MADE:
+        raise UsageError(f"--n {args.n}: must be from 1 to {MOST_MADE:,}")
     if not 0 <= args.shards <= args.n:
         raise UsageError(f"--shards {args.shards}: must be 0 to --n")
     if not 0 <= args.seed < 2**31:

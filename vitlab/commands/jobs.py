@@ -35,6 +35,7 @@ from vitlab.contract.job import (
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.terminal import print_drawn
 from vitlab.contract.value import MEMORY, MFU, SPEED, WAIT, Value, score_text, shown
+from vitlab.jobs.experiment.experiment import MAX_REPEATS
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.store import find_job, read_job, read_state
@@ -81,7 +82,7 @@ def _run_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("--profile", choices=PROFILES, help="default: the lab's setting")
     run.add_argument("--run", action="append", default=[], metavar="NAME", dest="runs",
                      help="only this run of a sweep; may be repeated")  # fmt: skip
-    run.add_argument("--seeds", type=int, default=0, metavar="N",
+    run.add_argument("--seeds", type=int, metavar="N",
                      help="N more seeds of each run, besides the existing ones")  # fmt: skip
     run.add_argument("--roadmap", metavar="FILE", help="default: the only one that lists the MVP")
     run.add_argument("--gpu", default="auto", metavar="N|auto|cpu", help="default: auto")
@@ -114,10 +115,10 @@ def run_mvp(args: argparse.Namespace) -> int:
     profile = args.profile or default_profile(lab, roadmap, mvp)
     if profile not in (args.profile, lab.settings.profile):
         print(f"profile {profile}: the experiment has no {lab.settings.profile}", file=sys.stderr)
-    if args.seeds < 0:
-        raise UsageError(f"--seeds {args.seeds}: must be 1 or more")
+    if args.seeds is not None and not 1 <= args.seeds <= MAX_REPEATS:
+        raise UsageError(f"--seeds {args.seeds}: must be from 1 to {MAX_REPEATS}")
     request = Request(
-        roadmap, mvp, profile, args.gpu, args.backend, args.memory, args.runs, args.seeds
+        roadmap, mvp, profile, args.gpu, args.backend, args.memory, args.runs, args.seeds or 0
     )
     plan = plan_launch(lab, request)
     refused = not args.force and any(one.status == "bad" for one in plan.findings)
