@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from program import Program
 
-ROWS = ((b"LightGBM 1M", b"MVP 2.0"), (b"Scaling Curve", b"MVP 3.0"), (b"Tokenization", b"MVP 4.0"))
+ROWS = (("LightGBM 1M", "MVP 2.0"), ("Scaling Curve", "MVP 3.0"), ("Tokenization", "MVP 4.0"))
 """What the row of an MVP says, and what the pane beside the plan begins with."""
 
 
@@ -15,8 +17,14 @@ def cursor_times(screen: Program, presses: int, *, told: bool) -> list[float]:
         if number % len(ROWS) == 0:
             screen.press(b"g")
             screen.drain(0.4)
+        row, head = ROWS[number % len(ROWS)]
+        before = screen.look(row)
         screen.press(b"j")
-        times.append(screen.wait(ROWS[number % len(ROWS)][told]))
+        times.append(
+            screen.wait_for(
+                partial(screen.shows, head) if told else partial(_differs, screen, row, before)
+            )
+        )
         screen.drain(0.1 + 0.013 * (number % 20))  # at any moment between two looks
     return sorted(times)
 
@@ -25,10 +33,14 @@ def opening_times(screen: Program, presses: int) -> list[float]:
     """Seconds from a key to the whole screen it opens: the help, and all jobs, in turns."""
     times = []
     for number in range(presses):
-        key, mark = ((b"?", b"Everywhere"), (b"2", b" in all"))[number % 2]
+        key, mark = ((b"?", "Everywhere"), (b"2", " in all"))[number % 2]
         screen.press(key)
-        times.append(screen.wait(mark))
+        times.append(screen.wait_for(partial(screen.shows, mark)))
         screen.press(b"q")
-        screen.wait(b"Tokenization")
+        screen.wait_for(lambda: screen.shows("Tokenization"))
         screen.drain(0.15)
     return sorted(times)
+
+
+def _differs(screen: Program, row: str, before: tuple[object, ...]) -> bool:
+    return screen.look(row) != before

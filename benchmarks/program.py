@@ -10,10 +10,11 @@ import signal
 import struct
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
+import pyte
 
 
 class Program:
@@ -27,8 +28,12 @@ class Program:
         size: tuple[int, int] = (160, 45),
         rate: float | None = None,
         env: Mapping[str, str] | None = None,
+        emulated: bool = False,
     ) -> None:
-        """`rate`: bytes a second its terminal takes, as a slow line does; None for all at once."""
+        """`rate`: bytes a second its terminal takes, as a slow line does; None for all at once.
+
+        `emulated`: what the terminal shows is known, for programs that send what differs alone.
+        """
         self._rate = rate
         columns, lines = size
         self.pid, self.terminal = pty.fork()
@@ -39,15 +44,20 @@ class Program:
             os.execv(argv[0], list(argv))
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.process = psutil.Process(self.pid)
+        self.shown = pyte.Screen(columns, lines)
+        self._stream = pyte.ByteStream(self.shown) if emulated else None
 
     def read(self, seconds: float) -> bytes:
         """What has come, waiting for it at most so long; empty when nothing came."""
         if not select.select([self.terminal], [], [], max(seconds, 0.0))[0]:
             return b""
         if self._rate is None:
-            return os.read(self.terminal, 65536)
-        part = os.read(self.terminal, max(int(self._rate / 20), 1))
-        time.sleep(len(part) / self._rate)
+            part = os.read(self.terminal, 65536)
+        else:
+            part = os.read(self.terminal, max(int(self._rate / 20), 1))
+            time.sleep(len(part) / self._rate)
+        if self._stream is not None:
+            self._stream.feed(part)
         return part
 
     def wait(self, mark: bytes, seconds: float = 120.0) -> float:
@@ -59,6 +69,25 @@ class Program:
                 raise TimeoutError(f"{mark!r} never came: {seen[-300:]!r}")
             seen = seen[-200:] + came
         return time.perf_counter() - begin
+
+    def wait_for(self, true: Callable[[], bool], seconds: float = 120.0) -> float:
+        """Seconds until something holds of what its terminal shows."""
+        begin = time.perf_counter()
+        while not true():
+            if not self.read(seconds):
+                raise TimeoutError("\n".join(self.shown.display))
+        return time.perf_counter() - begin
+
+    def shows(self, words: str) -> bool:
+        """Whether the words stand in a line of its terminal."""
+        return any(words in line for line in self.shown.display)
+
+    def look(self, words: str) -> tuple[object, ...]:
+        """How the first line with these words is written, at their beginning; empty: nowhere."""
+        for number, line in enumerate(self.shown.display):
+            if words in line:
+                return tuple(self.shown.buffer[number][line.index(words)])
+        return ()
 
     def press(self, keys: bytes) -> None:
         os.write(self.terminal, keys)

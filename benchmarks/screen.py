@@ -24,6 +24,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import peer
@@ -87,9 +88,16 @@ def values(began: float, steps: int) -> Iterator[dict[str, object]]:
         }  # fmt: skip
 
 
-def opened(lab: Path, rate: float | None = None, size: tuple[int, int] = (160, 45)) -> Program:
+def opened(
+    lab: Path,
+    rate: float | None = None,
+    size: tuple[int, int] = (160, 45),
+    *,
+    emulated: bool = False,
+) -> Program:
     """The real program on a lab."""
-    return Program([sys.executable, "-m", "vitlab"], lab, rate=rate, size=size)
+    argv = [sys.executable, "-m", "vitlab"]
+    return Program(argv, lab, rate=rate, size=size, emulated=emulated)
 
 
 @contextmanager
@@ -222,7 +230,7 @@ def keys(screen: Program, table: Table) -> None:
 def under_load(lab: Path, seconds: float, table: Table) -> None:
     """Keys, output and memory while ten jobs write."""
     with load(lab):
-        screen = opened(lab)
+        screen = opened(lab, emulated=True)
         try:
             table.say("first paint, all jobs", f"{screen.wait(FIRST_MVP):.1f} s")
             screen.drain(20)
@@ -248,14 +256,14 @@ def under_load(lab: Path, seconds: float, table: Table) -> None:
 def slow_pipe(lab: Path, table: Table) -> None:
     """Seconds and bytes of a screen that opens where the terminal takes 2 kB a second."""
     for size in ((160, 45), (80, 24)):
-        screen = opened(lab, SLOW, size)
+        screen = opened(lab, SLOW, size, emulated=True)
         try:
             screen.wait(FIRST_MVP)
             screen.drain(15)
             screen.press(b"\x1b")
             screen.drain(5)
             screen.press(b"2")
-            took = screen.wait(b" in all") + screen.drain(12) / SLOW
+            took = screen.wait_for(partial(screen.shows, " in all")) + screen.drain(12) / SLOW
         finally:
             screen.close()
         name = f"a screen at 2 kB/s, {size[0]}x{size[1]}"
