@@ -231,12 +231,18 @@ def test_a_bounded_density_ends_where_its_label_does() -> None:
     np.testing.assert_allclose(np.cumsum(step), below[1:], atol=1e-3)
     mean, sigma = found.moments(scaling.original)
     assert np.trapezoid(height * values, values) == pytest.approx(float(mean[0, 1]), abs=2e-3)
-    alone = LabelScaling((0.0,), (1.0,), (RANGES["log_g"],))
-    kernel = Kernel(np.random.default_rng(0).normal(size=500), np.full(500, 1 / 500), alone)
-    assert np.trapezoid(kernel.density(values), values) == pytest.approx(1, abs=1e-3)
+    draws = 1 + np.random.default_rng(0).exponential(0.1, size=500)  # crowded at the lower bound
+    kernel = Kernel(draws, np.full(500, 1 / 500), RANGES["log_g"])
+    height, below = kernel.density(values), kernel.below(values)
+    assert np.trapezoid(height, values) == pytest.approx(1, abs=1e-3)
+    step = np.diff(values) * (height[1:] + height[:-1]) / 2
+    np.testing.assert_allclose(np.cumsum(step), below[1:], atol=1e-3)
+    assert height.max() < 2 / 0.1
+    assert height[0] == pytest.approx(1 / 0.1, rel=0.3)
     model, exact = densities(marginal, kernel, "log_g", float(mean[0, 1]), float(sigma[0, 1]))
     assert 1 <= model.low < model.high <= 5
     assert 1 < exact.low < exact.high < 5
+    assert np.trapezoid(exact.density, exact.values) == pytest.approx(1, abs=0.03)  # much narrower
 
 
 def test_the_exact_posterior_is_calibrated_and_agrees_with_the_ceilings() -> None:
@@ -252,10 +258,9 @@ def test_the_exact_posterior_is_calibrated_and_agrees_with_the_ceilings() -> Non
     # The density of one label alone, against the same by a finer sum over its values.
     star = Star(model, flux[0], stars.labels[0], float(stars.mag[0]))
     drawn = [star.samples((), np.random.default_rng(seed)) for seed in range(3)]
-    scaling = LabelScaling((0.0,), (1.0,), (RANGES["log_g"],))
-    column = np.concatenate([scaling.scaled(one.labels[:, [1]])[:, 0] for one in drawn])
+    column = np.concatenate([one.labels[:, 1] for one in drawn])
     weights = np.concatenate([one.weights for one in drawn]) / len(drawn)
-    kernel = Kernel(column, weights, scaling)
+    kernel = Kernel(column, weights, RANGES["log_g"])
     smooth = float(np.log(kernel.density(stars.labels[0, [1]])[0]))
     assert scores[0].log_score[0, 0] == pytest.approx(smooth, abs=0.2)
 

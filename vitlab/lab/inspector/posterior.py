@@ -19,7 +19,7 @@ from vitlab.ml.theory.posterior import Model
 
 Array = NDArray[np.float64]
 POINTS = 81
-"""Values at which a density is given."""
+"""Values between its ends at which a density is given, and those of the one beside it."""
 FINE = 2001
 """Values between which its quantiles are interpolated."""
 TAIL = 0.002
@@ -59,28 +59,41 @@ class Marginal:
 
 @dataclass(frozen=True)
 class Kernel:
-    """Weighted draws of a label, smoothed where the label has no bounds (Silverman 1986, 3.31)."""
+    """Weighted draws of a label, smoothed, and mirrored at its bounds (Silverman 1986, 2.10, 3.31).
 
-    scaled: Array  # (n,) of `scaling`
+    So the density stays finite where the draws crowd at a bound, and is 0 beyond.
+    """
+
+    draws: Array  # (n,) in the label's unit
     weights: Array  # (n,) normalised
-    scaling: LabelScaling
+    bounds: tuple[float, float]
 
     @property
     def width(self) -> float:
-        mean = self.weights @ self.scaled
-        sigma = np.sqrt(self.weights @ (self.scaled - mean) ** 2)
+        mean = self.weights @ self.draws
+        sigma = np.sqrt(self.weights @ (self.draws - mean) ** 2)
         return float(0.9 * sigma * np.square(self.weights).sum() ** 0.2)
 
     def density(self, values: Array) -> Array:
         """(n,) values -> (n,) density, per unit of the label."""
-        pull = (self.scaling.scaled(values[:, None]) - self.scaled) / self.width
-        smooth = np.exp(-(pull**2) / 2) @ self.weights / (self.width * np.sqrt(2 * np.pi))
-        return np.asarray(smooth * np.exp(self.scaling.log_slope(values[:, None])[:, 0]))
+        height = sum(np.exp(-(pull**2) / 2) @ self.weights for pull in self._pulls(values))
+        low, high = self.bounds
+        inside = (low <= values) & (values <= high)
+        return np.where(inside, height / (self.width * np.sqrt(2 * np.pi)), 0.0)
 
     def below(self, values: Array) -> Array:
         """(n,) values -> (n,) probability of a label below each."""
-        pull = (self.scaling.scaled(values[:, None]) - self.scaled) / self.width
-        return np.asarray(special.ndtr(pull) @ self.weights)
+        low, high = (self._mass(np.array([end])) for end in self.bounds)
+        return np.asarray(np.clip((self._mass(values) - low) / (high - low), 0.0, 1.0))
+
+    def _mass(self, values: Array) -> Array:
+        """Of the kernels and their mirror images, below each value."""
+        return np.asarray(sum(special.ndtr(pull) @ self.weights for pull in self._pulls(values)))
+
+    def _pulls(self, values: Array) -> tuple[Array, ...]:
+        """(n, draws) distances to the draws and to their images, in widths."""
+        images = (self.draws, *(2 * end - self.draws for end in self.bounds))
+        return tuple((values[:, None] - image) / self.width for image in images)
 
 
 def exact_posterior(spectra: GridSpectra, flux: torch.Tensor, number: int, label: str) -> Kernel:
@@ -91,9 +104,7 @@ def exact_posterior(spectra: GridSpectra, flux: torch.Tensor, number: int, label
     star = Star(model, flux, stars.labels[0], float(stars.mag[0]))
     with torch.inference_mode():
         found = star.samples((), np.random.default_rng([own.seed, number]))
-    scaling = LabelScaling((0.0,), (1.0,), (RANGES[label],))
-    column = scaling.scaled(found.labels[:, [LABELS.index(label)]])[:, 0]
-    return Kernel(column, found.weights, scaling)
+    return Kernel(found.labels[:, LABELS.index(label)], found.weights, RANGES[label])
 
 
 def densities(
@@ -110,13 +121,17 @@ def densities(
     if exact is not None:
         kinds.append(("exact", exact, _fine(RANGES[label])))
     ends = [_quantiles(one.below, fine, (TAIL, 1 - TAIL)) for _, one, fine in kinds]
-    values = np.linspace(min(a for a, _ in ends), max(b for _, b in ends), POINTS)
-    bounded = np.clip(values, *_fine(RANGES[label])[[0, -1]]) if exact is not None else values
+    # A narrow one beside a wide one needs its own points, and both sides of where it ends.
+    points = [np.linspace(low, high, POINTS) for low, high in ends]
+    if exact is not None:
+        low, high = exact.bounds
+        steps = np.array([np.nextafter(low, -np.inf), low, high, np.nextafter(high, np.inf)])
+        points.append(np.clip(steps, min(a for a, _ in ends), max(b for _, b in ends)))
+    values = np.unique(np.concatenate(points))
     made = []
     for kind, one, fine in kinds:
-        height = one.density(bounded if isinstance(one, Kernel) else values)
-        height = np.where(isinstance(one, Kernel) & (bounded != values), 0.0, height)
         low, high = _quantiles(one.below, fine, CENTRAL)
+        height = one.density(values)
         made.append(Density(kind, tuple(values.tolist()), tuple(height.tolist()), low, high))
     return tuple(made)
 
