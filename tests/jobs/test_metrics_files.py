@@ -232,6 +232,45 @@ def test_a_number_too_large_and_nesting_too_deep_cost_their_record_alone(tmp_pat
     assert [x[R2] for _, _, x in found] == [0.5, 0.75]
 
 
+@pytest.mark.parametrize("end", ["damaged", "cut"])
+def test_no_value_before_a_record_that_hides_the_rest_is_the_last(end: str, tmp_path: Path) -> None:
+    tag = field(1, b"val_r2")
+    good = tfevents((1, tag + single(2, 0.4)))
+    [more] = [tfevents((2, tag + single(2, 0.75)))[len(tfevents()) :]]
+    rest = struct.pack("<QI", 1 << 63, 0) + more if end == "damaged" else more[:-6]
+    path = tmp_path / "events.out.tfevents.1.host"
+    path.write_bytes(good + rest)
+    follower = FileFollower(source(), path)
+    assert [x[R2] for _, _, x in short(follower.poll(last=True))] == [0.4]
+    assert follower.status["unknown"] == ["val_r2"]
+    assert "no value before it counts as the last" in follower.status["note"]
+    path.write_bytes(good + more)
+    follower = FileFollower(source(), path)
+    assert [x[R2] for _, _, x in short(follower.poll(last=True))] == [0.4, 0.75]
+    assert not follower.status["unknown"]
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 40, struct.pack("<IHB", 0, 4, 9) + b"xxxx"])
+def test_a_wandb_file_goes_on_behind_a_damaged_block(damage: bytes, tmp_path: Path) -> None:
+    rows = [{"val_r2": 0.001 * i, "note": 1e9} for i in range(2000)]
+    data = wandb_file(*rows)
+    at = 40_000
+    assert len(data) > 3 * 32_768
+    whole = data[:at] + damage + data[at + len(damage) :]
+    path = tmp_path / "run-abc.wandb"
+    path.write_bytes(whole)
+    follower = FileFollower(source(), path)
+    found = [x[R2] for _, _, x in short(follower.poll(last=True))]
+    assert found[-1] == 1.999
+    assert 1000 < len(found) < 2000
+    assert "rows cannot be read" in follower.status["note"]
+    assert not follower.status["unknown"]
+    path.write_bytes(whole[:50_000])
+    follower = FileFollower(source(), path)
+    assert short(follower.poll(last=True))
+    assert follower.status["unknown"] == ["val_r2"]
+
+
 def test_a_wandb_run_is_known_by_its_file(tmp_path: Path) -> None:
     path = tmp_path / "offline-run-1" / "run-abc.wandb"
     path.parent.mkdir()

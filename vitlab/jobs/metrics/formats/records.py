@@ -41,16 +41,21 @@ class WandbFile(Decoder):
         """Its id, project, entity and name, as far as they are known."""
         self._logged: set[str] = set()
 
-    def read(self, block: bytes, _last: bool) -> tuple[int, list[Chunk]]:
+    def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
         used = 0
         rows: list[dict[str, Any]] = []
         for used, record in _records(block, self.at):  # noqa: B007 - the last one counts
             try:
+                if record is None:
+                    raise ValueError("damaged")
                 for number, value in fields(record):
-                    if isinstance(value, bytes):
-                        rows += self._rows(number, value)
+                    if isinstance(value, bytes) and (found := list(self._rows(number, value))):
+                        rows += found
+                        self.lost_last = False
             except (IndexError, ValueError, struct.error):
                 self.skipped += 1
+                self.lost_last = True
+        self.lost_last |= last and bool(block[used:].strip(b"\0"))
         return used, [self.chunk_of(rows)]
 
     def _rows(self, number: int, value: bytes) -> Iterator[dict[str, Any]]:
@@ -84,15 +89,18 @@ def wandb_rows(data: bytes) -> list[Mapping[str, Any]]:
     rows: list[Mapping[str, Any]] = []
     try:
         for _, record in _records(data, 0) if data.startswith(WANDB_MARK) else ():
-            rows += [_row(value) for number, value in fields(record)
+            rows += [_row(value) for number, value in fields(record or b"")
                      if number == _HISTORY and isinstance(value, bytes)]  # fmt: skip
     except (IndexError, ValueError, struct.error):
         pass  # the rows before are valid
     return rows
 
 
-def _records(block: bytes, start: int) -> Iterator[tuple[int, bytes]]:
-    """The whole records of a block from byte `start` of the file, and where in it each ends."""
+def _records(block: bytes, start: int) -> Iterator[tuple[int, bytes | None]]:
+    """The whole records of a block from byte `start` of the file, and where in it each ends.
+
+    None where the rest of a cut is damaged: no record's piece goes beyond, so the next is sound.
+    """
     at, parts = 0 if start else _HEADER_SIZE, b""
     while at + 7 <= len(block):
         left = BLOCK - (start + at) % BLOCK
@@ -101,7 +109,13 @@ def _records(block: bytes, start: int) -> Iterator[tuple[int, bytes]]:
             continue
         length, kind = struct.unpack_from("<HB", block, at + 4)
         piece = block[at + 7 : at + 7 + length]
-        if kind not in (_FULL, _FIRST, _MIDDLE, _LAST) or len(piece) < length:
+        if kind not in (_FULL, _FIRST, _MIDDLE, _LAST) or length > left - 7:
+            at, parts = at + left, b""
+            if at > len(block):
+                return
+            yield at, None
+            continue
+        if len(piece) < length:
             return
         parts = piece if kind in (_FULL, _FIRST) else parts + piece
         at += 7 + length
@@ -159,7 +173,7 @@ class TensorBoard(Decoder):
 
     kind = "TensorBoard"
 
-    def read(self, block: bytes, _last: bool) -> tuple[int, list[Chunk]]:
+    def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
         used = 0
         rows: list[dict[str, Any]] = []
         while used + 12 <= len(block):
@@ -168,10 +182,14 @@ class TensorBoard(Decoder):
             if end > len(block):
                 break
             try:
-                rows += _scalars(block[used + 12 : end - 4], self.step)
+                if found := list(_scalars(block[used + 12 : end - 4], self.step)):
+                    rows += found
+                    self.lost_last = False
             except (IndexError, ValueError, struct.error):
                 self.skipped += 1
+                self.lost_last = True
             used = end
+        self.lost_last |= last and used < len(block)  # a length that is damaged hides the rest
         return used, [self.chunk_of(rows)]
 
 
