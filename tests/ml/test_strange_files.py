@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -328,6 +329,19 @@ def test_texts_and_packed_files_are_bounded(
     path.write_bytes(gzip.compress(table({"wave": WAVE}))[:-20])
     with pytest.raises(UsageError, match=r"a\.csv: cannot be read"):
         describe_single(path)
+
+
+def test_a_file_is_refused_by_its_size_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    path.write_bytes(b"SIMPLE  =                    T".ljust(2880))
+    os.truncate(path, 1 << 40)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UsageError, match=r"a\.fits: larger than the 1024 MiB"):
+            read_bytes(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_list_of_shards_is_a_short_file_of_names(tmp_path: Path) -> None:

@@ -49,12 +49,13 @@ def read_bytes(path: Path) -> bytes:
             file = gzip.GzipFile(fileobj=raw) if packed else raw
             head = file.read(BLOCK)
             limit = MOST if is_fits(head) else MOST_TEXT
-            data = head + file.read(limit)
+            is_larger = not packed and os.fstat(raw.fileno()).st_size > limit + len(head)
+            data = b"" if is_larger else head + file.read(limit)
     except Unreadable as error:
         raise UsageError(f"{path}: {error.why}") from None
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{path}: cannot be read ({error})") from None
-    if len(data) > limit:
+    if is_larger or len(data) > limit:
         what = "FITS file" if limit == MOST else "text"
         raise UsageError(f"{path}: larger than the {limit >> 20} MiB that a {what} may have")
     return data
