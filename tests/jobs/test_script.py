@@ -14,7 +14,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.contract.tracking import FILES
 from vitlab.contract.value import NAME
 from vitlab.jobs.experiment.script import Scale, Script, look_at
-from vitlab.jobs.experiment.value_names import match_names, near_values
+from vitlab.jobs.experiment.value_names import line_pattern, match_names, near_values
 
 LIGHTNING = """
 import argparse
@@ -156,12 +156,23 @@ def test_a_normalisation_that_is_taken_back_is_seen(tmp_path: Path, text: str) -
     assert seen(tmp_path, f"y = (y - label_mean) / label_std\n{text}").restored
 
 
+def test_a_printed_text_names_its_value_by_its_end_alone() -> None:
+    long = "a " * 500_000 + "val_r2="
+    assert line_pattern([long, None])[0] == line_pattern(["val_r2=", None])[0]
+    many = [part for n in range(500) for part in (f"x{n}=", None)]
+    assert line_pattern(many)[0].count("(?P<") == 200
+
+
 def test_what_is_no_python_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"train.py:2: not readable as Python"):
         seen(tmp_path, "a = 1\nb = (\n")
     (tmp_path / "bytes.py").write_bytes(b"\x00\xff")
     with pytest.raises(UsageError, match="not readable as Python"):
         look_at(tmp_path / "bytes.py")
+    with pytest.raises(UsageError, match="more than 20,000 braces"):
+        seen(tmp_path, "print(f'" + "{a}=" * 30_000 + "')")
+    with pytest.raises(UsageError, match="more than 3,000 digits"):
+        seen(tmp_path, f"epochs = 0x{'f' * 5000}")
     script = seen(tmp_path, "import broken\nprint(1)\n", broken="def (")
     assert script.logged == []
 

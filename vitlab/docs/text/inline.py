@@ -51,6 +51,8 @@ def plain(text: str) -> str:
 
 def link_target(text: str) -> str | None:
     """The target of the first link, `[a](b)` or `[[b|a]]`; None where there is none."""
+    if len(text) > LONG:
+        return None
     if match := _IMAGE_OR_LINK.search(text):
         return match[2] or None
     match = _WIKI.search(text)

@@ -29,6 +29,8 @@ from vitlab.jobs.experiment.value_names import (
 MAX_MODULES = 40
 """Modules beside a script that are read with it."""
 MAX_BYTES = 1 << 20
+MAX_BRACES = 20_000
+"""Of a script: Python takes their square to read them within one formatted text."""
 
 _LIBRARIES = ("lightning", "pytorch_lightning", "transformers", "wandb", "lightgbm", "torch",
               "vitlab", "hydra")  # fmt: skip
@@ -155,9 +157,13 @@ def _modules(path: Path) -> Iterator[tuple[Path, ast.Module]]:
         seen.add(module)
         try:
             text = read_regular(module, MAX_BYTES, follow=True)
+            if text.count(b"{") > MAX_BRACES:
+                raise ValueError(f"more than {MAX_BRACES:,} braces")
             with warnings.catch_warnings():  # of its escape sequences, none of our business
                 warnings.simplefilter("ignore")
                 tree = ast.parse(text, str(module))
+            if any(_is_endless(node) for node in ast.walk(tree)):
+                raise ValueError("a number of more than 3,000 digits")
         except (OSError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
             if module == path:
                 why = getattr(error, "strerror", None) or getattr(error, "msg", None) or error
@@ -167,6 +173,12 @@ def _modules(path: Path) -> Iterator[tuple[Path, ast.Module]]:
             continue
         yield module, tree
         todo += [one for one in _imported(tree, module, path.parent) if one not in seen]
+
+
+def _is_endless(node: ast.AST) -> bool:
+    """Whether it is a number that Python refuses to write out (4,300 digits)."""
+    value = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(value, int) and value.bit_length() > 10_000
 
 
 def _imported(tree: ast.Module, module: Path, root: Path) -> Iterator[Path]:

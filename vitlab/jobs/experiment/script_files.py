@@ -208,7 +208,7 @@ def constant(node: ast.expr | None) -> Any:
         return None
     try:
         value = ast.literal_eval(node)
-        json.dumps(value)
+        json.dumps(value, ensure_ascii=False).encode()  # no surrogates, no endless numbers
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
     return value

@@ -166,6 +166,8 @@ _SPLIT_BEFORE = re.compile(rf"([A-Za-z][\w./@-]*\s*[(\[]({_SPLIT})[)\]])(\s*[:=]
 """The same where the split stands behind the word: `R2 (test): `."""
 _UNIT_AFTER = re.compile(r"\s*(dex|K)\b")
 _NUMBER = r"[^\s,;|)\]]+"
+_NEAR, _MOST = 200, 400
+"""Characters before a value that may name it, and parts of a line that are looked at."""
 
 
 def parts_of(node: ast.expr) -> list[str | None]:
@@ -196,10 +198,11 @@ def line_pattern(parts: Sequence[str | None]) -> tuple[str, str]:
     pieces: list[str] = []
     names: list[str] = []
     label_std = ""
+    parts = parts[:_MOST]
     for (before, value), after in zip(pairwise(parts), [*parts[2:], ""], strict=False):
         if before is None or value is not None:
             continue
-        text = before.rpartition("\n")[2]
+        text = before.rpartition("\n")[2][-_NEAR:]
         match = _SPLIT_BEFORE.search(text) or _WORD_BEFORE.search(text)
         if found := _STD_IN_LOG.search(text):
             label_std = f"{re.escape(found[0].rstrip())}\\s*({_NUMBER})".replace("\\ ", " ")
