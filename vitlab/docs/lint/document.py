@@ -136,7 +136,10 @@ def _unmarked_findings(
         if mvp not in marked or statuses.get(mvp) != "cancelled" or has_column:
             continue
         if not marks_of(roadmap, card.text, mvp):
-            at, text = current_column(board, card), f"{card.text} {marked[mvp]}"
+            # A word alone behind a name may be read as a part of it, and would be added for ever.
+            texts = f"{card.text} {marked[mvp]}", f"{card.text} ({marked[mvp]})"
+            text = next((one for one in texts if marks_of(roadmap, one, mvp)), card.text)
+            at = current_column(board, card)
             fix = tuple(move_card(roadmap.document, board, card, at, text, roadmap.order))
             message = f"the card of MVP {mvp} lacks {marked[mvp]}, which another board has"
             yield Finding(card.index + 1, "card-unmarked", message, fix or None)
