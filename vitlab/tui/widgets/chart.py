@@ -73,6 +73,8 @@ class Chart(Static, can_focus=True):
             self.run_worker(self._redraw(), group="chart")
 
     async def _redraw(self) -> None:
+        if not self.is_attached:
+            return  # the screen was left before this began
         draw, size = self.drawing(), self.content_size
         try:
             text = await asyncio.to_thread(draw, size.width, size.height)

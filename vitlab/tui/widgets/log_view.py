@@ -241,10 +241,13 @@ class LogPager(Static, can_focus=True):
             try:
                 page = await asyncio.to_thread(read, reading.log, self._keep)
             except OSError as error:
-                self.app.notify(clean(str(error)), severity="error")
+                if self.is_attached:
+                    self.app.notify(clean(str(error)), severity="error")
                 return
             if self._stop.is_set():
                 return
+        if not self.is_attached:
+            return  # the screen was left meanwhile
         if page is None:
             self.app.notify(clean(missing), severity="warning")
             return
