@@ -62,7 +62,9 @@ OTHERS: Words = (
     ("stop", "TST"), ("hold", "TST"), ("release", "TST"), ("move", "TST", "--first"),
     ("figure", "parity"), ("spectrum",), ("scaling", "1.0"), ("evaluate", "TST"),
     ("adopt", "--pid", "1", "--mvp", "1.0"),
-    ("serve", "--port", "99999"), ("demo", "--mvp", "9.9"),
+    ("serve", "--port", "99999"), ("demo", "--mvp", "9.9"), ("why", "0.5"), ("tray",), ("auto",),
+    ("auto", "--budget", "1h", "--dry-run"), ("paper", "check", "roadmaps/hub.md"),
+    ("wait", "none"), ("mcp", "--role", "none"),
 )  # fmt: skip
 SLOW = ("ceiling", "data")
 DRIVER = """

@@ -43,12 +43,15 @@ COMMANDS_TRIED: tuple[tuple[str, ...], ...] = (
     ("compare", "--sort", EVIL), ("compare", "--to", EVIL), ("new", EVIL), (EVIL,),
     ("new", "mvp", EVIL, "--dry-run"), ("serve", "--host", EVIL), ("jobs", EVIL),
     ("ceiling", "--mag", EVIL), ("init", "sub/none"), SET, ("undo",), ("redo",),
-    ("sync", "--yes"), ("gates", "--open", EVIL), ("completion", EVIL),
+    ("sync", "--yes"), ("gates", "--open", EVIL), ("completion", EVIL), ("wait", EVIL),
+    ("why", "0.5"), ("why", EVIL), ("tray",), ("tray", "accept", EVIL), ("auto",),
+    ("auto", "--budget", "1h", "--dry-run"), ("auto", EVIL, "--budget", "1h"),
+    ("paper", "check", ROADMAP_NAME), ("paper", "check", EVIL), ("mcp", "--role", EVIL),
 )  # fmt: skip
 
 DRAWN = ("plot", "figure")
 """Commands that print colours of their own."""
-PAINTED = re.compile(r"\x1b\[(?:1|3[1236])m([^\x1b]*)\x1b\[0m")
+PAINTED = re.compile(r"\x1b\[(?:[12]|3[1236])m([^\x1b]*)\x1b\[0m")
 """A text in a colour of ours, in tables and diffs."""
 SLOW = ("spectrum", "evaluate", "data", "ceiling", "scaling")
 """Commands that load much, and print no other than the rest on a terminal."""

@@ -396,7 +396,7 @@ async def test_empty_panes_say_what_to_do_next(stage: Open) -> None:
     nothing = usual_view(path=None, roadmap=None, jobs=(), verdicts={}, next=None, pending=0)
     async with stage(size=(80, 24), lab=FakeLab(view=nothing)) as it:
         assert (
-            "no roadmap: A creates one, o opens one; `vitlab init` creates an example" in it.text()
+            "no roadmap: N creates one, o opens one; `vitlab init` creates an example" in it.text()
         )
 
 
