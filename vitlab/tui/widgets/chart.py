@@ -73,8 +73,10 @@ class Chart(Static, can_focus=True):
             self.run_worker(self._redraw(), group="chart")
 
     async def _redraw(self) -> None:
-        if not self.is_attached:
-            return  # the screen was left before this began
+        if self.is_attached:  # the screen may have been left before this began
+            await self._draw_anew()
+
+    async def _draw_anew(self) -> None:
         draw, size = self.drawing(), self.content_size
         try:
             text = await asyncio.to_thread(draw, size.width, size.height)
