@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from textual._context import NoActiveAppError
 from textual.widgets import Input
 
 from tests.tui.conftest import Open
@@ -359,3 +360,13 @@ async def test_results_are_sorted_filtered_and_held_against_one(stage: Open) -> 
         assert screen.table.row_count == 1
         await it.press("escape", "escape")
         assert it.at_home
+
+
+async def test_work_for_a_widget_that_has_left_does_not_end_the_app(stage: Open) -> None:
+    async def late() -> None:
+        raise NoActiveAppError
+
+    async with stage() as it:
+        worker = it.app.run_worker(late())
+        await it.until(lambda: worker.is_finished)
+        assert it.app.is_running

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import RenderableType
 from textual import events, on
+from textual._context import NoActiveAppError
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.driver import Driver
 from textual.message import Message
 from textual.screen import Screen
+from textual.worker import WorkerFailed
 
 from vitlab.tui.allowed import why_not
 from vitlab.tui.home.job_panes import JobSelected
@@ -145,6 +147,11 @@ class VitLab(App[int]):
         driver = super().get_driver_class()
         terminal = terminal_io.Terminal
         return terminal if issubclass(terminal, driver) else driver
+
+    def _handle_exception(self, error: Exception) -> None:
+        """An error ends the app, but for that of a worker whose widget has left it meanwhile."""
+        if not (isinstance(error, WorkerFailed) and isinstance(error.error, NoActiveAppError)):
+            super()._handle_exception(error)
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         """Show a picture: in a terminal only the cells that differ are sent."""
