@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import os
 import random
-import sys
-import threading
+import re
+import signal
+import tempfile
 import time
 from asyncio.events import Handle
 from collections import Counter
@@ -43,14 +45,13 @@ class Pulse:
     """How long the screen's own code keeps the event loop, by the processor's clock.
 
     Others' load does not count, and of a long step only the part in which our code was at work:
-    a second thread looks every few milliseconds at what the loop does.
+    a signal stops the loop every few milliseconds of processor time to see what it does. A second
+    thread could not look: frames that go on while they are read may be freed under it.
     """
 
     def __init__(self) -> None:
         self.steps: list[tuple[float, str]] = []
         self._looks: list[str | None] = []
-        self._over = threading.Event()
-        self._loop = threading.get_ident()
 
     def run(self, handle: Handle) -> None:
         self._looks.clear()
@@ -62,13 +63,8 @@ class Pulse:
         if ours > BLOCKED:
             self.steps.append((ours, at_work.most_common(1)[0][0]))
 
-    def look(self) -> None:
-        """The second thread's body."""
-        while not self._over.wait(0.004):
-            self._looks.append(_at_work(sys._current_frames()[self._loop]))
-
-    def stop(self) -> None:
-        self._over.set()
+    def look(self, _signal: int, frame: FrameType | None) -> None:
+        self._looks.append(_at_work(frame))
 
     def check(self) -> None:
         """A single long step may be the machine's; a second one of the same kind is ours."""
@@ -81,10 +77,7 @@ _RUN = Handle._run
 
 
 def _at_work(frame: FrameType | None) -> str | None:
-    """The function of the screen's code that is at work; None outside of it.
-
-    No further up than needed: frames of a thread that runs on change while they are read.
-    """
+    """The function of the screen's code that is at work; None outside of it."""
     while frame is not None and PACKAGE not in frame.f_code.co_filename:
         frame = frame.f_back
     if frame is None:
@@ -98,11 +91,11 @@ def pulse(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pulse]:
     monkeypatch.setattr(Handle, "_run", lambda handle: pulse.run(handle))
     gc.collect()  # what the other tests have left is no garbage of the screen's
     gc.freeze()
-    looker = threading.Thread(target=pulse.look)
-    looker.start()
+    before = signal.signal(signal.SIGVTALRM, pulse.look)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.004, 0.004)
     yield pulse
-    pulse.stop()
-    looker.join()
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    signal.signal(signal.SIGVTALRM, before)
 
 
 def changed(random_: random.Random) -> Any:
@@ -160,15 +153,17 @@ async def go_home(it: Stage) -> None:
 def left_behind(before: set[asyncio.Task[Any]]) -> list[object]:
     """Tasks that still wait, and threads that still watch, after the app has ended."""
     tasks = asyncio.all_tasks() - before - {asyncio.current_task()}
-    code = {Watcher.run.__code__, LogFile.find.__code__}
-    busy = []
-    for frame in sys._current_frames().values():
-        at: FrameType | None = frame
-        while at is not None:
-            if at.f_code in code:
-                busy.append(at.f_code)
-            at = at.f_back
-    return [*tasks, *busy]
+    with tempfile.TemporaryFile("w+") as file:
+        faulthandler.dump_traceback(file)  # safe while they run on, unlike their frames
+        file.seek(0)
+        stacks = file.read()
+    codes = (Watcher.run.__code__, LogFile.find.__code__)
+    watching = [
+        code
+        for code in codes
+        if re.search(rf'"{re.escape(code.co_filename)}", line \d+ in {code.co_name}$', stacks, re.M)
+    ]
+    return [*tasks, *watching]
 
 
 async def nothing_left(before: set[asyncio.Task[Any]]) -> None:

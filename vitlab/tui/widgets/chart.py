@@ -70,7 +70,7 @@ class Chart(Static, can_focus=True):
         visible = self.is_on_screen and self.screen.is_current and self.size.height > 0
         if self._due and visible and not self._drawing:
             self._due, self._urgent, self._drawing = False, False, True
-            self.run_worker(self._redraw(), group="chart")
+            self.run_worker(self._redraw, group="chart")
 
     async def _redraw(self) -> None:
         if self.is_attached:  # the screen may have been left before this began
