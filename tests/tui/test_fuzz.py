@@ -91,11 +91,11 @@ def pulse(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pulse]:
     monkeypatch.setattr(Handle, "_run", lambda handle: pulse.run(handle))
     gc.collect()  # what the other tests have left is no garbage of the screen's
     gc.freeze()
-    before = signal.signal(signal.SIGVTALRM, pulse.look)
+    signal.signal(signal.SIGVTALRM, pulse.look)
     signal.setitimer(signal.ITIMER_VIRTUAL, 0.004, 0.004)
     yield pulse
     signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    signal.signal(signal.SIGVTALRM, before)
+    signal.signal(signal.SIGVTALRM, signal.SIG_IGN)  # the last may be on its way
 
 
 def changed(random_: random.Random) -> Any:

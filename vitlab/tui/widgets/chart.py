@@ -11,7 +11,7 @@ from typing import ClassVar
 from rich.color import Color
 from rich.style import Style
 from rich.text import Text
-from textual import events
+from textual import events, work
 from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
@@ -70,8 +70,9 @@ class Chart(Static, can_focus=True):
         visible = self.is_on_screen and self.screen.is_current and self.size.height > 0
         if self._due and visible and not self._drawing:
             self._due, self._urgent, self._drawing = False, False, True
-            self.run_worker(self._redraw, group="chart")
+            self._redraw()
 
+    @work(group="chart")
     async def _redraw(self) -> None:
         if self.is_attached:  # the screen may have been left before this began
             await self._draw_anew()
