@@ -9,15 +9,21 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.waiting import kill_all, wait_for
 from vitlab.cli import main
+from vitlab.contract.job import Done, Killed
 from vitlab.contract.paths import LabPaths
+from vitlab.jobs.queue import scheduler
 from vitlab.jobs.store import all_jobs
-from vitlab.lab.autopilot.record import read_autopilot
+from vitlab.lab.autopilot import control
+from vitlab.lab.autopilot.record import read_autopilot, write_autopilot
+from vitlab.lab.autopilot.step import carry_on
+from vitlab.lab.lab import open_lab
 
 ROADMAP = """\
 # Plan
@@ -38,11 +44,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "roadmaps" / "roadmap.md").write_text(ROADMAP)
     (tmp_path / "vitlab.yaml").write_text("profile: full\ngrace: 1\ncpu_slots: 2\n")
     for mvp in ("1.0", "2.0"):
-        argv = json.dumps([sys.executable, "-S", "-c", f"print({mvp})", "{x}"])
-        text = f'mvp: "{mvp}"\nroadmap: roadmaps/roadmap.md\nrecipe: command\n'
-        text += f"config: {{argv: {argv}}}\n"
-        text += "runs: [{name: a, set: {x: 0}}, {name: b, set: {x: 1}}]\n"
-        (tmp_path / f"experiments/m{mvp[0]}.yaml").write_text(text)
+        experiment(tmp_path, mvp, f"print({mvp})")
     monkeypatch.chdir(tmp_path)
     yield tmp_path
     kill_all(tmp_path)
@@ -57,6 +59,8 @@ def told(root: Path) -> bool:
     return pilot is not None and pilot.told
 
 
+UNTIL = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.02)"
+"""A program that waits for a file."""
 ALL = {(mvp, run): 1 for mvp in ("1.0", "2.0") for run in ("a", "b")}
 
 
@@ -84,11 +88,25 @@ def test_the_plan_is_printed_and_nothing_starts(
         assert line in said
 
 
+def experiment(root: Path, mvp: str, script: str, *words: str) -> None:
+    """The experiment of an MVP: a program, run twice."""
+    argv = json.dumps([sys.executable, "-S", "-c", script, *words, "{x}"])
+    text = f'mvp: "{mvp}"\nroadmap: roadmaps/roadmap.md\nrecipe: command\n'
+    text += f"config: {{argv: {argv}}}\n"
+    text += "runs: [{name: a, set: {x: 0}}, {name: b, set: {x: 1}}]\n"
+    (root / f"experiments/m{mvp[0]}.yaml").write_text(text)
+
+
 def test_the_supervisors_carry_it_on_and_a_second_is_refused(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    go = root / "go"
+    experiment(root, "1.0", UNTIL, str(go))
     assert main(["auto", "--budget", "1h", "--detach"]) == 0
-    assert main(["auto", "--budget", "1h", "--detach"]) == 2 or told(root)
+    assert main(["auto", "--budget", "1h", "--detach"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("`vitlab auto` shows it, `--end` ends it")
+    go.touch()
     wait_for(lambda: told(root), tell=lambda: runs(root))  # nobody looks on
     assert runs(root) == ALL
     capsys.readouterr()
@@ -97,6 +115,30 @@ def test_the_supervisors_carry_it_on_and_a_second_is_refused(
     assert (said["state"], said["why"]) == ("ended", "nothing is left")
     assert [one["ends"] for one in said["done"]] == [{"ok": 2}, {"ok": 2}]
     assert (root / said["page"]).read_text().count("| MVP-") == 2
+
+
+def test_a_budget_that_ends_while_nobody_looks_on_is_kept(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor of a job that runs has it carried on; nothing else looks at the lab."""
+    paths = LabPaths(root)
+    experiment(root, "1.0", UNTIL, "never")
+    with monkeypatch.context() as patch:
+        patch.setattr(scheduler, "advance", lambda *_: [])
+        patch.setattr(control, "wake_autopilot", lambda *_, **__: None)
+        pilot = control.start(open_lab(root), control.Wanted(budget=1.0))
+        carry_on(open_lab(root))
+    assert set(runs(root)) == {("1.0", "a"), ("1.0", "b")}
+    now = read_autopilot(paths)
+    assert now is not None
+    write_autopilot(paths, replace(now, budget=0.0, due=pilot.uptime))
+    assert len(scheduler.advance(paths)) == 2  # and both wait for a file that never comes
+    wait_for(lambda: told(root), tell=lambda: [job.state for job in all_jobs(paths)])
+    pilot = read_autopilot(paths) or pilot
+    assert (pilot.why, set(runs(root))) == ("budget spent", {("1.0", "a"), ("1.0", "b")})
+    ends = [job.state for job in all_jobs(paths)]
+    assert all(isinstance(end, Done) and end.end == Killed(asked=True) for end in ends), ends
+    assert "| 2 stopped |" in (root / pilot.page).read_text()
 
 
 def test_killed_again_and_again_it_launches_each_once(root: Path) -> None:

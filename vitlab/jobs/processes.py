@@ -24,6 +24,9 @@ ADOPTED = "adopt"
 """Key of `Spec.extra`, with pid and start, in a job that was started by hand: the queue never
 starts it."""
 
+AUTOPILOT = "autopilot"
+"""Key of `Spec.extra`: which launch of which autopilot made the job, `ID/NUMBER`."""
+
 INCOMPLETE = 3
 """Exit code of the reader of metrics (`jobs.metrics.follow`) that could not read everything."""
 

@@ -20,6 +20,7 @@ from vitlab.lab.autopilot.decide import (
     Stop,
     Wait,
     decide,
+    spent_in,
 )
 from vitlab.lab.autopilot.record import Autopilot, Launch
 
@@ -80,6 +81,14 @@ def test_gpu_hours_count_what_has_run_and_what_runs() -> None:
     assert decide(replace(pilot, launches=(first,)), runs) == Wait()
     spent = replace(runs, spent=Spent(1.0, 1.0, 10.0))
     assert decide(replace(pilot, launches=(first,)), spent) == Stop(("j1",))
+
+
+def test_the_moment_at_which_the_budget_may_be_spent() -> None:
+    assert spent_in(PILOT, NOW) == 8 * 3600 - 60
+    limited = replace(PILOT, gpu_hours=10.0)
+    assert spent_in(limited, NOW) == 8 * 3600 - 60  # nothing takes a GPU
+    assert spent_in(limited, replace(NOW, gpus=4, spent=Spent(0.0, 0.0, 6.0))) == 3600
+    assert spent_in(limited, replace(NOW, gpus=4, spent=Spent(0.0, 0.0, 11.0))) == 0
 
 
 def test_at_the_end_of_the_budget_its_jobs_are_stopped_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,13 @@ from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.autopilot import control
 from vitlab.lab.autopilot.control import Wanted, forecast, go_on, pause, start, stop
 from vitlab.lab.autopilot.page import public_record, report_of
-from vitlab.lab.autopilot.record import Autopilot, locked, read_autopilot, write_autopilot
+from vitlab.lab.autopilot.record import (
+    Autopilot,
+    clock,
+    locked,
+    read_autopilot,
+    write_autopilot,
+)
 from vitlab.lab.autopilot.step import carry_on
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.writeback.edits import undo
@@ -263,8 +270,7 @@ def test_killed_at_any_moment_nothing_is_launched_twice_or_lost(labs: Iterator[L
 def test_killed_as_it_ends_it_ends_once(labs: Iterator[Lab]) -> None:
     for moments, lab in enumerate(labs):
         begin(lab)
-        stop_asked = replace(_now(lab), started=0.0)  # its budget is spent
-        write_autopilot(lab.paths, stop_asked)
+        write_autopilot(lab.paths, replace(_now(lab), budget=0.0))
         if not _killed_at(lab, moments):
             break
         lab = open_lab(lab.paths.root)
@@ -294,23 +300,61 @@ def _boot(job: Job) -> str:
 
 
 def test_at_the_end_of_the_budget_what_waits_is_dropped(plan: Lab) -> None:
-    pilot = begin(plan)
+    begin(plan)
     carry_on(plan)
-    now = read_autopilot(plan.paths)
-    assert now is not None
-    write_autopilot(plan.paths, replace(now, started=pilot.started - 9 * 3600))
+    write_autopilot(plan.paths, replace(_now(plan), budget=0.0))
     carry_on(plan)
-    ended = read_autopilot(plan.paths)
-    assert ended is not None
+    ended = _now(plan)
     assert (ended.state, ended.why) == ("ended", "budget spent")
     assert not any(isinstance(job.state, Queued) for job in all_jobs(plan.paths))
+
+
+@pytest.mark.parametrize("jump", [-1e6, 1e6])
+def test_a_clock_that_is_set_changes_no_budget(
+    plan: Lab, jump: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(plan)
+    carry_on(plan)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + jump)
+    carry_on(plan)
+    pilot = _now(plan)
+    assert pilot.state == "running"
+    assert 0 <= clock(pilot) - pilot.started < 3600
+    assert clock(replace(pilot, boot="another")) - pilot.started == pytest.approx(
+        max(0.0, jump), abs=3600
+    )
+
+
+def test_a_pause_keeps_its_budget(plan: Lab) -> None:
+    begin(plan)
+    carry_on(plan)
+    pause(plan)
+    write_autopilot(plan.paths, replace(_now(plan), budget=0.0))
+    carry_on(plan)
+    assert _now(plan).why == "budget spent"
+
+
+def test_when_its_budget_may_be_spent_is_noted_for_the_supervisors(plan: Lab) -> None:
+    begin(plan)
+    carry_on(plan)
+    pilot = _now(plan)
+    assert pilot.due == pytest.approx(pilot.uptime + 8 * 3600, abs=1.5)
+    record = plan.paths.private.autopilot.read_bytes()
+    carry_on(plan)
+    assert plan.paths.private.autopilot.read_bytes() == record
+    write_autopilot(plan.paths, replace(pilot, boot="before a restart", uptime=1e9, due=5.0))
+    carry_on(plan)
+    again = _now(plan)
+    assert again.boot == boot()
+    assert again.due == pytest.approx(pilot.due, abs=3.0)
 
 
 def test_a_wrong_start_is_one_line(plan: Lab) -> None:
     for wanted, text in (
         (Wanted(8.0, until="Gate-9"), "not in the plan"),
         (Wanted(8.0, at_once=0), "1 or more"),
-        (Wanted(8.0, gpu_hours=-1.0), "0 or more"),
+        (Wanted(8.0, gpu_hours=0.0), "more than 0"),
         (Wanted(8.0, roadmap=Path("/etc/passwd")), "outside the lab"),
     ):
         with pytest.raises(UsageError, match=text):

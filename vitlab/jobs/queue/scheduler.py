@@ -362,8 +362,6 @@ def _submit_here(record: Job) -> None:
         os.close(lock)
 
 
-AUTOPILOT = "autopilot"
-"""Key of `Spec.extra`: which launch of which autopilot made the job."""
 AUTOPILOT_PAUSE = 20.0
 """Seconds after which whoever looks on carries the autopilot on: job ends do it at once."""
 

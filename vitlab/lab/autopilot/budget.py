@@ -14,7 +14,7 @@ from vitlab.contract.job import CORE_HOURS, Lost, Queued, Running, Spec, ended_w
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.files import read_json
-from vitlab.jobs.processes import ADOPTED
+from vitlab.jobs.processes import ADOPTED, began, boot
 from vitlab.jobs.queue.machine import Machine, gpus_wanted, read_machine
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
@@ -84,11 +84,19 @@ def _legs(job: Job, now: float) -> Iterator[tuple[dict[str, Any], float]]:
     if not record or isinstance(job.state, Queued):
         return
     if isinstance(job.state, Running):
-        yield record, now
+        yield _by_ticks(record, now), now
     elif isinstance(job.state, Lost):
         yield record, min(now, _last_sign(job.paths))
     else:
         yield record, _number(read_json(job.paths.exit).get("ended"), 0.0)
+
+
+def _by_ticks(started: dict[str, Any], now: float) -> dict[str, Any]:
+    """With its start as long ago as its process is old, whatever clock was set since."""
+    ticks = started.get("ticks")
+    if not isinstance(ticks, int) or started.get("boot") != boot():
+        return started
+    return {**started, "started": now - time.time() + began(ticks)}
 
 
 def _last_sign(job: JobPaths) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 from vitlab.contract.job import bare_id
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.environment import record_environment, this_environment
+from vitlab.jobs.processes import boot
 from vitlab.jobs.queue.scheduler import wake_autopilot
 from vitlab.lab.autopilot.decide import Candidate, Facts, unfit
 from vitlab.lab.autopilot.facts import Reading
@@ -21,6 +22,7 @@ from vitlab.lab.autopilot.record import (
     here,
     locked,
     read_autopilot,
+    uptime,
     write_autopilot,
 )
 from vitlab.lab.autopilot.step import digest, end
@@ -97,8 +99,8 @@ def _new(lab: Lab, wanted: Wanted) -> Autopilot:
     """An autopilot that has not begun; `UsageError` for what cannot be."""
     if wanted.at_once < 1:
         raise UsageError(f"--jobs {wanted.at_once}: must be 1 or more")
-    if wanted.gpu_hours is not None and not 0 <= wanted.gpu_hours < 1e6:
-        raise UsageError(f"--gpu-hours {wanted.gpu_hours:g}: expected hours, 0 or more")
+    if wanted.gpu_hours is not None and not 0 < wanted.gpu_hours < 1e6:
+        raise UsageError(f"--gpu-hours {wanted.gpu_hours:g}: expected hours, more than 0")
     paths = [wanted.roadmap] if wanted.roadmap is not None else lab.roadmaps(anew=True)
     if not paths:
         raise UsageError(lab.no_roadmap)
@@ -113,6 +115,9 @@ def _new(lab: Lab, wanted: Wanted) -> Autopilot:
         roadmaps=tuple(names),
         started=time.time(),
         budget=wanted.budget,
+        boot=boot(),
+        uptime=uptime(),
+        due=uptime() + wanted.budget * 3600,
         gpu_hours=wanted.gpu_hours,
         at_once=wanted.at_once,
         until=_until(lab, names, wanted.until),

@@ -62,6 +62,8 @@ class Facts:
     candidates: tuple[Candidate, ...] = ()
     gates: tuple[GateFact, ...] = ()
     spent: Spent = NOTHING
+    gpus: int = 0
+    """Those that its active jobs have, or want."""
     disk_full: bool = False
 
 
@@ -142,6 +144,14 @@ def _used_up(pilot: Autopilot, facts: Facts) -> str:
     hours = (facts.now - pilot.started) / 3600
     gpus = pilot.gpu_hours is not None and facts.spent.gpu_hours >= pilot.gpu_hours
     return "budget spent" if hours >= pilot.budget or gpus else ""
+
+
+def spent_in(pilot: Autopilot, facts: Facts) -> float:
+    """Seconds until the budget may be spent, if what waits for GPUs had them now; 0 or more."""
+    left = pilot.budget - (facts.now - pilot.started) / 3600
+    if pilot.gpu_hours is not None and facts.gpus:
+        left = min(left, (pilot.gpu_hours - facts.spent.gpu_hours) / facts.gpus)
+    return max(0.0, left * 3600)
 
 
 def unfit(pilot: Autopilot, facts: Facts, estimate: Estimate) -> str:

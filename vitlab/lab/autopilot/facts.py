@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,9 +22,10 @@ from vitlab.contract.job import (
 from vitlab.contract.paths import JobPaths, UsageError, cause
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
-from vitlab.jobs.queue.machine import Machine, read_machine
+from vitlab.jobs.processes import AUTOPILOT
+from vitlab.jobs.queue.machine import Machine, gpus_wanted, read_machine
 from vitlab.jobs.queue.queue import Dependencies, left_behind
-from vitlab.jobs.queue.scheduler import AUTO_RESUMES, AUTOPILOT
+from vitlab.jobs.queue.scheduler import AUTO_RESUMES
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.autopilot.branches import GateFact, gate_facts, order, stopped
 from vitlab.lab.autopilot.budget import (
@@ -36,7 +36,7 @@ from vitlab.lab.autopilot.budget import (
     spent,
 )
 from vitlab.lab.autopilot.decide import Candidate, Facts, JobFact, JobWord
-from vitlab.lab.autopilot.record import Autopilot
+from vitlab.lab.autopilot.record import Autopilot, clock
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import default_profile
 from vitlab.lab.results.job_results import finished, latest, of_roadmap
@@ -53,7 +53,11 @@ class Reading:
 
     lab: Lab
     pilot: Autopilot
-    now: float = field(default_factory=time.time)
+
+    @cached_property
+    def now(self) -> float:
+        """Unix seconds by the autopilot's clock."""
+        return clock(self.pilot)
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -87,14 +91,22 @@ class Reading:
             except (UsageError, OSError) as error:
                 self.lab.tell(cause(error))
         own = [job for _, job in self.own.values()]
+        jobs = self.job_facts()
+        active = (self.own[job.name][1] for job in jobs if job.is_active)
         return Facts(
             now=self.now,
-            jobs=self.job_facts(),
+            jobs=jobs,
             candidates=tuple(candidates),
             gates=tuple(gates),
             spent=spent(own, self.now),
+            gpus=sum(self._gpus(job) for job in active),
             disk_full=shutil.disk_usage(self.lab.paths.root).free < DISK,
         )
+
+    def _gpus(self, job: Job) -> int:
+        if isinstance(job.state, Running):
+            return job.state.device.count("gpu")
+        return gpus_wanted(job.spec, len(self.machine.gpus))
 
     def job_facts(self) -> tuple[JobFact, ...]:
         """Its jobs, oldest first."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from vitlab.contract.paths import LabPaths, real, write_atomic
@@ -52,6 +53,12 @@ class Autopilot:
     """Unix seconds."""
     budget: float
     """Hours since its start."""
+    boot: str = ""
+    """Run of the machine in which `uptime` was read."""
+    uptime: float = 0.0
+    """Seconds from the machine's start to its own: a clock that is set changes no budget."""
+    due: float = 0.0
+    """Uptime at which the supervisors of its jobs have it carried on, though nobody looks on."""
     gpu_hours: float | None = None
     """Hours of GPUs its jobs may take; None: no limit."""
     at_once: int = 1
@@ -77,11 +84,31 @@ class Autopilot:
     @property
     def active(self) -> bool:
         """Whether somebody who looks on has to carry it forward."""
-        return self.state == "running" or (self.state == "ended" and not self.told)
+        return not (self.state == "ended" and self.told)
 
     def mark(self, launch: Launch) -> str:
         """What each job of a launch is known by."""
         return f"{self.id}/{launch.number}"
+
+
+def uptime() -> float:
+    """Seconds since the machine's start, those in which it slept counted."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def anchored(pilot: Autopilot) -> Autopilot:
+    """With its `uptime` of this run of the machine: after a restart, by the clock."""
+    here = boot()
+    if pilot.boot == here:
+        return pilot
+    since = max(0.0, time.time() - pilot.started)
+    return replace(pilot, boot=here, uptime=uptime() - since)
+
+
+def clock(pilot: Autopilot) -> float:
+    """The moment, in Unix seconds counted from its start, however the clock was set since."""
+    pilot = anchored(pilot)
+    return pilot.started + uptime() - pilot.uptime
 
 
 def read_autopilot(lab: LabPaths) -> Autopilot | None:

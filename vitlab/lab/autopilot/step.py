@@ -17,27 +17,33 @@ from typing import assert_never
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, cause
 from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.environment import as_bytes, this_environment
+from vitlab.jobs.processes import AUTOPILOT
 from vitlab.jobs.queue import scheduler
-from vitlab.jobs.queue.scheduler import AUTOPILOT, autopilot_record
+from vitlab.jobs.queue.scheduler import autopilot_record
 from vitlab.jobs.store import all_jobs, find_job, read_job
 from vitlab.lab.autopilot.decide import (
     Action,
     Complete,
     End,
+    Facts,
     Release,
     Start,
     Stop,
     Wait,
     decide,
+    spent_in,
 )
 from vitlab.lab.autopilot.facts import Reading
 from vitlab.lab.autopilot.page import announce, page_name, write_page
 from vitlab.lab.autopilot.record import (
     Autopilot,
     Launch,
+    anchored,
     ask_again,
+    clock,
     locked,
     read_autopilot,
+    uptime,
     write_autopilot,
 )
 from vitlab.lab.lab import Lab, open_lab
@@ -47,6 +53,8 @@ from vitlab.lab.writeback.status_sync import sync_status
 
 MOST = 1000
 """Actions after which one process leaves the rest to the next."""
+SOON = 10.0
+"""Seconds at least between two times that supervisors have it carried on."""
 
 
 def carry_on(lab: Lab) -> bool:
@@ -74,10 +82,20 @@ def _carry_on(lab: Lab) -> None:
             finish(lab, pilot)
             return
         write_back(lab, pilot)
-        action = decide(pilot, Reading(lab, pilot).facts())
+        facts = Reading(lab, pilot).facts()
+        action = decide(pilot, facts)
         if isinstance(action, Wait):
+            note_due(lab, pilot, facts)
             return
         act(lab, pilot, action)
+
+
+def note_due(lab: Lab, pilot: Autopilot, facts: Facts) -> None:
+    """Note when its budget may be spent: then it is carried on though nobody looks on."""
+    due = uptime() + max(SOON, spent_in(pilot, facts))
+    now = anchored(pilot)
+    if now != pilot or abs(due - pilot.due) > 1.0:
+        write_autopilot(lab.paths, replace(now, due=due))
 
 
 def write_back(lab: Lab, pilot: Autopilot) -> None:
@@ -127,7 +145,7 @@ def act(lab: Lab, pilot: Autopilot, action: Action) -> None:
 
 def end(lab: Lab, pilot: Autopilot, why: str) -> None:
     """End an autopilot: its file first, then its report and the notice."""
-    now = time.time()
+    now = clock(pilot)
     page = page_name(lab, pilot, now)
     ended = replace(pilot, state="ended", why=why, ended=now, page=page)
     write_autopilot(lab.paths, ended)
