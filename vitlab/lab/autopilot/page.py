@@ -250,10 +250,11 @@ def announce(lab: Lab, pilot: Autopilot) -> None:
     """Tell the lab's webhook that it has ended, once, as of a job's end."""
     webhook = lab.settings.notify.webhook
     if webhook is not None:
-        text = f"{lab.paths.root.resolve().name}: autopilot ended: {pilot.why}"
+        name = lab.paths.root.resolve().name
+        text = f"{name}: autopilot ended: {pilot.why}"
         record = lab.paths.private.notices / f"autopilot--{pilot.id}.json"
-        what = {"v": 1, "job": "autopilot", "status": pilot.why, "text": text, "content": text}
-        notice.send(record, webhook, what)
+        what = {"v": 1, "lab": name, "job": "autopilot", "status": pilot.why}
+        notice.send(record, webhook, {**what, "text": text, "content": text})
 
 
 def public_record(report: Report) -> dict[str, object]:
