@@ -16,7 +16,7 @@ import pytest
 
 from tests.waiting import kill_all, wait_for
 from vitlab.cli import main
-from vitlab.contract.job import Done, Killed
+from vitlab.contract.job import Done, Killed, Spec
 from vitlab.contract.paths import LabPaths
 from vitlab.jobs.queue import scheduler
 from vitlab.jobs.store import all_jobs
@@ -68,7 +68,10 @@ def test_the_plan_is_printed_and_nothing_starts(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["auto", "--budget", "8h", "--dry-run"]) == 0
-    assert "2 to launch, of 2 no earlier run tells; budget 8.0 h" in capsys.readouterr().out
+    assert (
+        "2 to launch, for how long is not known (no earlier run); budget 8.0 h"
+        in capsys.readouterr().out
+    )
     assert main(["auto", "--budget", "90m", "--dry-run", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["state"] == "planned"
@@ -86,6 +89,42 @@ def test_the_plan_is_printed_and_nothing_starts(
         assert main(words) == 2
         (said,) = capsys.readouterr().err.splitlines()
         assert line in said
+
+
+def test_the_plan_has_hours_by_earlier_runs_and_what_does_not_fit(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three runs of the recipe took 1, 2 and 6 hours; two jobs run at once."""
+    for mvp, size in (("1.0", 10), ("2.0", 20)):
+        text = f'mvp: "{mvp}"\nroadmap: roadmaps/roadmap.md\nrecipe: ridge\n'
+        one, other = (f"set: {{data.train_size: {size + more}}}" for more in (0, 1))
+        text += f"runs: [{{name: a, {one}}}, {{name: b, {other}}}]\n"
+        (root / f"experiments/m{mvp[0]}.yaml").write_text(text)
+    for hours in (1, 2, 6):
+        folder = root / "experiments" / "E-1" / f"run-{hours}"
+        folder.mkdir(parents=True)
+        spec = Spec("9.0", "a", "full", "ridge", {"data": {"train_size": 9}}, "E-1", "other.md")
+        (folder / "spec.json").write_bytes(spec.to_json())
+        (folder / "started.json").write_text('{"started": 0, "device": "cpu"}')
+        end = {"v": 1, "reason": "ok", "started": 0, "ended": hours * 3600, "code": 0}
+        (folder / "exit.json").write_text(json.dumps(end))
+    assert main(["auto", "--budget", "3h", "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    keys = ("mvp", "jobs", "starts", "hours", "low", "high", "gpu_hours", "why")
+    assert [tuple(one[key] for key in keys) for one in plan["left"]] == [
+        ("1.0", 2, 0.0, 2.0, 1.0, 6.0, 0.0, None),
+        ("2.0", 2, None, 2.0, 1.0, 6.0, 0.0, "needs 2.0 h, 60 min are left"),
+    ]
+    assert main(["auto", "--budget", "3h", "--dry-run"]) == 0
+    first, second, _, total = capsys.readouterr().out.splitlines()[1:]
+    assert first.split("  ")[-1] == "3 runs of ridge at full"
+    assert "2.0 h (60 min to 6.0 h)" in first
+    assert second.endswith("not launched: needs 2.0 h, 60 min are left")
+    assert total == "1 to launch, expected to take 2.0 h; budget 3.0 h"
+    assert main(["auto", "--budget", "5h", "--dry-run"]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said == "2 to launch, expected to take 4.0 h; budget 5.0 h"
+    assert len(runs(root)) == 1  # those of before
 
 
 def experiment(root: Path, mvp: str, script: str, *words: str) -> None:

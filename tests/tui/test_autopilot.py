@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,7 +42,7 @@ class Pilots:
 
     def forecast(self, _: object, wanted: Wanted) -> Forecast:
         pilot = Autopilot("a", "/lab", ("plan.md",), 0.0, wanted.budget)
-        mvp = Candidate("plan.md", "1.0", "demo", Estimate(0.5, 0.4, 0.7, 0.0, "3 runs"))
+        mvp = Candidate("plan.md", "1.0", "demo", Estimate(0.5, 0.4, 0.7, 0.0, "3 runs"), jobs=2)
         return Forecast(pilot, (Step(mvp, 0.0, ""),))
 
     def start(self, _: object, wanted: Wanted) -> Autopilot:
@@ -63,8 +65,8 @@ async def test_it_is_planned_started_shown_paused_and_ended(
         await it.until(lambda: isinstance(it.app.screen, LineScreen))
         await it.press("enter")
         await it.until(lambda: isinstance(it.app.screen, ConfirmScreen))
-        assert "MVP-1.0  demo  30 min (24 min to 42 min)  3 runs" in it.text()
-        assert "1 to launch in about 30 min; budget 8.0 h" in it.text()
+        assert "MVP-1.0  demo  2 jobs  30 min (24 min to 42 min)  3 runs" in it.text()
+        assert "1 to launch, expected to take 30 min; budget 8.0 h" in it.text()
         assert not pilots.state
         await it.press("y")
         await it.until(lambda: pilots.state)
@@ -87,6 +89,58 @@ async def test_it_is_planned_started_shown_paused_and_ended(
         await it.until(lambda: it.at_home)
         await it.press("A")
         await it.until(lambda: isinstance(it.app.screen, AutopilotScreen))
-        assert "ended: ended by you" in it.text()
+        assert "autopilot ended by you" in it.text()
         await it.press("escape")
         assert it.at_home
+
+
+async def test_its_end_is_told_once_with_a_bell(
+    stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pilots = Pilots(monkeypatch)
+    rings: list[str] = []
+    async with stage(size=(80, 24)) as it:
+        it.app.bell = lambda: rings.append("bell")  # type: ignore[method-assign]
+        file = it.app.session.lab.paths.private.autopilot
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pilots.now = Autopilot("a", "/lab", ("plan.md",), 0.0, 8.0)
+
+        async def looked_at(number: int) -> None:
+            file.write_text(str(number))
+            os.utime(file, (number, number))
+            it.app.watcher.refresh_now()
+            await it.settle()
+
+        def told() -> list[str]:
+            return [toast for toast in it.toasts if "autopilot" in toast]
+
+        await looked_at(1)
+        assert not told()
+        pilots.now = replace(
+            pilots.now, state="ended", why="Gate-2 needs you", ended=time.time() + 9, page="auto.md"
+        )
+        for number in (2, 3):
+            await looked_at(number)
+            assert told() == ["autopilot ended: Gate-2 needs you; its report: auto.md"]
+            assert rings == ["bell"]
+        pilots.now = replace(pilots.now, id="b", why="ended by you")
+        await looked_at(4)
+        pilots.now = replace(pilots.now, id="c", why="disk", ended=5.0)  # before it was opened
+        await looked_at(5)
+        assert len(told()) == 1
+
+
+async def test_on_a_small_terminal_its_keys_are_seen_below_long_conclusions(stage: Open) -> None:
+    tried = [f"MVP-{n}.0  full  1 ok  2 h  " + "ViT R²_test=0.711 " * 20 for n in range(1, 40)]
+    waits = ["not launched, or waits for you:", "  MVP-7.0: Gate-2 is open within its errors"]
+    async with stage(size=(80, 24)) as it:
+        it.app.push_screen(AutopilotScreen("running", (["autopilot running"], tried, waits)))
+        await it.settle()
+        text = it.text()
+        assert "autopilot running" in text
+        assert "MVP-9.0  full  1 ok  2 h  ViT R²_test=0.711 ViT R²_test=0.711" in text
+        assert "…" in text
+        assert "x ends it   esc leaves" in text
+        await it.press("end")
+        await it.settle()
+        assert "Gate-2 is open within its errors" in it.text()

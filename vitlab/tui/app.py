@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import gc
 import inspect
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from vitlab.lab.lab import Lab
     from vitlab.lab.live.snapshot import JobView
     from vitlab.tui.actions import Actions, Handler
+    from vitlab.tui.autopilot import AutopilotEnd
     from vitlab.tui.navigation import Navigation
     from vitlab.tui.selection import Selection
 
@@ -98,6 +101,7 @@ class VitLab(App[int]):
             lab, self.watcher, self.notify, plain=ascii_only(), own_keys=lab.settings.keys
         )
         self.home = RoadmapScreen(self.session)
+        self._opened = time.time()
         self.animation_level = "none"
         self._filters.append(HarmlessLines())
         # Textual looks for `action_<name>` on the app.
@@ -128,6 +132,12 @@ class VitLab(App[int]):
         from vitlab.tui.selection import Selection
 
         return Selection(self, self.session)
+
+    @cached_property
+    def _autopilot_end(self) -> AutopilotEnd:
+        from vitlab.tui.autopilot import AutopilotEnd
+
+        return AutopilotEnd(self.session.lab, self._opened)
 
     @cached_property
     def _handlers(self) -> Mapping[str, Handler]:
@@ -257,6 +267,11 @@ class VitLab(App[int]):
     def _lab_updated(self, message: LabUpdated) -> None:
         self.session.view = message.view
         self.front.refresh_view()
+        if os.path.lexists(self.session.lab.paths.private.autopilot) and (
+            line := self._autopilot_end.look()
+        ):
+            self.notify(clean(line))
+            self._ring(line)
         for screen in self.screen_stack:
             if isinstance(screen, MvpScreen):
                 screen.show()
@@ -295,6 +310,12 @@ class VitLab(App[int]):
         ended = [job for job in ended if not was_requested(job)]
         if not ended:
             return
+        self._ring(ends_line(ended))
+        if self.session.lab.settings.notify.webhook is not None:
+            self.run_worker(self.actions.announce(ended), group="notices")
+
+    def _ring(self, line: str) -> None:
+        """Tell of an end by bell and desktop, as the settings name them."""
         lab = self.session.lab
         settings = lab.settings.notify
         if settings.bell:
@@ -302,10 +323,7 @@ class VitLab(App[int]):
         if settings.desktop:
             title = f"vitlab {lab.paths.root.name}"
             around = terminal_io.environment(self)
-            notice = terminal_io.desktop(title, ends_line(ended), settings.osc, around)
-            terminal_io.emit(self, notice)
-        if settings.webhook is not None:
-            self.run_worker(self.actions.announce(ended), group="notices")
+            terminal_io.emit(self, terminal_io.desktop(title, line, settings.osc, around))
 
 
 def collect_garbage() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rich.text import Text
@@ -14,8 +16,15 @@ from textual.widgets import Static
 from vitlab.lab.autopilot import control
 from vitlab.lab.autopilot.budget import hours_of
 from vitlab.lab.autopilot.page import report_of
-from vitlab.lab.autopilot.record import read_autopilot
-from vitlab.lab.autopilot.text import plan_lines, report_lines
+from vitlab.lab.autopilot.record import BY_YOU, read_autopilot
+from vitlab.lab.autopilot.text import (
+    end_line,
+    plan_lines,
+    plan_summary,
+    state_lines,
+    tried_lines,
+    waiting_lines,
+)
 from vitlab.tui.screens.dialogs import ConfirmScreen, LineScreen
 from vitlab.tui.text import clean
 
@@ -23,6 +32,8 @@ if TYPE_CHECKING:
     from vitlab.lab.lab import Lab
     from vitlab.tui.session import Session
 
+Standing = tuple[list[str], list[str], list[str]]
+"""Lines on its state, on what was tried, and on what waits."""
 Answer = Literal["pause", "end", "start"] | None
 
 
@@ -36,15 +47,20 @@ class AutopilotScreen(ModalScreen[Answer]):
         Binding("escape", "dismiss(None)", "Leave"),
     ]
 
-    def __init__(self, state: str, lines: list[str]) -> None:
+    def __init__(self, state: str, standing: Standing) -> None:
         super().__init__()
         self._state = state
-        self._lines = lines
+        self._standing = standing
 
     def compose(self) -> ComposeResult:
+        above, tried, below = self._standing
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Text("Autopilot")
-            yield VerticalScroll(Static(Text("\n".join(map(clean, self._lines))), markup=False))
+            with VerticalScroll(classes="lines"):
+                yield from _lines(above)
+                # Their conclusions are long, and stand in the plan.
+                yield from _lines(tried, whole=False)
+                yield from _lines(below)
             yield Static(f"{_KEYS[self._state]}   esc leaves", classes="keys", markup=False)
 
     def action_hold_job(self) -> None:
@@ -62,8 +78,15 @@ class AutopilotScreen(ModalScreen[Answer]):
             self.dismiss(answer)
 
 
+def _lines(lines: list[str], whole: bool = True) -> Iterator[Static]:
+    """`whole`: continued where one is longer than the dialog is wide, else cut."""
+    if lines:
+        text = Text("\n".join(map(clean, lines)))
+        yield Static(text, markup=False, classes="" if whole else "one-line")
+
+
 _KEYS = {
-    "running": "p pauses   x ends it",
+    "running": "p launches nothing more for now   x ends it",
     "paused": "p goes on   x ends it",
     "ended": "n starts another",
 }
@@ -75,10 +98,10 @@ async def show_autopilot(app: App[Any], session: Session) -> None:
     found = await session.attempt(lambda: _read(lab))
     if found is None:
         return
-    state, lines = found
+    state, standing = found
     asked: Answer = "start"
     if state:
-        asked = await app.push_screen_wait(AutopilotScreen(state, lines))
+        asked = await app.push_screen_wait(AutopilotScreen(state, standing))
     if asked == "start":
         await _start(app, session)
     elif asked == "pause":
@@ -92,20 +115,52 @@ async def show_autopilot(app: App[Any], session: Session) -> None:
         if await app.push_screen_wait(ConfirmScreen(question)):
             ended = await session.attempt(lambda: control.stop(lab))
             if ended is not None:
-                app.notify(f"the autopilot has ended: {clean(ended.page)}")
+                app.notify(f"the autopilot has ended; its report: {clean(ended.page)}")
     session.watcher.refresh_now()
 
 
-def _read(lab: Lab) -> tuple[str, list[str]]:
+def _read(lab: Lab) -> tuple[str, Standing]:
     """Its state, empty where there is none, and lines on it."""
     pilot = read_autopilot(lab.paths)
-    return ("", []) if pilot is None else (pilot.state, list(report_lines(report_of(lab, pilot))))
+    if pilot is None:
+        return "", ([], [], [])
+    report = report_of(lab, pilot)
+    parts = (state_lines(report), tried_lines(report), waiting_lines(report))
+    return pilot.state, (list(parts[0]), list(parts[1]), list(parts[2]))
+
+
+class AutopilotEnd:
+    """Tells once that the lab's autopilot has ended while the screen is open."""
+
+    def __init__(self, lab: Lab, opened: float) -> None:
+        """`opened`: since when, in Unix seconds."""
+        self._lab, self._opened = lab, opened
+        self._read_at, self._told = 0, ""
+
+    def look(self) -> str:
+        """A line on its end; empty where there is nothing new, or a person has ended it."""
+        with contextlib.suppress(OSError):
+            at = self._lab.paths.private.autopilot.stat().st_mtime_ns
+            if at != self._read_at:
+                self._read_at = at
+                return self._line()
+        return ""
+
+    def _line(self) -> str:
+        pilot = read_autopilot(self._lab.paths)
+        if pilot is None or pilot.state != "ended" or pilot.id == self._told:
+            return ""
+        self._told = pilot.id
+        if pilot.why == BY_YOU or pilot.ended < self._opened:
+            return ""
+        return f"{end_line(pilot)}; its report: {pilot.page}"
 
 
 async def _start(app: App[Any], session: Session) -> None:
     """Ask for the budget, show the plan, and start on a yes."""
     lab, roadmap = session.lab, session.roadmap
-    text = await app.push_screen_wait(LineScreen("Autopilot: budget", "8h", "8h, 90m, 1h30m"))
+    title = "Run the plan unattended, for at most (8h, 90m, 1h30m)"
+    text = await app.push_screen_wait(LineScreen(title, "8h", "8h, 90m, 1h30m"))
     if not text:
         return
     plan = await session.attempt(
@@ -113,7 +168,7 @@ async def _start(app: App[Any], session: Session) -> None:
     )
     if plan is None:
         return
-    question = "\n".join([*plan_lines(plan), "Start it?"])
+    question = "\n".join([f"Start it? {plan_summary(plan)}", *plan_lines(plan)])
     if not await app.push_screen_wait(ConfirmScreen(question)):
         return
     wanted = control.Wanted(plan.pilot.budget, roadmap)

@@ -116,7 +116,8 @@ def _follow(lab: Lab, as_json: bool) -> int:
                 line = one.refused or ends_text(job for job in facts if job.launch == one.number)
                 if line and told.get(one.number) != line:
                     told[one.number] = line
-                    print(plain(f"MVP-{one.mvp}: {line}"), file=sys.stderr, flush=True)
+                    name = pilot.named(one.roadmap, f"MVP-{one.mvp}")
+                    print(plain(f"{name}: {line}"), file=sys.stderr, flush=True)
             if pilot.state == "ended" and pilot.told:
                 break
             time.sleep(POLL)
@@ -159,15 +160,14 @@ def _numbers(estimate: Estimate) -> dict[str, object]:
 
 
 def _print_plan(plan: Forecast) -> None:
-    many = len(plan.pilot.roadmaps) > 1
     rows = [
         (
-            f"{one.candidate.roadmap}: {one.candidate.mvp}" if many else one.candidate.mvp,
+            plan.pilot.named(one.candidate.roadmap, one.candidate.mvp),
             one.candidate.name,
             one.candidate.profile,
             one.candidate.jobs or "-",
             hours_range(one.candidate.estimate),
-            one.why_not or one.candidate.estimate.source,
+            f"not launched: {one.why_not}" if one.why_not else one.candidate.estimate.source,
         )
         for one in plan.steps
     ]

@@ -17,6 +17,7 @@ from vitlab.jobs.queue.scheduler import wake_autopilot
 from vitlab.lab.autopilot.decide import Candidate, Facts, unfit
 from vitlab.lab.autopilot.facts import Reading
 from vitlab.lab.autopilot.record import (
+    BY_YOU,
     Autopilot,
     ask_again,
     here,
@@ -160,7 +161,7 @@ def start(lab: Lab, wanted: Wanted) -> Autopilot:
 
 def pause(lab: Lab) -> Autopilot:
     """Launch nothing more until `go_on`; what runs goes on."""
-    return _changed(lab, lambda pilot: replace(pilot, state="paused", why="paused by you"))
+    return _changed(lab, lambda pilot: replace(pilot, state="paused", why=""))
 
 
 def go_on(lab: Lab) -> Autopilot:
@@ -181,7 +182,7 @@ def _changed(lab: Lab, how: Callable[[Autopilot], Autopilot] | None) -> Autopilo
         if pilot is None or pilot.state == "ended":
             raise UsageError(NONE)
         if how is None:
-            end(lab, pilot, "ended by you")
+            end(lab, pilot, BY_YOU)
         else:
             write_autopilot(lab.paths, how(pilot))
     ask_again(lab.paths)

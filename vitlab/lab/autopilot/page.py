@@ -7,7 +7,7 @@ import datetime
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vitlab.contract.paths import UsageError, cause
 from vitlab.docs.save import create, save
@@ -15,7 +15,7 @@ from vitlab.docs.text.inline import cell_text, one_line
 from vitlab.jobs.queue import notice
 from vitlab.lab.autopilot.branches import GateFact
 from vitlab.lab.autopilot.budget import Spent, spent
-from vitlab.lab.autopilot.decide import Facts, JobFact, JobWord, needs_you
+from vitlab.lab.autopilot.decide import Facts, JobFact, JobWord, needs_you, unfit
 from vitlab.lab.autopilot.facts import Reading
 from vitlab.lab.autopilot.record import Autopilot, Launch
 from vitlab.lab.lab import Lab
@@ -75,7 +75,9 @@ class Report:
     decided: tuple[tuple[str, GateFact], ...]
     """The verdict at the start, and the gate as it stands, of those that changed."""
     waits: tuple[str, ...]
-    """A line each on what a person has to do, or what was left."""
+    """A line each on what a person has to do, or what is not launched."""
+    coming: tuple[str, ...] = ()
+    """The MVPs it launches next, in order; empty once it has ended."""
     unwritten: tuple[str, ...] = ()
     """MVPs whose results wait to be written, as the settings want."""
 
@@ -98,7 +100,15 @@ def report_of(lab: Lab, pilot: Autopilot) -> Report:
     ]
     waits = tuple(_waits(pilot, facts, tried))
     unwritten = tuple(_unwritten(lab, pilot, reading))
-    return Report(pilot, facts, tuple(tried), tuple(decided), waits, unwritten)
+    return Report(
+        pilot, facts, tuple(tried), tuple(decided), waits, tuple(_coming(pilot, facts)), unwritten
+    )
+
+
+def _coming(pilot: Autopilot, facts: Facts) -> Iterator[str]:
+    for one in facts.candidates:
+        if pilot.state != "ended" and not (one.held or unfit(pilot, facts, one.estimate)):
+            yield pilot.named(one.roadmap, f"MVP-{one.mvp}")
 
 
 def _found(lab: Lab, launch: Launch, jobs: Sequence[JobFact]) -> str:
@@ -114,16 +124,19 @@ def _found(lab: Lab, launch: Launch, jobs: Sequence[JobFact]) -> str:
 
 
 def _waits(pilot: Autopilot, facts: Facts, tried: Sequence[Tried]) -> Iterator[str]:
-    many = len(pilot.roadmaps) > 1
     for gate in needs_you(facts):
-        yield f"{_of(gate.roadmap, many)}Gate-{gate.id}: {gate.because}"
+        yield f"{pilot.named(gate.roadmap, f'Gate-{gate.id}')}: {gate.because}"
     for one in tried:
         for job in one.jobs:
             if job.word in ("lost", "held", "behind"):
                 yield f"{job.name}: {job.word}"
+    then = replace(facts, now=pilot.ended or facts.now)
     for left in facts.candidates:
-        why = left.held or ("" if pilot.state != "ended" else f"not launched: {pilot.why}")
-        yield f"{_of(left.roadmap, many)}MVP-{left.mvp}{': ' if why else ''}{why}"
+        why = left.held or unfit(pilot, then, left.estimate)
+        if not why and pilot.state == "ended":
+            why = f"not launched: {pilot.why}"
+        if why:
+            yield f"{pilot.named(left.roadmap, f'MVP-{left.mvp}')}: {why}"
 
 
 def _unwritten(lab: Lab, pilot: Autopilot, reading: Reading) -> Iterator[str]:
@@ -132,11 +145,7 @@ def _unwritten(lab: Lab, pilot: Autopilot, reading: Reading) -> Iterator[str]:
             jobs = of_roadmap(lab, reading.jobs, lab.paths.inside(name))
             mvps = [launch.mvp for launch in pilot.launches if launch.roadmap == name]
             for mvp in results_to_write(lab, jobs, mvps):
-                yield f"{_of(name, len(pilot.roadmaps) > 1)}MVP-{mvp}"
-
-
-def _of(roadmap: str, many: bool) -> str:
-    return f"{roadmap}: " if many else ""
+                yield pilot.named(name, f"MVP-{mvp}")
 
 
 def page_name(lab: Lab, pilot: Autopilot, now: float) -> str:
@@ -195,9 +204,8 @@ def _tried_table(report: Report, words: dict[str, str]) -> Iterator[str]:
     heads = ("mvp", "profile", "jobs", "hours", "cores", "gpus", "found")
     yield _row([words[head] for head in heads])
     yield _row(["---"] * len(heads))
-    many = len(report.pilot.roadmaps) > 1
     for one in report.tried:
-        name = f"{_of(one.launch.roadmap, many)}MVP-{one.launch.mvp}"
+        name = report.pilot.named(one.launch.roadmap, f"MVP-{one.launch.mvp}")
         counts = _counts(one.counts, words)
         yield _row([name, one.launch.profile, counts, *_cost(one.spent), one.found])
     total = Counter(job.word for job in report.facts.jobs)
@@ -212,9 +220,8 @@ def _decided_table(report: Report, words: dict[str, str]) -> Iterator[str]:
         return
     yield _row([words[head] for head in ("gate", "before", "now", "because")])
     yield _row(["---"] * 4)
-    many = len(report.pilot.roadmaps) > 1
     for before, gate in report.decided:
-        name = f"{_of(gate.roadmap, many)}Gate-{gate.id}"
+        name = report.pilot.named(gate.roadmap, f"Gate-{gate.id}")
         yield _row([name, before, gate.standing, gate.because])
 
 

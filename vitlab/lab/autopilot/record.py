@@ -17,6 +17,8 @@ from vitlab.jobs.processes import boot, is_alive, process
 from vitlab.jobs.queue.scheduler import autopilot_record
 
 VERSION = 1
+BY_YOU = "ended by you"
+"""Why one has ended that a person ended."""
 PATIENCE = 20.0
 """Seconds a person's word waits for the process that carries the autopilot on."""
 
@@ -85,6 +87,10 @@ class Autopilot:
     def active(self) -> bool:
         """Whether somebody who looks on has to carry it forward."""
         return not (self.state == "ended" and self.told)
+
+    def named(self, roadmap: str, one: str) -> str:
+        """An MVP or gate, after its roadmap where there are several."""
+        return f"{roadmap}: {one}" if len(self.roadmaps) > 1 else one
 
     def mark(self, launch: Launch) -> str:
         """What each job of a launch is known by."""

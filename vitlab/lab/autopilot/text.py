@@ -9,24 +9,34 @@ from vitlab.lab.autopilot.budget import Estimate, hours_text
 from vitlab.lab.autopilot.control import Forecast
 from vitlab.lab.autopilot.decide import JobFact
 from vitlab.lab.autopilot.page import Report
+from vitlab.lab.autopilot.record import BY_YOU, Autopilot
 
 
 def plan_lines(plan: Forecast) -> Iterator[str]:
-    """A line for each MVP in order, and one on all together."""
+    """A line for each MVP in order."""
     for one in plan.steps:
-        cost = hours_range(one.candidate.estimate)
-        why = one.why_not or one.candidate.estimate.source
-        yield f"MVP-{one.candidate.mvp}  {one.candidate.profile}  {cost}  {why}"
-    yield plan_summary(plan)
+        mvp = plan.pilot.named(one.candidate.roadmap, f"MVP-{one.candidate.mvp}")
+        if one.why_not:
+            yield f"{mvp}  not launched: {one.why_not}"
+            continue
+        jobs = f"{one.candidate.jobs} job{'s' * (one.candidate.jobs != 1)}"
+        parts = (one.candidate.profile, jobs, hours_range(one.candidate.estimate))
+        yield "  ".join(_known(mvp, *parts, one.candidate.estimate.source))
 
 
 def plan_summary(plan: Forecast) -> str:
-    """`8 to launch in about 25 min; budget 8.0 h`."""
+    """`8 to launch, expected to take 25 min; budget 8.0 h`."""
     going = [one for one in plan.steps if not one.why_not]
     unknown = sum(one.candidate.estimate.hours is None for one in going)
-    about = f" in about {hours_text(plan.hours)}" if unknown < len(going) else ""
-    more = f", of {unknown} no earlier run tells" if unknown else ""
-    return f"{len(going)} to launch{about}{more}; budget {hours_text(plan.pilot.budget)}"
+    budget = f"budget {hours_text(plan.pilot.budget)}"
+    if plan.pilot.gpu_hours is not None:
+        budget += f" and {plan.pilot.gpu_hours:g} GPU hours"
+    if not going:
+        return f"nothing to launch; {budget}"
+    if unknown == len(going):
+        return f"{len(going)} to launch, for how long is not known (no earlier run); {budget}"
+    more = f" and {unknown} of unknown length" if unknown else ""
+    return f"{len(going)} to launch, expected to take {hours_text(plan.hours)}{more}; {budget}"
 
 
 def hours_range(estimate: Estimate) -> str:
@@ -39,27 +49,51 @@ def hours_range(estimate: Estimate) -> str:
 
 def report_lines(report: Report) -> Iterator[str]:
     """An autopilot for people: how it stands, what was tried, decided, and waits."""
+    yield from state_lines(report)
+    yield from tried_lines(report)
+    yield from waiting_lines(report)
+
+
+def state_lines(report: Report) -> Iterator[str]:
+    """How it stands, and what it has used of its budget."""
     pilot, spent = report.pilot, report.facts.spent
     used = ((pilot.ended or report.facts.now) - pilot.started) / 3600
-    yield f"{pilot.state}{': ' if pilot.why else ''}{pilot.why}"
-    limit = "" if pilot.gpu_hours is None else f" of {pilot.gpu_hours:g}"
+    yield end_line(pilot) if pilot.state == "ended" else f"autopilot {pilot.state}"
+    gpus = "" if pilot.gpu_hours is None else f" of {pilot.gpu_hours:g}"
     yield (
-        f"{hours_text(used)} of {hours_text(pilot.budget)}; its jobs took "
-        f"{spent.core_hours:.3g} core-hours, {spent.gpu_hours:.3g}{limit} GPU hours"
+        f"{hours_text(used)} of {hours_text(pilot.budget)} used; its jobs ran "
+        f"{hours_text(spent.wall_hours)}, {spent.gpu_hours:.3g}{gpus} GPU hours"
     )
+
+
+def end_line(pilot: Autopilot) -> str:
+    """`autopilot ended: Gate-2 needs you`; one that a person ended gives no other reason."""
+    return f"autopilot {pilot.why}" if pilot.why == BY_YOU else f"autopilot ended: {pilot.why}"
+
+
+def tried_lines(report: Report) -> Iterator[str]:
+    """A line for each launch, and each gate that was decided."""
     for one in report.tried:
         ends = ends_text(one.jobs)
         cost = hours_text(one.spent.wall_hours) if one.jobs else ""
-        yield "  ".join(_known(f"MVP-{one.launch.mvp}", one.launch.profile, ends, cost, one.found))
+        mvp = report.pilot.named(one.launch.roadmap, f"MVP-{one.launch.mvp}")
+        yield "  ".join(_known(mvp, one.launch.profile, ends, cost, one.found))
     for before, gate in report.decided:
-        yield f"Gate-{gate.id}: {before} -> {gate.standing}: {gate.because}"
+        name = report.pilot.named(gate.roadmap, f"Gate-{gate.id}")
+        yield f"{name}: {before} -> {gate.standing}: {gate.because}"
+
+
+def waiting_lines(report: Report) -> Iterator[str]:
+    """What comes next, what waits and why, and where its report is."""
+    if report.coming:
+        yield f"next: {', '.join(report.coming)}"
     if report.waits:
-        yield "waits:"
+        yield "not launched, or waits for you:"
         yield from (f"  {line}" for line in report.waits)
     if report.unwritten:
         yield f"results not written yet (`vitlab sync`): {', '.join(report.unwritten)}"
-    if pilot.page:
-        yield f"report: {pilot.page}"
+    if report.pilot.page:
+        yield f"report: {report.pilot.page}"
 
 
 def ends_text(jobs: Iterable[JobFact]) -> str:

@@ -69,7 +69,7 @@ class ConfirmScreen(ModalScreen[bool]):
         lines = [clean(line) for line in self._question.split("\n")]
         text = Static(Text("\n".join(lines)), markup=False)
         with Vertical(classes="dialog" if len(lines) > 1 else "dialog -small"):
-            yield VerticalScroll(text) if len(lines) > 1 else text
+            yield VerticalScroll(text, classes="lines") if len(lines) > 1 else text
             yield Static("y yes   n no", classes="keys", markup=False)
 
     def action_answer(self, yes: bool) -> None:
