@@ -15,6 +15,7 @@ import pytest
 
 from tests.jobs.conftest import Workshop
 from tests.waiting import ended
+from vitlab.contract import reading
 from vitlab.contract.job import Done, Lost, Queued, Running, Unreadable
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes, store
@@ -29,6 +30,7 @@ from vitlab.jobs.store import (
     read_job,
     read_state,
     submit,
+    unfinished,
 )
 
 
@@ -238,3 +240,35 @@ def test_a_lock_that_is_held_shows_a_running_job_whatever_else_is_wrong(shop: Wo
     assert found is not None
     assert isinstance(found.state, Running)
     assert found.problem == "started.json is a pipe (FIFO); spec.json is not JSON (line 1)"
+
+
+def test_what_many_jobs_keep_in_memory_is_bounded(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MEMORY", 600_000)
+    monkeypatch.setattr(store, "_kept", {})
+    text = "\N{GRINNING FACE}" + "a" * 100_000  # 400 kB of memory
+    for k in range(4):
+        shop.submit("", run=f"run {k}", submitted=1e9 + k, extra={"text": text})
+    small = shop.submit("", run="small", submitted=1e9 + 9)
+    long_ago = time.time() - 60
+    for job in job_folders(shop.lab):
+        os.utime(job.folder, (long_ago, long_ago))
+    for _ in "12":  # the second look finds those that were kept
+        found = all_jobs(shop.lab)
+        assert [isinstance(job.state, Queued) for job in found] == [True, True, False, False, True]
+        assert found[-1].paths == small
+        assert found[2].problem == (
+            "spec.json is larger than 16 kB, and those of other jobs fill 0 MiB of memory"
+        )
+    assert len(unfinished(shop.lab)) == 5
+    assert read_job(found[3].paths) != found[3], "alone there is room for it"
+
+
+def test_long_texts_of_a_row_are_cut(shop: Workshop) -> None:
+    job = shop.submit("")
+    end = {"v": 1, "code": 0, "reason": "r" * 9000, "detail": "d" * 9000, "started": 5, "ended": 6}
+    job.exit.write_text(json.dumps(end))
+    state = read_state(job)
+    assert isinstance(state, Done)
+    assert (len(state.outcome), len(state.detail)) == (2000, 2000)

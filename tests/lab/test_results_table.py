@@ -20,8 +20,10 @@ from tests.lab.conftest import Ended, error_of_mean
 from tests.lab.test_pairs import scored
 from vitlab.cli import main as vitlab
 from vitlab.commands.results import as_latex, short
+from vitlab.contract import reading
 from vitlab.contract.job import Result, load_result, read_result, write_result
 from vitlab.contract.paths import JobPaths
+from vitlab.jobs import store
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.results import job_results as scanning
@@ -345,3 +347,21 @@ def test_a_cache_that_came_with_a_lab_is_not_believed(
     copied = tmp_path_factory.mktemp("copied") / "lab"
     shutil.copytree(lab.paths.root, copied, symlinks=True)  # with all times
     assert [one.result.values[NAME] for one in all_results(open_lab(copied))] == [0.5]
+
+
+def test_results_that_fill_the_memory_are_told_and_not_read(
+    lab: Lab, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [ended(f"run {k}", 0.7) for k in range(3)]
+    for job in jobs:
+        record = json.loads(job.result.read_bytes())
+        record["figures"] = ["\N{GRINNING FACE}" + "a" * 50_000]
+        job.result.write_text(json.dumps(record, ensure_ascii=False))
+        settle(job)
+    monkeypatch.setattr(reading, "MEMORY", 250_000)
+    monkeypatch.setattr(store, "_kept", {})
+    found = all_jobs(lab.paths)
+    assert [bool(job.problem) for job in found] == [False, False, True]
+    assert found[2].problem.startswith("result.json is larger than 16 kB, and those of other jobs")
+    assert len(finished(found)) == 2
+    assert len(all_results(lab)) == 2

@@ -112,12 +112,12 @@ class Spec:
         return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
 
 
-def load_spec(path: Path) -> Spec | None:
+def load_spec(path: Path, limit: int = MAX_KEPT) -> Spec | None:
     """The spec in `path`; None when there is none, `UnreadableFile` where it is none of version 1.
 
-    What readers look into is of the type it had when it was submitted.
+    A file has at most `limit` bytes. What readers look into has the type it was submitted with.
     """
-    spec = load_record(path, Spec, SPEC_VERSION, MAX_KEPT)
+    spec = load_record(path, Spec, SPEC_VERSION, limit)
     if spec is None:
         return None
     _check_words(path, spec.profile, spec.recipe)
@@ -205,9 +205,9 @@ def write_result(path: Path, result: Result) -> None:
     write_atomic(path, text.encode() + b"\n")
 
 
-def load_result(path: Path) -> Result | None:
+def load_result(path: Path, limit: int = MAX_KEPT) -> Result | None:
     """The result in `path`; None when there is none, `UnreadableFile` where it is none."""
-    result = load_record(path, Result, RESULT_VERSION)
+    result = load_record(path, Result, RESULT_VERSION, limit)
     if result is not None:
         _check_words(path, result.profile, result.recipe)
     return result

@@ -10,17 +10,23 @@ import re
 import stat
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, NoReturn, TypeGuard, TypeVar
+
+T = TypeVar("T")
 
 MAX_BYTES = 16 << 20
 """Of a file of JSON; a larger one is refused."""
 MAX_KEPT = 2 << 20
 """Of one that is kept in memory for each job."""
+SMALL = 16 << 10
+"""Of one that is read however many others there are."""
+MEMORY = 256 << 20
+"""Bytes of memory that what is kept of all jobs may take, small documents aside."""
 MAX_DEPTH = 64
 """Lists and objects within each other."""
 LATEST = 32_503_680_000.0
@@ -94,7 +100,8 @@ def read_regular(path: Path | str, limit: int = MAX_BYTES, *, follow: bool = Fal
             why = f"cannot be read: {error.strerror}"
             raise Unreadable(path, why, error.errno or errno.EIO) from None
     if max(size, len(data)) > limit:
-        raise Unreadable(path, f"is larger than {limit >> 20} MiB")
+        most = f"{limit >> 20} MiB" if limit >> 20 else f"{limit >> 10} kB"
+        raise Unreadable(path, f"is larger than {most}")
     return data
 
 
@@ -133,9 +140,61 @@ def parse(data: bytes | str, limit: int = MAX_BYTES) -> Any:
     return document
 
 
+class Room:
+    """Memory that the documents of many jobs may take together, as one look reads them.
+
+    An emoji makes each character of its text take four bytes: 5,000 specs of 2 MiB are 40 GB. When
+    the room is used up, small documents are read all the same; of larger ones their row says so.
+    """
+
+    def __init__(self, taken: int = 0) -> None:
+        self.left = MEMORY - taken
+        """Bytes; what was read last may exceed them."""
+
+    def read(self, load: Callable[[Path, int], T], path: Path) -> T:
+        """What `load` reads of at most so many bytes; raises as it does."""
+        if self.left > 0:
+            found = load(path, MAX_KEPT)
+            self.left -= memory_of(vars(found)) if _size(path) > SMALL // 4 else 0
+            return found
+        try:
+            return load(path, SMALL)
+        except Unreadable as error:
+            if error.why.startswith(("is larger", "holds more")):
+                why = f"{error.why}, and those of other jobs fill {MEMORY >> 20} MiB of memory"
+                raise Unreadable(path, why) from None
+            raise
+
+
+def _size(path: Path) -> int:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return 0
+
+
+def memory_of(document: Any) -> int:
+    """The bytes of memory that a document takes."""
+    size = sys.getsizeof(document)
+    if isinstance(document, dict):
+        size += sum(map(memory_of, document)) + sum(map(memory_of, document.values()))
+    elif isinstance(document, list | tuple):
+        size += sum(map(memory_of, document))
+    return size
+
+
 def mended(text: str) -> str:
     """JSON in which escapes of lone surrogates and of NUL characters are those of U+FFFD."""
     return _ESCAPES.sub(lambda found: "\\ufffd" if found[2] else found[0], text)
+
+
+MOST_DIGITS = 18
+"""Of a whole number in a text: Python reads no more than 4,300, and a longer one counts nothing."""
+
+
+def whole_number(text: str | None) -> int | None:
+    """The number that these digits are; None for anything else, and for more than `MOST_DIGITS`."""
+    return int(text) if text and text.isdecimal() and len(text) <= MOST_DIGITS else None
 
 
 def is_finite(value: object) -> TypeGuard[float]:

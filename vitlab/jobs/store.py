@@ -25,7 +25,7 @@ from vitlab.contract.job import (
     load_spec,
 )
 from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError
-from vitlab.contract.reading import MAX_BYTES, open_regular, read_document
+from vitlab.contract.reading import MAX_BYTES, Room, open_regular, read_document
 from vitlab.contract.reading import Unreadable as UnreadableFile
 from vitlab.contract.tracking import VERSION as LINK_VERSION
 from vitlab.contract.tracking import Link
@@ -78,8 +78,11 @@ _T = TypeVar("_T")
 SETTLED = 2.0
 """Seconds since a folder's last change before it is cached: two changes within one tick of the file
 system's clock have the same time."""
-_kept: dict[str, tuple[int, tuple[int, ...], Job]] = {}
-"""Ended and waiting jobs by folder: the folder's time when it was read, and the files' stamp."""
+_kept: dict[str, tuple[int, tuple[int, ...], Job, int]] = {}
+"""Ended and waiting jobs by folder: the folder's time when it was read, the files' stamp, and the
+memory that the job takes of a `Room`."""
+_LONGEST = 2000
+"""Characters kept of a text that a row shows."""
 
 
 @dataclass(frozen=True)
@@ -173,10 +176,10 @@ def read_state(job: JobPaths) -> JobState:
     return Queued(0.0) if found is None else found.state
 
 
-def read_job(job: JobPaths) -> Job | None:
-    """The job in a folder; None when there is no job in it."""
+def read_job(job: JobPaths, room: Room | None = None) -> Job | None:
+    """The job in a folder; None when there is no job in it. Of many, all within one `room`."""
     try:
-        return _read(job, _entries(job))
+        return _read(job, _entries(job), room or Room())
     except OSError as error:
         why = "is a link to nothing" if error.errno in (errno.ENOENT, errno.ELOOP) else ""
         why = f"{job.folder.name} {why or f'cannot be read: {error.strerror}'}"
@@ -199,13 +202,13 @@ def _no_spec(job: JobPaths) -> Spec:
     return Spec("", job.folder.name, "", "", {}, job.folder.parent.name, "")
 
 
-def _read(job: JobPaths, entries: _Entries) -> Job | None:
+def _read(job: JobPaths, entries: _Entries, room: Room) -> Job | None:
     if _BEGUN.isdisjoint(entries) and SPEC not in entries:
         return None
     odd = [e for e in entries.values() if e.name in _FILES and not _is_regular(e)]
     wrong = {one.name: why for one in odd if (why := _kind(job.folder / one.name))}
     read = _Reader(wrong)
-    spec = read(load_spec, job.spec)
+    spec = read(lambda path: room.read(load_spec, path), job.spec)
     if spec is None:
         wrong.setdefault(SPEC, f"{SPEC} is missing")
         spec = _no_spec(job)
@@ -217,7 +220,7 @@ def _read(job: JobPaths, entries: _Entries) -> Job | None:
     else:
         state, where = _read_state(job, spec, entries, read)
     if isinstance(state, Done):
-        read(load_result, job.result)
+        read(lambda path: room.read(load_result, path), job.result)
     ours = isinstance(state, Queued | Lost) and is_submitted(job)
     for name in entries.keys() & _RECORDS.keys():
         # An environment is as it was written where the job is as it was submitted.
@@ -232,7 +235,7 @@ def _read(job: JobPaths, entries: _Entries) -> Job | None:
         held=queue.get("hold") is True,
         order=_number(queue.get("order"), spec.submitted),
         priority=queue.get("priority", spec.priority),
-        boot=where or queue.get("boot", ""),
+        boot=where or queue.get("boot", "")[:_LONGEST],
         cluster=_cluster(job, spec),
         problem="; ".join(wrong.values()),
     )
@@ -302,33 +305,38 @@ def _cluster(job: JobPaths, spec: Spec) -> str:
     if spec.extra.get("backend") != "slurm":
         return ""
     record = read_json(job.slurm)
-    return " ".join(str(record[key]) for key in ("id", "said") if key in record)
+    return " ".join(str(record[key])[:_LONGEST] for key in ("id", "said") if key in record)
 
 
 def all_jobs(lab: LabPaths) -> list[Job]:
     """Every job of the lab with its state, oldest first; most are read once a process."""
-    jobs = (_unchanged(folder) or _read_anew(folder) for folder in _folders(lab, _kept))
+    folders = _folders(lab, _kept)
+    room = Room(sum(kept[3] for kept in _kept.values()))
+    jobs = (_unchanged(folder) or _read_anew(folder, room) for folder in folders)
     return [job for job in jobs if job is not None]
 
 
-def _read_anew(folder: str) -> Job | None:
+def _read_anew(folder: str, room: Room) -> Job | None:
     """`read_job`, cached for a job that ended or waits until its folder changes.
 
     Whatever happens to it later, a start, a resume or a second result, is a new name in its folder.
     """
-    if _kept.pop(folder, None) and not _is_job(folder):
-        return None
+    if kept := _kept.pop(folder, None):
+        room.left += kept[3]
+        if not _is_job(folder):
+            return None
+    before = room.left
     paths = JobPaths(Path(folder))
     try:
         changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - of thousands of folders
         mark = stamp(paths)
     except OSError:
-        return read_job(paths)
-    job = read_job(paths)
+        return read_job(paths, room)
+    job = read_job(paths, room)
     settled = abs(time.time() - changed / 1e9) > SETTLED
     waits = job is not None and isinstance(job.state, Queued) and not os.path.lexists(paths.lock)
     if job is not None and settled and (waits or isinstance(job.state, Done)):
-        _kept[folder] = (changed, mark, job)
+        _kept[folder] = (changed, mark, job, before - room.left)
     return job
 
 
@@ -337,7 +345,7 @@ def _unchanged(folder: str) -> Job | None:
     kept = _kept.get(folder)
     if kept is None:
         return None
-    changed, mark, job = kept
+    changed, mark, job, _ = kept
     try:
         if os.stat(folder).st_mtime_ns != changed:  # noqa: PTH116 - of thousands of folders
             return None
@@ -349,6 +357,7 @@ def _unchanged(folder: str) -> Job | None:
 def unfinished(lab: LabPaths) -> list[Job]:
     """The jobs that wait, run or are lost, without reading those that ended."""
     found: list[Job | None] = []
+    room = Room(sum(kept[3] for kept in _kept.values()))
     for paths in job_folders(lab):
         if (kept := _unchanged(str(paths.folder))) is not None:
             found += [] if isinstance(kept.state, Done) else [kept]
@@ -360,7 +369,7 @@ def unfinished(lab: LabPaths) -> list[Job]:
                 or _ANY.resume.name in names
                 or is_locked(paths.lock) is not False
             ):
-                found.append(_read(paths, names))
+                found.append(_read(paths, names, room))
     return [job for job in found if job is not None]
 
 
@@ -371,8 +380,8 @@ def _read_state(
     if _held(job, read):
         owner = _owner(job) or read.began(job)
         began = _number(owner.get("started"), _modified(job.lock))
-        running = Running(began, owner.get("pid", 0), owner.get("device", ""))
-        return running, owner.get("boot", "")
+        running = Running(began, owner.get("pid", 0), owner.get("device", "")[:_LONGEST])
+        return running, owner.get("boot", "")[:_LONGEST]
     if job.resume.name in entries and os.path.lexists(job.resume):
         return Queued(_modified(job.resume)), ""
     if ended := read(load_exit, job.exit):
@@ -427,9 +436,9 @@ def load_exit(path: Path) -> Done | None:
     return Done(
         started=_number(record.get("started"), ended),
         ended=ended,
-        outcome=record.get("reason", "failed"),
+        outcome=record.get("reason", "failed")[:_LONGEST],
         code=record.get("code"),
-        detail=record.get("detail", ""),
+        detail=record.get("detail", "")[:_LONGEST],
     )
 
 

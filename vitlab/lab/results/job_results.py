@@ -24,7 +24,7 @@ from vitlab.contract.job import (
     load_result,
 )
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, real, write_atomic
-from vitlab.contract.reading import read_document
+from vitlab.contract.reading import Room, read_document
 from vitlab.contract.validation import from_document, misfit
 from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, job_folders, read_job
 from vitlab.lab.results.run_settings import seed_of, seedless_hash, settings_of
@@ -70,7 +70,7 @@ def finished(jobs: Iterable[Job]) -> list[Finished]:
     """The jobs that ended well with a result, oldest first."""
     results = []
     for job in jobs:
-        if ended_well(job.state):
+        if ended_well(job.state) and RESULT not in job.problem:
             result = _result(job.paths)
             if result is not None:
                 results.append(Finished(job, result))
@@ -122,6 +122,8 @@ def newest_results(lab: Lab, roadmap: Path) -> list[Finished]:
 VERSION = 2
 CACHE_BYTES = 1 << 16
 """Of the cache for each job, of which most take 3 kB."""
+LARGEST_CACHE = 64 << 20
+"""Of 20,000 such jobs; a larger one is not read."""
 
 _Entry = dict[str, Any]
 """{stamp, state, spec, result} of a job that ended; `result` is null for one without.
@@ -138,7 +140,8 @@ def all_results(lab: Lab) -> list[Finished]:
     The cache is `.vitlab/results.json`; it can be deleted at any time.
     """
     path, folders = lab.paths.private.results, list(job_folders(lab.paths))
-    cached = _read_cache(path, CACHE_BYTES * (len(folders) + 16))
+    cached = _read_cache(path, min(CACHE_BYTES * (len(folders) + 16), LARGEST_CACHE))
+    room = Room()
     fresh: dict[str, _Entry] = {}
     results: list[Finished] = []
     for paths in folders:
@@ -147,7 +150,7 @@ def all_results(lab: Lab) -> list[Finished]:
         if entry is not None and entry["stamp"] == stamp:
             fresh[paths.name] = entry
             results += _from_entry(entry, paths)
-        elif (job := read_job(paths)) is not None:
+        elif (job := read_job(paths, room)) is not None:
             read = finished([job])
             results += read
             if isinstance(job.state, Done) and time.time() - max(stamp[::3]) / 1e9 > SETTLED:
