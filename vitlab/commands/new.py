@@ -12,6 +12,7 @@ from pathlib import Path
 from vitlab.commands.common import Options, add_json, plain, print_json, this_lab
 from vitlab.contract.job import bare_id
 from vitlab.contract.paths import LabPaths, NoLab, UsageError
+from vitlab.contract.reading import whole_number
 from vitlab.contract.terminal import print_exact
 from vitlab.docs.text.edit import unified
 from vitlab.jobs.experiment.experiment import MAX_REPEATS
@@ -238,8 +239,8 @@ def _pick(question: str, lines: Sequence[str]) -> int:
         print(f"  {number}  {line}")
     while True:
         answer = _line("Number", "1")
-        if answer.isdecimal() and 1 <= int(answer) <= len(lines):
-            return int(answer) - 1
+        if 1 <= (number := whole_number(answer) or 0) <= len(lines):
+            return number - 1
         print(f"a number from 1 to {len(lines)}")
 
 

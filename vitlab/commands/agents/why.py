@@ -10,6 +10,7 @@ from typing import Any
 
 from vitlab.commands.common import Options, add_json, plain, print_json, print_note, this_lab
 from vitlab.contract.paths import UsageError, real
+from vitlab.contract.reading import whole_number
 from vitlab.contract.terminal import in_color, painted, print_drawn
 from vitlab.docs.judge.conclusion import count_text
 from vitlab.docs.text.numbers import asked_number
@@ -38,7 +39,7 @@ def tell_origins(args: argparse.Namespace) -> int:
     if (asked := asked_number(args.number)) is not None:
         found = origins(lab, lambda _, one: one.number.is_asked(asked))
     elif match := _PLACE.fullmatch(args.number):
-        file, line = _file(lab, match["file"]), int(match["line"])
+        file, line = _file(lab, match["file"]), whole_number(match["line"])
         found = origins(lab, lambda path, one: one.line == line and real(path) == file)
     else:
         kinds = 'neither a number (0.711, "0.711 +- 0.005", 71.1%) nor FILE:LINE'

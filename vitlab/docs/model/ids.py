@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from vitlab.contract.job import ASCII_FORMS, bare_id
+from vitlab.contract.reading import MOST_DIGITS, whole_number
 from vitlab.docs.text.inline import link_target, plain
 
 _RAW = r"[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*"
@@ -32,7 +33,7 @@ _RANGE = re.compile(
     re.I,
 )
 """`1.1~1.3`, `2.0-2.2`, `MVP-1.1 至 MVP-1.3`: the ends and all between."""
-_JOINED_NUMBERS = re.compile(r"(\d+\.\d+\w*(?:\s*[/,，、&+]\s*\d+\.\d+\w*)+)")
+_JOINED_NUMBERS = re.compile(r"(\d+\.\d\w*(?:\s*[/,，、&+]\s*\d+\.\d\w*)+)")
 _PATH = re.compile(r"[\w./~-]+\.(?:md|markdown|pdf|html|ipynb)")
 _NOTE = re.compile(r"<sup>.*?</sup>|\[\^[^\]\s]+\]|(?:(?<=[\d*_~`])|(?<=\d[a-z]))[¹²³⁰⁴-⁹]+", re.I)
 _NEW = re.compile(
@@ -105,8 +106,8 @@ def _ranges_listed(text: str) -> str:
     """A text with `1.1~1.3` as `1.1/1.2/1.3`."""
 
     def listed(match: re.Match[str]) -> str:
-        low, high = int(match["low"]), int(match["high"])
-        if not low < high <= low + 20:
+        low, high = whole_number(match["low"]), whole_number(match["high"])
+        if low is None or high is None or not low < high <= low + 20:
             return match.group()
         return "/".join(f"{match['stem']}{number}" for number in range(low, high + 1))
 
@@ -302,4 +303,12 @@ class IdIndex:
 
 def by_numbers(mvp: str) -> list[tuple[int, str]]:
     """What ids sort by: `1.2` before `1.10`."""
-    return [(int(number or -1), word) for number, word in _PART.findall(mvp)]
+    return [
+        (-1, word) if word else _counted(whole_number(number), number)
+        for number, word in _PART.findall(mvp)
+    ]
+
+
+def _counted(number: int | None, digits: str) -> tuple[int, str]:
+    """A number too long to count comes last, by its digits."""
+    return (10**MOST_DIGITS, digits) if number is None else (number, "")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import whole_number
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.hub_sites import hub_sites, statements_of
 from vitlab.docs.model.table_kinds import View
@@ -139,7 +140,7 @@ def _next_id(
         if column < len(entry.row.cells)
     ]
     numbers = [match for raw in cells if (match := _NUMBER.search(plain(raw)))]
-    highest = max((int(match.group()) for match in numbers), default=0)
+    highest = max((whole_number(match.group()) or 0 for match in numbers), default=0)
     own = [e.row.cells[column].raw for e in view.entries if column < len(e.row.cells)]
     models = [raw for raw in own if "~~" not in raw and _NUMBER.search(raw)] or own[-1:]
     plainly = [raw for raw in models if re.fullmatch(r"[*_`]*[A-Za-z-]*\d[\d.]*[*_`]*", raw)]
@@ -159,7 +160,8 @@ def _following(model: str, highest: int, seen: Iterable[str], taken: Collection[
     stem = model[: digits.start()]
     if more:
         same = re.compile(rf"\W*{re.escape(stem)}(\d+)(?!\.?\d)")
-        highest = max((int(m[1]) for text in seen if (m := same.match(text))), default=0)
+        found = (whole_number(m[1]) or 0 for text in seen if (m := same.match(text)))
+        highest = max(found, default=0)
     number = highest + 1
     while f"{stem}{number}" in taken:
         number += 1
@@ -217,7 +219,7 @@ def _new_item(hub: Hub, kind: str, table: str, text: str, evidence: str) -> Edit
         (m for m in reversed(parts) if own and _PRIORITY.fullmatch(m["name"] or "")), parts[-1]
     )
     lead, name, glyph = parts[-1]["lead"], last["name"] or "", last["glyph"] or ""
-    lead = re.sub(r"\d+", lambda m: str(int(m.group()) + 1), lead, count=1)
+    lead = re.sub(r"\d{1,18}", lambda m: str(int(m.group()) + 1), lead, count=1)
     box = "[ ] " if last["box"] else ""
     known = {
         m["number"]: raw[:40]
@@ -228,7 +230,8 @@ def _new_item(hub: Hub, kind: str, table: str, text: str, evidence: str) -> Edit
         name = _with_priority(f"{glyph}{name}", own["number"], known) if own else ""
         glyph, text = "", text[own.end() :] if own else text
     elif name:
-        ids = [int(n.group()) for p in items if p.id and (n := _NUMBER.search(p.id))]
+        found = (_NUMBER.search(p.id) for p in items if p.id)
+        ids = [whole_number(n.group()) or 0 for n in found if n]
         known_ids = [p.id for p in items]
         bare = plain(name)
         name = name.replace(bare, _following(bare, max(ids, default=0), known_ids, known_ids))

@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import permutations
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import whole_number
 from vitlab.docs.model.gates.conditions import Condition, Manual, read_condition
 from vitlab.docs.model.gates.gates import Gate, names_deciding
 from vitlab.docs.model.gates.rules import is_condition, is_of_rules, table_rules
@@ -52,7 +53,8 @@ def next_gate_id(roadmap: Roadmap) -> str:
     if len(letters) > len(numbered) and (new := chr(ord(max(letters)) + 1)) not in named:
         return new
     prefix = numbered[-1][1] if numbered else ""
-    number = max((int(m[2]) for m in numbered if m[1] == prefix), default=0) + 1
+    counted = [whole_number(m[2]) or 0 for m in numbered if m[1] == prefix]
+    number = max(counted, default=0) + 1
     while f"{prefix}{number}" in named:
         number += 1
     return f"{prefix}{number}"
@@ -333,8 +335,9 @@ class GateEdits:
         if found is None:
             return f"{self.title}: {self.name}"
         head = found["head"]
-        if number := re.search(r"(\d+)([.)、]?\s*)$", head):
-            new = f"{head[: number.start()]}{int(number[1]) + 1}{number[2]}"
+        number = re.search(r"(\d+)([.)、]?\s*)$", head)
+        if number and (last := whole_number(number[1])) is not None:
+            new = f"{head[: number.start()]}{last + 1}{number[2]}"
             titles = [plain(h.title) for h in self.roadmap.document.headings]
             head = "" if any(title.startswith(new) for title in titles) else new
         if any(self.roadmap.vocabulary.read(char) for char in head.split()):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import whole_number
 from vitlab.docs.model.boards.board import ColumnIndex
 from vitlab.docs.model.boards.list_board import added_item, last_of_item
 from vitlab.docs.model.boards.moves import add_card
@@ -290,9 +291,9 @@ def checklist_rows(document: Roadmap, mvp: str, name: str, status: str) -> list[
         values = {"name": cell_text(name), "mvp": own, "status": waiting}
         row = by_column(view, values)
         first = like.row.cells[0].raw if like and like.row.cells else "1" if like is None else ""
-        if 0 not in row and (number := re.fullmatch(r"(.*?)(\d+)(\D*)", first)):
-            step = 0 if like is None else 1
-            row[0] = f"{number[1]}{int(number[2]) + step}{number[3]}"
+        number = re.fullmatch(r"(.*?)(\d+)(\D*)", first)
+        if 0 not in row and number and (last := whole_number(number[2])) is not None:
+            row[0] = f"{number[1]}{last + (like is not None)}{number[3]}"
         return [insert_row(document.document, view.table, row)]
     return []
 
@@ -332,8 +333,9 @@ def new_items(roadmap: Roadmap, mvp_id: str, name: str) -> list[Edit]:
     last, model = items[-1].line - 1, next(mvp for mvp in reversed(items) if mvp.status)
     end = document.line_span(last_of_item(document, last)).end
     text = _item_like(roadmap, model.line - 1, model.id, mvp_id, name)
-    if number := _LIKE.match(document.line_text(last))["number"]:  # type: ignore[index]
-        text = re.sub(r"\d+", str(int(number) + 1), text, count=1)
+    number = whole_number(_LIKE.match(document.line_text(last))["number"])  # type: ignore[index]
+    if number is not None:
+        text = re.sub(r"\d+", str(number + 1), text, count=1)
     return [Edit(Span(end, end), "", document.newline + text)]
 
 

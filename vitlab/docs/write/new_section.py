@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from vitlab.contract.reading import whole_number
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.mvps import Spec
 from vitlab.docs.model.roadmap import Roadmap
@@ -179,9 +180,9 @@ def new_status(roadmap: Roadmap) -> str:
 def _next_number(roadmap: Roadmap, head: str) -> str:
     """The number before an MVP in a heading, one further: `3.4 ` -> `3.5 `; dropped where taken."""
     number = re.search(r"(\d+)([.)、]?\s*)$", head)
-    if number is None:
+    if number is None or (last := whole_number(number[1])) is None:
         return head
-    new = f"{head[: number.start()]}{int(number[1]) + 1}{number[2]}"
+    new = f"{head[: number.start()]}{last + 1}{number[2]}"
     taken = any(h.title.startswith(new) for h in roadmap.document.headings)
     return re.sub(r"[\d.]+[.)、]?\s*$", "", head) if taken else new
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from vitlab.contract.reading import whole_number
 from vitlab.docs.model.boards.board import FALLBACK_COLUMNS, Column
 from vitlab.docs.model.boards.kanban import read_heads
 from vitlab.docs.model.ids import IdIndex, several_ids
@@ -197,10 +198,11 @@ def moved_item(
 def _counted(column: ListColumn, more: int) -> list[Edit]:
     """The edit of a heading that counts its items: `🚀 Doing (2)`."""
     match = COUNT.search(column.heading.title)
-    if match is None or int(match[1]) not in (len(column.items), len(column.cards)):
+    number = whole_number(match[1]) if match else None
+    if match is None or number is None or number not in (len(column.items), len(column.cards)):
         return []
     start = column.heading.span.start + match.start(1)
-    return [Edit(Span(start, start + len(match[1])), match[1], str(int(match[1]) + more))]
+    return [Edit(Span(start, start + len(match[1])), match[1], str(number + more))]
 
 
 def last_of_item(document: Document, index: int) -> int:

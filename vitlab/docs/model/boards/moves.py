@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from vitlab.contract.reading import whole_number
 from vitlab.docs.model.boards.board import Band, ColumnIndex, Kanban, Segment, current_column
 from vitlab.docs.model.boards.box import belongs_in_box, draw_box, rest_of_card
 from vitlab.docs.model.boards.kanban import column_of, read_heads
@@ -108,7 +109,7 @@ def _new_counts(
         head = band.columns[index.column].text
         cards = sum(s.mvp is not None and s.column == index.column for s in band.segments)
         match = _COUNTED.search(head)
-        if match and int(match[1]) == cards:
+        if match and whole_number(match[1]) == cards:
             new = head[: match.start(1)] + str(cards + more) + head[match.end(1) :]
             counts.append((band.head, head, new))
     return counts

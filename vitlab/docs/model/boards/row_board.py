@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from vitlab.contract.reading import whole_number
 from vitlab.docs.model.boards.list_board import COUNT, headings_of_statuses
 from vitlab.docs.model.ids import by_numbers
 from vitlab.docs.model.table_kinds import Entry, View
@@ -89,7 +90,8 @@ def _rank(entry: Entry, order: Sequence[str]) -> list[tuple[int, str]]:
 def _counted(column: RowColumn, more: int) -> list[Edit]:
     """The edit of a heading that counts its rows: `🚀 Doing (2)`."""
     match = COUNT.search(column.heading.title)
-    if match is None or int(match[1]) != len(column.view.entries):
+    number = whole_number(match[1]) if match else None
+    if match is None or number is None or number != len(column.view.entries):
         return []
     start = column.heading.span.start + match.start(1)
-    return [Edit(Span(start, start + len(match[1])), match[1], str(int(match[1]) + more))]
+    return [Edit(Span(start, start + len(match[1])), match[1], str(number + more))]
