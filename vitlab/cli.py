@@ -50,7 +50,7 @@ COMMANDS = {
     ),
     "evaluate": ("evaluate", "score trained models again, on any data"),
     "figure": ("charts", "draw a figure as PDF and PNG, and in the terminal"),
-    "paper": ("paper.check", "hold the numbers of a draft against the results"),
+    "paper": ("paper.make", "a paper's tables, figures and numbers; check a draft's"),
     "data": ("data", "files of spectra: make one, inspect one, import a grid"),
     "ceiling": ("ceiling", "the best score the flux allows, by magnitude or for a file"),
     "scaling": ("scaling", "scaling laws of R² with training size and parameters"),

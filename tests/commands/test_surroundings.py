@@ -64,6 +64,7 @@ OTHERS: Words = (
     ("adopt", "--pid", "1", "--mvp", "1.0"),
     ("serve", "--port", "99999"), ("demo", "--mvp", "9.9"), ("why", "0.5"), ("tray",), ("auto",),
     ("auto", "--budget", "1h", "--dry-run"), ("paper", "check", "roadmaps/hub.md"),
+    ("paper", "--out", "paper", "--draft"),
     ("wait", "none"), ("mcp", "--role", "none"),
 )  # fmt: skip
 SLOW = ("ceiling", "data")

@@ -47,6 +47,7 @@ COMMANDS_TRIED: tuple[tuple[str, ...], ...] = (
     ("why", "0.5"), ("why", EVIL), ("tray",), ("tray", "accept", EVIL), ("auto",),
     ("auto", "--budget", "1h", "--dry-run"), ("auto", EVIL, "--budget", "1h"),
     ("paper", "check", ROADMAP_NAME), ("paper", "check", EVIL), ("mcp", "--role", EVIL),
+    ("paper", "--out", "p", "--draft"),
 )  # fmt: skip
 
 DRAWN = ("plot", "figure")

@@ -18,6 +18,8 @@ UNFINISHED = "unfinished.json"
 """In the journal: a save in progress, or one that was interrupted."""
 TREES = "trees.json"
 """Checkpoint of boosted trees: the trees grown so far."""
+PROVENANCE, NUMBERS = "provenance.json", "numbers.tex"
+"""In the folder of a paper's artefacts: what each number comes from, and a macro for each."""
 FIGURE_FOLDER = "img"
 """Folder of the figures, next to the roadmap."""
 IGNORED = (".vitlab/", "experiments/*/", "runs/", "wandb/")

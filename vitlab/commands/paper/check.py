@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
+from vitlab.commands.common import add_json, print_json, print_table, this_lab
 from vitlab.lab.paper.check import WRONG, Checked, check
 from vitlab.lab.paper.draft import read_draft
 from vitlab.lab.paper.facts import facts_of
@@ -14,9 +14,8 @@ from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import all_results
 
 
-def _options(paper: argparse.ArgumentParser) -> None:
-    verbs = paper.add_subparsers(dest="verb", required=True, metavar="check")
-    form = verbs.add_parser("check", help="hold the numbers of a draft against the results")
+def check_options(form: argparse.ArgumentParser) -> None:
+    """The options of `vitlab paper check`."""
     form.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a draft, .tex or .md")
     form.add_argument("--all", action="store_true", help="show the right numbers too")
     add_json(form)
@@ -68,6 +67,3 @@ def _summary(checked: list[Checked]) -> str:
     parts = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
     text = f"{sum(counts.values())} numbers: {parts}" if counts else "no number that results back"
     return text + (f"; {unread} LaTeX commands not known" if unread else "")
-
-
-OPTIONS: Options = {"paper": _options}

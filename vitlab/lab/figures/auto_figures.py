@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,7 +90,10 @@ def _figures(lab: Lab, spec: Spec, everything: Sequence[Job]) -> Iterator[tuple[
     results = tuple(finished(launched))
     if not results:
         return
-    others, chosen = _models(everything, spec) if spec.recipe == "ceiling" else ([], ())
+    others: list[Finished] = []
+    chosen: tuple[str, ...] = ()
+    if spec.recipe == "ceiling":
+        others, chosen = models_of(latest(finished(everything)), spec)
     data = FigureData(lab, results, tuple(everything), chosen)
     yield from _worth_drawing(data, others, few=len(launched) <= MOST)
 
@@ -128,13 +131,13 @@ def _worth_drawing(
             continue  # what it needs is missing: a curve, residuals, or densities
 
 
-def _models(everything: Sequence[Job], ceiling: Spec) -> tuple[list[Finished], tuple[str, ...]]:
+def models_of(newest: Iterable[Finished], ceiling: Spec) -> tuple[list[Finished], tuple[str, ...]]:
     """Of each model at the ceiling's profile the first seed of the best run on validation.
 
     All its runs where that is not known; and a note on either.
     """
     models: dict[str, list[Finished]] = {}
-    for one in latest(finished(everything)):
+    for one in newest:
         alike = (one.result.profile, one.job.spec.roadmap) == (ceiling.profile, ceiling.roadmap)
         if alike and one.job.spec.recipe != "ceiling" and not one.result.data.get("permuted"):
             models.setdefault(one.result.model_name, []).append(one)

@@ -21,7 +21,7 @@ from vitlab.plot.figures.styles import Style
 from vitlab.plot.series import Line
 
 if TYPE_CHECKING:
-    from vitlab.ml.scoring import Residuals
+    from vitlab.ml.scoring import Bin, Residuals
 
 Array = NDArray[np.float64]
 STEPS, CELLS = 8, 12
@@ -284,13 +284,10 @@ def _along_snr(
     stars: Residuals, value: Value, name: str, notes: list[str]
 ) -> tuple[Curve | None, tuple[float, ...]]:
     """The scores in bins of S/N, and the edges of these."""
-    from vitlab.ml.scoring import binned
-
-    placed = stars.snr > 0
-    bins = binned(replace(stars, snr=np.where(placed, stars.snr, np.nan)), "snr", SEED)
-    bins = [part for part in bins if value in part.scores.values]
+    bins = [part for part in snr_bins(stars) if value in part.scores.values]
     if not bins:
         return None, ()
+    placed = stars.snr > 0
     if lost := int((~placed).sum()):
         notes.append(f"{name}: {lost:,} of {len(placed):,} stars without a positive S/N, not shown")
     curve = Curve(
@@ -300,6 +297,13 @@ def _along_snr(
         tuple(part.scores.errors[value] for part in bins),
     )
     return curve, (bins[0].low, *(part.high for part in bins))
+
+
+def snr_bins(stars: Residuals) -> list[Bin]:
+    """The scores in bins of S/N, as the figure shows them; those without a positive S/N are out."""
+    from vitlab.ml.scoring import binned
+
+    return binned(replace(stars, snr=np.where(stars.snr > 0, stars.snr, np.nan)), "snr", SEED)
 
 
 def _magnitudes(data: FigureData, name: str) -> list[tuple[float, float]]:

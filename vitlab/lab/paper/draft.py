@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import NUMBERS, NoLab, UsageError, find_lab, real
+from vitlab.contract.reading import read_regular
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.text.tables import tables_of
+from vitlab.lab.paper.artefacts.macros import HEAD
 from vitlab.lab.paper.mentions import Mention, Reader, row_mentions
-from vitlab.lab.paper.tex import END, TABLE, Unknown, plain_tex
+from vitlab.lab.paper.tex import END, TABLE, Unknown, definitions, inputs, plain_tex
 
 LARGEST = 1_000_000
 """Characters of a draft."""
@@ -41,12 +44,29 @@ def read_draft(path: Path) -> Draft:
         raise UsageError(f"{path}: a draft of more than {LARGEST:,} characters")
     reader, unknown = Reader(), list[Unknown]()
     if path.suffix.casefold() == ".tex":
-        text, unknown = plain_tex(document.text.replace("\r\n", "\n"))
+        source = document.text.replace("\r\n", "\n")
+        text, unknown = plain_tex(source, _numbers_of(path, source))
         mentions = _in_tex(text, reader)
     else:
         mentions = _in_markdown(document, reader)
     found = tuple(sorted(mentions, key=lambda one: one.line))
     return Draft(path, found, tuple(unknown), tuple(reader.skipped))
+
+
+def _numbers_of(path: Path, source: str) -> dict[str, str]:
+    """The macros of each `numbers.tex` that a draft takes in; of one below it or in its lab."""
+    try:
+        inside = real(find_lab(path.absolute().parent).root)
+    except NoLab:
+        inside = real(path.parent)
+    found: dict[str, str] = {}
+    for name in inputs(source):
+        file = path.parent / (name if name.endswith(".tex") else f"{name}.tex")
+        if file.name == NUMBERS and real(file).is_relative_to(inside):
+            with contextlib.suppress(OSError, ValueError):  # its macros are listed as not known
+                macros = definitions(read_regular(file, 4 * LARGEST).decode())
+                found |= {k: v for k, v in macros.items() if k.startswith(HEAD)}
+    return found
 
 
 def _in_tex(text: str, reader: Reader) -> Iterator[Mention]:

@@ -12,13 +12,15 @@ _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*")
 _VERBATIM = re.compile(r"\\(begin|end)\{(?:verbatim|lstlisting|comment)\*?\}")
 _BODY = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]{0,200}\}){0,200}\}){0,500})\}"
 _OWN = re.compile(
-    r"\\(?:(?:re)?newcommand\*?|providecommand|def)\s{0,9}\{?\\([A-Za-z]{1,40})\}?\s{0,9}" + _BODY
+    r"\\(?:(?:re)?newcommand\*?|providecommand|def)\s{0,9}\{?\\([A-Za-z]{1,200})\}?\s{0,9}" + _BODY
 )
 """A command without arguments that the draft defines."""
 _WITH_ARGUMENTS = re.compile(
     r"\\(?:(?:re)?newcommand\*?|providecommand)\s{0,9}\{?\\([A-Za-z]{1,40})\}?\s{0,9}"
     r"\[\d\](?:\[[^\]]{0,80}\])?\s{0,9}" + _BODY
 )
+_USED = re.compile(r"\\([A-Za-z]{1,200})(?![A-Za-z])(?:\{\})?")
+_INPUT = re.compile(r"\\(?:input|include)\s{0,9}\{([^{}\n]{1,200})\}")
 _NESTED = 5
 """How often commands of the draft's own are replaced within each other."""
 _MOST = 4
@@ -62,6 +64,7 @@ _SILENT = frozenset((
     "mathchar", "limits", "tableline", "endhead", "endfirsthead", "acknowledgments", "keywords",
     "newline", "linebreak", "smallskip", "medskip", "bigskip", "frac", "sqrt", "sum", "tilde",
     "hat", "bar", "overline", "vec", "dot", "prime", "mid", "in", "cdots", "sout", "protect",
+    "vitlabtrial", "vitlabtext",
 ))  # fmt: skip
 """Commands that say nothing of a number; what is in their braces is text."""
 _FONTS = frozenset(("rm", "bf", "it", "sc", "tt", "em"))
@@ -78,8 +81,20 @@ class Unknown:
     """1-based, where it is first used."""
 
 
-def plain_tex(source: str) -> tuple[str, list[Unknown]]:
+def inputs(source: str) -> list[str]:
+    """The files that a draft takes in, as it names them."""
+    return [name.strip() for name in _INPUT.findall(_COMMENT.sub(r"\1", source))]
+
+
+def definitions(source: str) -> dict[str, str]:
+    """The commands without arguments that a text defines, each with what it stands for."""
+    return dict(_OWN.findall(_COMMENT.sub(r"\1", source)))
+
+
+def plain_tex(source: str, given: Mapping[str, str] | None = None) -> tuple[str, list[Unknown]]:
     """The draft's text and the commands in it that are not known, each once.
+
+    `given`: commands defined in another file, with what they stand for.
 
     Line ends stay; `TABLE` and `END` enclose rows, with `&` between cells and a vertical tab after
     each row.
@@ -87,7 +102,7 @@ def plain_tex(source: str) -> tuple[str, list[Unknown]]:
     text = _COMMENT.sub(r"\1", source)
     text = _without_verbatim(text)
     head, begin, body = text.partition(r"\begin{document}")
-    own = dict(_OWN.findall(text))
+    own = {**(given or {}), **dict(_OWN.findall(text))}
     text = (re.sub(r"[^\n]", "", head) + body) if begin else text
     text = _WITH_ARGUMENTS.sub(_lines, _OWN.sub(_lines, text))
     text = _expanded(text, own)
@@ -127,11 +142,11 @@ def _expanded(text: str, own: Mapping[str, str]) -> str:
     """The text with the draft's own commands replaced by what they stand for."""
     if not own:
         return text
-    names = sorted(own, key=len, reverse=True)
-    used = re.compile(rf"\\({'|'.join(map(re.escape, names))})(?![A-Za-z])(?:\{{\}})?")
     longest = _MOST * len(text) + 10_000
     for _ in range(_NESTED):
-        more = used.sub(lambda found: own[found[1]].replace("\n", " "), text)
+        more = _USED.sub(
+            lambda found: own[found[1]].replace("\n", " ") if found[1] in own else found[0], text
+        )
         if more == text or len(more) > longest:
             break
         text = more

@@ -7,13 +7,16 @@ import io
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.reading import open_regular
 from vitlab.plot.figures.picture import Picture, drawable, with_texts
+
+if TYPE_CHECKING:
+    from vitlab.plot.figures.drawing import Drawn
 
 Columns = Literal[1, 2]
 """Columns of a journal's page that a figure takes: 88 or 180 mm."""
@@ -34,23 +37,36 @@ def write(
     subject, for the caption. `columns`: None: as fits. `jobs`: names of the jobs it shows, kept in
     the PNG for `shown_jobs`.
     """
+    build = _builder()
+    picture = with_texts(drawable(picture), true_minus)
+    png_text = {"Software": None, _JOBS: json.dumps(list(jobs))}
+    buffer = io.BytesIO()
+    build(picture, columns, picture.notes).save(buffer, "png", png_text)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    files = {"pdf": pdf(picture, columns), "png": buffer.getvalue()}
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in files]
+    for path, data in zip(paths, files.values(), strict=True):
+        write_atomic(path, data)
+    return paths[0], paths[1]
+
+
+def pdf(picture: Picture, columns: Columns | None = None) -> bytes:
+    """The figure's PDF, the same bytes for the same figure; its notes are the subject."""
+    build = _builder()
+    picture = with_texts(drawable(picture), true_minus)
+    about = {"CreationDate": None, "Title": picture.title, "Subject": "\n".join(picture.notes)}
+    buffer = io.BytesIO()
+    build(picture, columns, ()).save(buffer, "pdf", about)
+    return buffer.getvalue()
+
+
+def _builder() -> Callable[[Picture, Columns | None, Sequence[str]], Drawn]:
     try:
         with contextlib.chdir("/"):  # it would take the settings in a lab before the user's own
             from vitlab.plot.figures.drawing import build
     except ModuleNotFoundError as error:
         raise UsageError(f"figures need matplotlib: {error} (install vitlab again)") from None
-
-    picture = with_texts(drawable(picture), true_minus)
-    about = {"CreationDate": None, "Title": picture.title, "Subject": "\n".join(picture.notes)}
-    png_text = {"Software": None, _JOBS: json.dumps(list(jobs))}
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for kind, notes, text in (("pdf", (), about), ("png", picture.notes, png_text)):
-        buffer = io.BytesIO()
-        build(picture, columns, notes).save(buffer, kind, text)
-        paths.append(stem.with_name(f"{stem.name}.{kind}"))
-        write_atomic(paths[-1], buffer.getvalue())
-    return paths[0], paths[1]
+    return build
 
 
 def true_minus(text: str) -> str:
