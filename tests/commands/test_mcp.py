@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from mcp import ClientSession, StdioServerParameters, stdio_client
 
-from tests.waiting import nothing_runs
+from tests.waiting import ended, nothing_runs, running
 from vitlab.cli import main
 from vitlab.commands.agents.server.protocol import tools_of
 from vitlab.commands.agents.server.session import ROLES, Session
@@ -228,7 +228,6 @@ async def test_the_budget_is_kept_over_restarts(root: Path) -> None:
         assert (await ask("why", number="0.7"))["data"]
         assert not waiting.done()
         await ask("launch", mvp="2.0", reason="next")
-        assert "launched alone" in await ask.refused("launch", mvp="1.0", reason="beside it")
         [stopped] = (await ask("wait", names=["2.0"], timeout=60))["data"]["changes"]
         assert stopped["outcome"] == "killed"
         assert (await waiting)["data"]["changes"] == [stopped]
@@ -239,6 +238,22 @@ async def test_the_budget_is_kept_over_restarts(root: Path) -> None:
     assert Account(open_lab(root), 1.0).balance().left_hours < 1
     assert main(["tray", "accept", "1", "--yes"]) == 0
     assert len(all_jobs(LabPaths(root))) == 2
+
+
+async def test_the_budget_is_kept_though_the_server_has_ended(root: Path) -> None:
+    """By the supervisors of its jobs; one that a person resumes then goes on."""
+    experiment(root, "2.0", "import time; time.sleep(300)")
+    async with agent(root, "--role", "act", "--budget", "0.0003") as ask:  # a second
+        await ask("launch", mvp="2.0", reason="next")
+    [job] = all_jobs(LabPaths(root))
+    assert (ended(job.paths).word, [*job.spec.extra]) == ("stopped", ["assistants"])
+    assert main(["resume", job.name]) == 0
+    running(job.paths)
+    account = Account.of(open_lab(root))
+    assert account is not None
+    account.keep()
+    assert not job.paths.stop.exists()
+    assert account.balance().left_hours == 0
 
 
 def test_each_role_has_its_tools(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import signal
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -16,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from tests.lab.conftest import ROADMAP, Ended
+from tests.lab.conftest import EXPERIMENT, ROADMAP, Ended
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.store import all_jobs
-from vitlab.lab.autopilot.budget import Estimate
+from vitlab.lab.autopilot.budget import Estimate, Spent
 from vitlab.lab.lab import Lab, open_lab
-from vitlab.lab.launch import Request, plan_launch
+from vitlab.lab.launch import Request, launch, plan_launch
 from vitlab.lab.tray import account, proposals
 from vitlab.lab.tray.account import Account
 from vitlab.lab.tray.decisions import accept, based, dismiss, preview
@@ -182,6 +183,48 @@ def test_launches_are_within_the_budget(lab: Lab, monkeypatch: pytest.MonkeyPatc
     assert Account(lab, 6.5).balance().left_hours == pytest.approx(0.5)
     with pytest.raises(UsageError, match=r"one: was launched before \(.*, queued\)"):
         Account(lab, 100.0).launch(plan)
+    # What no earlier run tells is launched alone.
+    monkeypatch.setattr(account, "estimate", lambda *_: Estimate(None, None, None, None, "no run"))
+    (lab.paths.experiments / "the_run.yaml").write_text(
+        EXPERIMENT.replace("{name: one}, {name: two}", "{name: three, set: {data: {seed: 7}}}")
+    )
+    other = plan_launch(lab, Request(lab.roadmap_path(), "1.0", "smoke"))
+    with pytest.raises(UsageError, match=r"no run: launched alone, once VIT-.* has ended"):
+        Account(lab, 6.5).launch(other)
+
+
+@pytest.mark.usefixtures("no_start")
+def test_a_spent_budget_stops_its_jobs_alone_and_once(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks, by what is on disk; what a person launched or resumed goes on."""
+    monkeypatch.setattr(account, "estimate", lambda *_: Estimate(0.1, 0.1, 0.1, 0.0, "1 run"))
+    request = Request(lab.roadmap_path(), "1.0", "smoke", runs=("one",))
+    (mine,) = Account(lab, 1.0).launch(plan_launch(lab, request)).jobs
+    (theirs,) = launch(lab, plan_launch(lab, replace(request, runs=("two",))), force=True).jobs
+    record = json.loads(lab.paths.private.agents.read_text())
+    assert 3500 < record["due"] - time.clock_gettime(time.CLOCK_BOOTTIME) <= 3600
+    kept = Account.of(lab)
+    assert kept is not None
+    kept.keep()
+    assert not mine.stop.exists()
+    assert json.loads(lab.paths.private.agents.read_text()) == record
+    monkeypatch.setattr(account, "spent", lambda _: Spent(1.1))
+    Account(lab, 1.2).begin()  # another server, with more
+    raised = Account.of(lab)
+    assert raised is not None
+    raised.keep()
+    assert not mine.stop.exists()
+    Account(lab, 1.0).keep()
+    assert mine.stop.exists()
+    assert not theirs.stop.exists()
+    assert not json.loads(lab.paths.private.agents.read_text())["active"]
+    mine.stop.unlink()  # a person lets it go on
+    Account(lab, 1.0).keep()
+    assert not mine.stop.exists()
+    # A file that is not this user's stops nothing, and is begun anew.
+    lab.paths.private.agents.write_text(json.dumps({**record, "hours": 0.0}))
+    assert Account.of(lab) is None
 
 
 def in_child(call: Callable[[], object], last_step: int = 0) -> None:

@@ -26,6 +26,8 @@ starts it."""
 
 AUTOPILOT = "autopilot"
 """Key of `Spec.extra`: which launch of which autopilot made the job, `ID/NUMBER`."""
+ASSISTANTS = "assistants"
+"""The same of the account of a lab's assistants."""
 
 INCOMPLETE = 3
 """Exit code of the reader of metrics (`jobs.metrics.follow`) that could not read everything."""

@@ -40,7 +40,10 @@ def serve_mcp(args: argparse.Namespace) -> int:
     os.chdir(root)
     hours = hours_of(args.budget, "--budget") if args.budget else 0.0
     gpu_hours = hours_of(args.gpu_hours, "--gpu-hours") if args.gpu_hours else None
-    serve(Session(root, args.role, hours, gpu_hours))
+    session = Session(root, args.role, hours, gpu_hours)
+    if args.role == "act":
+        session.account(session.lab()).begin()
+    serve(session)
     return 0
 
 

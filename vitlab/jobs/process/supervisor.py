@@ -31,7 +31,7 @@ from vitlab.jobs.files import (
     write_json,
     write_owner,
 )
-from vitlab.jobs.process.autopilot_due import AutopilotDue
+from vitlab.jobs.process.budget_due import BudgetDue
 from vitlab.jobs.process.child import (
     COMMAND,
     Child,
@@ -217,7 +217,7 @@ class Supervisor:
     def _watch(self, monitor: Monitor, pid: int, kills: KernelKills) -> tuple[int | None, int]:
         """Watch the process to its end: exit code (or minus its signal), and peak bytes."""
         wandb = WandbLook(self.job, self._members)
-        autopilot = AutopilotDue(self.job, self.extra, by_slurm=bool(self.slurm))
+        budget = BudgetDue(self.job, self.extra, by_slurm=bool(self.slurm))
         try:
             with processes.Waiter(pid, self.adopted[1] if self.adopted else None) as waiter:
                 pause = POLL / 8  # many jobs have ended, or written events, by then
@@ -231,7 +231,7 @@ class Supervisor:
                         return ended
                     pause = POLL
                     kills.look()
-                    autopilot.look()
+                    budget.look()
                     self._judge(monitor.check(alive=True))
                     if self.is_command and "metrics" not in self.extra:
                         with contextlib.suppress(Exception):  # a link of no file it can name

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
@@ -16,21 +14,13 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
-from vitlab.commands.agents.server import changing, reading
-from vitlab.commands.agents.server.answers import Answer, page
+from vitlab.commands.agents.server import changing, reading, waiting
+from vitlab.commands.agents.server.answers import Answer
 from vitlab.commands.agents.server.session import ROLES, Arguments, Session, Tool
-from vitlab.commands.agents.wait import quiet_pace
 from vitlab.commands.common import cut, plain
 from vitlab.contract.paths import UsageError, cause
 from vitlab.contract.user_key import unforeseen
-from vitlab.lab.live.changes import ChangeLog
 
-LONGEST_WAIT = 24 * 3600.0
-"""Seconds of one wait."""
-USUAL_WAIT = 50.0
-"""Seconds, if none are given: many clients give up after a minute."""
-WATCHED = 5.0
-"""Seconds between two looks at whether the budget is spent."""
 REFUSAL = 400
 """Characters of a refusal."""
 INSTRUCTIONS = """\
@@ -44,30 +34,10 @@ instead. Answers are short; `cursor` of an answer gives the rest."""
 _Context = ServerRequestContext[Any]
 
 
-def _wait_only(session: Session, arguments: Arguments) -> Answer:
-    raise NotImplementedError  # it is awaited, see `_wait`
-
-
-WAIT = Tool(
-    "wait",
-    "Block until something ends, fails, is judged or needs a person: until all of the jobs or MVPs "
-    "in `names` are over (`any`: the first), or else anything happens. With the `since` of an "
-    "earlier answer nothing is missed or told twice. One call pays for a night: give `timeout` in "
-    "seconds (50 unless given, at most a day) if you may wait that long.",
-    _wait_only,
-    {
-        "names": {"type": "array", "items": {"type": "string"}, "maxItems": 50},
-        "any": {"type": "boolean"},
-        "since": {"type": "string", "description": "cursor of wait or launch"},
-        "timeout": {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT},
-    },
-)
-
-
 def tools_of(session: Session) -> dict[str, Tool]:
     """Those of its role, by name."""
     allowed = ROLES[: ROLES.index(session.role) + 1]
-    every = (WAIT, *reading.TOOLS, *changing.TOOLS)
+    every = (waiting.WAIT, *reading.TOOLS, *changing.TOOLS)
     return {tool.name: tool for tool in every if tool.role in allowed}
 
 
@@ -110,11 +80,8 @@ async def _serve(session: Session) -> None:
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
-    async with stdio_server() as (reads, writes), anyio.create_task_group() as tasks:
-        if session.role == "act":
-            tasks.start_soon(_watch_budget, session)
+    async with stdio_server() as (reads, writes):
         await server.run(reads, writes, server.create_initialization_options())
-        tasks.cancel_scope.cancel()
 
 
 async def _answer(
@@ -127,46 +94,5 @@ async def _answer(
     for wrong in Draft202012Validator(tool.schema).iter_errors(dict(arguments)):
         where = ".".join(str(part) for part in wrong.absolute_path)
         raise UsageError(f"{name}: {f'{where}: ' if where else ''}{wrong.message}")
-    if tool is WAIT:
-        return await _wait(session, arguments)
-    return await anyio.to_thread.run_sync(tool.call, session, arguments)
-
-
-async def _wait(session: Session, arguments: Arguments) -> Answer:
-    """As `vitlab wait`, without holding up other calls."""
-    lab = session.lab()
-    log, pace = ChangeLog(lab), quiet_pace()
-    look = partial(_look, session, log)
-    await anyio.to_thread.run_sync(look)
-    awaited = log.awaited(
-        arguments.get("names", ()), arguments.get("since"), arguments.get("any", False)
-    )
-    until = time.monotonic() + arguments.get("timeout", USUAL_WAIT)
-    while (changes := log.answer(awaited)) is None and (left := until - time.monotonic()) > 0:
-        await anyio.sleep(min(pace.rest(), left))
-        await anyio.to_thread.run_sync(look, abandon_on_cancel=True)
-    own: dict[str, object] = {"cursor": log.cursor}
-    shown, more = page([one.record for one in changes or ()], None)
-    if changes and more:  # the next call tells the rest
-        own = {"cursor": log.cursor_at(changes[len(shown) - 1]), "more": more["more"]}
-    if changes is None:
-        own["timed_out"] = True
-    return Answer({"changes": shown}, own)
-
-
-def _look(session: Session, log: ChangeLog) -> None:
-    _stop_what_is_over(session)
-    log.look()
-
-
-async def _watch_budget(session: Session) -> None:
-    while True:
-        await anyio.to_thread.run_sync(_stop_what_is_over, session, abandon_on_cancel=True)
-        await anyio.sleep(WATCHED)
-
-
-def _stop_what_is_over(session: Session) -> None:
-    """Stop the jobs of a budget that is spent."""
-    if session.role == "act":
-        with contextlib.suppress(UsageError, OSError):  # at the next look
-            session.account(session.lab()).stop_what_is_over()
+    answer = await anyio.to_thread.run_sync(tool.call, session, arguments)
+    return answer if isinstance(answer, Answer) else await answer

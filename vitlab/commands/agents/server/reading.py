@@ -85,6 +85,7 @@ def _next(session: Session, arguments: Arguments) -> Answer:
 
 def budget(session: Session, lab: Lab) -> dict[str, object]:
     """The account, in hours."""
+    session.keep_budget()
     now = session.account(lab).balance()
     gpus = {} if now.left_gpu_hours is None else {"left_gpu_hours": round(now.left_gpu_hours, 5)}
     used = {"spent_hours": round(now.spent.wall_hours, 5), "left_hours": round(now.left_hours, 5)}

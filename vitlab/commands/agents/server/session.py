@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -35,6 +36,12 @@ class Session:
     def account(self, lab: Lab) -> Account:
         return Account(lab, self.hours, self.gpu_hours)
 
+    def keep_budget(self) -> None:
+        """Stop what is over it, where no supervisor did: on a cluster, or as one was killed."""
+        if self.role == "act":
+            with contextlib.suppress(UsageError, OSError):  # at the next look
+                self.account(self.lab()).keep()
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -42,7 +49,8 @@ class Tool:
 
     name: str
     description: str
-    call: Callable[[Session, Arguments], Answer]
+    call: Callable[[Session, Arguments], Answer | Awaitable[Answer]]
+    """In a thread; what it has to wait for is awaited without one."""
     properties: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """JSON Schema of each argument."""
     required: Sequence[str] = ()

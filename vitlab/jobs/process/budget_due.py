@@ -1,4 +1,4 @@
-"""Has a job's autopilot carried on when its budget may be spent, though nobody looks on."""
+"""Has a job's budget looked at when it may be spent, though nobody looks on."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from typing import Any
 
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.files import read_json
-from vitlab.jobs.processes import AUTOPILOT, PYTHON, boot
+from vitlab.jobs.processes import ASSISTANTS, AUTOPILOT, PYTHON, boot
 
 LOOK = 10.0
-"""Seconds between two looks at the autopilot's file, which may name another moment by then."""
+"""Seconds between two looks at the budget's file, which may name another moment by then."""
 AGAIN = 60.0
-"""Seconds until it is carried on once more, if it has named no later moment."""
+"""Seconds until it is looked at once more, if it has named no later moment."""
+PROGRAMS = {AUTOPILOT: "vitlab.jobs.queue.scheduler", ASSISTANTS: "vitlab.lab.tray.account"}
+"""What looks at the budget of which jobs, by the key of `Spec.extra` that they have."""
 
 
-class AutopilotDue:
-    """The moment that the autopilot of a job has named.
+class BudgetDue:
+    """The moment that the budget of a job has named: an autopilot's, or that of assistants.
 
     What is to be done then is decided by the program that is started, which also looks whether the
     file is this user's: nothing is believed of it here but that moment.
@@ -30,23 +32,35 @@ class AutopilotDue:
     def __init__(self, job: JobPaths, extra: Mapping[str, Any], by_slurm: bool) -> None:
         """`by_slurm`: what is started would end with the batch step, so nothing is."""
         self._root = job.root
-        self._mark = "" if by_slurm else str(extra.get(AUTOPILOT, ""))
+        key = next((one for one in PROGRAMS if one in extra and not by_slurm), "")
+        private = LabPaths(job.root).private
+        self._path = private.agents if key == ASSISTANTS else private.autopilot
+        self._program = PROGRAMS.get(key, "")
+        self._mark = str(extra.get(key, ""))
         self._boot = boot()
         self._next = 0.0
+        self._started = math.inf
+        """The moment at which it was started last."""
+        self._again = 0.0
         self._pid = 0
 
     def look(self) -> None:
-        """Start what carries it on if the moment has come."""
+        """Start what looks at the budget if the moment has come."""
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
-        if not self._mark or now < self._next:
+        if not self._program or now < self._next:
             return
         self._collect()
-        due = self._due(now)
+        due = self._due()
         if due > now:
             self._next = min(due, now + LOOK)
             return
-        self._next = now + AGAIN
-        argv = [*PYTHON, "-m", "vitlab.jobs.queue.scheduler", str(self._root)]
+        if due != self._started or now >= self._again:
+            self._started, self._again = due, now + AGAIN
+            self._start()
+        self._next = min(now + LOOK, self._again)
+
+    def _start(self) -> None:
+        argv = [*PYTHON, "-m", self._program, str(self._root)]
         quiet = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]
         with contextlib.suppress(OSError):  # no memory for another process: the next time
             # In a session of its own: it is no process of the job, which it may end.
@@ -54,14 +68,14 @@ class AutopilotDue:
                 sys.executable, argv, os.environ, file_actions=quiet, setsid=True
             )
 
-    def _due(self, now: float) -> float:
-        """Seconds since the machine's start; infinite where the job's autopilot has ended."""
-        record = read_json(LabPaths(self._root).private.autopilot)
+    def _due(self) -> float:
+        """Seconds since the machine's start; infinite where nothing is left to be kept."""
+        record = read_json(self._path)
         if not record.get("active") or not self._mark.startswith(f"{record.get('id')}/"):
             return math.inf
         due = record.get("due")
         known = record.get("boot") == self._boot and isinstance(due, int | float)
-        return float(due or 0.0) if known else now  # another machine has written it
+        return float(due or 0.0) if known else 0.0  # another machine has written it
 
     def _collect(self) -> None:
         """The exit status of what was started, so that nothing of it is left."""

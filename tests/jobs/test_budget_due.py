@@ -11,7 +11,7 @@ import pytest
 
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.files import write_json
-from vitlab.jobs.process.autopilot_due import AGAIN, LOOK, AutopilotDue
+from vitlab.jobs.process.budget_due import AGAIN, LOOK, BudgetDue
 from vitlab.jobs.processes import AUTOPILOT, boot
 
 MINE = {AUTOPILOT: "abc/1"}
@@ -48,7 +48,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 
 def test_once_the_moment_has_come_and_again_while_no_later_one_is_named(stage: Stage) -> None:
     stage.write(1000 + 3 * LOOK)
-    due = AutopilotDue(stage.job, MINE, by_slurm=False)
+    due = BudgetDue(stage.job, MINE, by_slurm=False)
     for _ in range(100):
         due.look()
         if stage.started:
@@ -66,7 +66,7 @@ def test_once_the_moment_has_come_and_again_while_no_later_one_is_named(stage: S
 
 def test_a_moment_that_was_moved_is_kept(stage: Stage) -> None:
     stage.write(1e6)
-    due = AutopilotDue(stage.job, MINE, by_slurm=False)
+    due = BudgetDue(stage.job, MINE, by_slurm=False)
     due.look()
     stage.write(1000.0)
     stage.now += LOOK
@@ -77,13 +77,13 @@ def test_a_moment_that_was_moved_is_kept(stage: Stage) -> None:
 @pytest.mark.parametrize("boot_of", ["another:machine", ""])
 def test_a_moment_of_another_machine_s_clock_is_none(stage: Stage, boot_of: str) -> None:
     stage.write(1e9, boot=boot_of)
-    AutopilotDue(stage.job, MINE, by_slurm=False).look()
+    BudgetDue(stage.job, MINE, by_slurm=False).look()
     assert len(stage.started) == 1
 
 
 def test_nothing_is_started_for_what_is_not_its_own(stage: Stage) -> None:
     def look(extra: dict[str, str], by_slurm: bool = False) -> None:
-        AutopilotDue(stage.job, extra, by_slurm).look()
+        BudgetDue(stage.job, extra, by_slurm).look()
 
     look(MINE)  # no file
     stage.write(0.0)
