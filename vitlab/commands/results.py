@@ -20,6 +20,7 @@ from vitlab.contract.value import Value
 from vitlab.docs.judge.ceiling import Share
 from vitlab.jobs.store import all_jobs, find_job, read_job
 from vitlab.lab.lab import Lab
+from vitlab.lab.paper.artefacts.latex import escaped, rounded, with_scripts
 from vitlab.lab.results.job_results import Finished, all_results, lookup_results
 from vitlab.lab.results.rows import (
     compare,
@@ -55,20 +56,6 @@ _HEADS = {
     "seeds": "Seeds",
 }
 _MEASURED = re.compile(r"([-+]?\d[\d.]*) ± (\d[\d.]*)")
-_LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "&": r"\&",
-        "%": r"\%",
-        "$": r"\$",
-        "#": r"\#",
-        "_": r"\_",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-    }
-)
 
 
 def short(rows: Sequence[Row], config: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -122,15 +109,15 @@ def as_latex(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
         r"\bottomrule",
         r"\end{tabular}",
     ]
-    return "\n".join(lines) + "\n"
+    return with_scripts("\n".join(lines) + "\n")
 
 
 def _tex(text: str) -> str:
     if measured := _MEASURED.match(text):
         number, error = measured.groups()
-        return rf"${number} \pm {error}$" + _tex(text[measured.end() :])
-    text = text.translate(_LATEX).replace("²", "$^2$").replace("±", r"$\pm$")
-    return text.replace("Δ", r"$\Delta$").replace("σ", r"$\sigma$")
+        rest = text[measured.end() :]
+        return rf"${number} \pm {error}$" + " " * rest.startswith(" ") + escaped(rest)
+    return escaped(text)
 
 
 def _number(text: str) -> bool:
@@ -176,8 +163,7 @@ def _measured(value: object, error: object) -> str:
         return str(value)
     if not isinstance(error, float) or not error > 0:
         return f"{value:.4g}"
-    digits = next((d for d in range(9) if error >= 10 ** (1 - d) * 0.95), 8)
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
+    return " ± ".join(rounded(value, error))
 
 
 def _plot_options(plot: argparse.ArgumentParser) -> None:

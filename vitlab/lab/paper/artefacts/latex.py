@@ -68,35 +68,25 @@ def _foreign(text: str) -> str:
     return rf"\vitlabtext{{{text}}}{{{' '.join(f'U+{ord(c):04X}' for c in text)}}}"
 
 
-def decimals(error: float) -> int:
-    """After the point, as many as two figures of an error need; 0 for one of 9.5 and more."""
-    return next((d for d in range(9) if error >= 10 ** (1 - d) * 0.95), 8)
-
-
-def is_error(error: float | None) -> bool:
-    """Whether an error is one to round a number to."""
-    return error is not None and math.isfinite(error) and error > 0
+def with_scripts(tex: str) -> str:
+    """With the definition of the command for letters beyond ASCII before it, where it is used."""
+    return f"{_OTHER_SCRIPT}\n{tex}" if r"\vitlabtext" in tex else tex
 
 
 def rounded(number: float, error: float | None) -> tuple[str, str]:
-    """A number and its error, in digits, to two figures of the error; `""` for no error.
+    """A number and its error in digits, with as many decimals as two figures of the error need.
 
-    Without one four figures. A minus is a hyphen.
+    Without an error above 0 four figures, and `""`. A minus is a hyphen.
     """
-    if not is_error(error):
-        digits = max(0, 3 - math.floor(math.log10(abs(number)))) if number else 3
-        return _signless(f"{number:.{min(digits, 8)}f}"), ""
-    assert error is not None
-    digits = decimals(error)
-    if digits == 0:  # two figures of 250 are 250: what follows them is not known
-        step = 10 ** max(0, math.floor(math.log10(error)) - 1)
-        return _signless(f"{round(number / step) * step:.0f}"), f"{round(error / step) * step:.0f}"
-    return _signless(f"{number:.{digits}f}"), f"{error:.{digits}f}"
+    if error is None or not math.isfinite(error) or not error > 0:
+        digits = 3 - math.floor(math.log10(abs(number))) if number else 3
+        return _unsigned_zero(f"{number:.{min(max(digits, 0), 8)}f}"), ""
+    digits = next((d for d in range(9) if error >= 10 ** (1 - d) * 0.95), 8)
+    return _unsigned_zero(f"{number:.{digits}f}"), f"{error:.{digits}f}"
 
 
-def _signless(text: str) -> str:
-    """Without the sign of a zero."""
-    return text.lstrip("-") if not text.strip("-0.") else text
+def _unsigned_zero(text: str) -> str:
+    return text if text.strip("-0.") else text.lstrip("-")
 
 
 def in_brackets(number: str, error: str) -> str:
@@ -173,10 +163,10 @@ def table(columns: Sequence[Column], notes: Sequence[str], top: str = "") -> str
             *lines,
             r"\bottomrule",
             r"\end{tabular}",
-            *([r"\par\smallskip", r"\footnotesize", "Notes."] if notes else []),
+            *([r"\par\smallskip", r"\footnotesize\raggedright", "Notes."] if notes else []),
             *(f"{note}." for note in notes),
             *([r"\par"] if notes else []),
             r"\endgroup",
         ]
     )
-    return (f"{_OTHER_SCRIPT}\n" if r"\vitlabtext" in body else "") + body + "\n"
+    return with_scripts(f"{body}\n")

@@ -28,7 +28,7 @@ from vitlab.plot.figures.picture import Picture
 KINDS = {
     "ablation": re.compile(r"ablat|消融", re.I),
     "snr": re.compile(r"\bs/?n\b|snr|信噪", re.I),
-    "scaling": re.compile(r"\bn\b.*\br|scaling|规模|数据量|样本量", re.I),
+    "scaling": re.compile(r"\bn\b.*\br²?|\br²?\b.*\bn\b|scaling|规模|数据量|样本量", re.I),
     "baselines": re.compile(r"baseline|\bvs\b|基线|对比", re.I),
     "main": re.compile(r"main|results?\b|主结果|主表|结果", re.I),
 }
@@ -126,11 +126,12 @@ class _Maker:
 
     def _at_one_size(self) -> Iterator[Group]:
         """Of each model the best on validation, at the size on the stars that most models have."""
-        places: dict[tuple[int, object], dict[str, list[Group]]] = {}
+        places: dict[tuple[int, object, str], dict[str, list[Group]]] = {}
         for group in self.chosen.models:
-            place = group.first.n.get("train", 0), group.first.data.get("hash")
-            models = places.setdefault(place, {})
-            models.setdefault(group.first.model_name, []).append(group)
+            first = group.first
+            if stars := first.data.get("hash"):
+                models = places.setdefault((first.n.get("train", 0), stars, first.profile), {})
+                models.setdefault(first.model_name, []).append(group)
         most = max(places, key=lambda place: (len(places[place]), place[0]), default=None)
         if most is None or len(places[most]) < 2:
             raise UsageError("no two models have results at one training size on the same test "
@@ -241,12 +242,13 @@ def _in_bins(data: FigureData) -> Iterator[Quantity]:
             if value.anywhere in part.scores.values:
                 yield Quantity(
                     subject_of(group, value, slice_=f"SnrBin {number}"),
-                    f"{name}, S/N {part.low:.3g} to {part.high:.3g}",
+                    name,
                     part.scores.values[value.anywhere],
                     part.scores.errors[value.anywhere],
                     part.n,
                     1,
                     (one,),
+                    f"S/N {part.low:.3g} to {part.high:.3g}",
                 )
 
 

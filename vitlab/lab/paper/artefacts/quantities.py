@@ -13,7 +13,7 @@ from vitlab.contract.terminal import harmless
 from vitlab.contract.value import Value
 from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.files import read_json
-from vitlab.lab.paper.artefacts.latex import Cell, is_error, rounded
+from vitlab.lab.paper.artefacts.latex import Cell, rounded
 from vitlab.lab.paper.artefacts.macros import Subject, short_run
 from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.repeats import Group
@@ -37,6 +37,8 @@ class Quantity:
     """That it was measured on."""
     seeds: int
     jobs: tuple[Finished, ...]
+    detail: str = ""
+    """What its name does not say: the edges of a bin."""
 
     @property
     def digits(self) -> tuple[str, str]:
@@ -53,7 +55,7 @@ class Quantity:
         size = f" at N = {self.subject.size:,}" if self.subject.size else ""
         less = f" less {self.subject.other}" if self.subject.other else ""
         run = f" {self.subject.run}" if self.subject.run else ""
-        at = f", {self.subject.slice}" if self.subject.slice else ""
+        at = "".join(f", {x}" for x in (self.subject.slice, self.detail) if x)
         n = f", n = {self.stars:,} stars" if self.stars else ""
         unit = Value.parse(self.value).unit
         text = (
@@ -140,7 +142,7 @@ def record(one: Quantity, artefacts: Sequence[str]) -> dict[str, object]:
     return {
         "value": one.value,
         "number": one.number,
-        "error": one.error if is_error(one.error) else None,
+        "error": one.error,
         "n": one.stars,
         "seeds": one.seeds,
         "model": one.subject.model,

@@ -146,7 +146,7 @@ def _shares(groups: Sequence[Group], name: str, chosen: Chosen) -> list[Quantity
             continue
         subject = replace(one.subject, metric="share")
         found.append(replace(one, subject=subject, number=share.value, error=share.error,
-                             value=f"share of the ceiling of {name}"))  # fmt: skip
+                             detail="as a share of the Bayes ceiling"))  # fmt: skip
     return found
 
 
