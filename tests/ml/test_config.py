@@ -24,6 +24,11 @@ REFUSED = [
     ("vit", {"train": {"lr": 0}}, "config.train.lr: must be > 0, not 0.0"),
     ("vit", {"train": {"lr": "fast"}}, "config.train.lr: must be a number, not 'fast'"),
     ("vit", {"train": {"lr": float("nan")}}, "config.train.lr: must be a number, not nan"),
+    ("vit", {"noise": {"level": 1e300}}, "config.noise.level: must be at most 1e+15 in size, not "),
+    ("vit", {"noise": {"level": 1e9}}, "config.noise.level: must be >= 0 and <= 1e+06, not 100000"),
+    ("vit", {"data": {"mag": [-1e300, 1e300]}}, "config.data.mag[0]: must be at most 1e+15 in"),
+    ("vit", {"data": {"seed": 10**400}}, "config.data.seed: must be at most 1e+15 in size, not 10"),
+    ("vit", {"train": {"lr": float("inf")}}, "config.train.lr: must be at most 1e+15 in size, not"),
     ("vit", {"train": {"epochs": True}}, "config.train.epochs: must be a whole number, not True"),
     ("vit", {"train": {"epochs": 1.5}}, "config.train.epochs: must be a whole number, not 1.5"),
     (

@@ -40,6 +40,7 @@ from vitlab.contract.validation import (
 __all__ = ["Config", "ConfigError", "read_config"]
 
 Stars = Annotated[int, Range(1, 100_000_000)]
+NoiseLevel = Annotated[float, Range(0, 1e6)]
 GRID_SOURCES = ("grid", "grid-infinite")
 NOISE_INPUTS = ("flux/error", "whitened", "flux+error")
 """Inputs that divide by the noise."""
@@ -82,7 +83,7 @@ class DataConfig:
 class NoiseConfig:
     """How much noise is added."""
 
-    level: NotNegative = 1.0
+    level: NoiseLevel = 1.0
     """Factor on every sigma; 0 means noise-free spectra."""
 
 
@@ -236,7 +237,7 @@ class EvaluateConfig:
     """`<exp_id>/<job>`, or an MVP or one of its runs (`1.0`, `1.0/Run 1`): its newest success."""
     source: str | None = None
     """A data set to score in full, as in `data.source`; None: the job's test set."""
-    noise: NotNegative | None = None
+    noise: NoiseLevel | None = None
     """Factor on the added noise; None: the job's own, 0: no noise."""
     threads: Threads = 0
 

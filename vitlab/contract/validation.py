@@ -162,6 +162,8 @@ def _scalar(hint: type, value: object, where: str) -> Any:
         return value
     if hint in (int, float):
         number = _number(value)
+        if number is not None and abs(number) > LARGEST:
+            raise ConfigError(where, f"must be at most {LARGEST:g} in size, not {_shown(value)}")
         if number is not None and math.isfinite(number) and (hint is float or number % 1 == 0):
             return hint(number)
     if isinstance(value, Mapping) and len(value) == 1 and None in value.values():
@@ -211,6 +213,8 @@ MOST_MEMORY = 1e18
 """Of what unit it may be: no machine has so much, and no float is exceeded."""
 
 
+LARGEST = 1e15
+"""Of an option: what is computed of it, its square too, stays a number."""
 PIXELS = 4096
 """Pixels of a spectrum from the embedded grid."""
 
