@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Literal
 
 from vitlab.contract.contradictions import find_contradictions
@@ -207,8 +208,14 @@ class _Check:
     def _between(self) -> Checked:
         """A difference, a ratio or a difference in percent of two models."""
         one, label = self.mention, self._label()
-        if len(one.models) != 2:
+        if len(one.models) < 2:
             return self._answer("not checked", why="it is not said between which two models")
+        if len(one.models) > 2:
+            found = [
+                _Check(replace(one, models=pair), self.facts)._between()
+                for pair in combinations(one.models, 2)
+            ]
+            return next((x for x in found if x.verdict == "right"), found[0])
         everything = of_highest_profile(
             f
             for f in self.facts.of(one.metric, label, one.split or "test")

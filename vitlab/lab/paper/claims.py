@@ -12,7 +12,9 @@ Kind = Literal["score", "ceiling", "share", "difference", "percent", "ratio", "c
 """`share`: percent of a ceiling; `percent`: a difference in percent."""
 
 _METRICS = {
-    "r2": r"R\s?_?\^?\s?\(?2\)?(?![\d.])|R²|coefficient of determination|决定系数",
+    "r2": r"R\s?_?\^?\s?\(?2\)?(?![\d.])|R²|coefficient of determination|决定系数"
+    r"|explain(?:s|ed|ing)?(?=[^;]{0,40}\bvarian)|(?:the )?variance (?:is |are |was )?explained"
+    r"|解释(?:了)?(?=[^。；]{0,20}方差)",
     "mae": r"MAE|mean absolute error|平均绝对误差",
     "rmse": r"RMSE|root[- ]mean[- ]squared? error|均方根误差",
     "bias": r"bias(?![a-z])|偏差",
@@ -31,7 +33,7 @@ LABEL = re.compile(
 )
 SPLIT = re.compile(
     r"(?P<test>test|held[- ]out|测试)|(?P<val>validation|(?<![a-z])val(?![a-z])|验证)"
-    r"|(?P<train>training (?:set|data|loss|score|r)|_train|训练集)",
+    r"|(?P<train>training (?:set|data|loss|score|r)|(?<!N)_train|训练集)",
     re.IGNORECASE,
 )
 _OF_SPLIT = re.compile(
@@ -82,6 +84,14 @@ CEILING = re.compile(
     r"ceiling|upper (?:bound|limit)|Fisher|Bayes|CRLB|Cram[eé]r[- ]Rao|2_?max|上限|理论极限",
     re.IGNORECASE,
 )
+_ERROR_OF = re.compile(r"\b(?:errors?|uncertaint(?:y|ies)) (?:of|on|in) (?:the )?$", re.IGNORECASE)
+"""What stands before a metric whose error is given, not itself."""
+_RESAMPLED = re.compile(
+    r"[\s-]*(?:bootstrap|resampl|realisation|realization|Monte Carlo|MCMC|posterior|draws?\b"
+    r"|iteration|steps?\b|次)",
+    re.IGNORECASE,
+)
+"""What stands behind a number of samples that are no stars."""
 _SHARE = re.compile(
     r"\s*[%％]?\s*(?:of|的)?\s*(?:the\s+|this\s+)?(?:Bayes(?:ian)?|theoretical|Fisher|理论)?\s*"
     r"(?:ceiling|upper (?:bound|limit)|limit|上限)",
@@ -100,7 +110,7 @@ _MORE = re.compile(
     re.IGNORECASE,
 )
 _TIMES = re.compile(r"\s*(?:times|[×x](?!\s*\d)|-?fold|倍)", re.IGNORECASE)
-_BEHIND = re.compile(r"\s*(?:dex|K)?\s*(?:in|of|\()?\s*(?:test\s+)?")
+_BEHIND = re.compile(r"\s*(?:dex|K|[%％])?\s*(?:in|of|\()?\s*(?:test\s+)?")
 _STATES_ANOTHER = re.compile(r"[^,;.，；。\d]{0,24}(?:=|of|is|:|：|为)\s*[\d.]")
 _NEAR = 24
 _CLAUSE = re.compile(r"[,;，；](?!\d)|\bwhile\b|\bwhereas\b|而")
@@ -142,8 +152,10 @@ def _metric_of(text: str, one: Numeral) -> str | None:
     found = METRIC.match(text, behind.end()) if behind else None
     if found and not _STATES_ANOTHER.match(text[found.end() :]):
         return found.lastgroup
-    before = list(METRIC.finditer(text, 0, one.start))
+    before = [found for found in METRIC.finditer(text) if found.end() <= one.start]
     if not before or (one.unit == "dex" and before[-1].lastgroup == "r2"):
+        return None
+    if _ERROR_OF.search(text[: before[-1].start()]):
         return None
     return before[-1].lastgroup
 
@@ -166,6 +178,7 @@ def is_count(text: str, one: Numeral) -> bool:
     if _SIZE_BEFORE.search(text[: one.start]) or COUNTED.match(text, one.end):
         return True
     is_round = one.value >= 1000 and one.step >= 100 and not one.unit
+    is_round = is_round and not _RESAMPLED.match(text, one.end)
     return is_round and bool(_AT_SIZE.search(text[: one.start]))
 
 

@@ -79,13 +79,16 @@ def _in_tex(text: str, reader: Reader) -> Iterator[Mention]:
             return
         above = [part for part in prose.split("\n") if "&" in part]
         heads = [[(cell, line) for cell in above[-1].split("&")]] if above else []
-        yield from _in_rows([*heads, *_tex_rows(table[1], line)])
+        first = table[1].rfind("\n", 0, max(table[1].find("&"), 0)) + 1  # a caption may be before
+        yield from _paragraphs(table[1][:first], line, reader)
+        rows = _tex_rows(table[1][first:], line + table[1].count("\n", 0, first))
+        yield from _in_rows([*heads, *rows])
         line += table[0].count("\n")
         start = table.end()
 
 
 def _tex_rows(body: str, line: int) -> Iterator[Row]:
-    for row in body.split("\v"):
+    for row in re.split(f"[\v{TABLE}]", body):
         cells: Row = []
         for cell in row.split("&"):
             line_of_text = line + len(cell[: len(cell) - len(cell.lstrip())].split("\n")) - 1

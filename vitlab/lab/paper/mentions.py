@@ -62,7 +62,7 @@ class Mention:
     label: str = ""
     split: str = ""
     models: tuple[str, ...] = ()
-    """What it is of, as gates call models; of a difference both."""
+    """What it is of, as gates call models; of a difference both, then others that it may be of."""
     inherited: bool = False
     """Whether the model is named in an earlier sentence only."""
     size: float | None = None
@@ -161,6 +161,9 @@ class Reader:
         """What a number is of, and whether only an earlier sentence says so."""
         names = list(dict.fromkeys(name for _, name in models))
         if kind in _BETWEEN:
+            if len(names) > 2:  # `A exceeds B by 0.1, and C by 0.2`
+                near = [name for start, name in models if start < one.start]
+                return tuple(dict.fromkeys([*near[:1], *near[-1:], *names])), True
             both = names if len(names) == 2 else [*self._subject, *names]
             return tuple(dict.fromkeys(both))[:2], len(names) < 2
         if len(names) < 2:
