@@ -243,16 +243,78 @@ def test_undo_brings_back_every_byte_and_the_proposal(
     assert pending(lab, roadmap).changes == ()
 
 
-def test_a_second_launch_goes_on_in_the_same_report(lab: Lab, roadmap: Path, ended: Ended) -> None:
+def report_text(lab: Lab) -> str:
+    (report,) = lab.paths.roadmaps.glob("exp_*")
+    return report.read_text(encoding="utf-8")
+
+
+def test_a_second_launch_takes_the_place_of_the_first_in_the_report(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.75)
+    accept(lab, pending(lab, roadmap))
+    first = report_text(lab)
+    ended("one", 0.76)
+    accept(lab, pending(lab, roadmap))
+    second = report_text(lab)
+    assert "0.7600" in second
+    assert "0.7500" not in second
+    titles = [line for line in second.splitlines() if line.startswith("#")]
+    assert titles == [line for line in first.splitlines() if line.startswith("#")]
+    assert "0.760" in roadmap.read_text(encoding="utf-8")
+
+
+def test_what_a_person_wrote_in_a_report_stays_beside_new_numbers(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
     ended("one", 0.75)
     accept(lab, pending(lab, roadmap))
     (report,) = lab.paths.roadmaps.glob("exp_*")
-    first = report.read_text(encoding="utf-8")
+    own = report_text(lab).replace("## Results\n", "## Results\n\nSeen with my own eyes.\n")
+    report.write_text(own + "\n## Thoughts\n\nMine.\n", encoding="utf-8")
     ended("one", 0.76)
     accept(lab, pending(lab, roadmap))
-    assert report.read_text(encoding="utf-8").startswith(first)
-    assert "0.760" in report.read_text(encoding="utf-8")
-    assert "0.760" in roadmap.read_text(encoding="utf-8")
+    text = report_text(lab)
+    assert "Seen with my own eyes.\n" in text
+    assert "0.7500" in text  # in the part that is hers now
+    assert "## Thoughts\n\nMine.\n" in text
+    assert text.count("## Results\n") == 2
+    assert text.count("## Conclusion\n") == 1
+    assert "0.760" in text[: text.index("## Results")]
+
+
+def test_a_trial_takes_the_place_of_a_trial_alone_in_a_report(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.75)
+    accept(lab, pending(lab, roadmap))
+    full = report_text(lab)
+    for score in (0.31, 0.32):
+        ended("one", score, profile="demo")
+        accept(lab, pending(lab, roadmap))
+        assert report_text(lab).startswith(full)
+    assert "0.3200" in report_text(lab)
+    assert "0.3100" not in report_text(lab)
+    ended("one", 0.76)
+    accept(lab, pending(lab, roadmap))
+    text = report_text(lab)
+    assert "0.7600" in text
+    assert "0.7500" not in text
+    assert "0.3200" in text
+
+
+def test_a_full_run_takes_the_place_of_a_trial_and_its_mark(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.31, profile="demo")
+    accept(lab, pending(lab, roadmap))
+    assert "closes no gate" in report_text(lab)
+    ended("one", 0.76)
+    accept(lab, pending(lab, roadmap))
+    text = report_text(lab)
+    assert "closes no gate" not in text
+    assert "0.3100" not in text
+    assert text.count("# 📗") == 1
 
 
 def test_a_file_where_the_report_should_go_is_not_overwritten(

@@ -180,13 +180,18 @@ def state_before_run(journal: Journal, roadmap: Roadmap, mvp_id: str) -> Roadmap
 
 def earlier_texts(journal: Journal, path: Path) -> Iterator[str]:
     """What a document was before each of its last saves, newest first."""
+    return (old for old, _ in earlier_saves(journal, path) if old is not None)
+
+
+def earlier_saves(journal: Journal, path: Path) -> Iterator[tuple[str | None, str | None]]:
+    """A document before and after each of its last saves, newest first; None: there was no file."""
     path, searched = real(path), 0
     for number, state in reversed(journal.entries()):
         entry = read_entry(journal, number, state)
         for done in entry.changes if entry else ():
-            if done.path == path and done.old_text is not None:
+            if done.path == path:
                 searched += 1
-                yield done.old_text
+                yield done.old_text, done.final_text
         if searched >= _SEARCHED:
             return
 

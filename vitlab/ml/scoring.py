@@ -380,7 +380,9 @@ def overall(residuals: Residuals, seed: int) -> Scores:
     return _scores(residuals, np.ones(len(residuals.star), bool), seed)
 
 
-def binned(residuals: Residuals, by: str, seed: int, edges: Array | None = None) -> list[Bin]:
+def binned(
+    residuals: Residuals, by: str, seed: int, edges: Array | Sequence[float] | None = None
+) -> list[Bin]:
     """The scores in bins of `mag` (4 of equal width) or `snr` (4 with equal numbers of stars).
 
     `edges` overrides the bins. Bins with fewer than two stars are omitted.

@@ -94,12 +94,12 @@ def conclusion(
     language: str,
     verdicts: Sequence[Verdict] = (),
     ranking: Ranking = Ranking(),  # noqa: B008 - frozen
-    laws: Sequence[Phrase] = (),
+    findings: Sequence[Phrase] = (),
 ) -> str:
     """One sentence: which model, on how much data, reached what, ahead of whom, and what now.
 
-    `ranking` says by how much the best leads, and whether that is within 2 errors; scaling `laws`
-    follow, and the gates come last.
+    `ranking` says by how much the best leads, and whether that is within 2 errors; `findings` of
+    several runs together follow, and the gates come last.
     """
     best = ranking.best or best_result(results)
     if best is None and (numbers := _range(results)):
@@ -113,8 +113,8 @@ def conclusion(
     has_run_name = runs > 1 and best.run != best.model_name
     name = best.model_name + (f" [{best.run}]" if has_run_name else "")
     if language == "zh":
-        data = f"在 {count_text(train)} 数据上 " if train else " "
-        sentence = f"{name} {data}{key_text}".replace("  ", " ")
+        data = f" 用 {count_text(train)} 条光谱训练，" if train else " "
+        sentence = f"{name}{data}{key_text}"
         stop = "；"
     else:
         data = f" on {count_text(train)} spectra" if train else ""
@@ -125,12 +125,18 @@ def conclusion(
         names = [(mag, str(bayes.on(ceiling_split(mag)))) for mag in mags]
         ceilings = [f"{mag:g}: {value_text(best, name, 2)}" for mag, name in names]
         sentence += f"{stop}{phrase('at_mags', ', '.join(ceilings)).text(language)}"
-    sentence += "".join(f"{stop}{one.text(language)}" for one in (*ranking.phrases(), *laws))
-    words = _JUDGED[language]
+    sentence += "".join(f"{stop}{one.text(language)}" for one in (*ranking.phrases(), *findings))
     if verdicts and (ranking.leak or ranking.failed):
         return f"{sentence}{stop}{phrase('no_gate_decided').text(language)}"
     for verdict in verdicts:
-        sentence += f"{stop}Gate-{verdict.id} {words[verdict.verdict]}"
-        if verdict.needs:
-            sentence += phrase("reason", "", verdict.needs.phrase()).text(language)
+        sentence += stop + gate_sentence(verdict, language)
     return sentence
+
+
+def gate_sentence(verdict: Verdict, language: str) -> str:
+    """`Gate-2 passes: R²_test: ViT 0.711, LightGBM 0.614, Δ = ...`; of an open one its needs."""
+    judged = f"Gate-{verdict.id} {_JUDGED[language][verdict.verdict]}"
+    why = [verdict.finding] if verdict.values and verdict.finding else []
+    if verdict.needs:
+        why.append(verdict.needs.phrase().text(language))
+    return phrase("reason", judged, phrase("comma", *why)).text(language) if why else judged

@@ -150,6 +150,9 @@ def _verdict(gate: Gate, roadmap: Roadmap, decision: _Decision) -> Verdict:
         decision.rule,
         decision.values,
         decision.because.text(roadmap.language),
+        ""
+        if decision.because.first.key == "trial"
+        else decision.because.first.text(roadmap.language),
         decision.reopens,
         None if decision.reopens or standing == decision.verdict else standing,
         decision.needs if decision.verdict == "open" else None,

@@ -29,6 +29,8 @@ class Verdict:
     """The numbers that were compared, by name."""
     because_in_document: str = ""
     """`because` in the document's language, for what is written into it."""
+    finding: str = ""
+    """What was compared, the first reason alone, in the document's language; empty of trials."""
     reopens: bool = False
     """Whether the document has a verdict that the results do not bear any more."""
     by_hand: VerdictWord | None = None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from vitlab.contract.job import PROFILES
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.report_head import head_lines
 from vitlab.docs.model.roadmap import Roadmap
@@ -26,10 +28,15 @@ _TITLES = (
     r"实验设计|设置|setup|experiment design",
     r"(?:实验|数值)?结果|results",
     r"(?:实验)?图表|figures",
+    r"下一步(?:计划|方向|工作)?|next steps?",
     r"复现|执行命令|reproduce",
 )
 """The titles that sections of a report with the same content have."""
 _AIM = _TITLES[1]
+_COMMAND = re.compile(
+    rf"vitlab run (?P<mvp>\S{{1,80}}) --profile (?P<profile>{'|'.join(PROFILES)})\b"
+)
+_RULE_AFTER = re.compile(r"\r?\n-{3,}[ \t]*\Z")
 
 
 @dataclass(frozen=True)
@@ -119,17 +126,39 @@ def head_edits(document: Document, values: Mapping[str, str]) -> list[Edit]:
     return edits
 
 
-def results_edits(document: Document, text: str, exp_id: str) -> list[Edit]:
+def results_edits(
+    document: Document,
+    text: str,
+    exp_id: str,
+    is_own: Callable[[str], bool] = lambda _: False,
+) -> list[Edit]:
     """The edits that bring a report's results into a file that exists.
 
-    `text`: the whole report. A part whose heading stands there with nothing below it is filled;
-    the others follow at the end; without such a part all of it, below a rule. None where all of it
-    stands there already.
+    `text`: the whole report. Where an earlier launch was reported, of the same profile or a cheaper
+    one, each part that still is as it was written (`is_own`, asked with the text of one) is
+    replaced. Else a part whose heading stands there with nothing below it is filled; the others
+    follow at the end; without such a part all of it, below a rule. None where all of it stands
+    there already.
     """
     new = Document(text)
     parts = [h for h in new.headings if h.level == 2]
     if all(_body(new, part) in document.text for part in parts):
         return []
+    block = _block_of_launch(document, text)
+    replaced = {id(part): _replaced(document, new, part, block, is_own) for part in parts}
+    found = [edit for edit in replaced.values() if edit]
+    head = _replaced_head(document, new, block, is_own) if found else []
+    parts = [part for part in parts if not replaced[id(part)]]
+    added = _added(document, new, parts, exp_id, is_update=bool(found))
+    return [edit for edit in (*found, *head, *added) if edit.old != edit.new]
+
+
+def _added(
+    document: Document, new: Document, parts: Sequence[Heading], exp_id: str, *, is_update: bool
+) -> list[Edit]:
+    """The edits that fill empty parts and add the others at the end; of an update what lacks."""
+    if is_update:
+        parts = [part for part in parts if _body(new, part) not in document.text]
     edits, rest = head_edits(document, {"id": code(exp_id)}), []
     newline = document.newline
     for part in parts:
@@ -141,10 +170,10 @@ def results_edits(document: Document, text: str, exp_id: str) -> list[Edit]:
             edits.append(Edit(Span(end, end), "", f"{newline}{newline}{_body(new, part)}"))
         elif not (own and pattern == _AIM):
             rest.append(part)
-    is_filled = any(edit.span.start == edit.span.end for edit in edits)
-    lead = new.text[: new.line_span(parts[0].index).start] if parts and not is_filled else ""
+    is_filled = is_update or any(edit.span.start == edit.span.end for edit in edits)
+    lead = _lead(new) if parts and not is_filled else ""
     if not is_filled:
-        rest = parts
+        rest = list(parts)
     blocks = [f"## {part.title}{newline}{newline}{_body(new, part)}{newline}" for part in rest]
     if rest:
         end = len(document.text)
@@ -153,16 +182,87 @@ def results_edits(document: Document, text: str, exp_id: str) -> list[Edit]:
     return edits
 
 
+def _block_of_launch(document: Document, text: str) -> range:
+    """The lines of the report of an earlier launch that this one takes the place of.
+
+    That of the same profile, else one of a cheaper profile; empty for none. A block reaches from
+    one heading of the first level to the next; its command says MVP and profile.
+    """
+    command = _COMMAND.search(text)
+    if command is None:
+        return range(0)
+    rank = PROFILES.index(command["profile"])
+    starts = [h.index for h in document.headings if h.level == 1]
+    found: dict[int, range] = {}
+    for start, end in pairwise([*starts, len(document.lines)]):
+        lines = "\n".join(document.line_text(index) for index in range(start, end))
+        same = [c for c in _COMMAND.finditer(lines) if c["mvp"] == command["mvp"]]
+        ranks = [PROFILES.index(one["profile"]) for one in same]
+        if ranks and max(ranks) <= rank:
+            found.setdefault(max(ranks), range(start, end))
+    return found[max(found)] if found else range(0)
+
+
+def _replaced(
+    document: Document,
+    new: Document,
+    part: Heading,
+    block: range,
+    is_own: Callable[[str], bool],
+) -> Edit | None:
+    """The edit that replaces an earlier launch's part; None where none is as it was written."""
+    pattern = next((t for t in _TITLES if re.fullmatch(t, _bare(part), re.I)), None)
+    for heading in document.headings:
+        alike = _bare(heading) == _bare(part) or (
+            pattern is not None and re.fullmatch(pattern, _bare(heading), re.I)
+        )
+        if heading.index in block and heading.level == 2 and alike:
+            span = _body_span(document, heading)
+            if span.start < span.end and is_own(document.slice(span)):
+                return Edit(span, document.slice(span), _body(new, part))
+    return None
+
+
+def _replaced_head(
+    document: Document, new: Document, block: range, is_own: Callable[[str], bool]
+) -> list[Edit]:
+    """The edit of the lines between a report's title and its first part: date, mark of a trial."""
+    first = next((h for h in document.headings if h.index in block and h.level == 2), None)
+    if first is None:
+        return []
+    start = document.line_span(block.start).end
+    old = document.text[start : document.line_span(first.index).start]
+    lead = _lead(new)
+    fresh = lead[lead.index(new.newline) :] if new.newline in lead else ""
+    if old == fresh or not old.strip() or not is_own(old.strip("\r\n")):
+        return []
+    return [Edit(Span(start, start + len(old)), old, fresh)]
+
+
+def _lead(document: Document) -> str:
+    """What stands above the first part."""
+    first = next(h for h in document.headings if h.level == 2)
+    return document.text[: document.line_span(first.index).start]
+
+
 def _bare(heading: Heading) -> str:
     """A heading's title without its number and emoji."""
     return re.sub(r"^[\W\d_]+", "", plain(heading.title)).strip()
 
 
 def _body(document: Document, heading: Heading) -> str:
+    return document.slice(_body_span(document, heading))
+
+
+def _body_span(document: Document, heading: Heading) -> Span:
+    """What stands below a heading, without blank lines and a rule around it."""
     first = document.line_span(heading.index).end
     last = document.section_end(heading)
     end = document.line_span(last).start if last < len(document.lines) else len(document.text)
-    return document.text[first:end].strip("\r\n")
+    text = document.text[first:end]
+    start = first + len(text) - len(text.lstrip("\r\n"))
+    kept = _RULE_AFTER.sub("", text.rstrip("\r\n")).rstrip("\r\n")
+    return Span(start, max(start, first + len(kept)))
 
 
 def _is_empty(document: Document, heading: Heading) -> bool:

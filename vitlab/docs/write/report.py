@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Value, ceiling_split
-from vitlab.docs.judge.conclusion import ceiling_mags, count_text, profile_mark
+from vitlab.docs.judge.conclusion import ceiling_mags, count_text, gate_sentence, profile_mark
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.model.mvps import Spec
@@ -23,10 +23,10 @@ _WORDS = {
         "item": "项", "verdict": "判定", "because": "依据", "rule": "规则",
         "profile": "配置档", "data": "数据", "hash": "数据 hash", "n": "训练/验证/测试",
         "best": "最佳 epoch", "nan": "非有限数值", "none": "无",
-        "plan": "计划（roadmap 原文）", "ran": "实际运行",
+        "plan": "计划（roadmap 原文）", "ran": "实际运行：{}", "next": "下一步", "line": "- {}：{}",
         "labels": "标签", "training": "训练设置", "input": "数据设置",
         "other": "其他设置", "unknown": "未知（无运行配置）",
-        "stars": "± 为对测试恒星 bootstrap 的标准误（单个模型，不含随机种子间的离散）",
+        "stars": "± 为对测试恒星 bootstrap 的标准误（单个模型，不含随机种子间的弥散）",
         "draws": "± 为 Monte Carlo 标准误（有限个模拟恒星及其噪声），并非 bootstrap；"
         "R²_linear 的为两半恒星之差的一半",
         "trial": "这是 {} 档的结果：只用于检查流程，不用于关闭 Gate，也不替代完整训练的数字。",
@@ -40,7 +40,8 @@ _WORDS = {
         "because": "Because", "rule": "Rule", "profile": "Profile", "data": "Data",
         "hash": "Data hash", "n": "Train/val/test", "best": "Best epoch",
         "nan": "Non-finite values", "none": "none", "plan": "Plan (from the roadmap)",
-        "ran": "What ran", "recipe": "Recipe", "labels": "Labels", "training": "Training settings",
+        "ran": "What ran: {}", "next": "Next steps", "line": "- {}: {}",
+        "recipe": "Recipe", "labels": "Labels", "training": "Training settings",
         "input": "Data settings", "other": "Other settings",
         "unknown": "unknown (no configuration of the run)",
         "stars": "± is the bootstrap standard error over the test stars for one trained "
@@ -96,6 +97,7 @@ def report_text(
             [*_results(results, words), *_ceilings(results), *_errors(results, words)],
         ),
         (words["gates"], _gates(verdicts, words, roadmap.language)),
+        (words["next"], _next(roadmap, verdicts)),
         (words["figures"], figure_lines([*(f for r in results for f in r.figures), *figures])),
         (words["reproduce"], _reproduce(command, [p.text(roadmap.language) for p in made_by])),
         (
@@ -164,7 +166,7 @@ def _what_ran(
             values += [] if text in values else [text]
     cells = {recipe: _item_cells(column) for recipe, column in columns.items()}
     items = dict.fromkeys(item for column in cells.values() for item in column)
-    header = [words["item"], *(f"{words['ran']}: {cell_text(recipe)}" for recipe in cells)]
+    header = [words["item"], *(words["ran"].format(cell_text(recipe)) for recipe in cells)]
     rows = [[item, *(column.get(item, "-") for column in cells.values())] for item in items]
     return table(header, rows)
 
@@ -267,7 +269,7 @@ def _ceilings(results: Sequence[Result]) -> list[str]:
         bounds = [Value("", name, label) for name in ("r2_bayes", "r2_crlb_mean", "r2_crlb_median")]
         rows = [
             [
-                f"{mag:g}",
+                f"{mag:g}{profile_mark(result.profile)}",
                 f"{result.values.get(str(snr.on(ceiling_split(mag)))) or 0:.1f}",
                 *(_cell(result, str(bound.on(ceiling_split(mag)))) for bound in bounds),
             ]
@@ -300,6 +302,16 @@ def _gates(verdicts: Mapping[str, Verdict], words: Mapping[str, str], language: 
     return table(["Gate", words["verdict"], words["rule"], words["because"]], rows) if rows else []
 
 
+def _next(roadmap: Roadmap, verdicts: Mapping[str, Verdict]) -> list[str]:
+    """What each gate's verdict leads to, by the plan; of an open one what it needs."""
+    lines = []
+    for identity, verdict in verdicts.items():
+        rules = [rule for rule in roadmap.gate(identity).rules if rule.if_ == verdict.rule]
+        then = f" → {rules[0].then}" if rules and rules[0].then else ""
+        lines.append(f"- {gate_sentence(verdict, roadmap.language)}{then}")
+    return lines
+
+
 def _reproduce(command: str, made_by: Sequence[str]) -> list[str]:
     lines = ["```bash", command.replace("```", ""), "```"]
     return [*lines, *(["", *(f"- {cell_text(text)}" for text in made_by)] if made_by else [])]
@@ -308,12 +320,16 @@ def _reproduce(command: str, made_by: Sequence[str]) -> list[str]:
 def _sanity(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
     hashes = {str(r.data["hash"]) for r in results if r.data.get("hash")}
     broken = sorted({name for r in results for name, value in r.values.items() if value is None})
-    lines = [f"- {words['nan']}: {', '.join(map(code, broken)) or words['none']}"]
-    lines += [f"- {words['hash']}: {', '.join(map(code, sorted(hashes))) or words['none']}"]
+    found = {
+        "nan": ", ".join(map(code, broken)) or words["none"],
+        "hash": ", ".join(map(code, sorted(hashes))) or words["none"],
+    }
+    lines = [words["line"].format(words[key], text) for key, text in found.items()]
     if len(results) > 1 and hashes:
         lines.append(f"- {words['same'] if len(hashes) == 1 else words['differ']}")
     epochs = [f"{r.run} {r.best['epoch']:g}" for r in results if r.best.get("epoch")]
-    return [*lines, *([f"- {words['best']}: {', '.join(epochs)}"] if epochs else [])]
+    best = words["line"].format(words["best"], ", ".join(epochs))
+    return [*lines, *([best] if epochs else [])]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -18,6 +18,7 @@ from vitlab.lab.figures.costs import cost_notes, draws_and_hours
 from vitlab.lab.figures.styles import styles_of
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import stars_of, trial_of
+from vitlab.lab.results.findings import reference_of
 from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.ranking import group_gap, pairs_of
 from vitlab.lab.results.repeats import Group, grouped
@@ -229,7 +230,7 @@ def ablation(data: FigureData) -> Picture:
     groups = [group for group in everything if group.value(name) is not None]
     if len(groups) < 2:
         raise UsageError(f"ablation: needs {name} of two runs or more (there are: {len(groups)})")
-    reference = min(groups, key=lambda group: group.members[0].job.spec.submitted)
+    reference = reference_of(groups)
     pairs = pairs_of(data.lab, data.results, lambda: finished(data.jobs))
     gaps = {
         id(one): group_gap(one, reference, name, pairs) for one in groups if one is not reference

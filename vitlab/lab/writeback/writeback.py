@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from vitlab.contract.job import SIZES, Done, Result, read_result
@@ -39,6 +40,7 @@ from vitlab.jobs.files import read_json
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import (
+    earlier_saves,
     find_hub,
     left_alone,
     linked_changes,
@@ -49,6 +51,7 @@ from vitlab.lab.linked_files import (
     state_before_run,
 )
 from vitlab.lab.results.ceilings import ceilings
+from vitlab.lab.results.findings import findings
 from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
 from vitlab.lab.results.launches import (
     LaunchEnd,
@@ -167,6 +170,7 @@ def _update(
     verdicts = _verdicts(roadmap, mvp, everything, evidence) if is_full else {}
     results = [one.result for group in groups for one in group.members]
     ranking, judged = rank_runs(mine, everything, evidence), list(verdicts.values())
+    found = [*findings(ended, everything, evidence), *_laws(ended, everything)]
     report = _Report(
         roadmap=roadmap,
         mvp=mvp,
@@ -174,8 +178,7 @@ def _update(
         rows=[group.as_one() for group in groups],
         links=links,
         verdicts=verdicts,
-        conclusion=own_conclusion
-        or conclusion(results, roadmap.language, judged, ranking, _laws(ended, everything)),
+        conclusion=own_conclusion or conclusion(results, roadmap.language, judged, ranking, found),
         exp_id=mine[-1].spec.exp_id,
         jobs=[one.job.name for one in ended],
         date=_date(mine),
@@ -312,7 +315,7 @@ class _Report:
         if path not in texts and not path.exists():
             return create(path, text)
         document = _document(path, texts)
-        edits = results_edits(document, text, self.exp_id)
+        edits = results_edits(document, text, self.exp_id, _written_by_saves(lab, path))
         if not edits:
             return FileChange(path, document.text, document.text, ())
         return change(document, edits)
@@ -363,6 +366,12 @@ class _Report:
                 is_like = other.data.get("hash") == new.data.get("hash")
                 return not is_like or best_result([new, other]) is not new
         return False
+
+
+def _written_by_saves(lab: Lab, path: Path) -> Callable[[str], bool]:
+    """Tells whether a text stands in a document since one of its last saves."""
+    saves = cache(lambda: list(earlier_saves(lab.journal, path)))
+    return lambda body: any(body in (new or "") and body not in (old or "") for old, new in saves())
 
 
 def _of_mvp(jobs: Iterable[Job], mvp_id: str) -> list[Job]:
