@@ -132,7 +132,7 @@ async def test_its_end_is_told_once_with_a_bell(
 
 async def test_on_a_small_terminal_its_keys_are_seen_below_long_conclusions(stage: Open) -> None:
     tried = [f"MVP-{n}.0  full  1 ok  2 h  " + "ViT R²_test=0.711 " * 20 for n in range(1, 40)]
-    waits = ["not launched, or waits for you:", "  MVP-7.0: Gate-2 is open within its errors"]
+    waits = ["not launched, or waits for you:", "  MVP-7.0: Gate-2 is open: it needs you"]
     async with stage(size=(80, 24)) as it:
         it.app.push_screen(AutopilotScreen("running", (["autopilot running"], tried, waits)))
         await it.settle()
@@ -143,4 +143,4 @@ async def test_on_a_small_terminal_its_keys_are_seen_below_long_conclusions(stag
         assert "x ends it   esc leaves" in text
         await it.press("end")
         await it.settle()
-        assert "Gate-2 is open within its errors" in it.text()
+        assert "Gate-2 is open: it needs you" in it.text()

@@ -86,8 +86,8 @@ def test_a_gate_that_fails_stops_its_branch_and_opens_the_other_way() -> None:
 def test_a_gate_open_within_its_errors_or_left_to_a_person_stops_its_branch() -> None:
     held, _ = _stand("open", "manual")
     assert held == {
-        "2.0": "Gate-1 is open within its errors",
-        "3.0": "Gate-1 is open within its errors",
+        "2.0": "Gate-1 is open: it needs you",
+        "3.0": "Gate-1 is open: it needs you",
         "5.0": "Gate-2 needs you",
     }
 

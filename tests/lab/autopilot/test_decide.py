@@ -57,6 +57,9 @@ def test_a_stopped_branch_lets_others_go_on_and_its_gate_is_named_at_the_end() -
     assert decide(PILOT, replace(NOW, candidates=(stopped,), gates=(gate,))) == End(
         "Gate-1 needs you"
     )
+    several = replace(PILOT, roadmaps=("plan.md", "other.md"))
+    facts = replace(NOW, candidates=(stopped,), gates=(gate,))
+    assert decide(several, facts) == End("plan.md: Gate-1 needs you")
     failed = replace(gate, standing="fail")
     assert decide(PILOT, replace(NOW, candidates=(stopped,), gates=(failed,))) == End(
         "nothing is left"

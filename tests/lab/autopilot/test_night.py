@@ -6,10 +6,12 @@ import random
 from collections import Counter
 from dataclasses import replace
 
+from vitlab.lab.autopilot.branches import GateFact
 from vitlab.lab.autopilot.budget import Estimate, Spent
 from vitlab.lab.autopilot.decide import Candidate, End, Facts, JobFact, JobWord, Start, Wait, decide
 from vitlab.lab.autopilot.page import Report, Tried, page_text
 from vitlab.lab.autopilot.record import Autopilot, Launch
+from vitlab.lab.autopilot.words import in_language
 
 EACH = 4
 """Jobs of a launch."""
@@ -66,3 +68,26 @@ def test_a_night_of_200_jobs_over_three_roadmaps_is_told_right_by_count() -> Non
         shown = [int(part.split()[0]) for row in rows for part in row.split("|")[3].split(", ")
                  if part.split()[-1] == word]  # fmt: skip
         assert sum(shown) == number
+
+
+def test_its_reasons_are_in_the_language_of_the_plan() -> None:
+    reasons = {
+        "nothing is left": "计划中没有可启动的任务了",
+        "a.md: Gate-2 needs you": "a.md: Gate-2 需要你判定",
+        "not launched: budget spent": "未启动：预算已用完",
+        "Gate-1 failed": "Gate-1 未通过",
+        "needs 9.0 h, 30 min are left": "预计需要 9.0 h，只剩 30 min",
+        "lost": "丢失",
+        "it waits for the weather": "it waits for the weather",
+    }
+    for said, chinese in reasons.items():
+        assert in_language(said, "zh") == chinese
+        assert in_language(said, "en") == said
+    gate = GateFact("a.md", "1", "fail", "R² = 0.4 < 0.65")
+    ended = Autopilot("n", "/lab", ("a.md",), 0.0, 0.5, state="ended", why="disk", ended=60.0)
+    report = Report(ended, Facts(60.0), (), (("waits", gate),), (("MVP-2.0", "Gate-1 failed"),))
+    text = page_text(report, "zh")
+    assert "> **结束原因:** 磁盘空间不足" in text
+    assert "> **预算:** 30 min" in text
+    assert "| Gate-1 | 尚无结果 | 未通过 | R² = 0.4 < 0.65 |" in text
+    assert "- MVP-2.0: Gate-1 未通过" in text

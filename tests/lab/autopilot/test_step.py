@@ -361,6 +361,14 @@ def test_a_wrong_start_is_one_line(plan: Lab) -> None:
             forecast(plan, wanted)
 
 
+def test_with_nothing_to_launch_it_does_not_start(plan: Lab) -> None:
+    for path in plan.paths.experiments.glob("*.yaml"):
+        path.unlink()
+    with pytest.raises(UsageError, match="not started: nothing is left; --dry-run shows the plan"):
+        begin(plan)
+    assert read_autopilot(plan.paths) is None
+
+
 def test_an_mvp_without_an_experiment_is_told_and_another_goes_on(plan: Lab) -> None:
     (plan.paths.experiments / "the_run.yaml").unlink()
     begin(plan)

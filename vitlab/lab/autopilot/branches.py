@@ -18,7 +18,7 @@ _NEITHER = ("⚠", "🟡")
 """Begin what follows from a rule that leaves the gate to a person."""
 _SAYS: Mapping[Standing, str] = {
     "fail": "failed",
-    "open": "is open within its errors",
+    "open": "is open: it needs you",
     "manual": "needs you",
     "waits": "is not decided yet",
 }
@@ -35,7 +35,7 @@ class GateFact:
 
     @property
     def line(self) -> str:
-        """`Gate-2 is open within its errors`."""
+        """`Gate-2 is not decided yet`."""
         return f"Gate-{self.id} {_SAYS.get(self.standing, 'passed')}"
 
 

@@ -14,7 +14,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.jobs.environment import record_environment, this_environment
 from vitlab.jobs.processes import boot
 from vitlab.jobs.queue.scheduler import wake_autopilot
-from vitlab.lab.autopilot.decide import Candidate, Facts, unfit
+from vitlab.lab.autopilot.decide import Candidate, End, Facts, decide, unfit
 from vitlab.lab.autopilot.facts import Reading
 from vitlab.lab.autopilot.record import (
     BY_YOU,
@@ -146,6 +146,8 @@ def start(lab: Lab, wanted: Wanted) -> Autopilot:
     """Start an autopilot; `UsageError` where one is running or paused."""
     pilot = _new(lab, wanted)
     facts = Reading(lab, pilot).facts()
+    if isinstance(action := decide(pilot, facts), End):
+        raise UsageError(f"not started: {action.why}; --dry-run shows the plan")
     verdicts = {f"{gate.roadmap}#{gate.id}": gate.standing for gate in facts.gates}
     with locked(lab.paths) as free:
         other = read_autopilot(lab.paths)

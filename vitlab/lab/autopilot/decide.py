@@ -136,7 +136,7 @@ def decide(pilot: Autopilot, facts: Facts) -> Action:
     for candidate in facts.candidates:
         if not candidate.held and not unfit(pilot, facts, candidate.estimate):
             return Start(candidate)
-    return Wait() if active else End(_why_over(facts))
+    return Wait() if active else End(_why_over(pilot, facts))
 
 
 def _used_up(pilot: Autopilot, facts: Facts) -> str:
@@ -178,9 +178,9 @@ def _reached(pilot: Autopilot, facts: Facts) -> str:
     if kind == "gate":
         for gate in facts.gates:
             if gate.id == wanted and gate.standing in ("pass", "fail"):
-                return gate.line
+                return pilot.named(gate.roadmap, gate.line)
             if gate.id == wanted and gate.standing in ("open", "manual"):
-                return f"Gate-{gate.id} needs you"
+                return _needs_you(pilot, gate)
     if kind == "mvp":
         numbers = {one.number for one in pilot.launches if one.mvp == wanted and one.made}
         mine = [job for job in facts.jobs if job.launch in numbers]
@@ -209,14 +209,18 @@ def failed_in_a_row(pilot: Autopilot, jobs: Sequence[JobFact]) -> int:
     return count
 
 
-def _why_over(facts: Facts) -> str:
+def _why_over(pilot: Autopilot, facts: Facts) -> str:
     """Why it ends though its budget is not spent."""
     free = [one for one in facts.candidates if not one.held]
     if free:
         return "budget spent: what is left does not fit it"
     for gate in needs_you(facts):
-        return f"Gate-{gate.id} needs you"
+        return _needs_you(pilot, gate)
     return "nothing is left"
+
+
+def _needs_you(pilot: Autopilot, gate: GateFact) -> str:
+    return f"{pilot.named(gate.roadmap, f'Gate-{gate.id}')} needs you"
 
 
 def needs_you(facts: Facts) -> list[GateFact]:

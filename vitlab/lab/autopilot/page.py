@@ -14,39 +14,15 @@ from vitlab.docs.save import create, save
 from vitlab.docs.text.inline import cell_text, one_line
 from vitlab.jobs.queue import notice
 from vitlab.lab.autopilot.branches import GateFact
-from vitlab.lab.autopilot.budget import Spent, spent
+from vitlab.lab.autopilot.budget import Spent, hours_text, spent
 from vitlab.lab.autopilot.decide import Facts, JobFact, JobWord, needs_you, unfit
 from vitlab.lab.autopilot.facts import Reading
 from vitlab.lab.autopilot.record import Autopilot, Launch
+from vitlab.lab.autopilot.words import WORDS, in_language
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import of_roadmap
 from vitlab.lab.writeback.sync_ledger import results_to_write
 from vitlab.lab.writeback.writeback import end_summary
-
-_WORDS = {
-    "en": {
-        "title": "Autopilot", "ended": "Ended", "from": "from", "to": "to",
-        "tried": "What was tried", "decided": "What was decided", "waits": "What waits",
-        "mvp": "MVP", "profile": "Profile", "jobs": "Jobs", "hours": "Hours",
-        "cores": "Core-hours", "gpus": "GPU hours", "found": "Found", "all": "All",
-        "gate": "Gate", "before": "Before", "now": "Now", "because": "Because",
-        "nothing": "Nothing.", "budget": "Budget", "launches": "launches",
-        "unwritten": "results not written yet (`vitlab sync` writes them): ",
-        "ok": "ok", "failed": "failed", "stopped": "stopped", "lost": "lost", "held": "held",
-        "behind": "behind a failed job", "waiting": "waiting", "running": "running",
-    },
-    "zh": {
-        "title": "自动运行", "ended": "结束原因", "from": "自", "to": "至",
-        "tried": "做了什么", "decided": "判定", "waits": "待办",
-        "mvp": "MVP", "profile": "配置档", "jobs": "任务", "hours": "小时",
-        "cores": "核时", "gpus": "GPU 小时", "found": "结果", "all": "合计",
-        "gate": "Gate", "before": "之前", "now": "现在", "because": "依据",
-        "nothing": "无。", "budget": "预算", "launches": "次启动",
-        "unwritten": "结果尚未写入（`vitlab sync` 写入）：",
-        "ok": "成功", "failed": "失败", "stopped": "已停止", "lost": "丢失", "held": "搁置",
-        "behind": "前置任务失败", "waiting": "等待", "running": "运行中",
-    },
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,8 +50,8 @@ class Report:
     tried: tuple[Tried, ...]
     decided: tuple[tuple[str, GateFact], ...]
     """The verdict at the start, and the gate as it stands, of those that changed."""
-    waits: tuple[str, ...]
-    """A line each on what a person has to do, or what is not launched."""
+    waits: tuple[tuple[str, str], ...]
+    """What a person has to do, or is not launched, each with why."""
     coming: tuple[str, ...] = ()
     """The MVPs it launches next, in order; empty once it has ended."""
     unwritten: tuple[str, ...] = ()
@@ -123,20 +99,20 @@ def _found(lab: Lab, launch: Launch, jobs: Sequence[JobFact]) -> str:
     return line.removeprefix(f"MVP-{launch.mvp}: ")
 
 
-def _waits(pilot: Autopilot, facts: Facts, tried: Sequence[Tried]) -> Iterator[str]:
+def _waits(pilot: Autopilot, facts: Facts, tried: Sequence[Tried]) -> Iterator[tuple[str, str]]:
     for gate in needs_you(facts):
-        yield f"{pilot.named(gate.roadmap, f'Gate-{gate.id}')}: {gate.because}"
+        yield pilot.named(gate.roadmap, f"Gate-{gate.id}"), gate.because
     for one in tried:
         for job in one.jobs:
             if job.word in ("lost", "held", "behind"):
-                yield f"{job.name}: {job.word}"
+                yield job.name, job.word
     then = replace(facts, now=pilot.ended or facts.now)
     for left in facts.candidates:
         why = left.held or unfit(pilot, then, left.estimate)
         if not why and pilot.state == "ended":
             why = f"not launched: {pilot.why}"
         if why:
-            yield f"{pilot.named(left.roadmap, f'MVP-{left.mvp}')}: {why}"
+            yield pilot.named(left.roadmap, f"MVP-{left.mvp}"), why
 
 
 def _unwritten(lab: Lab, pilot: Autopilot, reading: Reading) -> Iterator[str]:
@@ -172,12 +148,12 @@ def write_page(lab: Lab, pilot: Autopilot) -> None:
 
 def page_text(report: Report, language: str) -> str:
     """The whole report, in `zh` or `en`."""
-    words, pilot = _WORDS[language], report.pilot
+    words, pilot = WORDS[language], report.pilot
     day = datetime.date.fromtimestamp(pilot.ended)
     lines = [
         f"# {words['title']} {day.isoformat()}",
         "",
-        f"> **{words['ended']}:** {one_line(pilot.why)}  ",
+        f"> **{words['ended']}:** {one_line(in_language(pilot.why, language))}  ",
         f"> {words['from']} {_time(pilot.started)} {words['to']} {_time(pilot.ended)}  ",
         f"> **{words['budget']}:** {_budget(pilot)}",
         "",
@@ -189,9 +165,9 @@ def page_text(report: Report, language: str) -> str:
         "",
         *_decided_table(report, words),
         "",
-        f"## {words['waits']}",
+        f"## {words['left']}",
         "",
-        *(_waiting_list(report, words) or [words["nothing"]]),
+        *(_waiting_list(report, language) or [words["nothing"]]),
         "",
     ]
     return "\n".join(lines)
@@ -222,7 +198,7 @@ def _decided_table(report: Report, words: dict[str, str]) -> Iterator[str]:
     yield _row(["---"] * 4)
     for before, gate in report.decided:
         name = report.pilot.named(gate.roadmap, f"Gate-{gate.id}")
-        yield _row([name, before, gate.standing, gate.because])
+        yield _row([name, words.get(before, before), words[gate.standing], gate.because])
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -234,13 +210,17 @@ def _counts(counts: Mapping[JobWord, int], words: dict[str, str]) -> str:
 
 
 def _cost(cost: Spent) -> list[str]:
-    return [f"{hours:.3g}" for hours in (cost.wall_hours, cost.core_hours, cost.gpu_hours)]
+    every = (cost.wall_hours, cost.core_hours, cost.gpu_hours)
+    return ["<0.001" if 0 < hours < 1e-3 else f"{hours:.3g}" for hours in every]
 
 
-def _waiting_list(report: Report, words: dict[str, str]) -> list[str]:
-    lines = [f"- {one_line(line)}" for line in report.waits]
+def _waiting_list(report: Report, language: str) -> list[str]:
+    lines = [
+        f"- {one_line(name)}: {one_line(in_language(why, language))}" for name, why in report.waits
+    ]
     if report.unwritten:
-        lines.append(f"- {words['unwritten']}{', '.join(map(one_line, report.unwritten))}")
+        unwritten = WORDS[language]["unwritten"]
+        lines.append(f"- {unwritten}{', '.join(map(one_line, report.unwritten))}")
     return lines
 
 
@@ -250,7 +230,7 @@ def _time(seconds: float) -> str:
 
 def _budget(pilot: Autopilot) -> str:
     gpus = "" if pilot.gpu_hours is None else f", {pilot.gpu_hours:g} GPU h"
-    return f"{pilot.budget:g} h{gpus}"
+    return f"{hours_text(pilot.budget)}{gpus}"
 
 
 def announce(lab: Lab, pilot: Autopilot) -> None:
@@ -287,7 +267,7 @@ def public_record(report: Report) -> dict[str, object]:
             {"roadmap": gate.roadmap, "gate": gate.id, "before": before, "now": gate.standing}
             for before, gate in report.decided
         ],
-        "waits": list(report.waits),
+        "waits": [f"{name}: {why}" for name, why in report.waits],
         "unwritten": list(report.unwritten),
         "page": pilot.page or None,
     }  # fmt: skip

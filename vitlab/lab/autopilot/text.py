@@ -89,7 +89,7 @@ def waiting_lines(report: Report) -> Iterator[str]:
         yield f"next: {', '.join(report.coming)}"
     if report.waits:
         yield "not launched, or waits for you:"
-        yield from (f"  {line}" for line in report.waits)
+        yield from (f"  {name}: {why}" for name, why in report.waits)
     if report.unwritten:
         yield f"results not written yet (`vitlab sync`): {', '.join(report.unwritten)}"
     if report.pilot.page:
