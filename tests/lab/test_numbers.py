@@ -271,6 +271,23 @@ def test_an_example_lab_whose_results_were_written_has_no_finding(
     assert found(lab, example) == []
 
 
+def test_a_trial_s_ceilings_by_magnitude_are_marked_as_one(
+    tmp_path: Path, lab: Lab, ended: Ended
+) -> None:
+    make_example(tmp_path, keep=True)
+    example = lab.roadmap_path("vit_roadmap.md")
+    headline = "ceiling/r2_bayes/log_g"
+    job = ended("main", 0.0, mvp="8.0", profile="smoke", roadmap="roadmaps/vit_roadmap.md",
+                exp_id="VIT-20260102-8-01", headline=headline)  # fmt: skip
+    result = read_result(job.result)
+    assert result is not None
+    values = {headline: 0.8301, "ceiling@20/r2_bayes/log_g": 0.9926, "ceiling@20/snr/median": 24.0}
+    write_result(job.result, replace(result, recipe="ceiling", values=values, headline=headline))
+    accept(lab, pending(lab, example))
+    assert told(lab, "0.9926")
+    assert found(lab, example) == []
+
+
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the real documents are not in this checkout")
 def test_real_documents_without_jobs_have_no_finding(lab: Lab, roadmap: Path, ended: Ended) -> None:
     ended("one", 0.7512)
