@@ -350,11 +350,13 @@ def test_when_its_budget_may_be_spent_is_noted_for_the_supervisors(plan: Lab) ->
     assert again.due == pytest.approx(pilot.due, abs=3.0)
 
 
-def test_a_wrong_start_is_one_line(plan: Lab) -> None:
+def test_a_wrong_start_is_one_line(plan: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
     for wanted, text in (
         (Wanted(8.0, until="Gate-9"), "not in the plan"),
         (Wanted(8.0, at_once=0), "1 or more"),
         (Wanted(8.0, gpu_hours=0.0), "more than 0"),
+        (Wanted(8.0, backend="slurm"), "no sbatch on this machine"),
         (Wanted(8.0, roadmap=Path("/etc/passwd")), "outside the lab"),
     ):
         with pytest.raises(UsageError, match=text):

@@ -52,6 +52,8 @@ def _auto_options(auto: argparse.ArgumentParser) -> None:
                       help="launch while fewer of its jobs wait or run (default: 1)")  # fmt: skip
     auto.add_argument("--until", default="", metavar="ID", help="end once Gate-2 or MVP-3.0 has")
     auto.add_argument("--profile", choices=PROFILES, help="default: the lab's setting")
+    auto.add_argument("--backend", choices=("local", "slurm"), default="local",
+                      help="where its jobs run (default: this machine)")  # fmt: skip
     auto.add_argument("--detach", action="store_true", help="start without following it")
     what = auto.add_mutually_exclusive_group()
     what.add_argument("--dry-run", action="store_true", help="print the plan alone")
@@ -80,6 +82,7 @@ def run_auto(args: argparse.Namespace) -> int:
         at_once=args.jobs,
         until=args.until,
         profile=args.profile or "",
+        backend=args.backend,
     )
     plan = forecast(lab, wanted)
     if args.dry_run and args.json:

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from vitlab.contract.job import bare_id
 from vitlab.contract.paths import UsageError
+from vitlab.jobs import slurm
 from vitlab.jobs.environment import record_environment, this_environment
 from vitlab.jobs.processes import boot
 from vitlab.jobs.queue.scheduler import wake_autopilot
@@ -46,6 +48,7 @@ class Wanted:
     until: str = ""
     """As typed: `Gate-2`, `MVP-3.0`, `3.0`; empty: until nothing is left."""
     profile: str = ""
+    backend: Literal["local", "slurm"] = "local"
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,8 @@ def _new(lab: Lab, wanted: Wanted) -> Autopilot:
         raise UsageError(f"--jobs {wanted.at_once}: must be 1 or more")
     if wanted.gpu_hours is not None and not 0 < wanted.gpu_hours < 1e6:
         raise UsageError(f"--gpu-hours {wanted.gpu_hours:g}: expected hours, more than 0")
+    if wanted.backend == "slurm" and not slurm.is_here():
+        raise UsageError("--backend slurm: no sbatch on this machine")
     paths = [wanted.roadmap] if wanted.roadmap is not None else lab.roadmaps(anew=True)
     if not paths:
         raise UsageError(lab.no_roadmap)
@@ -123,6 +128,7 @@ def _new(lab: Lab, wanted: Wanted) -> Autopilot:
         at_once=wanted.at_once,
         until=_until(lab, names, wanted.until),
         profile=wanted.profile,
+        backend=wanted.backend,
     )
 
 

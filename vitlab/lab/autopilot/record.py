@@ -69,6 +69,8 @@ class Autopilot:
     """`gate 2` or `mvp 3.0`; empty: until nothing is left."""
     profile: str = ""
     """Of its launches; empty: the lab's own."""
+    backend: Literal["local", "slurm"] = "local"
+    """Where its jobs run."""
     environment: str = ""
     """Digest of the environment it was started with."""
     state: Literal["running", "paused", "ended"] = "running"

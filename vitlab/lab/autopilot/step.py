@@ -173,7 +173,11 @@ def _make(lab: Lab, pilot: Autopilot, wanted: Launch) -> None:
     }
     try:
         request = Request(
-            lab.paths.inside(wanted.roadmap), wanted.mvp, wanted.profile, extra={AUTOPILOT: mark}
+            lab.paths.inside(wanted.roadmap),
+            wanted.mvp,
+            wanted.profile,
+            backend=pilot.backend,
+            extra={AUTOPILOT: mark},
         )
         plan = plan_launch(lab, request)
         missing = [spec for spec in plan.specs if spec.run not in there]
