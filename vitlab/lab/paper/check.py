@@ -12,7 +12,7 @@ from vitlab.contract.contradictions import find_contradictions
 from vitlab.contract.value import IN_SIGMA, LABEL, SIGMA, Value, unit_of
 from vitlab.lab.paper.draft import Draft
 from vitlab.lab.paper.facts import Fact, Facts, of_highest_profile
-from vitlab.lab.paper.mentions import LONGEST, MOST, Mention
+from vitlab.lab.paper.mentions import LONGEST, MOST, TOP, Mention
 
 Verdict = Literal[
     "right", "rounded wrongly", "of another run", "stale", "of another unit", "contradiction",
@@ -90,6 +90,8 @@ class _Check:
         one, label = self.mention, self._label()
         split = one.split or "test"
         everything = self.facts.of(one.metric, label, split)
+        if one.inherited and everything and not any(map(self._is_of, everything)):
+            return _Check(replace(one, models=()), self.facts)._score()
         if one.metric == "label_std":
             everything = everything or self.facts.of(one.metric, label, "test")
         mine = self._mine(everything)
@@ -196,11 +198,7 @@ class _Check:
 
     def _share(self) -> Checked:
         label = self._label()
-        limits = {
-            fact.job: fact
-            for fact in self.facts.numbers
-            if fact.value == Value("ceiling", "r2_bayes", label) and fact.number > 0
-        }
+        limits = self._limits(label)
         mine = [f for f in self._mine(self.facts.of("r2", label, "test")) if f.job in limits]
         shares = [(100 * fact.number / limits[fact.job].number, fact) for fact in mine]
         return self._derived(shares, "the lab has no ceiling for it")
@@ -208,6 +206,8 @@ class _Check:
     def _between(self) -> Checked:
         """A difference, a ratio or a difference in percent of two models."""
         one, label = self.mention, self._label()
+        if one.between or TOP in one.models:
+            return self._gain(label) if one.between else self._shortfall(label)
         if len(one.models) < 2:
             return self._answer("not checked", why="it is not said between which two models")
         if len(one.models) > 2:
@@ -239,6 +239,37 @@ class _Check:
             elif low > 0:
                 derived += [(100 * (high - low) / low, a), (100 * (high - low), a)]
         return self._derived(derived, "it does not follow from the results")
+
+    def _gain(self, label: str) -> Checked:
+        """What one model gains between two training sizes."""
+        one = self.mention
+        if not one.models or one.between is None:
+            return self._answer("not checked", why="it is not said of which model")
+        newest = [f for f in self.facts.of(one.metric, label, one.split or "test") if f.newest]
+        mine = of_highest_profile(f for f in newest if not f.member and self._is_of(f))
+        low, high = ([f for f in mine if _same_size(f.size, size)] for size in one.between)
+        gains = [(abs(b.number - a.number), b) for a in low for b in high]
+        return self._derived(gains, "no result at these sizes")
+
+    def _shortfall(self, label: str) -> Checked:
+        """How far below the ceiling one model is."""
+        limits = self._limits(label)
+        models = tuple(name for name in self.mention.models if name != TOP)
+        if not models:
+            return self._answer("not checked", why="it is not said of which model")
+        own = _Check(replace(self.mention, models=models), self.facts)
+        mine = [f for f in own._mine(self.facts.of("r2", label, "test")) if f.job in limits]
+        return self._derived(
+            [(limits[f.job].number - f.number, f) for f in mine], "the lab has no ceiling for it"
+        )
+
+    def _limits(self, label: str) -> dict[str, Fact]:
+        """The ceiling of each job's stars."""
+        return {
+            fact.job: fact
+            for fact in self.facts.numbers
+            if fact.value == Value("ceiling", "r2_bayes", label) and fact.number > 0
+        }
 
     def _derived(self, numbers: Sequence[tuple[float, Fact]], none: str) -> Checked:
         """A number that drafts compute from rounded ones: within one unit of its last digit."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-from vitlab.lab.paper.numerals import UNIT, Numeral
+from vitlab.lab.paper.numerals import UNIT, Numeral, numerals
 
 Kind = Literal["score", "ceiling", "share", "difference", "percent", "ratio", "count"]
 """`share`: percent of a ceiling; `percent`: a difference in percent."""
@@ -51,7 +52,8 @@ COUNTED = re.compile(
 PARAMS_HEAD = re.compile(r"\bparam|参数", re.IGNORECASE)
 _SIZE_BEFORE = re.compile(r"(?<!/)(?:\bN(?:_?train)?|N_tr)\s*=\s*$")
 _AT_SIZE = re.compile(
-    r"(?:\bat|\bon|\bwith|\bfrom|\bto|,|\band|和|、|至|在|用|到|[(（/])\s*(?:N\s*=\s*)?$"
+    r"(?:\bat|\bon|\bwith|\bfrom|\bbetween|\bto|,|\band|和|、|至|在|用|到|[(（/])\s*(?:N\s*=\s*)?$",
+    re.IGNORECASE,
 )
 SIZE_HEAD = re.compile(r"N_?train|^\s*N\s*$|训练|\btrain", re.IGNORECASE)
 """The head of a column of training sizes."""
@@ -99,19 +101,36 @@ _SHARE = re.compile(
 )
 _SHARE_BEFORE = re.compile(r"(?:上限|ceiling)\s*(?:[\d.]+\s*)?[的:：]?\s*$", re.IGNORECASE)
 _BY = re.compile(
-    r"(?:\bby|\bgains?|\b(?:improvement|difference|gap|advantage|lead) of"
+    r"(?:\bby|\bgains?|\b(?:lead|advantage|margin|gap|difference)\b[^,;.]{0,40}?\b(?:is|was|of)"
+    r"|\b(?:improvement|difference|gap|advantage|lead) of"
     r"|Δ\s*R\^?[2²]\s*(?:=|of|is|为)?"
     r"|高出?|低出?|提升|提高|领先|相差|差距为?)\s*(?:about|only|~|≈|约|了)?\s*$",
     re.IGNORECASE,
 )
 _MORE = re.compile(
     r"\s*(?:better|higher|lower|more|larger|smaller|above|below|ahead|improvement|gain|lead"
-    r"|relative|over|than|更高|更好|的?提升)",
+    r"|relative|over(?!\s+(?:the\s+|all\s+|its\s+)?(?:\w+\s+)?(?:seeds?|runs?|stars))|than|更高|更好|的?提升)",
     re.IGNORECASE,
 )
 _TIMES = re.compile(r"\s*(?:times|[×x](?!\s*\d)|-?fold|倍)", re.IGNORECASE)
 _BEHIND = re.compile(r"\s*(?:dex|K|[%％])?\s*(?:in|of|\()?\s*(?:test\s+)?")
 _STATES_ANOTHER = re.compile(r"[^,;.，；。\d]{0,24}(?:=|of|is|:|：|为)\s*[\d.]")
+_FROM = re.compile(r"(?:\bbetween|\bfrom|从|由|在)\s*(?:N(?:_?train)?\s*=\s*)?$", re.IGNORECASE)
+_TO = re.compile(
+    r"\s*(?:spectra|stars)?\s*(?:\band|\bto|–|至|到|和)\s*(?:N(?:_?train)?\s*=\s*)?", re.IGNORECASE
+)
+OTHER_SIDE = re.compile(
+    r"\b(?:against|versus|vs\.?|than|compared (?:to|with)|relative to)(?![a-z])|而|相比",
+    re.IGNORECASE,
+)
+"""What stands before the model that a number is compared with."""
+UNNAMED = re.compile(
+    r"\b(?:trees|boosting|forests?|perceptrons?|baselines?|(?:linear|other) (?:model|fit)s?)\b"
+    r"|基线|线性模型",
+    re.IGNORECASE,
+)
+"""Models without their names: a sentence with these alone is of none named before."""
+_IS = re.compile(r"\s*(?:=|of|is|:|为)?\s*")
 _NEAR = 24
 _CLAUSE = re.compile(r"[,;，；](?!\d)|\bwhile\b|\bwhereas\b|而")
 
@@ -119,7 +138,7 @@ _CLAUSE = re.compile(r"[,;，；](?!\d)|\bwhile\b|\bwhereas\b|而")
 def claim(text: str, one: Numeral) -> tuple[Kind, str] | None:
     """What a number says, and of which metric; None for one that no result can back."""
     before, behind = text[: one.start], text[one.end :]
-    if _NO_CLAIM.search(before[-40:]) or _LIMIT.search(before[-24:]):
+    if _NO_CLAIM.search(before[-40:]) or is_limit(before):
         return None
     unit = UNIT.match(behind)
     after, metric = behind[unit.end() if unit else 0 :], _metric_of(text, one)
@@ -133,9 +152,16 @@ def claim(text: str, one: Numeral) -> tuple[Kind, str] | None:
     is_other = bool(_NO_CLAIM_BEHIND.match(after)) and not one.unit
     if metric is None or not named or is_other or OF_SOME.search(_around(text, one)):
         return None
-    if metric == "r2" and CEILING.search(clause(text, one)):
+    if metric == "r2" and CEILING.search(_beside(text, one)):
         return "ceiling", metric
     return None if metric == "r2" and abs(one.value) > 1 else ("score", metric)
+
+
+def is_limit(before: str) -> bool:
+    """Whether what stands before a number makes it a limit, perhaps with its metric between."""
+    last = [found for found in METRIC.finditer(before) if _IS.fullmatch(before, found.end())]
+    head = before[: last[-1].start()] if last else before
+    return bool(_LIMIT.search(before[-24:]) or _LIMIT.search(head[-24:]))
 
 
 def _percent(metric: str | None, before: str, after: str) -> tuple[Kind, str] | None:
@@ -167,10 +193,23 @@ def _around(text: str, one: Numeral) -> str:
     return part[: at + one.end - one.start + _NEAR]
 
 
+def _beside(text: str, one: Numeral) -> str:
+    """The clause of a number, from the number before it to the one behind it."""
+    start, end = _span(text, one)
+    numbers = [x for x in numerals(text) if x.is_decimal or x.unit == "%"]
+    start = max([start, *(x.end for x in numbers if x.end <= one.start)])
+    return text[start : min([end, *(x.start for x in numbers if x.start >= one.end)])]
+
+
 def clause(text: str, one: Numeral) -> str:
     """The part of a sentence, between commas and semicolons, that a number stands in."""
+    start, end = _span(text, one)
+    return text[start:end]
+
+
+def _span(text: str, one: Numeral) -> tuple[int, int]:
     ends = [0, *(found.end() for found in _CLAUSE.finditer(text)), len(text)]
-    return next(text[a:b] for a, b in pairwise(ends) if a <= one.start < b)
+    return next((a, b) for a, b in pairwise(ends) if a <= one.start < b)
 
 
 def is_count(text: str, one: Numeral) -> bool:
@@ -193,6 +232,14 @@ def counted(text: str, one: Numeral) -> str | None:
     near = f"{text[: one.start][-40:]} {found['kind'] or ''}"
     splits = [one.lastgroup for one in _OF_SPLIT.finditer(near)]
     return splits[-1] if splits and splits[-1] else "stars"
+
+
+def between_sizes(text: str, sizes: Sequence[Numeral]) -> tuple[float, float] | None:
+    """`from 10^5 to 10^6 stars`: the two training sizes that a sentence says a gain is between."""
+    for low, high in pairwise(sizes):
+        if _TO.fullmatch(text, low.end, high.start) and _FROM.search(text[: low.start][-24:]):
+            return low.value, high.value
+    return None
 
 
 def nearest(pattern: re.Pattern[str], text: str, at: int = 0) -> str:

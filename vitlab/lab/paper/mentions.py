@@ -15,10 +15,13 @@ from vitlab.lab.paper.claims import (
     LABEL,
     METRIC,
     OF_SOME,
+    OTHER_SIDE,
     PARAMS_HEAD,
     SIZE_HEAD,
     SPLIT,
+    UNNAMED,
     Kind,
+    between_sizes,
     claim,
     clause,
     counted,
@@ -27,6 +30,8 @@ from vitlab.lab.paper.claims import (
 )
 from vitlab.lab.paper.numerals import Numeral, numerals
 
+TOP = "ceiling"
+"""Stands for the ceiling among the two sides of a difference."""
 LONGEST, MOST = 2000, 60
 """Characters and numbers of a sentence; of a longer one nothing is read, and that is told."""
 _WORD = re.compile(
@@ -67,6 +72,8 @@ class Mention:
     """Whether the model is named in an earlier sentence only."""
     size: float | None = None
     """Training stars, where the draft says of how many."""
+    between: tuple[float, float] | None = None
+    """Of what one model gains: the training sizes it gains it between."""
 
     def means(self, number: float) -> bool:
         """Whether it is this number, rounded."""
@@ -116,16 +123,24 @@ class Reader:
             self.skipped.append(lines.of(0))
             return
         models = list(models_in(text))
+        if not models and UNNAMED.search(text):
+            self._subject = ()
         counts = [one for one in numbers if is_count(text, one)]
         claims = [
             (one, found)
             for one in numbers
             if one not in counts and (found := claim(text, one) or _bare_score(text, one, models))
         ]
-        scored = [one for one, (kind, _) in claims if kind in ("score", "share")]
         sizes = [one for one in counts if counted(text, one) in (None, "train", "stars")]
+        between = between_sizes(text, sizes)
+        if between:
+            claims = list(_gains(text, claims))
+        scored = [one for one, (kind, _) in claims if kind in ("score", "share")]
         for one, (kind, metric) in claims:
-            named, inherited = self._models(kind, one, models, scored, text)
+            if between and kind == "difference":
+                named, inherited = self._models("score", one, models, [], text)
+            else:
+                named, inherited = self._models(kind, one, models, scored, text)
             scale = 0.01 if one.unit == "%" and kind == "score" else 1.0
             if kind == "ratio" and len(named) < 2:  # of speeds, errors, ...
                 continue
@@ -143,6 +158,7 @@ class Reader:
                 models=named,
                 inherited=inherited,
                 size=_size(one, scored, sizes),
+                between=between if kind == "difference" else None,
             )
         for one in counts:
             yield from self._count(text, one, models, lines)
@@ -164,12 +180,18 @@ class Reader:
             if len(names) > 2:  # `A exceeds B by 0.1, and C by 0.2`
                 near = [name for start, name in models if start < one.start]
                 return tuple(dict.fromkeys([*near[:1], *near[-1:], *names])), True
+            if len(names) < 2 and kind == "difference" and CEILING.search(text):
+                return (*(names or self._subject), TOP), not names
             both = names if len(names) == 2 else [*self._subject, *names]
             return tuple(dict.fromkeys(both))[:2], len(names) < 2
         if len(names) < 2:
+            if names and OTHER_SIDE.search(text, one.end, models[0][0]):
+                return self._subject, True
             return (tuple(names), False) if names else (self._subject, True)
-        if one in scored and len(scored) == len(models):  # in the same order
-            return (models[scored.index(one)][1],), False
+        if one in scored and not len(scored) % len(models):  # in the same order, perhaps again
+            again = scored[len(models) :]
+            if not again or models[-1][0] < again[0].start:
+                return (models[scored.index(one) % len(models)][1],), False
         if behind := _OF_NEXT.match(text, one.end):
             for start, name in models:
                 if abs(start - behind.end()) <= 3:
@@ -237,6 +259,19 @@ def models_in(text: str) -> Iterator[tuple[int, str]]:
         key = model_key(found[0])
         if is_model(key):
             yield found.start(), key
+
+
+def _gains(
+    text: str, claims: Sequence[tuple[Numeral, tuple[Kind, str]]]
+) -> Iterator[tuple[Numeral, tuple[Kind, str]]]:
+    """`A gains 0.11 in R², B only 0.06`: what follows a gain without a metric is one too."""
+    end, gained = 0, False
+    for one, (kind, metric) in claims:
+        own = METRIC.search(text, end, one.start)  # `0.11 in R²` is that of the number before
+        bare = kind == "score" and (own is None or text[end : own.start()].strip() == "in")
+        gained = kind == "difference" or (gained and bare)
+        yield one, ("difference" if gained else kind, metric)
+        end = one.end
 
 
 def _bare_score(

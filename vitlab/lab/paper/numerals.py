@@ -17,7 +17,11 @@ _NUMERAL = re.compile(
 _SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "thousand": 1e3, "million": 1e6, "billion": 1e9,
            "千": 1e3, "万": 1e4, "百万": 1e6, "亿": 1e8}  # fmt: skip
 _ERROR = re.compile(r"\s*(?:±|\+/-|\+-)\s*(?P<plain>\d*\.?\d+)|\((?P<last>\d{1,2})\)")
-UNIT = re.compile(r"\s*(?P<unit>(?i:dex)|K(?![A-Za-z])|σ(?![A-Za-z_])|%|％)")
+UNIT = re.compile(
+    r"\s*(?P<unit>(?i:dex)|K(?![A-Za-z])|σ(?![A-Za-z_])|%|％|(?i:per\s?cent)(?![a-z]))"
+)
+_UNITS = {"dex": "dex", "％": "%", "per": "%"}
+"""By the first letters of what is written, where it is not the unit itself."""
 _EXACT = 1000
 """Whole numbers below are taken as exact; of larger ones the zeros at the end but one are not."""
 
@@ -59,7 +63,7 @@ def numerals(text: str) -> Iterator[Numeral]:
             error = float(beside["plain"]) if beside["plain"] else float(beside["last"]) * step
             end = beside.end()
         unit = UNIT.match(text, end)
-        name = unit["unit"].casefold().replace("k", "K").replace("％", "%") if unit else ""
+        name = _UNITS.get(unit["unit"][:3].casefold(), unit["unit"]) if unit else ""
         sign = -1.0 if found["sign"] in ("-", "−") else 1.0
         is_decimal = decimals > 0
         yield Numeral(found.start(), end, sign * value, step, is_decimal, error, name)
