@@ -10,6 +10,7 @@ from typing import Literal
 
 from vitlab.contract.contradictions import find_contradictions
 from vitlab.contract.value import IN_SIGMA, LABEL, SIGMA, Value, unit_of
+from vitlab.lab.paper.derived import gains, of_two, parts_of_ceiling, same_size
 from vitlab.lab.paper.draft import Draft
 from vitlab.lab.paper.facts import Fact, Facts, of_highest_profile
 from vitlab.lab.paper.mentions import LONGEST, MOST, TOP, Mention
@@ -22,8 +23,6 @@ WRONG = frozenset((
     "rounded wrongly", "of another run", "stale", "of another unit", "contradiction", "not backed",
 ))  # fmt: skip
 Certainty = Literal["certain", "likely", "unsure"]
-_SAME_SIZE = 0.02
-"""Sizes of training sets that differ by less are one: some spectra may be left out."""
 _TELLING = 3
 """Digits of a number from which on its match with another run is no accident."""
 
@@ -65,7 +64,7 @@ class _Check:
         found = {
             "score": self._score,
             "ceiling": self._ceiling,
-            "share": self._share,
+            "share": lambda: self._part_of_ceiling(one.models),
             "difference": self._between,
             "percent": self._between,
             "ratio": self._between,
@@ -196,80 +195,40 @@ class _Check:
         whole = [f for f in names if (f.value.split, f.value.metric) == ("ceiling", "r2_bayes")]
         return self._answer("not backed", _only(whole), _told(whole or names))
 
-    def _share(self) -> Checked:
-        label = self._label()
-        limits = self._limits(label)
-        mine = [f for f in self._mine(self.facts.of("r2", label, "test")) if f.job in limits]
-        shares = [(100 * fact.number / limits[fact.job].number, fact) for fact in mine]
-        return self._derived(shares, "the lab has no ceiling for it")
+    def _part_of_ceiling(self, models: tuple[str, ...]) -> Checked:
+        """A share of the ceiling, or the distance to it."""
+        own, label = _Check(replace(self.mention, models=models), self.facts), self._label()
+        mine = own._mine(self.facts.of("r2", label, "test"))
+        share = self.mention.kind == "share"
+        parts = parts_of_ceiling(mine, self.facts, label, share=share)
+        return self._derived(parts, "the lab has no ceiling for it")
 
     def _between(self) -> Checked:
-        """A difference, a ratio or a difference in percent of two models."""
+        """A difference, a ratio or a difference in percent of two models, or a gain of one."""
         one, label = self.mention, self._label()
-        if one.between or TOP in one.models:
-            return self._gain(label) if one.between else self._shortfall(label)
-        if len(one.models) < 2:
+        models = tuple(name for name in one.models if name != TOP)
+        if len(models) < (1 if one.between or TOP in one.models else 2):
             return self._answer("not checked", why="it is not said between which two models")
-        if len(one.models) > 2:
+        if TOP in one.models:
+            return self._part_of_ceiling(models)
+        if len(models) > 2:
             found = [
                 _Check(replace(one, models=pair), self.facts)._between()
-                for pair in combinations(one.models, 2)
+                for pair in combinations(models, 2)
             ]
             return next((x for x in found if x.verdict == "right"), found[0])
-        everything = of_highest_profile(
-            f
-            for f in self.facts.of(one.metric, label, one.split or "test")
-            if f.newest and not f.member
-        )
+        scores = self.facts.of(one.metric, label, one.split or "test")
+        everything = of_highest_profile(f for f in scores if f.newest and not f.member)
+        if one.between:
+            mine = [fact for fact in everything if self._is_of(fact)]
+            return self._derived(gains(mine, one.between), "no result at these sizes")
         if one.size:
-            everything = [f for f in everything if _same_size(f.size, one.size)]
-        first, second = ([f for f in everything if f.model == name] for name in one.models)
+            everything = [f for f in everything if same_size(f.size, one.size)]
+        first, second = ([f for f in everything if f.model == name] for name in models)
         if not first or not second:
-            missing = one.models[0] if not first else one.models[1]
+            missing = models[0] if not first else models[1]
             return self._answer("not backed", None, f"no result of {missing}", certainty="unsure")
-        pairs = [(a, b) for a in first for b in second if _same_size(a.size, b.size)]
-        pairs = pairs or [(a, b) for a in first for b in second]
-        derived: list[tuple[float, Fact]] = []
-        for a, b in pairs:
-            low, high = sorted((a.number, b.number))
-            if one.kind == "difference":
-                derived.append((high - low, a))
-            elif one.kind == "ratio" and low > 0:
-                derived.append((high / low, a))
-            elif low > 0:
-                derived += [(100 * (high - low) / low, a), (100 * (high - low), a)]
-        return self._derived(derived, "it does not follow from the results")
-
-    def _gain(self, label: str) -> Checked:
-        """What one model gains between two training sizes."""
-        one = self.mention
-        if not one.models or one.between is None:
-            return self._answer("not checked", why="it is not said of which model")
-        newest = [f for f in self.facts.of(one.metric, label, one.split or "test") if f.newest]
-        mine = of_highest_profile(f for f in newest if not f.member and self._is_of(f))
-        low, high = ([f for f in mine if _same_size(f.size, size)] for size in one.between)
-        gains = [(abs(b.number - a.number), b) for a in low for b in high]
-        return self._derived(gains, "no result at these sizes")
-
-    def _shortfall(self, label: str) -> Checked:
-        """How far below the ceiling one model is."""
-        limits = self._limits(label)
-        models = tuple(name for name in self.mention.models if name != TOP)
-        if not models:
-            return self._answer("not checked", why="it is not said of which model")
-        own = _Check(replace(self.mention, models=models), self.facts)
-        mine = [f for f in own._mine(self.facts.of("r2", label, "test")) if f.job in limits]
-        return self._derived(
-            [(limits[f.job].number - f.number, f) for f in mine], "the lab has no ceiling for it"
-        )
-
-    def _limits(self, label: str) -> dict[str, Fact]:
-        """The ceiling of each job's stars."""
-        return {
-            fact.job: fact
-            for fact in self.facts.numbers
-            if fact.value == Value("ceiling", "r2_bayes", label) and fact.number > 0
-        }
+        return self._derived(of_two(one.kind, first, second), "it does not follow from the results")
 
     def _derived(self, numbers: Sequence[tuple[float, Fact]], none: str) -> Checked:
         """A number that drafts compute from rounded ones: within one unit of its last digit."""
@@ -317,13 +276,13 @@ class _Check:
         one = self.mention
         newest = [f for f in everything if f.newest and not f.member and self._is_of(f)]
         mine = of_highest_profile(newest)
-        sized = [fact for fact in mine if _same_size(fact.size, one.size)]
+        sized = [fact for fact in mine if same_size(fact.size, one.size)]
         return sized if one.size is not None and not self._is_of_test(one.size) else sized or mine
 
     def _is_of_test(self, size: float) -> bool:
         """Whether so many stars are those of a test set, which a draft may not say."""
         return any(
-            f.value.metric == "test" and _same_size(f.number, size) for f in self.facts.counts
+            f.value.metric == "test" and same_size(f.number, size) for f in self.facts.counts
         )
 
     def _is_of(self, fact: Fact) -> bool:
@@ -381,12 +340,6 @@ def _name(fact: Fact) -> str:
     profile = "" if fact.profile == "full" else f" ({fact.profile})"
     size = f" at {fact.size:,} stars" if fact.size else ""
     return f"{fact.value.printed}{size}{profile}"
-
-
-def _same_size(one: float | None, other: float | None) -> bool:
-    if one is None or other is None:
-        return False
-    return abs(one - other) <= _SAME_SIZE * max(one, other)
 
 
 def _digits(one: Mention) -> int:

@@ -1,0 +1,58 @@
+"""Numbers that drafts compute from results: differences, ratios, gains, parts of the ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from vitlab.contract.value import Value
+from vitlab.lab.paper.claims import Kind
+from vitlab.lab.paper.facts import Fact, Facts
+
+_SAME_SIZE = 0.02
+"""Sizes of training sets that differ by less are one: some spectra may be left out."""
+Derived = list[tuple[float, Fact]]
+"""Each number with the fact it is told as being of."""
+
+
+def same_size(one: float | None, other: float | None) -> bool:
+    """Whether two numbers of spectra are one."""
+    if one is None or other is None:
+        return False
+    return abs(one - other) <= _SAME_SIZE * max(one, other)
+
+
+def limits_of(facts: Facts, label: str) -> dict[str, Fact]:
+    """The ceiling of each job's stars."""
+    return {
+        fact.job: fact
+        for fact in facts.numbers
+        if fact.value == Value("ceiling", "r2_bayes", label) and fact.number > 0
+    }
+
+
+def parts_of_ceiling(mine: Iterable[Fact], facts: Facts, label: str, *, share: bool) -> Derived:
+    """What percent of its ceiling each R2 reaches, or how far below it stays."""
+    limits = limits_of(facts, label)
+    pairs = [(fact, limits[fact.job].number) for fact in mine if fact.job in limits]
+    return [(100 * f.number / top if share else top - f.number, f) for f, top in pairs]
+
+
+def gains(mine: Sequence[Fact], between: tuple[float, float]) -> Derived:
+    """What the results at one training size gain to those at another."""
+    low, high = ([fact for fact in mine if same_size(fact.size, size)] for size in between)
+    return [(abs(b.number - a.number), b) for a in low for b in high]
+
+
+def of_two(kind: Kind, first: Sequence[Fact], second: Sequence[Fact]) -> Derived:
+    """Difference, ratio or difference in percent of two models, at equal sizes if there are any."""
+    pairs = [(a, b) for a in first for b in second if same_size(a.size, b.size)]
+    derived: Derived = []
+    for a, b in pairs or [(a, b) for a in first for b in second]:
+        low, high = sorted((a.number, b.number))
+        if kind == "difference":
+            derived.append((high - low, a))
+        elif kind == "ratio" and low > 0:
+            derived.append((high / low, a))
+        elif low > 0:
+            derived += [(100 * (high - low) / low, a), (100 * (high - low), a)]
+    return derived
