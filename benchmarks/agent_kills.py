@@ -175,7 +175,8 @@ async def server(lab: Lab, *words: str) -> AsyncIterator[tuple[Ask, int]]:
     parameters = StdioServerParameters(command="/bin/sh", args=argv, cwd=lab.root, env=lab.run.env)
     with (lab.run.folder / "server-stderr").open("a") as said:
         async with stdio_client(parameters, said) as pipes, ClientSession(*pipes) as session:
-            await session.initialize()
+            with anyio.fail_after(PATIENCE):
+                await session.initialize()
 
             async def ask(name: str, **arguments: object) -> Any:
                 with anyio.fail_after(PATIENCE):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
@@ -81,7 +83,14 @@ async def _serve(session: Session) -> None:
         on_call_tool=call_tool,
     )
     async with stdio_server() as (reads, writes):
-        await server.run(reads, writes, server.create_initialization_options())
+        try:
+            await server.run(reads, writes, server.create_initialization_options())
+        # The thread that reads the standard input would be waited for, perhaps for ever.
+        except Exception as error:
+            print(f"vitlab: {unforeseen(error)}", file=sys.stderr, flush=True)
+            os._exit(2)
+        except BaseException:  # interrupted
+            os._exit(130)
 
 
 async def _answer(
