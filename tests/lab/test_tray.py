@@ -42,7 +42,7 @@ def test_a_proposal_is_there_once_and_is_decided_once(lab: Lab, roadmap: Path) -
     first = put(lab, "status", word="paused")
     assert put(lab, "status", word="paused").number == first.number == 1
     second = put(lab, "status", word="cancelled")
-    assert Tray(lab).count() == 2
+    assert len(Tray(lab).waiting()) == 2
     dismiss(lab, second.number)
     with pytest.raises(UsageError, match="proposal 2 was the same and was dismissed"):
         put(lab, "status", word="cancelled")
@@ -74,7 +74,7 @@ def test_what_it_rests_on_must_be_as_it_was(lab: Lab, roadmap: Path, ended: Ende
     with pytest.raises(UsageError, match="has changed since it was proposed"):
         accept(lab, 3)
     assert roadmap.read_text() == text
-    assert Tray(lab).count() == 2
+    assert len(Tray(lab).waiting()) == 2
 
 
 def test_what_no_result_supports_needs_a_reason(lab: Lab, roadmap: Path, ended: Ended) -> None:
@@ -165,7 +165,7 @@ def test_an_accepted_launch_is_launched_once(lab: Lab, monkeypatch: pytest.Monke
     assert len(all_jobs(lab.paths)) == 2
     assert len(accept(lab, one.number).jobs) == 2
     assert len(all_jobs(lab.paths)) == 2
-    assert Tray(lab).count() == 0
+    assert not Tray(lab).waiting()
 
 
 @pytest.mark.usefixtures("no_start")

@@ -175,6 +175,7 @@ def usual_view(**more: Any) -> Any:
         "experiments": frozenset({"1.0", "2.0", "3.0"}),
         "ceilings": {},
         "standings": {},
+        "proposals": (),
         "pending": 1,
     }
     return SimpleNamespace(**{**shape, **more})
@@ -513,7 +514,7 @@ WITH_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
     status_sync.sync_status: lambda *_: [],
     edits.accept_automatically: lambda *_: [],
     decisions.previews: "proposals",
-    decisions.waiting: lambda lab: len(lab.proposed),
+    decisions.waiting: lambda lab: tuple(one.proposal.number for one in lab.proposed),
     decisions.accept: "accept_proposal",
     decisions.dismiss: "dismiss_proposal",
     edits.accept: "accept",

@@ -507,6 +507,11 @@ async def test_what_needs_a_person_and_what_is_next_stand_apart(stage: Open) -> 
             assert "   next 2.0" in line, line
 
 
+async def test_what_assistants_propose_needs_the_person(stage: Open) -> None:
+    async with stage(lab=FakeLab(view=usual_view(proposals=(3, 4)))) as it:
+        assert "8 decide 2 proposals" in it.text().split("\n")[1]
+
+
 async def test_the_next_profile_up_is_offered(stage: Open) -> None:
     """Not the one that has a result already."""
     view = usual_view()

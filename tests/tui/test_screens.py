@@ -333,6 +333,10 @@ async def test_what_assistants_propose_is_accepted_or_dismissed(stage: Open) -> 
         await it.press("g", "d")
         await it.until(lambda: ("dismissed", 5) in lab.asked)
         await it.until(lambda: "to write, 1 to fix" in it.text() and "proposed," not in it.text())
+        new = Proposal("gate", ROADMAP, "1", "come meanwhile", number=6)
+        lab.proposed.append(Preview(new, "Gate-1: 6", (change,)))
+        await it.until(lambda: "1 proposed, 1 to write" in it.text())  # no key is pressed
+        assert "Gate-1: 6 (come meanwhile)" in it.text()
 
 
 async def test_results_are_sorted_filtered_and_held_against_one(stage: Open) -> None:

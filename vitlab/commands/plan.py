@@ -453,7 +453,7 @@ def sync_results(args: argparse.Namespace) -> int:
     tell_broken(broken)
     if not count:
         print("nothing to write: no finished job has results missing from the documents")
-    if waiting := Tray(lab).count():
+    if waiting := len(Tray(lab).waiting()):
         print_note(f"`vitlab tray` shows what assistants propose ({waiting})")
     return 2 if broken else 0
 

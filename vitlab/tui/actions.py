@@ -253,7 +253,8 @@ class Actions:
             # Accepted all the same, so that the results count as written.
             if await session.attempt(lambda: edits.accept(lab, waiting)) is not None:
                 proposed = await session.attempt(lambda: decisions.waiting(lab))
-                left = f"; {proposed} proposed: key {session.key('documents')}" if proposed else ""
+                count = f"; {len(proposed or ())} proposed: key {session.key('documents')}"
+                left = count if proposed else ""
                 self._app.notify(f"nothing to write: the documents are up to date{left}")
             session.watcher.refresh_now()
             return

@@ -40,6 +40,7 @@ from vitlab.lab.results.ceilings import ceiling_in, ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, finished, latest, names_of_roadmap, of_roadmap
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.results.worlds import planned_world
+from vitlab.lab.tray.proposals import Tray
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,8 @@ class LabSnapshot:
     """Job's name -> the ceiling of its headline, where one is known, of each run's newest job."""
     standings: Mapping[str, Standing] = field(default_factory=dict)
     """MVP id -> what its jobs and the roadmap's numbers say of it."""
+    proposals: tuple[int, ...] = ()
+    """The numbers of what assistants propose."""
 
 
 class KeptView(NamedTuple):
@@ -276,6 +279,7 @@ def read_snapshot(
         names=names,
         ceilings=judged.ceilings if judged else {},
         standings=standings(lab, roadmap, here, quick=quick) if roadmap else {},
+        proposals=Tray(lab).waiting(),
     )
 
 

@@ -65,9 +65,9 @@ def preview(lab: Lab, proposal: Proposal) -> Preview:
     return replace(shown, problem="" if basis == proposal.basis else _CHANGED)
 
 
-def waiting(lab: Lab) -> int:
-    """How many proposals wait for a decision."""
-    return Tray(lab).count()
+def waiting(lab: Lab) -> tuple[int, ...]:
+    """The numbers of the proposals that wait for a decision, by their files' names alone."""
+    return Tray(lab).waiting()
 
 
 def previews(lab: Lab) -> tuple[Preview, ...]:

@@ -92,9 +92,9 @@ class Tray:
             self._lab.tell(f"{foreign} proposals in the tray are not of this user: left out")
         return found
 
-    def count(self) -> int:
-        """How many wait, by their names alone."""
-        return sum(state == "open" for _, _, state in self._files())
+    def waiting(self) -> tuple[int, ...]:
+        """The numbers of those that wait, by their names alone."""
+        return tuple(number for _, number, state in self._files() if state == "open")
 
     def proposal(self, number: int) -> Proposal:
         """One that waits; `UsageError` where there is none of this user, or it is decided."""
@@ -105,7 +105,9 @@ class Tray:
                 if one := self._read(path, number, state):
                     return one
                 raise UsageError(f"proposal {number}: is not of this user; nothing is done with it")
-        raise UsageError(f"no proposal {number} (waiting: {self._waiting()})")
+        raise UsageError(
+            f"no proposal {number} (waiting: {', '.join(map(str, self.waiting())) or 'none'})"
+        )
 
     def add(self, proposal: Proposal) -> Proposal:
         """Put one in, with its number; one that waits already stays the only one.
@@ -145,10 +147,6 @@ class Tray:
             yield
         finally:
             os.close(lock)
-
-    def _waiting(self) -> str:
-        numbers = [str(number) for _, number, state in self._files() if state == "open"]
-        return ", ".join(numbers) or "none"
 
     def _files(self) -> list[tuple[Path, int, State]]:
         """Every proposal's file, number and state, oldest first."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import LabSnapshot
     from vitlab.lab.tray.decisions import Preview
     from vitlab.lab.writeback.edits import DocumentState, PastWrite, Problem
+    from vitlab.lab.writeback.writeback import MvpUpdate
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,18 @@ class Entry:
         if self.proposed is None:
             return self.what
         one = self.proposed
-        lines = (f"reason: {one.proposal.reason}", *one.remarks, one.problem)
+        # What vitlab says of it comes before what the assistant says: there may be little room.
+        lines = (one.problem, *one.remarks, f"reason: {one.proposal.reason}")
         return "\n".join((one.summary, *filter(None, lines)))
 
 
 ACCEPTED = {"proposed": "accept", "write": "write", "fix": "fix", "dismissed": "restore"}
 """Kind of an entry -> what accepting it does."""
 TONES = {"proposed": "accent", "write": "accent", "fix": "warning", "check": "warning"}
+
+
+LOOK = 1.0
+"""Seconds between two looks for proposals."""
 
 
 class EditTable(StableTable):
@@ -109,6 +115,8 @@ class DocumentsScreen(LabScreen):
         self._edit = Vertical(self._text, self.diff, classes="pane", id="entry-edit")
         self._state: DocumentState | None = None
         self._proposed: tuple[Preview, ...] = ()
+        self._waiting: tuple[int, ...] = ()
+        """Numbers of the proposals when they were read last."""
         self._words: dict[str, Entry] = {}
         """MVP -> its entry with the user's own conclusion."""
         self._mark: object = None
@@ -119,9 +127,10 @@ class DocumentsScreen(LabScreen):
 
     def on_mount(self) -> None:
         self.table.focus()
+        self._timer = self.set_interval(LOOK, self._look)
 
     def show(self, view: LabSnapshot) -> None:
-        mark = (view.path, view.pending, id(view.roadmap))
+        mark = (view.path, view.pending, id(view.roadmap), view.proposals)
         if mark != self._mark:
             self._mark = mark
             self._read()
@@ -129,12 +138,26 @@ class DocumentsScreen(LabScreen):
 
     def on_screen_resume(self) -> None:
         self._mark = None
+        self._timer.resume()
         super().on_screen_resume()
+
+    def on_screen_suspend(self) -> None:
+        self._timer.pause()
+
+    @work(group="tray", exclusive=True)
+    async def _look(self) -> None:
+        """Show what is newly proposed, though no key was pressed for long."""
+        waiting = await asyncio.to_thread(decisions.waiting, self.session.lab)
+        if waiting != self._waiting:
+            self._waiting = waiting
+            self.session.watcher.refresh_now()
+            self._read()
 
     @work(group="edits", exclusive=True)
     async def _read(self) -> None:
         try:
             state = await asyncio.to_thread(edits.document_state, *self._place())
+            self._waiting = await asyncio.to_thread(decisions.waiting, self.session.lab)
             self._proposed = await asyncio.to_thread(decisions.previews, self.session.lab)
             self._state = state
         except (UsageError, OSError) as error:
@@ -149,13 +172,7 @@ class DocumentsScreen(LabScreen):
         if state is None:
             return []
         rows = list(map(_proposed, self._proposed))
-        rows += [
-            self._words.get(update.mvp)
-            or Entry(
-                update.mvp, "write", update.summary, update.changes, update.mvp, update.conclusion
-            )
-            for update in state.updates
-        ]
+        rows += [self._words.get(update.mvp) or _to_write(update) for update in state.updates]
         for number, problem in enumerate(state.problems):
             kind = "note" if problem.finding.is_note else "check"
             kind = kind if problem.finding.fix is None else "fix"
@@ -293,9 +310,7 @@ class DocumentsScreen(LabScreen):
             lambda: edits.plan_update(lab, roadmap, entry.mvp, conclusion)
         )
         if update is not None:
-            self._words[entry.mvp] = Entry(
-                update.mvp, "write", update.summary, update.changes, update.mvp, update.conclusion
-            )
+            self._words[entry.mvp] = _to_write(update)
             self._fill_rows()
 
     @work(group="actions")
@@ -316,6 +331,10 @@ class DocumentsScreen(LabScreen):
 
     def _place(self) -> tuple[Lab, Path]:
         return self.session.lab, self.session.roadmap
+
+
+def _to_write(one: MvpUpdate) -> Entry:
+    return Entry(one.mvp, "write", one.summary, one.changes, one.mvp, one.conclusion)
 
 
 def _proposed(one: Preview) -> Entry:

@@ -147,6 +147,7 @@ class LabReader:
         lab = self._lab.paths
         moving = {str(job.paths.folder): _may_move(job) for job in view.jobs}
         self._always = [str(view.path), str(lab.private.folder), *map(str, self._roadmaps)]
+        self._always.append(str(lab.private.tray))
         for folder in (lab.roadmaps, lab.experiments):
             self._always += [str(folder), *_entries(folder)]
         self._always += [folder for folder, moves in moving.items() if moves]

@@ -145,6 +145,9 @@ class Header(Static):
             entries.append((f"! {unhealthy} unhealthy: {key('open_jobs')} shows why", "warning"))
         if view.pending:
             entries.append((f"{key('write')} write {_count(view.pending, 'result')}", "accent"))
+        if view.proposals:
+            words = _count(len(view.proposals), "proposal")
+            entries.append((f"{key('open_documents')} decide {words}", "accent"))
         if open_gates := sum(1 for one in view.verdicts.values() if one.holds == "manual"):
             entries.append((f"{key('open_gates')} decide {_count(open_gates, 'gate')}", "accent"))
         mine = next((line for line in self._roadmaps if line.path == view.path), None)

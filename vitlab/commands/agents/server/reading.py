@@ -77,7 +77,7 @@ def _next(session: Session, arguments: Arguments) -> Answer:
         plans.append({name: value for name, value in shown.items() if value or name == "next"})
     shown_plans, more = page(plans, arguments.get("cursor"))
     lab = session.lab()
-    own: dict[str, object] = {"proposals_waiting": Tray(lab).count(), **more}
+    own: dict[str, object] = {"proposals_waiting": len(Tray(lab).waiting()), **more}
     if session.role == "act":
         own["budget"] = budget(session, lab)
     return Answer({"plans": shown_plans, "jobs": page(active, None)[0]}, own, notes)
