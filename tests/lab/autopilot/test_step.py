@@ -84,9 +84,9 @@ def runs(lab: Lab) -> list[tuple[str, str]]:
     return sorted((job.spec.mvp, job.spec.run) for job in all_jobs(lab.paths))
 
 
-def left(lab: Lab) -> dict[str, str]:
+def left(lab: Lab, roadmap: Path | None = None) -> dict[str, str]:
     """What the plan has waiting, each with why it would not be launched."""
-    steps = forecast(lab, Wanted(8.0, profile="full")).steps
+    steps = forecast(lab, Wanted(8.0, roadmap, profile="full")).steps
     return {one.candidate.mvp: one.why_not for one in steps}
 
 

@@ -32,6 +32,15 @@ class GateFact:
     id: str
     standing: Standing
     because: str = ""
+    unsupported: str = ""
+    """What the results say of one that a person decided otherwise; empty where they agree."""
+    rules: str = ""
+    """As written."""
+
+    @property
+    def key(self) -> str:
+        """Its name in the autopilot's file."""
+        return f"{self.roadmap}#{self.id}"
 
     @property
     def line(self) -> str:
@@ -49,7 +58,10 @@ def gate_facts(
         standing: Standing = verdict.holds
         if standing in ("open", "manual") and not (gate.mvps and full >= set(gate.mvps)):
             standing = "waits"
-        facts[gate.id] = GateFact(name, gate.id, standing, verdict.because)
+        rules = "; ".join(f"{rule.if_} → {rule.then}" for rule in gate.rules)
+        says = f"by the results it is {verdict.verdict}: {verdict.because}"
+        unsupported = says if verdict.by_hand else ""
+        facts[gate.id] = GateFact(name, gate.id, standing, verdict.because, unsupported, rules)
     return facts
 
 

@@ -154,14 +154,15 @@ def start(lab: Lab, wanted: Wanted) -> Autopilot:
     facts = Reading(lab, pilot).facts()
     if isinstance(action := decide(pilot, facts), End):
         raise UsageError(f"not started: {action.why}; --dry-run shows the plan")
-    verdicts = {f"{gate.roadmap}#{gate.id}": gate.standing for gate in facts.gates}
+    verdicts = {gate.key: gate.standing for gate in facts.gates}
+    rules = {gate.key: gate.rules for gate in facts.gates}
     with locked(lab.paths) as free:
         other = read_autopilot(lab.paths)
         if not free or (other is not None and other.state != "ended"):
             raise UsageError(RUNS.format(state=other.state if other else "running"))
         path = lab.paths.private.autopilot_environment
         record_environment(path, this_environment())
-        pilot = replace(pilot, verdicts=verdicts, environment=digest(path))
+        pilot = replace(pilot, verdicts=verdicts, rules=rules, environment=digest(path))
         write_autopilot(lab.paths, pilot)
     wake_autopilot(lab.paths, pause=0.0)
     return pilot

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from vitlab.contract.job import (
     PROFILES,
@@ -71,6 +72,12 @@ class Reading:
     @cached_property
     def past(self) -> list[Past]:
         return past_runs(self.jobs)
+
+    @cached_property
+    def settings(self) -> dict[tuple[Any, ...], Spec]:
+        """The settings that jobs of the lab have run with, seeds aside, each with one of them."""
+        ran = (job.spec for job in self.jobs if began(job))
+        return {settings_without_seed(spec): spec for spec in ran}
 
     @cached_property
     def own(self) -> dict[str, tuple[int, Job]]:
@@ -198,10 +205,13 @@ class _Plan:
         if any(job.spec.mvp == mvp and PROFILES.index(job.spec.profile) >= size for job in ran):
             return "was launched before: launch it yourself"
         mine = {settings_without_seed(one) for one in specs}
-        others = {settings_without_seed(job.spec): job.spec.mvp for job in ran}
+        others = self._reading.settings
         if mine and mine <= others.keys():
-            first = others[next(iter(mine))]
-            return f"has the runs of MVP-{first} again, or with other seeds: launch it yourself"
+            spec = others[min(mine)]
+            first = f"MVP-{spec.mvp}"
+            if spec.roadmap != self._name:
+                first += f" of {spec.roadmap}"
+            return f"has the runs of {first} again, or with other seeds: launch it yourself"
         return ""
 
     def _unmet(self, specs: Sequence[Spec]) -> str:

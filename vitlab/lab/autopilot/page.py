@@ -70,8 +70,7 @@ def report_of(lab: Lab, pilot: Autopilot) -> Report:
     decided = [
         (before, gate)
         for gate in facts.gates
-        if (before := pilot.verdicts.get(f"{gate.roadmap}#{gate.id}", gate.standing))
-        != gate.standing
+        if (before := pilot.verdicts.get(gate.key, gate.standing)) != gate.standing
         and gate.standing in ("pass", "fail")
     ]
     waits = tuple(_waits(pilot, facts, tried))
@@ -102,6 +101,12 @@ def _found(lab: Lab, launch: Launch, jobs: Sequence[JobFact]) -> str:
 def _waits(pilot: Autopilot, facts: Facts, tried: Sequence[Tried]) -> Iterator[tuple[str, str]]:
     for gate in needs_you(facts):
         yield pilot.named(gate.roadmap, f"Gate-{gate.id}"), gate.because
+    for gate in facts.gates:
+        name = pilot.named(gate.roadmap, f"Gate-{gate.id}")
+        if gate.unsupported:
+            yield name, f"decided by hand; {gate.unsupported}"
+        if (rules := pilot.rules.get(gate.key, gate.rules)) != gate.rules:
+            yield name, f"its rules were changed while it ran; before: {rules}"
     for one in tried:
         for job in one.jobs:
             if job.word in ("lost", "held", "behind"):

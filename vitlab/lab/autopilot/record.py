@@ -84,6 +84,8 @@ class Autopilot:
     launches: tuple[Launch, ...] = ()
     verdicts: Mapping[str, str] = field(default_factory=dict)
     """`ROADMAP#GATE` -> the verdict at the start."""
+    rules: Mapping[str, str] = field(default_factory=dict)
+    """The same -> its rules at the start."""
 
     @property
     def active(self) -> bool:

@@ -46,8 +46,10 @@ _CHINESE = {
     r"(.*Gate-\S+) failed": r"\1 未通过",
     r"(MVP-\S+) has ended": r"\1 已结束",
     r"was launched before: launch it yourself": "此前已启动过，如需再运行请自行启动",
-    r"has the runs of (MVP-\S+) again, or with other seeds: launch it yourself":
+    r"has the runs of (.+) again, or with other seeds: launch it yourself":
         r"与 \1 的 run 相同或仅随机种子不同，如需运行请自行启动",
+    r"decided by hand; by the results it is (\w+): (.*)": r"由人工判定；按结果为 \1：\2",
+    r"its rules were changed while it ran; before: (.*)": r"运行期间规则被改动；原为：\1",
     r"needs (.+), (.+) are left": r"预计需要 \1，只剩 \2",
 }  # fmt: skip
 

@@ -1,0 +1,164 @@
+"""What is tried against an autopilot: hand-made evidence, changed plans, a full disk, twice."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.lab.autopilot.test_step import (
+    begin,
+    left,
+    let_end,
+    mvps,
+    no_processes,
+    plan,
+    runs,
+)
+from tests.lab.conftest import Ended
+from vitlab.contract.paths import UsageError
+from vitlab.lab.autopilot.page import report_of
+from vitlab.lab.autopilot.record import read_autopilot
+from vitlab.lab.autopilot.step import carry_on
+from vitlab.lab.lab import Lab, open_lab
+
+__all__ = ["no_processes", "plan"]
+
+
+def page(lab: Lab) -> str:
+    pilot = read_autopilot(lab.paths)
+    assert pilot is not None
+    assert pilot.told, pilot.state
+    return (lab.paths.root / pilot.page).read_text(encoding="utf-8")
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def until_it_ends(lab: Lab) -> None:
+    for _ in range(10):
+        carry_on(lab)
+        let_end(lab)
+        pilot = read_autopilot(lab.paths)
+        if pilot is not None and pilot.told:
+            return
+    raise AssertionError("it does not end")
+
+
+def test_a_gate_passed_without_results_is_a_person_s_and_is_told(plan: Lab) -> None:
+    begin(plan)
+    edit(plan.roadmap_path(), "| Status | ⏳ planned |", "| Status | ✅ passed |")
+    until_it_ends(plan)
+    text = page(plan)
+    assert "- Gate-1: decided by hand; by the results it is open: " in text
+    assert Counter(mvps(plan)) == Counter(["1.0", "3.0", "4.0"])
+
+
+def test_a_rule_that_was_changed_while_it_ran_is_told(plan: Lab, ended: Ended) -> None:
+    begin(plan)
+    for run in ("one", "two"):
+        ended(run, r2=0.6)
+    edit(plan.roadmap_path(), "| If R² > 0.70 |", "| If R² > 0.50 |")
+    edit(plan.roadmap_path(), "| If R² < 0.65 |", "| If R² < 0.45 |")
+    until_it_ends(plan)
+    assert "- Gate-1: its rules were changed while it ran; before: R² > 0.70 → " in page(plan)
+
+
+def test_an_mvp_taken_out_of_the_plan_stops_no_other(plan: Lab) -> None:
+    begin(plan)
+    carry_on(plan)
+    row = "| 1.0 | The run | 1 | Gate-1 |"
+    lines = plan.roadmap_path().read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith(row) and "| 4.0 |" not in line]
+    assert len(kept) == len(lines) - 2
+    plan.roadmap_path().write_text("".join(kept), encoding="utf-8")
+    until_it_ends(plan)
+    assert mvps(plan) == ["1.0"]
+    assert "| MVP-1.0 | full | 2 ok |" in page(plan)
+
+
+def test_an_experiment_that_was_edited_is_not_run_again(plan: Lab) -> None:
+    begin(plan)
+    carry_on(plan)
+    edit(plan.paths.experiments / "the_run.yaml", "{name: two}", "{name: two}, {name: three}")
+    until_it_ends(plan)
+    assert [key for key in runs(plan) if key[0] == "1.0"] == [("1.0", "one"), ("1.0", "two")]
+    assert begun_again(plan) == "was launched before: launch it yourself"
+
+
+def begun_again(lab: Lab) -> str:
+    """Why the first MVP is not launched by another autopilot, once it is planned again."""
+    text = lab.roadmap_path().read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = [
+        "| 1.0 | The run | 1 | Gate-1 | ⏳ | - | - |\n" if line.startswith("| 1.0 |") else line
+        for line in text
+    ]
+    lab.roadmap_path().write_text("".join(rows), encoding="utf-8")
+    return left(lab)["1.0"]
+
+
+def test_a_copy_of_the_plan_has_the_same_runs(plan: Lab) -> None:
+    begin(plan)
+    until_it_ends(plan)
+    copy = plan.roadmap_path().with_name("copy_roadmap.md")
+    copy.write_text("# Copy\n\n| MVP | Name | Status |\n|---|---|---|\n| 1.0 | Again | ⏳ |\n")
+    again = (plan.paths.experiments / "the_run.yaml").read_text()
+    (plan.paths.experiments / "copy.yaml").write_text(
+        again.replace("plan_roadmap.md", "copy_roadmap.md")
+    )
+    why = left(open_lab(plan.paths.root), copy)["1.0"]
+    assert why.startswith("has the runs of MVP-1.0 of roadmaps/plan_roadmap.md again")
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of the numbers in the list the first says after how many renames no more are possible."""
+    left = [10**9]
+
+    def counted(one: Path, other: Path) -> Path:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        os.rename(one, other)  # noqa: PTH104 - the one that is replaced here
+        return Path(other)
+
+    monkeypatch.setattr(Path, "replace", counted)
+    monkeypatch.setattr(Path, "rename", counted)
+    return left
+
+
+@pytest.mark.parametrize("moment", range(0, 15, 2))
+def test_a_disk_that_fills_up_loses_nothing(plan: Lab, full_disk: list[int], moment: int) -> None:
+    begin(plan)
+    full_disk[0] = moment
+    with contextlib.suppress(OSError, UsageError):
+        carry_on(plan)
+    full_disk[0] = 10**9
+    carry_on(open_lab(plan.paths.root))
+    assert runs(plan) == [("1.0", "one"), ("1.0", "two")]
+
+
+def test_a_disk_that_is_full_starts_none(plan: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(plan.paths.root)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(UsageError, match="not started: disk"):
+        begin(plan)
+    assert read_autopilot(plan.paths) is None
+
+
+def test_a_report_says_what_is_next(plan: Lab) -> None:
+    begin(plan)
+    carry_on(plan)
+    pilot = read_autopilot(plan.paths)
+    assert pilot is not None
+    report = report_of(plan, pilot)
+    assert report.coming == ("MVP-4.0",)
+    assert report.waits == (("MVP-3.0", "Gate-1 is not decided yet"),)
