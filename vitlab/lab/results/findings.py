@@ -179,7 +179,7 @@ def _room(groups: Sequence[Group], everything: Sequence[Finished]) -> list[Phras
         value, error = model.value(name) or 0.0, model.error(name) or 0.0
         gap = Gap(bound.r2 - value, math.hypot(bound.error, error))
         mark = profile_mark(model.first.profile)
-        of = f"{run_label(model)} (MVP-{model.first.mvp}), R² {value:.3f}{mark}"
+        of = phrase("room_of", model.first.model_name, model.first.mvp, f"{value:.3f}{mark}")
         phrases.append(phrase("room", of, _number(gap)))
         mags = {mag: _room_at(mag, model, known, name) for mag in ceiling_mags(group.first)}
         at = [phrase("room_at", f"{mag:g}", _number(gap)) for mag, gap in mags.items() if gap]
