@@ -231,6 +231,15 @@ def test_invalid_results_never_enter(full: Lab, ended: Ended, roadmap: Path) -> 
     assert any(line.startswith("main: MVP-1.0: no valid result") for line in paper.missing)
 
 
+def test_a_row_without_the_value_of_the_others_is_told(full: Lab, roadmap: Path) -> None:
+    job = jobs_of(full, "4.0")[1]
+    other = {"test/r2/T_eff": 0.9, "val/r2/T_eff": 0.9}
+    write_result(job.result, replace(result_of(job), values=other, headline="test/r2/T_eff"))
+    paper = make_paper(full, roadmap, draft=False)
+    assert paper.told[0] == "table_ablation_4.0.tex: MVP-4.0 patch_32 has no test/r2/log_g: no row"
+    assert len(rows(paper.files["table_ablation_4.0.tex"].decode())) == 1
+
+
 def test_what_is_above_the_ceiling_never_enters(
     lab: Lab, score: Score, ended: Ended, roadmap: Path
 ) -> None:

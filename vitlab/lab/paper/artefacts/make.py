@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vitlab.contract.paths import UsageError
-from vitlab.contract.value import Value
+from vitlab.contract.value import Value, judged_by
 from vitlab.contract.world import read_world
 from vitlab.docs.judge.seeds import choose
 from vitlab.docs.model.roadmap import Roadmap
@@ -119,17 +119,17 @@ class _Maker:
 
     def _baselines(self, mvps: Sequence[str]) -> None:
         del mvps  # those of all models are compared: the check list names the baseline's alone
-        groups = list(self._at_one_size())
-        name = groups[0].first.headline
+        name = judged_by(group.first.headline for group in self.chosen.models)
+        groups = list(self._at_one_size(name))
         groups = Value.parse(name).ranked(groups, lambda group: group.value(name))
         self._table("table_baselines.tex", groups, groups[0])
 
-    def _at_one_size(self) -> Iterator[Group]:
+    def _at_one_size(self, name: str) -> Iterator[Group]:
         """Of each model the best on validation, at the size on the stars that most models have."""
         places: dict[tuple[int, object, str], dict[str, list[Group]]] = {}
         for group in self.chosen.models:
-            first = group.first
-            if stars := first.data.get("hash"):
+            first, stars = group.first, group.first.data.get("hash")
+            if stars and group.value(name) is not None:
                 models = places.setdefault((first.n.get("train", 0), stars, first.profile), {})
                 models.setdefault(first.model_name, []).append(group)
         most = max(places, key=lambda place: (len(places[place]), place[0]), default=None)
@@ -140,9 +140,12 @@ class _Maker:
         if lost:
             at = f"no result at N = {most[0]:,} on the same test stars: no row"
             self.paper.told.append(f"baselines: {', '.join(sorted(lost))}: {at}")
-        for groups in places[most].values():
+        for model, groups in places[most].items():
             repeats = [group.repeats for group in groups]
-            best = choose(repeats, groups[0].first.headline).group
+            best = choose(repeats, name).group
+            if best is None:
+                which = f"which of {len(groups)} runs is best on validation is not known"
+                self.paper.told.append(f"baselines: {model}: {which}: all have rows")
             yield from groups if best is None else [groups[repeats.index(best)]]
 
     def _scaling(self, mvps: Sequence[str]) -> None:
@@ -197,6 +200,11 @@ class _Maker:
     # Files
 
     def _table(self, name: str, groups: Sequence[Group], reference: Group | None) -> None:
+        value = judged_by(group.first.headline for group in groups)
+        for group in groups:
+            if group.value(value) is None:
+                run = f"MVP-{group.first.mvp} {group.name}"
+                self.paper.told.append(f"{name}: {run} has no {value}: no row")
         made = score_table(self.chosen, groups, reference, self._draft(groups))
         head = "% Made by `vitlab paper`; needs booktabs and siunitx.\n"
         self.paper.files[name] = (head + made.text).encode()
