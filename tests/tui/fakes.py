@@ -269,7 +269,7 @@ class FakeLab:
         assert threading.get_ident() != self.main_thread
         return self.view
 
-    def summaries(self, _: Path | None) -> Any:
+    def summaries(self, _: Path | None, *__: object) -> Any:
         return self.lines_of_roadmaps
 
     def summarize(self, _: Path, mvp_id: str, ended: Sequence[JobPaths]) -> MvpSummary:
@@ -494,6 +494,7 @@ class FakeLab:
 
 WITH_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
     snapshot.read_snapshot: "read",
+    snapshot.read_running: lambda *_: None,
     snapshot.roadmap_summaries: "summaries",
     mvp_summary.summarize_mvp: "summarize",
     mvp_summary.locate_mvp: "section",

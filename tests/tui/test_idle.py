@@ -16,7 +16,7 @@ from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.files import exit_record, write_json
 from vitlab.jobs.store import all_jobs, submit
-from vitlab.lab.live import snapshot
+from vitlab.lab.live import judged as judging
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.sync_ledger import record_written
 from vitlab.tui.terminal.terminal_io import QUIET, _End
@@ -121,7 +121,7 @@ def test_results_are_judged_again_only_where_something_has_changed(
         judged.append(of)
         return verdicts_of(*of)
 
-    monkeypatch.setattr(snapshot, "verdicts_of", counted)
+    monkeypatch.setattr(judging, "verdicts_of", counted)
     reader = LabReader(lab)
 
     def read() -> tuple[int, int]:

@@ -125,16 +125,21 @@ def experiments_in(path: Path) -> tuple[str, ...]:
     return own_experiments(Document(head))
 
 
-def find_roadmaps(root: Path, globs: Sequence[str] = (), tell: Tell | None = None) -> list[Path]:
+def find_roadmaps(
+    root: Path,
+    globs: Sequence[str] = (),
+    tell: Tell | None = None,
+    jobs: Collection[str] = (),
+) -> list[Path]:
     """The roadmaps of a lab, those in `roadmaps/` first; `globs`: where they are instead.
 
     A link that leads nowhere is one too, so that it is named where it is read. `tell` gets a line
-    on what was not looked into.
+    on what was not looked into. `jobs`: folders known to be of jobs, where none is looked for.
     """
     if globs:
         return sorted({path for pattern in globs for path in _matching(root, pattern, tell)})
     own = root / "roadmaps"
-    everywhere = {*_below(own, tell), *_below(root, tell)}
+    everywhere = {*_below(own, tell), *_below(root, tell, jobs)}
     return sorted(everywhere, key=lambda path: (not path.is_relative_to(own), path))
 
 
@@ -145,13 +150,16 @@ def repository_with_roadmap(start: Path) -> Path | None:
     return root if root and next(_below(root), None) else None
 
 
-def _below(root: Path, tell: Tell | None = None) -> Iterator[Path]:
+def _below(root: Path, tell: Tell | None = None, jobs: Collection[str] = ()) -> Iterator[Path]:
     """The roadmaps in a folder and below it."""
-    return _walk([root], lambda name: is_roadmap(Path(name)), tell)
+    return _walk([root], lambda name: is_roadmap(Path(name)), tell, jobs)
 
 
 def _walk(
-    roots: Sequence[Path], wanted: Callable[[str], bool], tell: Tell | None = None
+    roots: Sequence[Path],
+    wanted: Callable[[str], bool],
+    tell: Tell | None = None,
+    jobs: Collection[str] = (),
 ) -> Iterator[Path]:
     """The files in folders and below them whose names are wanted; no linked folder is entered."""
     waiting, search, seen = deque(roots), Search(), set[Path]()
@@ -167,6 +175,7 @@ def _walk(
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 skipped = entry.name.startswith(".") or entry.name in _SKIPPED
+                skipped = skipped or entry.path in jobs
                 if not skipped and not _TEMPLATE.fullmatch(entry.name):
                     waiting.append(Path(entry.path))
             elif wanted(entry.name) and not is_folder(entry):

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -97,19 +97,20 @@ class Lab:
         """The lab's words, and what its settings say of the columns of this document."""
         return self.vocabulary.with_given(self.settings.tables.get(self.paths.relative(path), {}))
 
-    def roadmaps(self, anew: bool = False) -> list[Path]:
+    def roadmaps(self, anew: bool = False, jobs: Iterable[JobPaths] = ()) -> list[Path]:
         """The lab's roadmaps: those the settings name, or else all found below its root.
 
         With them come the plans whose columns the settings explain.
 
         A repository may be large, so a screen that asks again and again looks now and then;
-        `anew` looks at once.
+        `anew` looks at once. `jobs`: known ones, whose folders need no look.
         """
         asked = time.monotonic()
         with self._lock:
             until, found = self._found.get("roadmaps", (0.0, []))
         if anew or asked >= until:
-            found = find_roadmaps(self.paths.root, self.settings.documents, self.tell)
+            known = {str(job.folder) for job in jobs}
+            found = find_roadmaps(self.paths.root, self.settings.documents, self.tell, known)
             explained = (self.paths.root / name for name in self.settings.tables)
             found += [path for path in explained if path.is_file() and path not in found]
             now = time.monotonic()

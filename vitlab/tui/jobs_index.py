@@ -41,21 +41,58 @@ class JobsIndex(NamedTuple):
 
 
 def index_of(view: LabSnapshot) -> JobsIndex:
-    """The jobs of this reading, in their order."""
-    if not (_last and _last[0][0] is view.jobs and _last[0][1] == view.names):
-        of_mvp: dict[str, list[JobView]] = {}
-        for job in view.jobs:
-            if job.spec.roadmap in view.names:
-                of_mvp.setdefault(job.spec.mvp, []).append(job)
-        by_name = {job.paths.name: job for job in view.jobs}
-        unfinished = [job for job in view.jobs if not isinstance(job.state, Done)]
-        mine = (job for job in view.jobs if view.roadmap is None or job.spec.roadmap in view.names)
-        ordered = in_order(mine)
-        first = {job.spec.mvp: job for job in reversed(ordered)}
-        index = JobsIndex(by_name, of_mvp, ordered, first, unfinished)
-        _last[:] = [(view.jobs, view.names, index)]
-    return _last[0][2]
+    """The jobs of this reading, in their order; those that moved on in place of themselves."""
+    if _last and _last[0][0] is view.jobs and _last[0][1] == view.names:
+        return _last[0][2]
+    moved = _moved(_last[0][0], view.jobs) if _last and _last[0][1] == view.names else None
+    index = _gathered(view) if moved is None else _with(_last[0][2], moved)
+    _last[:] = [(view.jobs, view.names, index)]
+    return index
 
 
 _last: list[tuple[Sequence[JobView], frozenset[str], JobsIndex]] = []
 """The jobs last asked of, the names of their roadmap, and what was gathered."""
+
+
+def _gathered(view: LabSnapshot) -> JobsIndex:
+    of_mvp: dict[str, list[JobView]] = {}
+    for job in view.jobs:
+        if job.spec.roadmap in view.names:
+            of_mvp.setdefault(job.spec.mvp, []).append(job)
+    by_name = {job.paths.name: job for job in view.jobs}
+    unfinished = [job for job in view.jobs if not isinstance(job.state, Done)]
+    mine = (job for job in view.jobs if view.roadmap is None or job.spec.roadmap in view.names)
+    ordered = in_order(mine)
+    first = {job.spec.mvp: job for job in reversed(ordered)}
+    return JobsIndex(by_name, of_mvp, ordered, first, unfinished)
+
+
+def _moved(before: Sequence[JobView], now: Sequence[JobView]) -> dict[int, JobView] | None:
+    """Id of a job as it was -> as it is; None where another is there, or one is in another place.
+
+    Of ten thousand ten run, and what is gathered of the others stays as it is.
+    """
+    if len(before) != len(now):
+        return None
+    moved = {}
+    for old, new in zip(before, now, strict=True):
+        if old is not new:
+            same = (old.paths, old.state, old.spec) == (new.paths, new.state, new.spec)
+            if not same or _place(old) != _place(new):
+                return None
+            moved[id(old)] = new
+    return moved
+
+
+def _with(index: JobsIndex, moved: Mapping[int, JobView]) -> JobsIndex:
+    def now(jobs: Iterable[JobView]) -> list[JobView]:
+        return [moved.get(id(job), job) for job in jobs]
+
+    mvps = {job.spec.mvp for job in moved.values()}
+    return JobsIndex(
+        {**index.by_name, **{job.paths.name: job for job in moved.values()}},
+        {mvp: now(jobs) if mvp in mvps else jobs for mvp, jobs in index.of_mvp.items()},
+        now(index.ordered),
+        dict(zip(index.first, now(index.first.values()), strict=True)),
+        now(index.unfinished),
+    )

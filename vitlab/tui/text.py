@@ -105,6 +105,8 @@ class HarmlessLines(LineFilter):
 
 def clean(text: str) -> str:
     """`text` without controls, bidi marks and zero-width characters."""
+    if text.isascii() and text.isprintable():
+        return text  # nearly every text
     kept = []
     for character in text:
         if character in "\n\r\t":
@@ -427,26 +429,25 @@ def best_jobs(view: LabSnapshot) -> Mapping[str, JobView]:
     Of these the running ones, once any has a number. None is best where it is not known which way
     is better.
     """
-    if not (_best and _best[-1][0] is view.jobs and _best[-1][1] == view.names):
-        _best[:] = [(view.jobs, view.names, _best_jobs(view))]
-    return _best[-1][2]
-
-
-_best: list[tuple[tuple[JobView, ...], frozenset[str], Mapping[str, JobView]]] = []
-"""The jobs last asked of, the names of their roadmap, and the best: all panes ask the same."""
-
-
-def _best_jobs(view: LabSnapshot) -> Mapping[str, JobView]:
-    best: dict[str, JobView] = {}
+    best = {}
     for mvp, jobs in index_of(view).of_mvp.items():
-        known = [job for job in jobs if last_r2(job) is not None]
-        full = [job for job in known if job.spec.profile == "full"] or known
-        mine = [job for job in full if isinstance(job.state, Running)] or full
-        name = judged_by(j.spec.headline for j in mine)
-        one = Value.parse(name).best((j for j in mine if j.spec.headline == name), last_r2)
-        if one is not None:
+        if mvp not in _best or _best[mvp][0] is not jobs:
+            _best[mvp] = jobs, _best_of(jobs)
+        if (one := _best[mvp][1]) is not None:
             best[mvp] = one
     return best
+
+
+_best: dict[str, tuple[Sequence[JobView], JobView | None]] = {}
+"""MVP id -> its jobs as last asked of, and the best of them."""
+
+
+def _best_of(jobs: Sequence[JobView]) -> JobView | None:
+    known = [job for job in jobs if last_r2(job) is not None]
+    full = [job for job in known if job.spec.profile == "full"] or known
+    mine = [job for job in full if isinstance(job.state, Running)] or full
+    name = judged_by(j.spec.headline for j in mine)
+    return Value.parse(name).best((j for j in mine if j.spec.headline == name), last_r2)
 
 
 def ended_badly(job: JobView) -> bool:

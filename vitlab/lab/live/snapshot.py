@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ from vitlab.contract.job import (
     Unreadable,
     state_word,
 )
-from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.paths import JobPaths, UsageError, real
 from vitlab.contract.reading import MAX_BYTES
 from vitlab.contract.tracking import read_link
 from vitlab.contract.validation import load_fields
@@ -33,13 +32,10 @@ from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp, passed_over
 from vitlab.jobs.process.health import Health, read_health
 from vitlab.jobs.store import METRICS_FIELDS, Job, all_jobs, read_job
 from vitlab.lab.lab import Lab
+from vitlab.lab.live.judged import Judged, KeptJudgements, judge_roadmap
 from vitlab.lab.live.standing import Standing, standings
-from vitlab.lab.live.waiting_results import WaitingResults, waiting_results
 from vitlab.lab.progress import TREND, Progress
-from vitlab.lab.results.ceilings import ceiling_in, ceiling_of, ceilings
-from vitlab.lab.results.job_results import Finished, finished, latest, names_of_roadmap, of_roadmap
-from vitlab.lab.results.ranking import verdicts_of
-from vitlab.lab.results.worlds import planned_world
+from vitlab.lab.results.job_results import names_of_roadmap
 from vitlab.lab.tray.proposals import Tray
 
 
@@ -72,29 +68,50 @@ class RoadmapSummary:
         return self.statuses.get("done", 0)
 
 
-def roadmap_summaries(lab: Lab, shown: Path | None = None) -> tuple[RoadmapSummary, ...]:
-    """Every roadmap, by name; `shown` is also checked for contradictions. Blocking."""
-    jobs = all_jobs(lab.paths)
-    results = cache(lambda: finished(jobs))
-    return tuple(_summary(lab, path, jobs, results, path == shown) for path in lab.roadmaps())
+def roadmap_summaries(
+    lab: Lab, shown: Path | None = None, kept: Kept | None = None
+) -> tuple[RoadmapSummary, ...]:
+    """Every roadmap, by name; `shown` is also checked for contradictions. Blocking.
+
+    `kept`: what holds of the last reading where files have not changed since; brought up to date.
+    """
+    jobs, judged = all_jobs(lab.paths), (kept or Kept()).judged
+    of_name: dict[str, list[Job]] = {}
+    for job in jobs:
+        of_name.setdefault(job.spec.roadmap, []).append(job)
+    of_path: dict[Path, list[str]] = {}
+    for name in of_name:
+        of_path.setdefault(real(lab.paths.root / name), []).append(name)
+    lines = []
+    for path in lab.roadmaps(jobs=(job.paths for job in jobs)):
+        names = of_path.get(real(path), [])
+        mine = [of_name[name] for name in names]
+        here = mine[0] if len(mine) == 1 else [job for job in jobs if job.spec.roadmap in names]
+        lines.append(_summary(lab, path, jobs, here, judged, path == shown))
+    return tuple(lines)
 
 
 def _summary(
-    lab: Lab, path: Path, jobs: Sequence[Job], results: Callable[[], list[Finished]], shown: bool
+    lab: Lab,
+    path: Path,
+    jobs: Sequence[Job],
+    here: Sequence[Job],
+    kept: KeptJudgements,
+    shown: bool,
 ) -> RoadmapSummary:
+    """`here`: the jobs of the roadmap."""
     try:
         roadmap = lab.cached_roadmap(path)
     except (UsageError, OSError) as error:
         return RoadmapSummary(path, path.stem, problem=str(error))
-    here = of_roadmap(lab, jobs, path)
-    newest = latest(finished(here))
+    judged = judge_roadmap(lab, roadmap, jobs, here, kept)
     return RoadmapSummary(
         path=path,
         title=roadmap.title or path.stem,
         statuses=Counter(mvp.status or "?" for mvp in roadmap.mvps),
-        verdicts=Counter(one.verdict for one in verdicts_of(lab, roadmap, newest, results)),
+        verdicts=Counter(one.verdict for one in judged.verdicts.values()),
         running=sum(isinstance(job.state, Running) for job in here),
-        pending=waiting_results(lab, roadmap, here).total,
+        pending=judged.waiting.total,
         next=next_mvp(roadmap),
         findings=sum(not f.is_note for f in lint(roadmap, lab.paths.root)) if shown else None,
     )
@@ -208,26 +225,14 @@ class KeptView(NamedTuple):
     """Whether it was the same twice; then of its curves only the newest samples are kept."""
 
 
-class Judged(NamedTuple):
-    """What the results decide, and what it was decided by."""
-
-    roadmap: Roadmap
-    jobs: Sequence[Job]
-    marks: tuple[object, ...]
-    """Of the other files."""
-    verdicts: Mapping[str, Verdict]
-    waiting: WaitingResults
-    ceilings: Mapping[str, float]
-    """Job's name -> the ceiling of its headline."""
-
-
 @dataclass
 class Kept:
     """What the last reading found."""
 
     views: dict[str, KeptView] = field(default_factory=dict)
     """Of jobs in whose folders nothing changes."""
-    judged: Judged | None = None
+    judged: KeptJudgements = field(default_factory=dict)
+    """Of each roadmap."""
 
 
 def read_snapshot(
@@ -248,8 +253,7 @@ def read_snapshot(
     roadmap: Roadmap | None = None
     judged: Judged | None = None
     here: list[Job] = []
-    experiments: frozenset[str] = frozenset()
-    names: frozenset[str] = frozenset()
+    experiments, names = frozenset[str](), frozenset[str]()
     if roadmap_path is not None:
         try:
             roadmap = lab.cached_roadmap(roadmap_path)
@@ -265,7 +269,7 @@ def read_snapshot(
         names = names_of_roadmap(lab, jobs, roadmap_path)
         here = [job for job in jobs if job.spec.roadmap in names]
         if roadmap is not None:
-            judged = _judged(lab, roadmap, jobs, here, kept or Kept())
+            judged = judge_roadmap(lab, roadmap, jobs, here, kept.judged if kept else {})
     return LabSnapshot(
         path=roadmap_path,
         roadmap=roadmap,
@@ -283,70 +287,20 @@ def read_snapshot(
     )
 
 
-def _judged(
-    lab: Lab, roadmap: Roadmap, jobs: Sequence[Job], here: Sequence[Job], kept: Kept
-) -> Judged:
-    """The verdicts, or those of the last reading: all results are read for them.
+def read_running(lab: Lab, view: LabSnapshot) -> LabSnapshot | None:
+    """`view` with the jobs that run as they are now; None where one does not run any more.
 
-    `here`: the jobs of the roadmap.
+    What thousands of others show does not change by that, and is not looked at. Blocking.
     """
-    private, before = lab.paths.private, kept.judged
-    marks = tuple(map(_mark, (private.sync_ledger, private.ceilings, lab.paths.openings)))
-    if before is not None and (before.roadmap is not roadmap or before.marks != marks):
-        before = None
-    if before is not None and _are(_is_unchanged, before.jobs, jobs):
-        return before
-    if before is not None and _are(operator.is_, _ended(before.jobs), _ended(jobs)):
-        verdicts = before.verdicts
-    else:
-        newest = latest(finished(here))
-        found = verdicts_of(lab, roadmap, newest, lambda: finished(jobs))
-        verdicts = {one.id: one for one in found}
-    bounds = _ceilings(lab, jobs, here)
-    waiting = waiting_results(lab, roadmap, here)
-    kept.judged = Judged(roadmap, jobs, marks, verdicts, waiting, bounds)
-    return kept.judged
-
-
-def _ceilings(lab: Lab, jobs: Sequence[Job], here: Sequence[Job]) -> Mapping[str, float]:
-    """Job's name -> the ceiling of its headline: of running jobs and each run's newest."""
-    known = ceilings(jobs)
-    if not known:
-        return {}
-    found = {
-        one.job.name: ceiling_of(one.result, known, one.result.headline)
-        for one in latest(finished(here))
-    }
-    for job in here:
-        if isinstance(job.state, Running):
-            world = planned_world(job.spec, lab.paths.root)
-            found[job.name] = ceiling_in(world, known, job.spec.headline)
-    return {name: bound.r2 for name, bound in found.items() if bound is not None and bound.r2 > 0}
-
-
-def _ended(jobs: Sequence[Job]) -> list[Job]:
-    """Those that decide gates."""
-    return [job for job in jobs if isinstance(job.state, Done)]
-
-
-def _are(same: Callable[[Job, Job], bool], before: Sequence[Job], now: Sequence[Job]) -> bool:
-    return len(before) == len(now) and all(map(same, before, now))
-
-
-def _is_unchanged(before: Job, now: Job) -> bool:
-    """Whether it is the same job in the same state, and where it has ended all its files too."""
-    if before is now or isinstance(now.state, Done):
-        return before is now
-    return before.paths == now.paths and before.state == now.state
-
-
-def _mark(path: Path) -> tuple[int, ...]:
-    """Changes with a file, or the names in a folder; empty where there is none."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return ()
-    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+    jobs = list(view.jobs)
+    for place, before in enumerate(jobs):
+        if not isinstance(before.state, Running):
+            continue
+        job = read_job(before.paths)
+        if job is None or (job.state, job.spec) != (before.state, before.spec):
+            return None
+        jobs[place] = _view(job, lab.progress(job.paths), before.why, before.left)
+    return replace(view, jobs=tuple(jobs))
 
 
 def job_views(lab: Lab) -> list[JobView]:

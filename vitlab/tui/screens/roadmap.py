@@ -22,9 +22,7 @@ from vitlab.tui.jobs_index import index_of
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.session import Session
-from vitlab.tui.text import (
-    clean,
-)
+from vitlab.tui.text import belongs, clean
 from vitlab.tui.widgets.header import Header
 from vitlab.tui.widgets.jobs_pane import JobsPane
 from vitlab.tui.widgets.meters import cpu_times
@@ -256,10 +254,10 @@ class RoadmapScreen(LabScreen):
         mvp, pinned = self.selected_mvp(), self.job_called(self._pinned)
         if self.view is None or (pinned is not None and mvp is None):
             return pinned
-        jobs = index_of(self.view)
         if mvp is None:
-            return next(iter(jobs.ordered), None)
-        return pinned if pinned in jobs.of_mvp.get(mvp.id, ()) else jobs.first.get(mvp.id)
+            return next(iter(self._jobs), None)
+        mine = pinned is not None and pinned.spec.mvp == mvp.id and belongs(pinned, self.view)
+        return pinned if mine else index_of(self.view).first.get(mvp.id)
 
     @property
     def _jobs(self) -> Sequence[JobView]:

@@ -4,19 +4,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from enum import IntEnum
 
 POLL = 0.3
 """Seconds between two looks at the files, the events and the log while something happens."""
 IDLE = 10.0
 """Seconds between two of them where nothing has happened for a while."""
 LOOK = 1.0
-"""Seconds between two readings of the whole lab while something runs."""
+"""Seconds between two readings of what runs, and of the whole lab where that takes little."""
+SHARE = 50
+"""Times as long as a reading of the whole lab took, so long at least is the pause after it."""
 REST = 600.0
 """Seconds between two of them where nothing has happened for a while."""
 SPARING = 4000
 """Times as long as a reading took, so long at least is the pause after it then."""
 PAINTED = 0.4
 """Seconds from the first, quick reading to the one that reads everything."""
+
+
+def stopwatch() -> Callable[[], float]:
+    """Tells what has been done since in this thread: the seconds of a core that it took.
+
+    Of seconds in which it waited, for a disk far away or for other programs, a tenth counts.
+    """
+    used, began = time.thread_time(), time.monotonic()
+    return lambda: max(time.thread_time() - used, (time.monotonic() - began) / 10)
+
+
+class Change(IntEnum):
+    """What has changed in the files that were looked at."""
+
+    NONE = 0
+    RUNNING = 1
+    """Only folders of jobs that ran: they may have ended."""
+    MORE = 2
 
 
 class Pace:
@@ -31,7 +52,7 @@ class Pace:
         self._moved = clock()
         """When something happened last."""
         self._asked = True
-        self._due = 0.0
+        self._due = self._running_due = 0.0
 
     def happened(self) -> None:
         """Something has changed."""
@@ -63,12 +84,21 @@ class Pace:
         asked, self._asked = self._asked, False
         return asked or self._clock() >= self._due
 
+    def begin_running(self) -> bool:
+        """Whether to read what runs now, though the whole lab is not due."""
+        return self.busy and self._clock() >= self._running_due
+
+    def end_running(self) -> None:
+        """What runs was read."""
+        self._running_due = self._clock() + LOOK
+
     def end(self, cost: float, *, first: bool = False) -> None:
         """The whole lab was read, in `cost` seconds; `first`: quickly, to be painted before all is.
 
         A big lab is read less often, so that reading never fills a core.
         """
-        self._due = self._clock() + (PAINTED if first else max(LOOK, 20 * cost, self.wait(cost)))
+        self.end_running()
+        self._due = self._clock() + (PAINTED if first else max(LOOK, SHARE * cost, self.wait(cost)))
 
     def wait(self, cost: float) -> float:
         """Seconds before what took `cost` is done again: the more, the longer nothing happens."""

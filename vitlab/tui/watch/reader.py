@@ -24,6 +24,7 @@ from vitlab.lab.live.mvp_summary import MvpSummary
 from vitlab.lab.live.snapshot import Kept, LabSnapshot, RoadmapSummary
 from vitlab.lab.writeback import edits, status_sync, writeback
 from vitlab.plot.series import Line
+from vitlab.tui.watch.pace import Change
 
 SLURM_INTERVAL = 10.0
 """Seconds between two questions to Slurm, while it has jobs of ours."""
@@ -47,6 +48,7 @@ class LabReader:
         """Of the files, when they were last looked at."""
         self._looked_at: LabSnapshot | None = None
         self._always: list[str] = []
+        self._running: set[str] = set()
         self._in_turn: list[str] = []
         self._turn = 0
         self._levels: tuple[LabSnapshot, str, tuple[Line, ...]] | None = None
@@ -86,6 +88,10 @@ class LabReader:
             return view
         return snapshot.read_snapshot(self._lab, roadmap, kept=self._kept) if written else view
 
+    def read_running(self, view: LabSnapshot) -> LabSnapshot | None:
+        """`view` with what runs as it is now; None where that is not all that has changed."""
+        return snapshot.read_running(self._lab, view) if any(map(_runs, view.jobs)) else view
+
     def summarize(self, roadmap: Path, mvp_id: str, ended: Sequence[JobPaths]) -> MvpSummary:
         """What is known of one MVP; `ended`: its jobs that succeeded, oldest first."""
         return mvp_summary.summarize_mvp(self._lab, roadmap, mvp_id, ended)
@@ -101,7 +107,7 @@ class LabReader:
 
     def summaries(self, roadmap: Path | None) -> tuple[RoadmapSummary, ...]:
         """Every roadmap of the lab in a line; `roadmap` is the one on the screen."""
-        lines = snapshot.roadmap_summaries(self._lab, roadmap)
+        lines = snapshot.roadmap_summaries(self._lab, roadmap, self._kept)
         self._roadmaps = tuple(line.path for line in lines)
         return lines
 
@@ -121,7 +127,7 @@ class LabReader:
             )
         return tuple(lines)
 
-    def changed(self, view: LabSnapshot, *, everything: bool) -> bool:
+    def changed(self, view: LabSnapshot, *, everything: bool) -> Change:
         """Whether a file has changed since the last call: a document, an experiment, a job.
 
         A job that comes, starts, ends or is asked for something changes the time of a folder: its
@@ -135,12 +141,13 @@ class LabReader:
             begin = self._turn if self._turn < len(self._in_turn) else 0
             self._turn = begin + max(TURN, len(self._in_turn) // TURNS)
             paths = [*paths, *self._in_turn[begin : self._turn]]
-        differs = False
+        found = Change.NONE
         for path in paths:
             stamp = _stamp_of(path)
-            differs |= self._stamps.setdefault(path, stamp) != stamp
+            if self._stamps.setdefault(path, stamp) != stamp:
+                found = max(found, Change.RUNNING if path in self._running else Change.MORE)
             self._stamps[path] = stamp
-        return differs
+        return found
 
     def _list_files(self, view: LabSnapshot) -> None:
         """Which files to look at; a new one changes the time of its folder, and so the view."""
@@ -151,6 +158,7 @@ class LabReader:
         for folder in (lab.roadmaps, lab.experiments):
             self._always += [str(folder), *_entries(folder)]
         self._always += [folder for folder, moves in moving.items() if moves]
+        self._running = {str(job.paths.folder) for job in view.jobs if _runs(job)}
         self._in_turn = [folder for folder, moves in moving.items() if not moves]
         known = {*self._always, *self._in_turn}
         self._stamps = {path: stamp for path, stamp in self._stamps.items() if path in known}
@@ -158,7 +166,7 @@ class LabReader:
 
     def is_busy(self, view: LabSnapshot) -> bool:
         """Whether something may happen by itself, or is not known yet."""
-        judged = self._kept.judged
+        judged = self._kept.judged.get(view.path or Path())
         is_unsure = judged is not None and bool(judged.waiting.unsure)
         return is_unsure or any(map(_may_move, view.jobs))
 

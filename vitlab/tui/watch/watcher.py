@@ -40,7 +40,7 @@ from vitlab.tui.watch.messages import (
     RoadmapsUpdated,
     RunsUpdated,
 )
-from vitlab.tui.watch.pace import Pace
+from vitlab.tui.watch.pace import LOOK, SHARE, Change, Pace, stopwatch
 
 if TYPE_CHECKING:
     from vitlab.lab.lab import Lab
@@ -48,7 +48,9 @@ if TYPE_CHECKING:
     from vitlab.tui.watch.reader import LabReader
 
 SUMMARIES = 5.0
-"""Seconds between two readings of all the roadmaps."""
+"""Seconds from a change in the lab to a reading of all the roadmaps."""
+UNCHANGED = 60.0
+"""Seconds between two of them where nothing has changed."""
 ENDED = 4
 """How many ended jobs keep their curves when nothing runs."""
 LOG_BYTES = 1 << 18
@@ -106,7 +108,7 @@ class Watcher:
         self._stopped = threading.Event()
         self._wake = threading.Event()
         self._view: LabSnapshot | None = None
-        """As last read; None before the first reading."""
+        """The whole lab as last read; None before the first reading."""
         self._tracks: dict[str, Track] = {}
         self._chosen: tuple[tuple[object, ...], tuple[list[JobView], list[JobView]]] | None = None
         """The jobs whose curves are read, and what they were chosen from."""
@@ -122,20 +124,20 @@ class Watcher:
         self._posted_runs: object = None
         self._metrics: tuple[str, ...] = ()
         self._plotted = ""
-        self._summaries_due = 0.0
+        self._summaries, self._curves_due = Summaries(), 0.0
 
     def follow_job(self, job: JobPaths | None) -> None:
         """Read this job's log, its curves and those of its MVP; None: nothing of any job.
 
         All of it is posted, also of the job followed so far: another screen shows it.
         """
-        self._posted_curves = None
+        self._posted_curves, self._curves_due = None, 0.0
         self._job, self._log = job, None
         self._wake.set()
 
     def follow_runs(self, request: RunRequest | None) -> None:
         """Post these runs' values from now on; None when no screen shows them."""
-        self._request, self._posted_runs = request, None
+        self._request, self._posted_runs, self._curves_due = request, None, 0.0
         self._wake.set()
 
     def open_roadmap(self, roadmap: Path | None) -> None:
@@ -145,7 +147,7 @@ class Watcher:
 
     def show_metric(self, metric: str) -> None:
         """Post the curves of this value from now on."""
-        self._metric = metric
+        self._metric, self._curves_due = metric, 0.0
         self._wake.set()
 
     def show_next_metric(self) -> None:
@@ -157,7 +159,7 @@ class Watcher:
     def refresh_now(self) -> None:
         """Read everything at once: something was just changed."""
         self._error = None
-        self._summaries_due = 0.0
+        self._summaries = Summaries()
         self.pace.ask()
         self._wake.set()
 
@@ -184,21 +186,27 @@ class Watcher:
     def _look(self, reader: LabReader) -> None:
         """Read what has changed, and everything when that is due."""
         pace, view = self.pace, self._view
-        changed = view is not None and reader.changed(view, everything=not pace.busy)
+        changed = reader.changed(view, everything=not pace.busy) if view else Change.NONE
         if changed:
             pace.happened()
-            self._summaries_due = min(self._summaries_due, time.monotonic() + SUMMARIES)
-        if pace.begin() or changed:
-            began = time.monotonic()
+        due = pace.begin() or changed > Change.RUNNING
+        if not due and view is not None and (changed or pace.begin_running()):
+            due = not self._read_running(reader, view)
+        if due:
+            cost = stopwatch()
             self._read(reader)
-            pace.end(time.monotonic() - began, first=view is None and self._view is not None)
+            pace.end(cost(), first=view is None and self._view is not None)
         elif view is not None:
             if not pace.busy:
                 self.read_at = ticks()
-            if time.monotonic() >= self._summaries_due:
-                self._read_summaries(reader)
+            if self._summaries.are_due:  # after the first picture
+                self._post(self._summaries.read(reader, self.roadmap, pace))
+        if changed and due:
+            self._summaries.expect()
         if self._view is not None and not (pace.rests and self._view is view):
-            self._read_curves(reader, self._view)
+            if self._view is not view or time.monotonic() >= self._curves_due:
+                self._curves_due = time.monotonic() + LOOK  # before: a key may ask meanwhile
+                self._read_curves(reader, self._view)
             self._read_log()
 
     def _read(self, reader: LabReader) -> None:
@@ -215,19 +223,25 @@ class Watcher:
         if ended := self._ends.update(view.jobs):
             self._post(JobsEnded(tuple(ended)))
 
+    def _read_running(self, reader: LabReader, view: LabSnapshot) -> bool:
+        """Post what runs as it is now; whether that is all that has changed since `view`."""
+        try:
+            now = reader.read_running(view)
+        except OSError:
+            return False  # told by the reading of everything
+        if now is None:
+            return False
+        self.pace.end_running()
+        self.read_at = ticks()
+        if now is not view:
+            self._post(LabUpdated(now))
+        return True
+
     def _report(self, trouble: str) -> None:
         """Once, until there is another."""
         if trouble and trouble != self._error:
             self._error = trouble
             self._post(ReadFailed(trouble))
-
-    def _read_summaries(self, reader: LabReader) -> None:
-        """Read every roadmap; after the first picture, and seldom."""
-        began = time.monotonic()
-        self._post(RoadmapsUpdated(reader.summaries(self.roadmap)))
-        taken = time.monotonic() - began
-        wait = max(SUMMARIES, 10 * taken, self.pace.wait(taken))
-        self._summaries_due = time.monotonic() + wait
 
     def _read_curves(self, reader: LabReader, view: LabSnapshot) -> None:
         request = self._request  # once: a screen may change it meanwhile
@@ -321,6 +335,30 @@ class Watcher:
             self._unfinished = unfinished
             self.pace.happened()
             self._post(LogUpdated(job.name, tuple(lines), fresh, unfinished))
+
+
+class Summaries:
+    """When all the roadmaps are read: soon after a change, and seldom where there is none."""
+
+    def __init__(self) -> None:
+        self._due = self._cost = 0.0
+
+    @property
+    def are_due(self) -> bool:
+        return time.monotonic() >= self._due
+
+    def expect(self) -> None:
+        """Something has changed."""
+        self._due = min(self._due, time.monotonic() + max(SUMMARIES, SHARE * self._cost))
+
+    def read(self, reader: LabReader, roadmap: Path | None, pace: Pace) -> RoadmapsUpdated:
+        """Every roadmap of the lab; `roadmap` is the one on the screen."""
+        cost = stopwatch()
+        found = RoadmapsUpdated(reader.summaries(roadmap))
+        self._cost = cost()
+        wait = max(UNCHANGED, SHARE * self._cost, pace.wait(self._cost))
+        self._due = time.monotonic() + wait
+        return found
 
 
 class EndedJobs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -34,26 +35,32 @@ class Chart(Static, can_focus=True):
     """Drawn in a thread, when something has changed, and only while visible."""
 
     INTERVAL: ClassVar[float] = 0.3
-    """Seconds between two drawings of what grows; a key is answered at once."""
+    """Seconds to a drawing of what is new; a key is answered at once."""
+    SHARE: ClassVar[float] = 60
+    """Times as long as a drawing took of a core, so long at least is the pause before what only
+    grows is drawn again."""
 
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
         super().__init__(id=id, markup=False)
         self._due = True
         self._urgent = self._drawing = self._waiting = False
+        self._took = 0.0
+        """Seconds of a core that the last drawing took."""
 
     @abstractmethod
     def drawing(self) -> Draw:
         """What to draw now."""
 
-    def redraw(self, *, now: bool = True) -> None:
-        """Draw again, at once or after the interval."""
+    def redraw(self, *, now: bool = True, grows: bool = False) -> None:
+        """Draw again, at once or after the interval; `grows`: only points were added."""
         self._due = True
         self._urgent = self._urgent or now
         if now:
             self.draw_if_due()
         elif not self._waiting:
             self._waiting = True
-            self.set_timer(self.INTERVAL, self._waited)
+            pause = self.SHARE * self._took if grows else 0.0
+            self.set_timer(max(self.INTERVAL, pause), self._waited)
 
     def _waited(self) -> None:
         self._waiting = False
@@ -80,7 +87,7 @@ class Chart(Static, can_focus=True):
     async def _draw_anew(self) -> None:
         draw, size = self.drawing(), self.content_size
         try:
-            text = await asyncio.to_thread(draw, size.width, size.height)
+            text, self._took = await asyncio.to_thread(_timed, draw, size.width, size.height)
         finally:
             self._drawing = False
         if not self.is_attached:
@@ -88,6 +95,12 @@ class Chart(Static, can_focus=True):
         self.update(text, layout=False)
         if self._due:
             self.redraw(now=self._urgent)
+
+
+def _timed(draw: Draw, width: int, height: int) -> tuple[Text, float]:
+    """The drawing, and the seconds of a core it took."""
+    began = time.thread_time()
+    return draw(width, height), time.thread_time() - began
 
 
 class CursorChart(Chart):

@@ -58,8 +58,9 @@ class LiveChart(Chart):
         self._content = LiveCurves()
 
     def show(self, content: LiveCurves) -> None:
-        self._content = content
-        self.redraw(now=False)
+        before, self._content = self._content, content
+        grows = [one.name for one in before.series] == [one.name for one in content.series]
+        self.redraw(now=False, grows=grows and before.title == content.title)
 
     def table(self) -> Table:
         """All points of all curves, with the jobs' names."""

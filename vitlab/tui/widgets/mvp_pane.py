@@ -103,6 +103,7 @@ class FollowingPane(TextView, Generic[T]):
         self.run_worker(self._read_now(mvp.id, ended), group="brief")
 
     async def _read_now(self, mvp_id: str, ended: Sequence[JobPaths]) -> None:
+        before = self._found, self._trouble
         try:
             self._found = mvp_id, await asyncio.to_thread(self._read, mvp_id, ended)
             self._trouble = ""
@@ -114,7 +115,7 @@ class FollowingPane(TextView, Generic[T]):
             return  # the screen was left meanwhile
         if self._wanted is not None and self._wanted[0].id != mvp_id:
             self.show(self._wanted[1], self._wanted[0])  # another was chosen meanwhile
-        else:
+        elif (self._found, self._trouble) != before:
             self._draw()
 
     def _draw(self) -> None:
