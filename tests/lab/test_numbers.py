@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,13 @@ from vitlab.docs.text.numbers import asked_number, numbers_of
 from vitlab.docs.text.source import Document
 from vitlab.lab.example import make_example
 from vitlab.lab.lab import Lab
+from vitlab.lab.writeback import written_numbers
 from vitlab.lab.writeback.contradictions import lint_file
-from vitlab.lab.writeback.edits import accept, redo, undo, write
+from vitlab.lab.writeback.edits import accept, plan_update, redo, undo, write
 from vitlab.lab.writeback.number_origins import COMPUTED, NONE, NOT_CHECKED, RESULT, Origin, origins
+from vitlab.lab.writeback.sync_ledger import record_written
 from vitlab.lab.writeback.writeback import pending
+from vitlab.lab.writeback.written_numbers import record_numbers
 
 KINDS = ("number-changed", "number-without-result", "picked-seed")
 
@@ -139,6 +143,56 @@ def test_an_undone_write_vouches_for_nothing(lab: Lab, roadmap: Path, ended: End
     assert {one.verdict for one in told(lab, "0.751")} == {RESULT}
     hand_edit(hub, "0.751 ± 0.004", "0.9")
     assert "number-changed" in {one.kind for one in found(lab, roadmap)}
+
+
+def test_what_writers_record_at_once_is_all_there(
+    lab: Lab, roadmap: Path, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four processes, each of which also prunes what the others add."""
+    ended("one", 0.7512)
+    update = plan_update(lab, roadmap, "1.0")
+    record_written(lab, [], ["the first"])  # the key of this user is made
+    monkeypatch.setattr(written_numbers, "PRUNED", 1)
+    children = []
+    for who in range(4):
+        if not (pid := os.fork()):
+            try:
+                for number in range(10):
+                    record_written(lab, update.jobs, [f"{who} {number}"])
+                    record_numbers(lab, update.jobs, update.changes)
+            finally:
+                os._exit(0)
+        children.append(pid)
+    for pid in children:
+        os.waitpid(pid, 0)
+    recorded = json.loads(lab.paths.private.sync_ledger.read_bytes())
+    assert len(recorded) == 41
+    assert lab.paths.private.numbers.read_bytes().count(b'{"v":1') == 40
+    assert not lab.notes
+
+
+def test_a_record_goes_once_neither_job_nor_number_is_there(
+    lab: Lab, roadmap: Path, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    monkeypatch.setattr(written_numbers, "PRUNED", 1)
+
+    def recorded() -> int:
+        """How many lines name the job, after another write, which leaves no number either."""
+        another = ended("two", 0.6, mvp="2.0")
+        update = plan_update(lab, roadmap, "2.0")
+        record_numbers(lab, update.jobs, update.changes)
+        shutil.rmtree(another.folder)
+        return lab.paths.private.numbers.read_text().count(f'"jobs":["{job.name}"]')
+
+    before = recorded()
+    assert before
+    shutil.rmtree(job.folder)
+    assert recorded() == before  # its numbers still stand
+    undo(lab)
+    assert recorded() == 0
+    assert lab.paths.private.numbers.read_bytes().count(b"\n") == 2  # of the other
 
 
 def test_without_a_record_numbers_go_by_their_values(lab: Lab, roadmap: Path, ended: Ended) -> None:

@@ -131,6 +131,8 @@ class PrivatePaths:
     """Which statuses were written into the documents."""
     sync_ledger = _File("written.json")
     """Which results were written into the documents, and which a person refused."""
+    written_lock = _File("written.lock")
+    """Locked by the process that changes the record of results, or that of numbers."""
     numbers = _File("numbers.jsonl")
     """Which job and value each number comes from that was written, a sealed line for each write."""
     changes = _File("changes.jsonl")

@@ -1,7 +1,8 @@
 """The record of numbers that were written into documents: where each stands, and its source.
 
 `.vitlab/numbers.jsonl` has a sealed line for each write. It may be deleted: numbers are then held
-against the results by their values alone.
+against the results by their values alone. Each time that it has grown by `PRUNED`, the lines go of
+which no number stands in its document any more and no job is there any more.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from vitlab.contract.paths import UsageError, cause
+from vitlab.contract.paths import UsageError, cause, write_atomic
 from vitlab.contract.reading import parse, read_regular
 from vitlab.contract.user_key import is_sealed, seal
 from vitlab.contract.validation import from_document
@@ -29,10 +30,12 @@ from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import finished, names_of_roadmap
 from vitlab.lab.results.provenance import Provenance, Source, best_source
-from vitlab.lab.writeback.sync_ledger import digest, undone_texts
+from vitlab.lab.writeback.sync_ledger import digest, locked, undone_texts
 
 VERSION = 1
 MAX_BYTES = 256 << 20
+PRUNED = 4 << 20
+"""Bytes of lines after which those go that nothing needs any more."""
 SURE = 3
 """Significant digits by which a number is known for a result's, where nothing names it."""
 
@@ -201,19 +204,68 @@ def _source_of(document: Mapping[str, Any]) -> Source:
 
 def _append(lab: Lab, body: bytes) -> None:
     """Add one line, which is there whole or counts for nothing."""
-    lab.paths.private.make()
     path = lab.paths.private.numbers
     try:
-        mark = seal(*_parts(body)).encode()
-        descriptor = open_appending(path)
-        try:
-            # A line that a full disk cut short ends here at the latest.
-            os.write(descriptor, b"\n" + mark + b" " + body + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        line = _line(body)
+        with locked(lab):
+            descriptor = open_appending(path)
+            try:
+                before = os.fstat(descriptor).st_size
+                os.write(descriptor, line)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if before // PRUNED < (before + len(line)) // PRUNED:
+                kept = filter(_Needed(lab), _sealed(read_regular(path, MAX_BYTES)))
+                write_atomic(path, b"".join(map(_line, kept)))
     except (OSError, UsageError) as error:  # the documents are written; lint goes by values
         lab.tell(f"{path}: where the numbers come from is not recorded ({cause(error)})")
+
+
+class _Needed:
+    """Whether a line of the record is needed: a number of it stands, or a job of it is there."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._jobs = {job.name for job in all_jobs(lab.paths)}
+        self._standing: dict[str, dict[tuple[str, int], str] | None] = {}
+
+    def __call__(self, body: bytes) -> bool:
+        try:
+            record = parse(body, MAX_BYTES)
+            if record["v"] != VERSION:
+                return True
+            if any(name in self._jobs for one in record["sources"] for name in one["jobs"]):
+                return True
+            return any(
+                self._stands(name, (place, index), text)
+                for name, found in record["places"].items()
+                for place, index, text, _ in found
+            )
+        except (ValueError, TypeError, KeyError):
+            return True
+
+    def _stands(self, name: str, at: tuple[str, int], text: str) -> bool:
+        if name not in self._standing:
+            self._standing[name] = self._read(name)
+        standing = self._standing[name]
+        return standing is None or standing.get(at) == text
+
+    def _read(self, name: str) -> dict[tuple[str, int], str] | None:
+        """The numbers of a document by their places; None where it cannot be read."""
+        try:
+            data = read_regular(self._lab.paths.inside(name), MAX_BYTES)
+        except FileNotFoundError:
+            return {}
+        except (OSError, UsageError):
+            return None
+        numbers = numbers_of(Document(data.decode("utf-8", "replace")))
+        return {(one.place, one.index): one.number.text for one in numbers}
+
+
+def _line(body: bytes) -> bytes:
+    """Sealed; what a full disk cut short before it ends at its beginning."""
+    return b"\n" + seal(*_parts(body)).encode() + b" " + body + b"\n"
 
 
 def _lines(lab: Lab) -> Iterator[bytes]:
@@ -224,6 +276,11 @@ def _lines(lab: Lab) -> Iterator[bytes]:
     except OSError as error:
         lab.tell(f"{lab.paths.private.numbers}: {cause(error)}; numbers go by their values alone")
         return
+    yield from _sealed(data)
+
+
+def _sealed(data: bytes) -> Iterator[bytes]:
+    """The lines that this user has written."""
     for line in data.split(b"\n"):
         mark, _, body = line.partition(b" ")
         if body and is_sealed(mark.decode("latin-1"), *_parts(body)):
