@@ -17,6 +17,7 @@ import pytest
 from tests.lab.conftest import Ended, error_of_mean
 from tests.lab.paper.artefacts_lab import ROADMAP, Score, bounded, filled, rescore, scorer
 from vitlab.cli import main
+from vitlab.commands.results import as_latex
 from vitlab.contract.job import Result, read_result, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.lab.lab import Lab
@@ -421,26 +422,49 @@ def test_names_hold_no_command() -> None:
         assert not re.search(r"[\\%&$#_^~\n\x1b]", bare), name
         assert not escaped(name).startswith(("[", "*"))
     assert len(rows(hostile_table())) == len(HOSTILE)
+    assert hostile_table().startswith(r"\providecommand{\vitlabtext}")
+    assert as_latex(["Run"], [["中文"]]).startswith(r"\providecommand{\vitlabtext}")
+
+
+def compiled(folder: Path, *lines: str) -> None:
+    """A paper of these lines must compile."""
+    head = ["\\documentclass{article}", "\\usepackage{booktabs,siunitx}"]
+    text = "\n".join([*head, *lines, "\\end{document}", ""])
+    (folder / "paper.tex").write_text(text, encoding="utf-8")
+    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, errors="replace")
+    if "siunitx.sty' not found" in done.stdout or "booktabs.sty' not found" in done.stdout:
+        pytest.skip("a LaTeX without siunitx or booktabs")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "/etc/passwd" not in re.sub(r"\s", "", done.stdout)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
 def test_latex_takes_a_table_of_any_names(tmp_path: Path) -> None:
-    numbers = r"\providecommand{\vitlabtrial}[1]{#1\ensuremath{^{\mathrm{draft}}}}"
     (tmp_path / "table.tex").write_text(hostile_table(), encoding="utf-8")
-    (tmp_path / "paper.tex").write_text(
-        "\\documentclass{article}\n\\usepackage{booktabs,siunitx}\n" + numbers + "\n"
-        "\\begin{document}\n\\begin{table}\\centering\\input{table}\\end{table}\n"
-        "$R^2 = \\vitlabtrial{\\ensuremath{0.711 \\pm 0.005}}$, \\vitlabtrial{0.711}\n"
-        "\\end{document}\n",
-        encoding="utf-8",
+    compiled(tmp_path, r"\begin{document}", r"\begin{table}\centering\input{table}\end{table}")
+
+
+@pytest.mark.usefixtures("plain_figures")
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
+def test_latex_takes_the_artefacts_of_a_lab_of_any_names(lab: Lab, score: Score, run: Run) -> None:
+    (lab.paths.root / "roadmaps/plan_roadmap.md").write_text(ROADMAP, encoding="utf-8")
+    for at, name in enumerate(
+        ("a_b%c&d", "中文 型号", "[x]", "}\\end{document}\n\\input{/etc/passwd}")
+    ):
+        score(name, 0.2 + 0.1 * at, mvp="4.0", model="ViT 模型_%\n\\x")
+    assert run("--out", "paper", "--draft") == 1
+    folder = lab.paths.root / "paper"
+    numbers = (folder / "numbers.tex").read_text(encoding="utf-8")
+    macros = re.findall(r"\\newcommand\{(\\\w+)\}", numbers)
+    assert len(macros) > 40
+    compiled(
+        folder,
+        r"\input{numbers}",
+        r"\begin{document}",
+        r"\begin{table}\centering\input{table_ablation_4.0}\end{table}",
+        *(f"${macro}$, {macro}\n" for macro in macros[:8]),
     )
-    words = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, errors="replace")
-    log = done.stdout
-    if "siunitx.sty' not found" in log or "booktabs.sty' not found" in log:
-        pytest.skip("a LaTeX without siunitx or booktabs")
-    assert done.returncode == 0, log[-2000:]
-    assert "/etc/passwd" not in re.sub(r"\s", "", log)
 
 
 # Names of macros

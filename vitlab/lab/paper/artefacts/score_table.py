@@ -208,7 +208,10 @@ def _notes(
         notes.append("Bold: better than every other row by more than 2 errors of the difference "
                      "on the same test stars")  # fmt: skip
     if reference is not None:
-        notes.append(f"Differences: less {_row_name(reference, groups)}, on the same test stars")
+        known = [gap.spread for gap, _ in gaps if gap and gap.spread and gap.spread.seeds]
+        seeds = ", with the scatter over seeds where it is known" if known else ""
+        less = f"less {_row_name(reference, groups)}, on the same test stars{seeds}"
+        notes.append(f"Differences: {less}")
         marks = "".join(_delta_cell(*gap).mark for gap in gaps)
         notes += [f"{mark}: {text}" for mark, text in _NOTES.items() if mark in marks]
     notes += cost_notes(groups)
