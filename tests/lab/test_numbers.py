@@ -373,9 +373,43 @@ def test_why_for_people_and_programs(
     assert f"plan_hub.md:{line}: 0.751 ± 0.004: result: test/r2/log_g" in out
     assert main(["why", "0.12345"]) == 1
     assert "no such number" in capsys.readouterr().err
-    for wrong in ("seven", "gone.md:3", "../../etc/passwd:1"):
+    for wrong in ("seven", "gone.md:3", "../../etc/passwd:1", "MVP-1.0", "0.711 ± x", "nan"):
         assert main(["why", wrong]) == 2
         assert len(capsys.readouterr().err.splitlines()) == 1
+    assert main(["why", "0,751"]) == 2
+    assert "as its point is a comma" in capsys.readouterr().err
+    for asked in ("0.751", ".751", "0.751 +- 0.004", "0.751±.004", " 75.1 % ", "75.1%"):
+        assert main(["why", asked]) == 0
+        places = capsys.readouterr().out.splitlines()
+        assert len({one.partition(":")[0] for one in places}) == 3  # roadmap, hub and report
+        assert all("result: test/r2/log_g" in one for one in places), places
+    for asked in ("0.751 +- 0.009", "1.751", "0.761"):
+        assert main(["why", asked]) == 1
+        assert "no such number" in capsys.readouterr().err
     hand_edit(roadmap.with_name("plan_hub.md"), "0.751", "0.\x1b[31m751")
     assert main(["why", "0.751"]) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_why_of_a_number_that_stands_nowhere(
+    lab: Lab,
+    roadmap: Path,
+    ended: Ended,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A result may have it all the same, or a document with fewer digits."""
+    job = ended("one", 0.71)
+    write(lab, roadmap, "1.0", "R² = 0.71 on the test stars")
+    monkeypatch.chdir(lab.paths.root)
+    text = roadmap.read_text().replace("0.710 ± 0.004", "-").replace("0.710", "-")
+    roadmap.write_text(text)
+    for path in roadmap.parent.glob("*.md"):
+        path.write_text(path.read_text().replace("0.710", "0.71").replace("0.7100", "0.71"))
+    assert main(["why", "0.7100"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "stands in no document; test/r2/log_g = 0.7100 ± 0.0040 of " + job.name in line
+    assert main(["why", "0.7104", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out) == []
+    assert "stands in no document with so many digits; 0.71 does (roadmaps/" in err

@@ -8,17 +8,22 @@ import re
 from pathlib import Path
 from typing import Any
 
-from vitlab.commands.common import Options, add_json, plain, print_json, print_note, this_lab
+from vitlab.commands.common import Options, add_json, cut, plain, print_json, print_note, this_lab
 from vitlab.contract.paths import UsageError, real
 from vitlab.contract.reading import whole_number
 from vitlab.contract.terminal import in_color, painted, print_drawn
 from vitlab.docs.judge.conclusion import count_text
-from vitlab.docs.text.numbers import asked_number
+from vitlab.docs.text.numbers import Digits, asked_number
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.provenance import Source
-from vitlab.lab.writeback.number_origins import NOT_CHECKED, Origin, origins
+from vitlab.lab.writeback.number_origins import NOT_CHECKED, Origin, origins, results_with
 
 _PLACE = re.compile(r"(?P<file>.+):(?P<line>\d+)")
+_COMMA = re.compile(r"\d+,\d+ ?%?")
+NAMED = 40
+"""Characters of what was asked, in a note on it."""
+FEWEST = 2
+"""Decimals at least by which a number of fewer digits is told for the one that is asked for."""
 _ABOUT = """\
 NUMBER as it is written: 0.711, "0.711 +- 0.005", 71.1%; numbers with more digits that round to it
 count. FILE:LINE: all numbers of that line. Verdicts: result; computed (by vitlab, from several
@@ -43,14 +48,34 @@ def tell_origins(args: argparse.Namespace) -> int:
         found = origins(lab, lambda path, one: one.line == line and real(path) == file)
     else:
         kinds = 'neither a number (0.711, "0.711 +- 0.005", 71.1%) nor FILE:LINE'
+        if _COMMA.fullmatch(args.number.strip()):
+            kinds += ", as its point is a comma"
         raise UsageError(f"{args.number!r}: {kinds}")
     if args.json:
         print_json([_record(one) for one in found])
     for one in () if args.json else found:
         print_drawn(_text(one))
     if not found:
-        print_note(f"{args.number}: no such number in the lab's roadmaps, hubs, reports and boards")
+        what = "no number stands there" if asked is None else _elsewhere(lab, asked)
+        print_note(f"{cut(args.number, NAMED)}: {what}")
     return int(not found or any(one.is_wrong for one in found))
+
+
+def _elsewhere(lab: Lab, asked: Digits) -> str:
+    """Of a number that stands nowhere: which result has it, or how it stands in fewer digits."""
+    if known := results_with(lab, asked):
+        also = f", and {len(known) - 1} others" if len(known) > 1 else ""
+        return f"stands in no document; {_of(known[0])} has it{also}"
+    shorter = origins(
+        lab,
+        lambda _, one: (
+            FEWEST <= one.number.decimals < asked.decimals and one.number.is_rounded(asked.value)
+        ),
+    )
+    for one in shorter[:1]:
+        place = f"{os.path.relpath(one.path)}:{one.line}"
+        return f"stands in no document with so many digits; {one.text} does ({place})"
+    return "no such number in the lab's roadmaps, hubs, reports and boards"
 
 
 def _file(lab: Lab, name: str) -> Path:

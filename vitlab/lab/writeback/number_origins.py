@@ -14,10 +14,11 @@ from vitlab.docs.lint.across import Neighbours
 from vitlab.docs.lint.numbers import Place, stated_numbers
 from vitlab.docs.lint.stated import stated_at
 from vitlab.docs.model.roadmap import Roadmap
-from vitlab.docs.text.numbers import NumberPlace, numbers_of
+from vitlab.docs.text.numbers import Digits, NumberPlace, numbers_of
 from vitlab.docs.text.source import Document
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.provenance import Source, best_source
+from vitlab.lab.results.job_results import all_results
+from vitlab.lab.results.provenance import Provenance, Source, best_source
 from vitlab.lab.writeback.contradictions import neighbours
 from vitlab.lab.writeback.number_checks import NumberChecks, documents_of, same_text
 from vitlab.lab.writeback.written_numbers import SURE
@@ -66,6 +67,14 @@ def origins(lab: Lab, wanted: Callable[[Path, NumberPlace], bool]) -> list[Origi
             if old is None or _rank(origin) < _rank(old):
                 found[key] = origin
     return sorted(found.values(), key=lambda one: (str(one.path), one.line))
+
+
+def results_with(lab: Lab, asked: Digits) -> list[Source]:
+    """The numbers of results that are the one asked for, whether a document has it or not."""
+    known = Provenance(all_results(lab)).everywhere()
+    if asked.error is not None:
+        known = (one for one in known if one.error is not None)
+    return [one for one in known if asked.is_rounded(one.number, one.error)]
 
 
 def _rank(origin: Origin) -> int:
