@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.tui.conftest import Open
+from tests.waiting import Gate
 from vitlab.lab.autopilot import control
 from vitlab.lab.autopilot.budget import Estimate
 from vitlab.lab.autopilot.control import Forecast, Step, Wanted
@@ -94,6 +95,27 @@ async def test_it_is_planned_started_shown_paused_and_ended(
         assert it.at_home
 
 
+async def test_it_is_there_before_it_is_read_and_then_followed(
+    stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(autopilot, "REFRESH", 0.01)
+    gate = Gate(is_open=False)
+    states = iter(["running", "running"])
+
+    def read() -> tuple[autopilot.State, autopilot.Standing]:
+        gate.wait()
+        state: autopilot.State = "running" if next(states, "") else "ended"
+        return state, ([f"it is {state}"], [], [])
+
+    async with stage(size=(80, 24)) as it:
+        it.app.push_screen(AutopilotScreen("running", read))
+        await it.until(lambda: "reading ..." in it.text())
+        assert "x ends it" in it.text()
+        gate.set()
+        await it.until(lambda: "it is ended" in it.text())
+        await it.until(lambda: "n starts another" in it.text())
+
+
 async def test_its_end_is_told_once_with_a_bell(
     stage: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,10 +154,11 @@ async def test_its_end_is_told_once_with_a_bell(
 
 async def test_on_a_small_terminal_its_keys_are_seen_below_long_conclusions(stage: Open) -> None:
     tried = [f"MVP-{n}.0  full  1 ok  2 h  " + "ViT R²_test=0.711 " * 20 for n in range(1, 40)]
-    waits = ["not launched, or waits for you:", "  MVP-7.0: Gate-2 is open: it needs you"]
+    waits = ["kept from launching, or waits for you:", "  MVP-7.0: Gate-2 is open: it needs you"]
     async with stage(size=(80, 24)) as it:
-        it.app.push_screen(AutopilotScreen("running", (["autopilot running"], tried, waits)))
-        await it.settle()
+        standing = (["autopilot running"], tried, waits)
+        it.app.push_screen(AutopilotScreen("running", lambda: ("running", standing)))
+        await it.until(lambda: "MVP-1.0" in it.text())
         text = it.text()
         assert "autopilot running" in text
         assert "MVP-9.0  full  1 ok  2 h  ViT R²_test=0.711 ViT R²_test=0.711" in text

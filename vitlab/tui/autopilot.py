@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rich.text import Text
@@ -13,6 +14,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from vitlab.contract.paths import UsageError, cause
 from vitlab.lab.autopilot import control
 from vitlab.lab.autopilot.budget import hours_of
 from vitlab.lab.autopilot.page import report_of
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 Standing = tuple[list[str], list[str], list[str]]
 """Lines on its state, on what was tried, and on what waits."""
+State = Literal["running", "paused", "ended"]
+REFRESH = 5.0
+"""Seconds between two readings of what is shown."""
 Answer = Literal["pause", "end", "start"] | None
 
 
@@ -47,21 +52,42 @@ class AutopilotScreen(ModalScreen[Answer]):
         Binding("escape", "dismiss(None)", "Leave"),
     ]
 
-    def __init__(self, state: str, standing: Standing) -> None:
+    def __init__(self, state: State, read: Callable[[], tuple[State, Standing]]) -> None:
+        """`read`: what it shows, for a thread; a key means what the state says at once."""
         super().__init__()
-        self._state = state
-        self._standing = standing
+        self.state = state
+        self._read = read
+        self._above, self._below = Static(markup=False), Static(markup=False)
+        # Their conclusions are long, and stand in the plan.
+        self._tried = Static(markup=False, classes="one-line")
+        self._keys = Static(classes="keys", markup=False)
 
     def compose(self) -> ComposeResult:
-        above, tried, below = self._standing
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Text("Autopilot")
             with VerticalScroll(classes="lines"):
-                yield from _lines(above)
-                # Their conclusions are long, and stand in the plan.
-                yield from _lines(tried, whole=False)
-                yield from _lines(below)
-            yield Static(f"{_KEYS[self._state]}   esc leaves", classes="keys", markup=False)
+                yield from (self._above, self._tried, self._below)
+            yield self._keys
+
+    def on_mount(self) -> None:
+        self._show(self.state, ([f"autopilot {self.state}", "reading ..."], [], []))
+        self.run_worker(self._follow())
+
+    async def _follow(self) -> None:
+        """Show how it stands, and again while it is looked at."""
+        while True:
+            try:
+                self._show(*await asyncio.to_thread(self._read))
+            except (UsageError, OSError) as error:
+                self._show(self.state, ([cause(error)], [], []))
+            await asyncio.sleep(REFRESH)
+
+    def _show(self, state: State, standing: Standing) -> None:
+        self.state = state
+        for static, lines in zip((self._above, self._tried, self._below), standing, strict=True):
+            static.update(Text("\n".join(map(clean, lines))))
+            static.display = bool(lines)
+        self._keys.update(f"{_KEYS[state]}   esc leaves")
 
     def action_hold_job(self) -> None:
         self._answer("pause")
@@ -74,18 +100,11 @@ class AutopilotScreen(ModalScreen[Answer]):
 
     def _answer(self, answer: Answer) -> None:
         """Give it, unless it means nothing as the autopilot stands."""
-        if (answer == "start") == (self._state == "ended"):
+        if (answer == "start") == (self.state == "ended"):
             self.dismiss(answer)
 
 
-def _lines(lines: list[str], whole: bool = True) -> Iterator[Static]:
-    """`whole`: continued where one is longer than the dialog is wide, else cut."""
-    if lines:
-        text = Text("\n".join(map(clean, lines)))
-        yield Static(text, markup=False, classes="" if whole else "one-line")
-
-
-_KEYS = {
+_KEYS: Mapping[State, str] = {
     "running": "p launches nothing more for now   x ends it",
     "paused": "p goes on   x ends it",
     "ended": "n starts another",
@@ -95,13 +114,17 @@ _KEYS = {
 async def show_autopilot(app: App[Any], session: Session) -> None:
     """Show the lab's autopilot and do what is asked of it, or start one."""
     lab = session.lab
-    found = await session.attempt(lambda: _read(lab))
+    asked: Answer = "start"
+    # Its report is read later: until a dialog is there, keys mean something else.
+    found = await session.attempt(lambda: [read_autopilot(lab.paths)])
     if found is None:
         return
-    state, standing = found
-    asked: Answer = "start"
-    if state:
-        asked = await app.push_screen_wait(AutopilotScreen(state, standing))
+    [pilot] = found
+    state = pilot.state if pilot is not None else "ended"
+    if pilot is not None:
+        screen = AutopilotScreen(state, lambda: _read(lab))
+        asked = await app.push_screen_wait(screen)
+        state = screen.state
     if asked == "start":
         await _start(app, session)
     elif asked == "pause":
@@ -119,11 +142,11 @@ async def show_autopilot(app: App[Any], session: Session) -> None:
     session.watcher.refresh_now()
 
 
-def _read(lab: Lab) -> tuple[str, Standing]:
-    """Its state, empty where there is none, and lines on it."""
+def _read(lab: Lab) -> tuple[State, Standing]:
+    """Its state, and lines on it."""
     pilot = read_autopilot(lab.paths)
     if pilot is None:
-        return "", ([], [], [])
+        return "ended", ([control.NONE], [], [])
     report = report_of(lab, pilot)
     parts = (state_lines(report), tried_lines(report), waiting_lines(report))
     return pilot.state, (list(parts[0]), list(parts[1]), list(parts[2]))

@@ -74,7 +74,7 @@ def test_its_reasons_are_in_the_language_of_the_plan() -> None:
     reasons = {
         "nothing is left": "计划中没有可启动的任务了",
         "a.md: Gate-2 needs you": "a.md: Gate-2 需要你判定",
-        "not launched: budget spent": "未启动：预算已用完",
+        "budget spent": "预算已用完",
         "Gate-1 failed": "Gate-1 未通过",
         "needs 9.0 h, 30 min are left": "预计需要 9.0 h，只剩 30 min",
         "lost": "丢失",
@@ -85,9 +85,11 @@ def test_its_reasons_are_in_the_language_of_the_plan() -> None:
         assert in_language(said, "en") == said
     gate = GateFact("a.md", "1", "fail", "R² = 0.4 < 0.65")
     ended = Autopilot("n", "/lab", ("a.md",), 0.0, 0.5, state="ended", why="disk", ended=60.0)
-    report = Report(ended, Facts(60.0), (), (("waits", gate),), (("MVP-2.0", "Gate-1 failed"),))
+    report = Report(ended, Facts(60.0), (), (("waits", gate),), (("MVP-2.0", "Gate-1 failed"),),
+                    ("MVP-3.0", "MVP-4.0"))  # fmt: skip
     text = page_text(report, "zh")
     assert "> **结束原因:** 磁盘空间不足" in text
     assert "> **预算:** 30 min" in text
     assert "| Gate-1 | 尚无结果 | 未通过 | R² = 0.4 < 0.65 |" in text
     assert "- MVP-2.0: Gate-1 未通过" in text
+    assert "- 未启动：MVP-3.0, MVP-4.0" in text

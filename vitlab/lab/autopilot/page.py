@@ -53,7 +53,7 @@ class Report:
     waits: tuple[tuple[str, str], ...]
     """What a person has to do, or is not launched, each with why."""
     coming: tuple[str, ...] = ()
-    """The MVPs it launches next, in order; empty once it has ended."""
+    """The MVPs it launches next, or would have launched, in order."""
     unwritten: tuple[str, ...] = ()
     """MVPs whose results wait to be written, as the settings want."""
 
@@ -81,8 +81,9 @@ def report_of(lab: Lab, pilot: Autopilot) -> Report:
 
 
 def _coming(pilot: Autopilot, facts: Facts) -> Iterator[str]:
+    then = replace(facts, now=pilot.ended or facts.now)
     for one in facts.candidates:
-        if pilot.state != "ended" and not (one.held or unfit(pilot, facts, one.estimate)):
+        if not (one.held or unfit(pilot, then, one.estimate)):
             yield pilot.named(one.roadmap, f"MVP-{one.mvp}")
 
 
@@ -113,10 +114,7 @@ def _waits(pilot: Autopilot, facts: Facts, tried: Sequence[Tried]) -> Iterator[t
                 yield job.name, job.word
     then = replace(facts, now=pilot.ended or facts.now)
     for left in facts.candidates:
-        why = left.held or unfit(pilot, then, left.estimate)
-        if not why and pilot.state == "ended":
-            why = f"not launched: {pilot.why}"
-        if why:
+        if why := left.held or unfit(pilot, then, left.estimate):
             yield pilot.named(left.roadmap, f"MVP-{left.mvp}"), why
 
 
@@ -223,9 +221,9 @@ def _waiting_list(report: Report, language: str) -> list[str]:
     lines = [
         f"- {one_line(name)}: {one_line(in_language(why, language))}" for name, why in report.waits
     ]
-    if report.unwritten:
-        unwritten = WORDS[language]["unwritten"]
-        lines.append(f"- {unwritten}{', '.join(map(one_line, report.unwritten))}")
+    for what, mvps in (("coming", report.coming), ("unwritten", report.unwritten)):
+        if mvps:
+            lines.append(f"- {WORDS[language][what]}{', '.join(map(one_line, mvps))}")
     return lines
 
 

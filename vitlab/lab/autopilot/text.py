@@ -86,9 +86,10 @@ def tried_lines(report: Report) -> Iterator[str]:
 def waiting_lines(report: Report) -> Iterator[str]:
     """What comes next, what waits and why, and where its report is."""
     if report.coming:
-        yield f"next: {', '.join(report.coming)}"
+        ended = report.pilot.state == "ended"
+        yield f"{'not launched' if ended else 'next'}: {', '.join(report.coming)}"
     if report.waits:
-        yield "not launched, or waits for you:"
+        yield "kept from launching, or waits for you:"
         yield from (f"  {name}: {why}" for name, why in report.waits)
     if report.unwritten:
         yield f"results not written yet (`vitlab sync`): {', '.join(report.unwritten)}"

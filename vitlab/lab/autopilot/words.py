@@ -12,6 +12,7 @@ WORDS = {
         "cores": "Core-hours", "gpus": "GPU hours", "found": "Found", "all": "All",
         "gate": "Gate", "before": "Before", "now": "Now", "because": "Because",
         "nothing": "Nothing.", "budget": "Budget", "launches": "launches",
+        "coming": "not launched: ",
         "unwritten": "results not written yet (`vitlab sync` writes them): ",
         "ok": "ok", "failed": "failed", "stopped": "stopped", "lost": "lost", "held": "held",
         "behind": "behind a failed job", "waiting": "waiting", "running": "running",
@@ -24,6 +25,7 @@ WORDS = {
         "cores": "核时", "gpus": "GPU 小时", "found": "结果", "all": "合计",
         "gate": "Gate", "before": "之前", "now": "现在", "because": "依据",
         "nothing": "无。", "budget": "预算", "launches": "次启动",
+        "coming": "未启动：",
         "unwritten": "结果尚未写入（`vitlab sync` 写入）：",
         "ok": "成功", "failed": "失败", "stopped": "已停止", "lost": "丢失", "held": "搁置",
         "behind": "前置任务失败", "waiting": "等待", "running": "运行中",
@@ -31,7 +33,6 @@ WORDS = {
         "manual": "需要你判定",
     },
 }  # fmt: skip
-_NOT = "not launched: "
 _CHINESE = {
     r"nothing is left": "计划中没有可启动的任务了",
     r"budget spent: what is left does not fit it": "剩余预算不够运行其余任务",
@@ -58,8 +59,6 @@ def in_language(why: str, language: str) -> str:
     """A reason of the autopilot's own; what documents and others have said stays as it is."""
     if language != "zh":
         return why
-    if why.startswith(_NOT):
-        return f"未启动：{in_language(why.removeprefix(_NOT), language)}"
     for pattern, chinese in _CHINESE.items():
         if match := re.fullmatch(pattern, why):
             return match.expand(chinese)
