@@ -58,6 +58,17 @@ PLANTED_MNRAS = {
     47: ("not backed", None),  # the distance to the ceiling
     48: ("not backed", 0.012),  # a bias
 }
+PLANTED_AA = {
+    10: ("not backed", None),  # the second of two differences
+    20: ("of another run", 100),  # the epochs of another model
+    29: ("of another run", 0.6138),  # its validation score
+    31: ("rounded wrongly", 0.4657),  # cut, not rounded
+    33: ("not backed", 18.866762),  # in percent of the smaller of two errors
+    35: ("not backed", 0.6138),  # digits exchanged, at the second of two sizes
+    38: ("not backed", 1.0493),  # the labels' standard deviation
+    39: ("not backed", 0.9871),  # digits exchanged, of another label
+    44: ("not backed", None),  # a share of "it"
+}
 
 
 def checked(name: str) -> list[Checked]:
@@ -74,6 +85,7 @@ def wrong(found: list[Checked]) -> dict[int, Checked]:
         ("draft.tex", PLANTED),
         ("draft_apj.tex", PLANTED_APJ),
         ("draft_mnras.tex", PLANTED_MNRAS),
+        ("draft_aa.tex", PLANTED_AA),
     ],
 )
 def test_planted_faults_are_found_and_nothing_else(
@@ -156,6 +168,16 @@ def verdicts(text: str, tmp_path: Path) -> list[str]:
         ("The MLP reaches R² = 0.716 over three seeds.", ["of another run"]),
         ("It has an R² of 0.711, against 0.614 for LightGBM.", ["right", "right"]),
         ("The ViT reaches 89.7 per cent of the ceiling.", ["right"]),
+        ("The ViT lowers the RMSE of LightGBM by 13.5%.", ["right"]),
+        ("The RMSE of LightGBM is 15.6% larger than that of the ViT.", ["right"]),
+        ("The ViT lowers the RMSE of LightGBM by 15.6%.", ["not backed"]),
+        ("The ViT has an MAE of 0.377 standard deviations of the label.", ["right"]),
+        ("The test R² is given. The ViT has 0.711 and LightGBM (blue) 0.641.",
+         ["right", "not backed"]),
+        ("The ceiling is R² = 0.792; the ViT reaches 87.9% of it.", ["right", "not backed"]),
+        ("From 10^5 to 10^6 stars R² of the ViT rises from 0.596 to 0.711, that of LightGBM from "
+         "0.553 to 0.614.", ["right"] * 5),
+        ("The ViT has a width of 0.25 and reaches what it can.", []),
         ("```\nR² = 0.999\n```", []),
         ("<!-- R² = 0.999 -->", []),
     ],

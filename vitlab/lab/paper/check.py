@@ -228,7 +228,8 @@ class _Check:
         if not first or not second:
             missing = models[0] if not first else models[1]
             return self._answer("not backed", None, f"no result of {missing}", certainty="unsure")
-        return self._derived(of_two(one.kind, first, second), "it does not follow from the results")
+        derived = of_two(one.kind, first, second, is_less=one.is_less)
+        return self._derived(derived, "it does not follow from the results")
 
     def _derived(self, numbers: Sequence[tuple[float, Fact]], none: str) -> Checked:
         """A number that drafts compute from rounded ones: within one unit of its last digit."""
@@ -310,9 +311,8 @@ def _contradictions(found: Sequence[tuple[Mention, Checked]]) -> Iterator[Checke
         for one, _ in members:
             tail = "_sigma" if one.unit == SIGMA and one.metric in IN_SIGMA else ""
             by_metric.setdefault(one.metric + tail, set()).add(one.value)
-        if all(len(values) == 1 for values in by_metric.values()) and not all(
-            checked.verdict == "right" for _, checked in members
-        ):
+        unexplained = [x for _, x in members if x.verdict != "right" and x.value is None]
+        if unexplained and all(len(values) == 1 for values in by_metric.values()):
             values = {f"{split}/{name}/{label}": min(v) for name, v in by_metric.items()}
             last = members[-1][0]
             for contradiction in find_contradictions(values):

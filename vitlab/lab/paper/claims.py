@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
+from vitlab.contract.value import IN_SIGMA
 from vitlab.lab.paper.numerals import UNIT, Numeral, numerals
 
 Kind = Literal["score", "ceiling", "share", "difference", "percent", "ratio", "count"]
@@ -95,10 +96,11 @@ _RESAMPLED = re.compile(
 )
 """What stands behind a number of samples that are no stars."""
 _SHARE = re.compile(
-    r"\s*[%％]?\s*(?:of|的)?\s*(?:the\s+|this\s+)?(?:Bayes(?:ian)?|theoretical|Fisher|理论)?\s*"
+    r"\s*[%％]?\s*(?:of|的)?\s*(?:what\s+)?(?:the\s+|this\s+)?(?:Bayes(?:ian)?|theoretical|Fisher|理论)?\s*"
     r"(?:ceiling|upper (?:bound|limit)|limit|上限)",
     re.IGNORECASE,
 )
+_OF_IT = re.compile(r"\s*of (?:it|this|that)\b", re.IGNORECASE)
 _SHARE_BEFORE = re.compile(r"(?:上限|ceiling)\s*(?:[\d.]+\s*)?[的:：]?\s*$", re.IGNORECASE)
 _BY = re.compile(
     r"(?:\bby|\bgains?|\b(?:lead|advantage|margin|gap|difference)\b[^,;.]{0,40}?\b(?:is|was|of)"
@@ -118,6 +120,12 @@ _STATES_ANOTHER = re.compile(r"[^,;.，；。\d]{0,24}(?:=|of|is|:|：|为)\s*[\
 _FROM = re.compile(r"(?:\bbetween|\bfrom|从|由|在)\s*(?:N(?:_?train)?\s*=\s*)?$", re.IGNORECASE)
 _TO = re.compile(
     r"\s*(?:spectra|stars)?\s*(?:\band|\bto|–|至|到|和)\s*(?:N(?:_?train)?\s*=\s*)?", re.IGNORECASE
+)
+_LESS = re.compile(
+    r"\b(?:lower|reduc|decreas|smaller|less\b|cut|fewer)|降低|减小|减少|更小|更低", re.IGNORECASE
+)
+_GREATER = re.compile(
+    r"\b(?:larger|higher|worse|increas|more\b|greater)|更大|更高|增大", re.IGNORECASE
 )
 OTHER_SIDE = re.compile(
     r"\b(?:against|versus|vs\.?|than|compared (?:to|with)|relative to)(?![a-z])|而|相比",
@@ -165,7 +173,8 @@ def is_limit(before: str) -> bool:
 
 
 def _percent(metric: str | None, before: str, after: str) -> tuple[Kind, str] | None:
-    if _SHARE.match(after) or _SHARE_BEFORE.search(before):
+    of_it = _OF_IT.match(after) and CEILING.search(before)
+    if of_it or _SHARE.match(after) or _SHARE_BEFORE.search(before):
         return "share", "r2"
     if _BY.search(before) or _MORE.match(after):
         return "percent", metric or "r2"
@@ -176,7 +185,7 @@ def _metric_of(text: str, one: Numeral) -> str | None:
     """The metric that stands right behind a number, or the last one before it."""
     behind = _BEHIND.match(text, one.end)
     found = METRIC.match(text, behind.end()) if behind else None
-    if found and not _STATES_ANOTHER.match(text[found.end() :]):
+    if found and one.unit != "σ" and not _STATES_ANOTHER.match(text[found.end() :]):
         return found.lastgroup
     before = [found for found in METRIC.finditer(text) if found.end() <= one.start]
     if not before or (one.unit == "dex" and before[-1].lastgroup == "r2"):
@@ -240,6 +249,12 @@ def between_sizes(text: str, sizes: Sequence[Numeral]) -> tuple[float, float] | 
         if _TO.fullmatch(text, low.end, high.start) and _FROM.search(text[: low.start][-24:]):
             return low.value, high.value
     return None
+
+
+def is_less(text: str, one: Numeral, metric: str) -> bool:
+    """Whether a difference in percent is one of the larger number: a decrease, a better error."""
+    near = clause(text, one)
+    return bool(_LESS.search(near)) or (metric in IN_SIGMA and not _GREATER.search(near))
 
 
 def nearest(pattern: re.Pattern[str], text: str, at: int = 0) -> str:

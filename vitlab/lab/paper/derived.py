@@ -43,8 +43,13 @@ def gains(mine: Sequence[Fact], between: tuple[float, float]) -> Derived:
     return [(abs(b.number - a.number), b) for a in low for b in high]
 
 
-def of_two(kind: Kind, first: Sequence[Fact], second: Sequence[Fact]) -> Derived:
-    """Difference, ratio or difference in percent of two models, at equal sizes if there are any."""
+def of_two(
+    kind: Kind, first: Sequence[Fact], second: Sequence[Fact], *, is_less: bool = False
+) -> Derived:
+    """Difference, ratio or difference in percent of two models, at equal sizes if there are any.
+
+    `is_less`: in percent of the larger number.
+    """
     pairs = [(a, b) for a in first for b in second if same_size(a.size, b.size)]
     derived: Derived = []
     for a, b in pairs or [(a, b) for a in first for b in second]:
@@ -54,5 +59,6 @@ def of_two(kind: Kind, first: Sequence[Fact], second: Sequence[Fact]) -> Derived
         elif kind == "ratio" and low > 0:
             derived.append((high / low, a))
         elif low > 0:
-            derived += [(100 * (high - low) / low, a), (100 * (high - low), a)]
+            base = high if is_less else low
+            derived += [(100 * (high - low) / base, a), (100 * (high - low), a)]
     return derived

@@ -26,6 +26,7 @@ from vitlab.lab.paper.claims import (
     clause,
     counted,
     is_count,
+    is_less,
     nearest,
 )
 from vitlab.lab.paper.numerals import Numeral, numerals
@@ -42,7 +43,13 @@ _OF_NEXT = re.compile(
     r"[^,;，；.]{0,24}?(?:\bfor|\bwith|\bby|\bof|\busing|[(（])\s*(?:the\s+|our\s+)?"
 )
 _HEAD_UNIT = re.compile(r"[\[(（]\s*(dex|K|σ|%)\s*[\])）]")
+_HAS = re.compile(
+    r"[\w-]+(?:\s*\([^()\d]{0,20}\))?\s*(?:(?:only\s+)?(?:has|have|reach(?:es)?|attains?|scores?"
+    r"|achieves?|yields?|gets?|is at)\s*(?:only\s+)?)?"
+)
+"""From a model's name to the number that it has: `LightGBM (orange) `, `ViT reaches only `."""
 _BETWEEN = ("difference", "percent", "ratio")
+_Claim = tuple[Numeral, tuple[Kind, str]]
 _LETTERS = 36
 """Of the words before a number that are shown with it."""
 
@@ -74,6 +81,8 @@ class Mention:
     """Training stars, where the draft says of how many."""
     between: tuple[float, float] | None = None
     """Of what one model gains: the training sizes it gains it between."""
+    is_less: bool = False
+    """Of a difference in percent: whether of the larger number."""
 
     def means(self, number: float) -> bool:
         """Whether it is this number, rounded."""
@@ -104,12 +113,13 @@ class Reader:
 
     def __init__(self) -> None:
         self._subject: tuple[str, ...] = ()
+        self._metric = ""
         self.skipped: list[int] = []
         """Lines of sentences that are too long to be read."""
 
     def paragraph(self, text: str, line: int) -> Iterator[Mention]:
         """The numbers of a paragraph that begins at `line`."""
-        self._subject = ()
+        self._subject, self._metric = (), ""
         ends = [found.end() for found in re.finditer("\n", text)]
         start = 0
         for end in [*_SENTENCE.finditer(text), None]:
@@ -126,11 +136,7 @@ class Reader:
         if not models and UNNAMED.search(text):
             self._subject = ()
         counts = [one for one in numbers if is_count(text, one)]
-        claims = [
-            (one, found)
-            for one in numbers
-            if one not in counts and (found := claim(text, one) or _bare_score(text, one, models))
-        ]
+        claims = self._claims(text, [one for one in numbers if one not in counts], models)
         sizes = [one for one in counts if counted(text, one) in (None, "train", "stars")]
         between = between_sizes(text, sizes)
         if between:
@@ -159,12 +165,26 @@ class Reader:
                 inherited=inherited,
                 size=_size(one, scored, sizes),
                 between=between if kind == "difference" else None,
+                is_less=kind == "percent" and is_less(text, one, metric),
             )
         for one in counts:
             yield from self._count(text, one, models, lines)
         if models:
             names = {name for _, name in models}
             self._subject = (models[-1][1],) if len(names) == 1 else ()
+
+    def _claims(
+        self, text: str, numbers: Sequence[Numeral], models: Sequence[tuple[int, str]]
+    ) -> list[_Claim]:
+        """Those of a sentence's numbers that a result may back."""
+        found = [
+            (one, said)
+            for one in numbers
+            if (said := claim(text, one) or _bare_score(text, one, models, self._metric))
+        ]
+        for metric in METRIC.finditer(text):
+            self._metric = metric.lastgroup or ""
+        return found
 
     def _models(
         self,
@@ -188,10 +208,9 @@ class Reader:
             if names and OTHER_SIDE.search(text, one.end, models[0][0]):
                 return self._subject, True
             return (tuple(names), False) if names else (self._subject, True)
-        if one in scored and not len(scored) % len(models):  # in the same order, perhaps again
-            again = scored[len(models) :]
-            if not again or models[-1][0] < again[0].start:
-                return (models[scored.index(one) % len(models)][1],), False
+        in_order = one in scored and not len(scored) % len(models)
+        if in_order and (len(scored) == len(models) or _each_has_one(models, scored)):
+            return (models[scored.index(one) % len(models)][1],), False
         if behind := _OF_NEXT.match(text, one.end):
             for start, name in models:
                 if abs(start - behind.end()) <= 3:
@@ -261,9 +280,7 @@ def models_in(text: str) -> Iterator[tuple[int, str]]:
             yield found.start(), key
 
 
-def _gains(
-    text: str, claims: Sequence[tuple[Numeral, tuple[Kind, str]]]
-) -> Iterator[tuple[Numeral, tuple[Kind, str]]]:
+def _gains(text: str, claims: Sequence[_Claim]) -> Iterator[_Claim]:
     """`A gains 0.11 in R², B only 0.06`: what follows a gain without a metric is one too."""
     end, gained = 0, False
     for one, (kind, metric) in claims:
@@ -274,14 +291,29 @@ def _gains(
         end = one.end
 
 
+def _each_has_one(models: Sequence[tuple[int, str]], scored: Sequence[Numeral]) -> bool:
+    """Whether each model has a score of its own before those that follow in the same order.
+
+    `A has 0.6, B 0.7`, or `0.6 (A) and 0.7 (B)`.
+    """
+    names, numbers = [start for start, _ in models], [one.start for one in scored]
+    ends = [*names[1:], numbers[len(names)]]
+    before = all(a < x < b for a, x, b in zip(names, numbers, ends, strict=False))
+    behind = all(x < a < y for x, a, y in zip(numbers, names, numbers[1:], strict=False))
+    return before or behind
+
+
 def _bare_score(
-    text: str, one: Numeral, models: Sequence[tuple[int, str]]
+    text: str, one: Numeral, models: Sequence[tuple[int, str]], named: str
 ) -> tuple[Kind, str] | None:
-    """`ViT (0.711)`: a score without its metric, which is then R²."""
+    """`ViT (0.711)`: a score without its metric, which is then R²; so is `ViT has 0.711`.
+
+    The latter where the sentence before (`named`: its metric) is about R².
+    """
     before = text[: one.start]
     beside = any(
         before[start:].count(" ") <= 2 and before[start:].endswith("(") for start, _ in models
-    )
+    ) or (named == "r2" and any(_HAS.fullmatch(before, start) for start, _ in models))
     is_score = one.is_decimal and 0 < one.value < 1 and one.step <= 0.01 and not one.unit
     return ("score", "r2") if is_score and beside else None
 
@@ -298,8 +330,11 @@ def _size(one: Numeral, scored: Sequence[Numeral], sizes: Sequence[Numeral]) -> 
     values = list(dict.fromkeys(size.value for size in sizes))
     if len(values) == 1:
         return values[0]
-    in_order = one in scored and len(scored) == len(sizes) and values
-    return sizes[scored.index(one)].value if in_order else None
+    if one not in scored or not values or len(scored) % len(sizes):
+        return None
+    # Of twice as many scores, `from A to B x rises from 0.1 to 0.2, y from 0.3 to 0.4`.
+    in_order = len(scored) == len(sizes) or sizes[-1].end <= scored[0].start
+    return sizes[scored.index(one) % len(sizes)].value if in_order else None
 
 
 def _excerpt(text: str, start: int, end: int) -> str:

@@ -18,9 +18,10 @@ _SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "thousand": 1e3, "million": 1e6, "billi
            "千": 1e3, "万": 1e4, "百万": 1e6, "亿": 1e8}  # fmt: skip
 _ERROR = re.compile(r"\s*(?:±|\+/-|\+-)\s*(?P<plain>\d*\.?\d+)|\((?P<last>\d{1,2})\)")
 UNIT = re.compile(
-    r"\s*(?P<unit>(?i:dex)|K(?![A-Za-z])|σ(?![A-Za-z_])|%|％|(?i:per\s?cent)(?![a-z]))"
+    r"\s*(?P<unit>(?i:dex)|K(?![A-Za-z])|σ(?![A-Za-z_])|%|％|(?i:per\s?cent)(?![a-z])"
+    r"|(?i:standard deviations? of (?:the|its|these) labels?))"
 )
-_UNITS = {"dex": "dex", "％": "%", "per": "%"}
+_UNITS = {"dex": "dex", "％": "%", "per": "%", "sta": "σ"}
 """By the first letters of what is written, where it is not the unit itself."""
 _EXACT = 1000
 """Whole numbers below are taken as exact; of larger ones the zeros at the end but one are not."""
