@@ -69,6 +69,14 @@ PLANTED_AA = {
     39: ("not backed", 0.9871),  # digits exchanged, of another label
     44: ("not backed", None),  # a share of "it"
 }
+PLANTED_NOTES = {
+    13: ("not backed", 100),  # epochs, in a table
+    23: ("not backed", 0.652),  # digits exchanged in a table
+    29: ("not backed", 0.0180901),  # an error that leaves out the scatter over seeds
+    38: ("not backed", 0.0143),  # what a model gains between two sizes
+    44: ("not backed", 58.793082),  # a share of the ceiling, the last of three
+    45: ("not backed", 61.3),  # an MAE in K
+}
 
 
 def checked(name: str) -> list[Checked]:
@@ -86,6 +94,7 @@ def wrong(found: list[Checked]) -> dict[int, Checked]:
         ("draft_apj.tex", PLANTED_APJ),
         ("draft_mnras.tex", PLANTED_MNRAS),
         ("draft_aa.tex", PLANTED_AA),
+        ("draft_notes.md", PLANTED_NOTES),
     ],
 )
 def test_planted_faults_are_found_and_nothing_else(
@@ -178,6 +187,16 @@ def verdicts(text: str, tmp_path: Path) -> list[str]:
         ("From 10^5 to 10^6 stars R² of the ViT rises from 0.596 to 0.711, that of LightGBM from "
          "0.553 to 0.614.", ["right"] * 5),
         ("The ViT has a width of 0.25 and reaches what it can.", []),
+        ("The ViT scores R² = 0.711 (±0.005) on 10,000 test stars.", ["right", "right"]),
+        ("The ViT beats LightGBM by 0.097 in R², a relative gain of 15.8%.", ["right", "right"]),
+        ("The ViT beats LightGBM and cuts the MAE from 0.487 to 0.395 dex.", ["right", "right"]),
+        ("The ViT beats LightGBM and cuts the MAE from 0.478 to 0.395 dex.",
+         ["not backed", "right"]),
+        ("MLPs do worse: R² = 0.702, 0.009 below the ViT but 0.088 above LightGBM.", ["right"] * 3),
+        ("The seeds of the MLP give R² = 0.690, 0.700 and 0.716.", ["right"] * 3),
+        ("The ViT reaches 90% of the ceiling, LightGBM 78%, and ridge 62%.",
+         ["right", "right", "not backed"]),
+        ("| Model | Epochs |\n|---|---|\n| ViT | 200 |\n| MLP | 150 |\n", ["right", "not backed"]),
         ("```\nR² = 0.999\n```", []),
         ("<!-- R² = 0.999 -->", []),
     ],

@@ -125,6 +125,8 @@ class _Check:
             return self._answer("stale", should, f"it is of {older[-1].job}, since run anew")
         for fact in everything:
             if fact.member and fact.newest and self._is_of(fact) and one.means(fact.number):
+                if one.of_seed:
+                    return self._answer("right", fact)
                 why = f"it is one seed of {fact.member} ({fact.job}); their mean is quoted"
                 return self._answer("of another run", _should(mine, fact), why)
         if _digits(one) >= _TELLING:

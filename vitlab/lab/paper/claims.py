@@ -50,6 +50,7 @@ COUNTED = re.compile(
     re.IGNORECASE,
 )
 """What stands behind a number that counts."""
+EPOCHS_HEAD = re.compile(r"\bepochs?\b|轮数", re.IGNORECASE)
 PARAMS_HEAD = re.compile(r"\bparam|参数", re.IGNORECASE)
 _SIZE_BEFORE = re.compile(r"(?<!/)(?:\bN(?:_?train)?|N_tr)\s*=\s*$")
 _AT_SIZE = re.compile(
@@ -95,7 +96,7 @@ _RESAMPLED = re.compile(
     re.IGNORECASE,
 )
 """What stands behind a number of samples that are no stars."""
-_SHARE = re.compile(
+SHARE = re.compile(
     r"\s*[%％]?\s*(?:of|的)?\s*(?:what\s+)?(?:the\s+|this\s+)?(?:Bayes(?:ian)?|theoretical|Fisher|理论)?\s*"
     r"(?:ceiling|upper (?:bound|limit)|limit|上限)",
     re.IGNORECASE,
@@ -104,7 +105,7 @@ _OF_IT = re.compile(r"\s*of (?:it|this|that)\b", re.IGNORECASE)
 _SHARE_BEFORE = re.compile(r"(?:上限|ceiling)\s*(?:[\d.]+\s*)?[的:：]?\s*$", re.IGNORECASE)
 _BY = re.compile(
     r"(?:\bby|\bgains?|\b(?:lead|advantage|margin|gap|difference)\b[^,;.]{0,40}?\b(?:is|was|of)"
-    r"|\b(?:improvement|difference|gap|advantage|lead) of"
+    r"|\b(?:improvement|difference|gap|advantage|lead|gain|increase|reduction|drop) of"
     r"|Δ\s*R\^?[2²]\s*(?:=|of|is|为)?"
     r"|高出?|低出?|提升|提高|领先|相差|差距为?)\s*(?:about|only|~|≈|约|了)?\s*$",
     re.IGNORECASE,
@@ -127,6 +128,17 @@ _LESS = re.compile(
 _GREATER = re.compile(
     r"\b(?:larger|higher|worse|increas|more\b|greater)|更大|更高|增大", re.IGNORECASE
 )
+FROM_TO = re.compile(
+    r"\b(?:cut|reduc|lower|improv|bring|rais|increas|decreas)\w*\b[^;]{0,60}\bfrom\b[^;]{0,30}$",
+    re.IGNORECASE,
+)
+"""`A improves the MAE of B from 0.5 to 0.4`: what stands before either number."""
+OF_SEEDS = re.compile(
+    r"\bseeds(?: of (?:the |our )?\w+)? (?:give|gave|have|had|reach|range|are|yield|span)"
+    r"|\b(?:each|single|individual|every) seeds?\b|每个种子|各种子",
+    re.IGNORECASE,
+)
+"""What makes numbers those of single seeds."""
 OTHER_SIDE = re.compile(
     r"\b(?:against|versus|vs\.?|than|compared (?:to|with)|relative to)(?![a-z])|而|相比",
     re.IGNORECASE,
@@ -174,7 +186,7 @@ def is_limit(before: str) -> bool:
 
 def _percent(metric: str | None, before: str, after: str) -> tuple[Kind, str] | None:
     of_it = _OF_IT.match(after) and CEILING.search(before)
-    if of_it or _SHARE.match(after) or _SHARE_BEFORE.search(before):
+    if of_it or SHARE.match(after) or _SHARE_BEFORE.search(before):
         return "share", "r2"
     if _BY.search(before) or _MORE.match(after):
         return "percent", metric or "r2"
@@ -253,8 +265,12 @@ def between_sizes(text: str, sizes: Sequence[Numeral]) -> tuple[float, float] | 
 
 def is_less(text: str, one: Numeral, metric: str) -> bool:
     """Whether a difference in percent is one of the larger number: a decrease, a better error."""
-    near = clause(text, one)
-    return bool(_LESS.search(near)) or (metric in IN_SIGMA and not _GREATER.search(near))
+    start, _ = _span(text, one)
+    before = max([start, *(x.end for x in numerals(text) if x.end <= one.start)])
+    unit = UNIT.match(text, one.end)
+    behind = text[unit.end() if unit else one.end :].lstrip()
+    said = [p.search(text[before : one.start]) or p.match(behind) for p in (_LESS, _GREATER)]
+    return bool(said[0]) or (metric in IN_SIGMA and not said[1])
 
 
 def nearest(pattern: re.Pattern[str], text: str, at: int = 0) -> str:

@@ -12,11 +12,15 @@ from vitlab.docs.model.gates.conditions import is_model, model_key
 from vitlab.lab.paper.claims import (
     CEILING,
     COUNTED,
+    EPOCHS_HEAD,
+    FROM_TO,
     LABEL,
     METRIC,
+    OF_SEEDS,
     OF_SOME,
     OTHER_SIDE,
     PARAMS_HEAD,
+    SHARE,
     SIZE_HEAD,
     SPLIT,
     UNNAMED,
@@ -83,6 +87,8 @@ class Mention:
     """Of what one model gains: the training sizes it gains it between."""
     is_less: bool = False
     """Of a difference in percent: whether of the larger number."""
+    of_seed: bool = False
+    """Whether it may be that of a single seed."""
 
     def means(self, number: float) -> bool:
         """Whether it is this number, rounded."""
@@ -165,6 +171,7 @@ class Reader:
                 inherited=inherited,
                 size=_size(one, scored, sizes),
                 between=between if kind == "difference" else None,
+                of_seed=OF_SEEDS.search(text) is not None,
                 is_less=kind == "percent" and is_less(text, one, metric),
             )
         for one in counts:
@@ -208,6 +215,9 @@ class Reader:
             if names and OTHER_SIDE.search(text, one.end, models[0][0]):
                 return self._subject, True
             return (tuple(names), False) if names else (self._subject, True)
+        before = [name for start, name in models if start < one.start]
+        if len(before) == len(models) and FROM_TO.search(text[: one.start]):
+            return tuple(names), False
         in_order = one in scored and not len(scored) % len(models)
         if in_order and (len(scored) == len(models) or _each_has_one(models, scored)):
             return (models[scored.index(one) % len(models)][1],), False
@@ -215,7 +225,6 @@ class Reader:
             for start, name in models:
                 if abs(start - behind.end()) <= 3:
                     return (name,), False
-        before = [name for start, name in models if start < one.start]
         return (before[-1] if before else names[0],), False
 
     def _count(
@@ -250,7 +259,8 @@ def row_mentions(
     for head, cell, line in zip(heads, cells, lines, strict=False):
         number, metric = next(numerals(cell), None), METRIC.search(head)
         about = f"{head} {cells[0]}"
-        counts = "train" if SIZE_HEAD.search(head) else "params" if PARAMS_HEAD.search(head) else ""
+        heads_of = {"train": SIZE_HEAD, "params": PARAMS_HEAD, "epochs": EPOCHS_HEAD}
+        counts = next((name for name, of in heads_of.items() if of.search(head)), "")
         if number is None or OF_SOME.search(about) or not (metric or counts):
             continue
         in_head = _HEAD_UNIT.search(head)
@@ -276,6 +286,8 @@ def models_in(text: str) -> Iterator[tuple[int, str]]:
     """Where models are named, by the names that rules give them: `vit`, `lightgbm`, ..."""
     for found in _WORD.finditer(text):
         key = model_key(found[0])
+        if found[0][-2:-1].isupper() and found[0].endswith("s"):  # MLPs
+            key = model_key(found[0][:-1])
         if is_model(key):
             yield found.start(), key
 
@@ -308,12 +320,16 @@ def _bare_score(
 ) -> tuple[Kind, str] | None:
     """`ViT (0.711)`: a score without its metric, which is then R²; so is `ViT has 0.711`.
 
-    The latter where the sentence before (`named`: its metric) is about R².
+    The latter where the sentence before (`named`: its metric) is about R². In percent it is a share
+    where the sentence has given one: `A reaches 90% of the ceiling, B 80%`.
     """
     before = text[: one.start]
+    follows = any(_HAS.fullmatch(before, start) for start, _ in models)
+    if one.unit == "%" and follows and SHARE.search(before):
+        return "share", "r2"
     beside = any(
         before[start:].count(" ") <= 2 and before[start:].endswith("(") for start, _ in models
-    ) or (named == "r2" and any(_HAS.fullmatch(before, start) for start, _ in models))
+    ) or (named == "r2" and follows)
     is_score = one.is_decimal and 0 < one.value < 1 and one.step <= 0.01 and not one.unit
     return ("score", "r2") if is_score and beside else None
 

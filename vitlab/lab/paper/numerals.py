@@ -16,7 +16,10 @@ _NUMERAL = re.compile(
 )
 _SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "thousand": 1e3, "million": 1e6, "billion": 1e9,
            "千": 1e3, "万": 1e4, "百万": 1e6, "亿": 1e8}  # fmt: skip
-_ERROR = re.compile(r"\s*(?:±|\+/-|\+-)\s*(?P<plain>\d*\.?\d+)|\((?P<last>\d{1,2})\)")
+_ERROR = re.compile(
+    r"\s*(?P<open>\(\s*)?(?:±|\+/-|\+-)\s*(?P<plain>\d*\.?\d+)(?(open)\s*\))"
+    r"|\((?P<last>\d{1,2})\)"
+)
 UNIT = re.compile(
     r"\s*(?P<unit>(?i:dex)|K(?![A-Za-z])|σ(?![A-Za-z_])|%|％|(?i:per\s?cent)(?![a-z])"
     r"|(?i:standard deviations? of (?:the|its|these) labels?))"
@@ -39,7 +42,7 @@ class Numeral:
     """One unit of its last digit."""
     is_decimal: bool
     error: float | None
-    """`0.711 ± 0.005`, or `0.711(5)`."""
+    """`0.711 ± 0.005`, `0.711 (±0.005)`, or `0.711(5)`."""
     unit: str
     """`dex`, `K`, `σ`, `%`, or empty."""
 
