@@ -307,6 +307,9 @@ def test_at_the_end_of_the_budget_what_waits_is_dropped(plan: Lab) -> None:
     ended = _now(plan)
     assert (ended.state, ended.why) == ("ended", "budget spent")
     assert not any(isinstance(job.state, Queued) for job in all_jobs(plan.paths))
+    report = report_of(plan, ended)
+    assert report.coming == ("MVP-4.0",)
+    assert [name for name, _ in report.waits] == ["MVP-3.0"]
 
 
 @pytest.mark.parametrize("jump", [-1e6, 1e6])
@@ -361,6 +364,19 @@ def test_a_wrong_start_is_one_line(plan: Lab, monkeypatch: pytest.MonkeyPatch) -
     ):
         with pytest.raises(UsageError, match=text):
             forecast(plan, wanted)
+
+
+def test_until_an_mvp_that_does_not_wait_is_refused(plan: Lab) -> None:
+    text = plan.roadmap_path().read_text()
+    row = "| 4.0 | Another branch | 1 | - | ⏳ |"
+    assert row in text
+    plan.roadmap_path().write_text(text.replace(row, row.replace("⏳", "✅")))
+    with pytest.raises(UsageError, match=r"--until MVP-4\.0: it does not wait in the plan"):
+        begin(plan, until="4.0")
+    assert [one.candidate.mvp for one in forecast(plan, Wanted(8.0, until="3.0")).steps] == [
+        "1.0",
+        "3.0",
+    ]
 
 
 def test_with_nothing_to_launch_it_does_not_start(plan: Lab) -> None:

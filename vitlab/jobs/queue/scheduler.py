@@ -30,7 +30,7 @@ from vitlab.jobs.files import (
     write_owner,
 )
 from vitlab.jobs.gpus import child_environment
-from vitlab.jobs.processes import ADOPTED, PYTHON, boot
+from vitlab.jobs.processes import ADOPTED, AUTOPILOT, PYTHON, boot
 from vitlab.jobs.queue.machine import Machine, read_machine, threads
 from vitlab.jobs.queue.program import CodeReader
 from vitlab.jobs.queue.queue import Start, plan, waiting_in_order
@@ -131,6 +131,7 @@ def _schedule(lab: LabPaths, local: bool) -> list[JobPaths]:
         jobs = all_jobs(lab)
     machine = read_machine(lab)
     starts = [start for start in plan(jobs, machine).starts if local or start.job.in_slurm]
+    starts = _within_budget(lab, starts)
     code = CodeReader(lab.root)
     local_starts = [start for start in starts if not start.job.in_slurm]
     started = [s.job.paths for s in local_starts if _start(lab, s, machine, settings, code)]
@@ -139,6 +140,18 @@ def _schedule(lab: LabPaths, local: bool) -> list[JobPaths]:
     for job, reason, detail in refused:
         _close(job.paths, detail, reason)
     return [*started, *sent]
+
+
+def _within_budget(lab: LabPaths, starts: list[Start]) -> list[Start]:
+    """Without jobs of an autopilot whose budget may be spent: it is asked first."""
+    if not any(AUTOPILOT in start.job.spec.extra for start in starts):
+        return starts
+    record = autopilot_record(lab)
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    if record.get("boot") != boot() or record.get("due", now) > now:
+        return starts
+    mark = f"{record.get('id')}/"
+    return [s for s in starts if not str(s.job.spec.extra.get(AUTOPILOT)).startswith(mark)]
 
 
 def _handle_requests(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> bool:

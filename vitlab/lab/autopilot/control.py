@@ -79,8 +79,17 @@ class Forecast:
 def forecast(lab: Lab, wanted: Wanted) -> Forecast:
     """The plan of a new autopilot: order, jobs, hours, and what will not fit the budget."""
     pilot = _new(lab, wanted)
-    facts = Reading(lab, pilot).facts()
+    facts = _facts(lab, pilot)
     return Forecast(pilot, tuple(_steps(pilot, facts)))
+
+
+def _facts(lab: Lab, pilot: Autopilot) -> Facts:
+    """Those at the start; `UsageError` where what it is to run until can never come."""
+    facts = Reading(lab, pilot).facts()
+    kind, _, wanted = pilot.until.partition(" ")
+    if kind == "mvp" and wanted not in {one.mvp for one in facts.candidates}:
+        raise UsageError(f"--until MVP-{wanted}: it does not wait in the plan")
+    return facts
 
 
 def _steps(pilot: Autopilot, facts: Facts) -> list[Step]:
@@ -151,7 +160,7 @@ def _until(lab: Lab, names: Sequence[str], text: str) -> str:
 def start(lab: Lab, wanted: Wanted) -> Autopilot:
     """Start an autopilot; `UsageError` where one is running or paused."""
     pilot = _new(lab, wanted)
-    facts = Reading(lab, pilot).facts()
+    facts = _facts(lab, pilot)
     if isinstance(action := decide(pilot, facts), End):
         raise UsageError(f"not started: {action.why}; --dry-run shows the plan")
     verdicts = {gate.key: gate.standing for gate in facts.gates}

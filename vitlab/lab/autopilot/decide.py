@@ -10,6 +10,7 @@ from vitlab.lab.autopilot.branches import GateFact
 from vitlab.lab.autopilot.budget import NOTHING, UNKNOWN, Estimate, Spent, hours_text
 from vitlab.lab.autopilot.record import Autopilot, Launch
 
+UNFIT = "budget spent: what is left does not fit it"
 FAILURES = 3
 """Launches that failed one after the other, after which a person has to look."""
 
@@ -213,7 +214,7 @@ def _why_over(pilot: Autopilot, facts: Facts) -> str:
     """Why it ends though its budget is not spent."""
     free = [one for one in facts.candidates if not one.held]
     if free:
-        return "budget spent: what is left does not fit it"
+        return UNFIT
     for gate in needs_you(facts):
         return _needs_you(pilot, gate)
     return "nothing is left"

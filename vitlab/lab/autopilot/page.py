@@ -15,7 +15,15 @@ from vitlab.docs.text.inline import cell_text, one_line
 from vitlab.jobs.queue import notice
 from vitlab.lab.autopilot.branches import GateFact
 from vitlab.lab.autopilot.budget import Spent, hours_text, spent
-from vitlab.lab.autopilot.decide import Facts, JobFact, JobWord, needs_you, unfit
+from vitlab.lab.autopilot.decide import (
+    UNFIT,
+    Candidate,
+    Facts,
+    JobFact,
+    JobWord,
+    needs_you,
+    unfit,
+)
 from vitlab.lab.autopilot.facts import Reading
 from vitlab.lab.autopilot.record import Autopilot, Launch
 from vitlab.lab.autopilot.words import WORDS, in_language
@@ -80,10 +88,17 @@ def report_of(lab: Lab, pilot: Autopilot) -> Report:
     )
 
 
+def _kept(pilot: Autopilot, facts: Facts, one: Candidate) -> str:
+    """Why it is not launched; empty where it is next, or was when the autopilot ended."""
+    if pilot.state != "ended":
+        return one.held or unfit(pilot, facts, one.estimate)
+    then = replace(facts, now=pilot.ended)
+    return one.held or (unfit(pilot, then, one.estimate) if pilot.why == UNFIT else "")
+
+
 def _coming(pilot: Autopilot, facts: Facts) -> Iterator[str]:
-    then = replace(facts, now=pilot.ended or facts.now)
     for one in facts.candidates:
-        if not (one.held or unfit(pilot, then, one.estimate)):
+        if not _kept(pilot, facts, one):
             yield pilot.named(one.roadmap, f"MVP-{one.mvp}")
 
 
@@ -112,9 +127,8 @@ def _waits(pilot: Autopilot, facts: Facts, tried: Sequence[Tried]) -> Iterator[t
         for job in one.jobs:
             if job.word in ("lost", "held", "behind"):
                 yield job.name, job.word
-    then = replace(facts, now=pilot.ended or facts.now)
     for left in facts.candidates:
-        if why := left.held or unfit(pilot, then, left.estimate):
+        if why := _kept(pilot, facts, left):
             yield pilot.named(left.roadmap, f"MVP-{left.mvp}"), why
 
 

@@ -96,6 +96,7 @@ def note_due(lab: Lab, pilot: Autopilot, facts: Facts) -> None:
     now = anchored(pilot)
     if now != pilot or abs(due - pilot.due) > 1.0:
         write_autopilot(lab.paths, replace(now, due=due))
+        scheduler.advance(lab.paths)  # what waited for this
 
 
 def write_back(lab: Lab, pilot: Autopilot) -> None:
