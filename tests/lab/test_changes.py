@@ -105,7 +105,7 @@ def test_a_half_line_is_cut_and_a_foreign_log_set_aside(lab: Lab, ended: Ended) 
         file.write('{"number": 7, "key"')  # killed while it wrote
     job = ended("one")
     assert [one.job for one in told(look(lab), cursor) if one.job] == [job.name]
-    assert all(json.loads(line) for line in path.read_text().splitlines())
+    assert all(json.loads(line[line.index("{") :]) for line in path.read_text().splitlines())
     head, *lines = path.read_text().splitlines()
     path.write_text("\n".join([head.replace('"seal": "', '"seal": "0'), *lines, ""]))
     log = look(lab)
@@ -115,6 +115,18 @@ def test_a_half_line_is_cut_and_a_foreign_log_set_aside(lab: Lab, ended: Ended) 
     assert f"the log of cursor {cursor} is gone" in lab.notes[1]
     with pytest.raises(UsageError, match=r"cursor '\.\./x': is none"):
         log.awaited((), "../x")
+
+
+def test_a_line_that_somebody_has_changed_tells_nothing(lab: Lab, ended: Ended) -> None:
+    cursor = look(lab).cursor
+    job = ended("one", 0.75)
+    assert told(look(lab), cursor)
+    path = lab.paths.private.changes
+    path.write_text(path.read_text().replace("0.75", "0.95"))
+    log = look(lab)
+    assert "set aside" in lab.notes[0]
+    [again] = [one for one in told(log, cursor) if one.job == job.name]
+    assert set(again.values.values()) == {0.75}
 
 
 def test_a_long_log_keeps_the_last_of_each(

@@ -45,6 +45,8 @@ from vitlab.lab.results.ranking import verdicts_of
 VERSION = 1
 PATIENCE = 10.0
 """Seconds to wait for another look that adds to the log."""
+_NOTHING: tuple[object, ...] = (None, (), {})
+"""Values that a line leaves out."""
 SUPERSEDED = 200
 """Changes beyond this and twice the jobs and gates: of each the last alone is kept then."""
 
@@ -229,7 +231,7 @@ class ChangeLog:
             first = parse(head)
             if not is_sealed(first["seal"], *self._parts(first["log"])):
                 raise ValueError("it is not of this user and lab")
-            entries = [_entry(line) for line in lines]
+            entries = [self._entry(line, first["log"]) for line in lines]
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             if not isinstance(error, FileNotFoundError):
                 self._lab.set_aside(self._path, error)
@@ -245,12 +247,13 @@ class ChangeLog:
         if self._name and not new:
             return
         numbered = [replace(one, number=self._last + k) for k, one in enumerate(new, 1)]
-        lines = b"".join(map(_line, numbered))
+        name = self._name or secrets.token_hex(4)
+        lines = b"".join(self._line(one, name) for one in numbered)
         superseded = len(self._entries) > 2 * len(self._told) + SUPERSEDED
         if not self._name or self._torn or superseded:
             # Numbers stay, so that cursors hold.
-            kept = b"".join(_line(one) for one in self._entries if self._told[one.key] is one)
-            name = self._name or secrets.token_hex(4)
+            last = (one for one in self._entries if self._told[one.key] is one)
+            kept = b"".join(self._line(one, name) for one in last)
             head = {"v": VERSION, "log": name, "seal": seal(*self._parts(name))}
             write_atomic(self._path, json.dumps(head).encode() + b"\n" + kept + lines)
         else:
@@ -261,21 +264,24 @@ class ChangeLog:
                 os.close(descriptor)
         self._read()
 
-    def _parts(self, name: str) -> tuple[bytes, ...]:
-        return b"changes", os.fsencode(real(self._path.parent)), name.encode()
+    def _parts(self, name: str, body: bytes = b"") -> tuple[bytes, ...]:
+        """Of the head, or of a line: each has a seal, as its numbers are told as they stand."""
+        return b"changes", os.fsencode(real(self._path.parent)), name.encode(), body
 
+    def _line(self, change: Change, log: str) -> bytes:
+        record = {key: value for key, value in asdict(change).items() if value not in _NOTHING}
+        body = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
+        return seal(*self._parts(log, body)).encode() + b" " + body + b"\n"
 
-def _line(change: Change) -> bytes:
-    record = {name: value for name, value in asdict(change).items() if value not in (None, (), {})}
-    return json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-
-
-def _entry(line: bytes) -> Change:
-    record = parse(line)
-    change = from_document({"v": VERSION, "job": None, "mvp": None, **record}, Change, VERSION)
-    if change is None:
-        raise ValueError("it has a line of another version")
-    return change
+    def _entry(self, line: bytes, log: str) -> Change:
+        mark, _, body = line.partition(b" ")
+        if not is_sealed(mark.decode("latin-1"), *self._parts(log, body)):
+            raise ValueError("it has a line that vitlab has not written so")
+        record = {"v": VERSION, "job": None, "mvp": None, **parse(body)}
+        change = from_document(record, Change, VERSION)
+        if change is None:
+            raise ValueError("it has a line of another version")
+        return change
 
 
 def _ended(job: Job) -> float:
