@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from mcp import ClientSession, StdioServerParameters, stdio_client
 
 from tests.waiting import DEADLINE, ended, nothing_runs, running
 from vitlab.cli import main
+from vitlab.commands.agents.server import answers
 from vitlab.commands.agents.server.protocol import tools_of
 from vitlab.commands.agents.server.session import ROLES, Session
-from vitlab.contract.paths import LabPaths
+from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.example import make_example
 from vitlab.lab.lab import open_lab
@@ -173,7 +175,7 @@ async def test_cheats_are_refused_in_one_line(root: Path) -> None:
 
         # A conclusion for a job that failed, and one with a number that no result has.
         line = await ask.refused("propose_results", mvp="2.0", conclusion="R² 0.9", reason="x")
-        assert line.endswith("no result, so nothing to conclude") or "nothing is left" in line
+        assert line == "MVP-2.0: no result, so nothing to conclude"
         await ask("launch", mvp="1.0", reason="next")
         await ask("wait", names=["1.0"], timeout=60)
         line = await ask.refused("propose_results", mvp="1.0", conclusion="R² 0.711", reason="x")
@@ -201,6 +203,9 @@ async def test_cheats_are_refused_in_one_line(root: Path) -> None:
             "results": {"sql": "SELECT * FROM read_csv('/etc/passwd')"},
             "lint": {"roadmap": "--fix"},
             "preview": {"mvp": "1.0", "runs": ["../x"]},
+            "curves": {"jobs": ["../../etc/passwd"]},
+            "hub": {"part": "MVP-" * 3000},
+            "ceiling": {"magnitudes": [1e308]},
             "propose_status": {"mvp": "1.0", "status": "won", "reason": "x"},
             "set": {"mvp": "1.0"},  # no tool
             "wait": {"since": "../x"},
@@ -208,7 +213,10 @@ async def test_cheats_are_refused_in_one_line(root: Path) -> None:
         }
         for name, arguments in tried.items():
             await ask.refused(name, **arguments)
-        assert "for the person who decides" in await ask.refused("launch", mvp="3.0", reason=" ")
+        assert (await ask("preview", mvp="3.0", seeds=0.0))["data"]["launch"]
+        for reason in (" ", "\u200b\u202e", "\x00"):
+            line = await ask.refused("launch", mvp="3.0", reason=reason)
+            assert line.endswith("for the person who decides")
     after = documents(root)
     assert {name for name in before if before[name] != after[name]} <= {"vit_roadmap.md"}
     assert "passed" not in after["vit_roadmap.md"].decode().partition(NASTY)[0]
@@ -216,6 +224,18 @@ async def test_cheats_are_refused_in_one_line(root: Path) -> None:
     assert main(["tray", "accept", "1", "--yes"]) == 2
     assert main(["tray", "accept", "1", "--yes", "--because", "I have seen the spectra"]) == 0
     assert "I have seen the spectra" in roadmap.read_text()
+
+
+def test_a_query_ends_within_limits(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="--sql: a query begins with SELECT"):
+        answers.run_apart("compare", "--sql=DROP TABLE results")
+    with monkeypatch.context() as patch:
+        patch.setitem(answers.LIMITS, resource.RLIMIT_CPU, 0)
+        with pytest.raises(UsageError, match="compare: takes more than 30 s or 2 GiB"):
+            answers.run_apart("compare", "--sql=SELECT 1")
+    monkeypatch.setattr(answers, "SECONDS", 0.0)
+    with pytest.raises(UsageError, match="compare: takes more than 0 s or 2 GiB"):
+        answers.run_apart("compare", "--sql=SELECT 1")
 
 
 def test_the_package_is_loaded_by_the_server_alone() -> None:

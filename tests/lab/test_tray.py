@@ -100,13 +100,24 @@ def test_what_no_result_supports_needs_a_reason(lab: Lab, roadmap: Path, ended: 
 def test_a_conclusion_has_numbers_of_results_alone(lab: Lab, roadmap: Path, ended: Ended) -> None:
     ended("one", 0.7512)
     update = plan_update(lab, roadmap, "1.0")
-    for good in ("R² 0.75", "0.751 ± 0.004 on 100 stars", "75.1 % of it", "it is better"):
+    for good in (
+        "R² 0.75", "0.751 ± 0.004 on 100 stars", "75.1 % of it", "it is better", "0,751", ".751",
+        "MVP-1.0 passes Gate-1, R2 of log_g on an H100: 0.75,0.751", "达到0.75", "1,000 spectra",
+        "1k",
+    ):  # fmt: skip
         check_conclusion(update, good)
-    for bad in ("0.76", "R² = 0.7519", "8 of 10 seeds", "-0.9", "1e6 stars"):
+    for bad in (
+        "0.76", "R² = 0.7519", "8 of 10 seeds", "-0.9", "1e6 stars", "R² = _0.99_", ".99", "a99%",
+        "R² is 1", "0,99", "v0.99", "９９%", "0．99", "0.\u200b99", "𝟎.𝟗𝟗", "达到99%", "٠.٩٩",
+        "0·99", "1,2,3", "1e9999", "0.7.9", "**.99**", "9k", "1M",
+    ):  # fmt: skip
         with pytest.raises(UsageError, match=r"no result of MVP-1.0 has this number"):
             check_conclusion(update, bad)
+    for bad in ("R² = 0.75⁹", "½ of them", "Ⅸ"):
+        with pytest.raises(UsageError, match=r"write numbers in digits"):
+            check_conclusion(update, bad)
     with pytest.raises(UsageError, match="say why"):
-        short_text("reason", "\n ", needed=True)
+        short_text("reason", "\n \u200b\u202e\x00", needed=True)
     with pytest.raises(UsageError, match="601 characters, at most 600"):
         short_text("reason", "x" * 601)
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import time
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -27,6 +28,8 @@ MOST_WORDS = 600
 """Characters of a reason or a conclusion."""
 MOST_OPEN = 50
 """Proposals that wait; an assistant that makes more is told to wait itself."""
+UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn")
+"""Categories of letters that nobody sees."""
 KEPT = 200
 """Proposals that are kept once they are decided."""
 PATIENCE = 120.0
@@ -184,6 +187,7 @@ class Tray:
 
 def short_text(name: str, text: str, *, needed: bool = False) -> str:
     """Words of an assistant on one line; `UsageError` where they are too long, or missing."""
+    text = "".join(" " if unicodedata.category(one) in UNSEEN else one for one in text)
     text = " ".join(text.split())
     if needed and not text:
         raise UsageError(f"{name}: say why, for the person who decides")

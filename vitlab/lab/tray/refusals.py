@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
-from vitlab.contract.job import Done, Failed, Result, Spec, ended_well
+from vitlab.contract.job import ASCII_FORMS, Done, Failed, Result, Spec, ended_well
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
@@ -14,7 +15,15 @@ from vitlab.lab.writeback.writeback import MvpUpdate
 
 TRIES = 2
 """Jobs of one specification that may fail by themselves before a person has to look."""
-_NUMBER = re.compile(r"(?<![\w.])[-−+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
+_WORD = r"\b(?:MVP|Gate)[- ]?\d+(?:[.-]?\w+)*|[A-Za-z]\w*+(?!\.\d|\s?%)"
+"""What holds digits and is no number, as `MVP-1.0`, `R2` and `H100`."""
+_DIGITS = r"[1-9]\d{0,2}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+"
+_NUMBER = re.compile(
+    rf"{_WORD}|(?P<number>[-+]?(?:{_DIGITS})(?:[eE][-+]?\d{{1,3}}(?!\d)|[kM](?![A-Za-z]))?)",
+    re.ASCII,
+)
+_SIZES = {"k": 1e3, "M": 1e6}
+_THOUSANDS = re.compile(r",(?=\d{3}(?:,|\.|$))")
 
 
 def check_repeat(lab: Lab, specs: Sequence[Spec]) -> None:
@@ -52,18 +61,37 @@ def _how(job: Job) -> str:
 def check_conclusion(update: MvpUpdate, text: str) -> None:
     """`UsageError` for a conclusion without a result, or with a number that none of it has."""
     if not update.conclusion or not any(ended_well(job.state) for job in update.jobs):
-        raise UsageError(f"{update.summary}: no result, so nothing to conclude")
+        raise UsageError(f"{update.summary}: {NOTHING}")
     results = [one.result for one in finished(update.jobs)]
-    written = {_bare(one) for one in _NUMBER.findall(update.conclusion)}
+    written = set(_numbers(update.conclusion))
     values = list(_values(results))
-    for number in _NUMBER.findall(text):
-        bare = _bare(number)
-        if bare not in written and not any(_rounds_to(value, bare) for value in values):
+    for number in _numbers(text):
+        if number not in written and not any(_rounds_to(value, number) for value in values):
             raise UsageError(f"{number}: no result of MVP-{update.mvp} has this number")
+    if odd := next((one for one in text if _is_odd(one)), ""):
+        raise UsageError(f"{odd}: write numbers in digits, without marks of lists")
+
+
+NOTHING = "no result, so nothing to conclude"
+
+
+def _numbers(text: str) -> list[str]:
+    """The numbers of a text as `-0.711`, also those in emphasis, `.711` and `0,711`."""
+    plain = "".join(str(unicodedata.decimal(one, one)) for one in text.translate(ASCII_FORMS))
+    return [_bare(match["number"]) for match in _NUMBER.finditer(plain) if match["number"]]
+
+
+def _is_odd(letter: str) -> bool:
+    """Whether it is a number that is not written in digits, as `½` and `⁹`; `R²` is none."""
+    return unicodedata.category(letter) in ("No", "Nl") and letter not in "²³"
 
 
 def _bare(number: str) -> str:
-    return number.replace(",", "").replace("−", "-").removeprefix("+")
+    """Without a plus sign and the commas between thousands; any other comma is a decimal point."""
+    number = number.removeprefix("+")
+    if number.lstrip("-")[0] not in "0.":
+        number = _THOUSANDS.sub("", number)
+    return number.replace(",", ".")
 
 
 def _values(results: Iterable[Result]) -> Iterable[float]:
@@ -73,9 +101,14 @@ def _values(results: Iterable[Result]) -> Iterable[float]:
 
 
 def _rounds_to(value: float, text: str) -> bool:
-    """Whether a number as written is a value, or 100 times it, rounded to as many digits."""
-    mantissa, _, exponent = text.lower().partition("e")
-    decimals = len(mantissa.partition(".")[2])
-    half = 0.5 * 10.0 ** (int(exponent or 0) - decimals)
-    stated = float(text)
+    """Whether a number as written is a value, or 100 times it, rounded to as many digits.
+
+    A single digit without a point is the value itself: any R2 above 0.5 would round to 1.
+    """
+    size = _SIZES.get(text[-1], 1.0)
+    mantissa, _, exponent = text.rstrip("kM").lower().partition("e")
+    digits, _, decimals = mantissa.removeprefix("-").partition(".")
+    scale = size * 10.0 ** max(-300, min(300, int(exponent or 0)))
+    stated = float(mantissa) * scale
+    half = 0.0 if len(digits) < 2 and not decimals else 0.5 * scale * 10.0 ** -len(decimals)
     return any(abs(each - stated) <= half * (1 + 1e-9) for each in (value, -value, 100 * value))

@@ -6,6 +6,9 @@ import argparse
 import contextlib
 import io
 import json
+import resource
+import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +17,21 @@ from typing import Any
 from vitlab.commands.common import Options
 from vitlab.contract.paths import UsageError
 from vitlab.contract.terminal import harmless
+from vitlab.jobs.processes import PYTHON
 
 PAGE = 2400
 """Characters of the items of an answer; the first is given whatever its size."""
 LONGEST = 280
 """Characters of one text; the rest is left out, and told."""
+SECONDS = 30.0
+"""What a command that is run apart may take."""
+LIMITS = {
+    resource.RLIMIT_DATA: 2 << 30,
+    resource.RLIMIT_FSIZE: 16 << 20,
+    resource.RLIMIT_CPU: 120,
+}
+"""The same of memory, of output in bytes, and of all its threads in seconds of CPU: it ends though
+we are killed."""
 NOTES = 3
 """Notes of a command that are handed on."""
 _printing = threading.Lock()
@@ -122,5 +135,31 @@ def run(options: Options, name: str, *words: str) -> tuple[Any, list[str]]:
             handler(args)
         except SystemExit:
             raise UsageError(noted.getvalue().strip().rpartition("\n")[2]) from None
-    notes = [line.removeprefix("vitlab: ") for line in noted.getvalue().splitlines()]
-    return json.loads(said.getvalue()), notes
+    return json.loads(said.getvalue()), _notes(noted.getvalue())
+
+
+def run_apart(name: str, *words: str) -> tuple[Any, list[str]]:
+    """As `run`, in a process of its own within limits: for what may cost without end."""
+    argv = [*PYTHON, "-m", "vitlab", name, "--json", *words]
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as noted:
+        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=said, stderr=noted) as process:
+            try:
+                for kind, most in LIMITS.items():
+                    resource.prlimit(process.pid, kind, (most, most))
+                process.wait(SECONDS)
+            except (subprocess.TimeoutExpired, ProcessLookupError):  # it may have ended already
+                pass
+            finally:
+                process.kill()
+        said.seek(0)
+        noted.seek(0)
+        notes = _notes(noted.read(LIMITS[resource.RLIMIT_FSIZE]).decode("utf-8", "replace"))
+        if process.returncode == 2 and notes:
+            raise UsageError(notes[-1])
+        if process.returncode:
+            raise UsageError(f"{name}: takes more than {SECONDS:.0f} s or 2 GiB; ask for less")
+        return json.loads(said.read()), notes
+
+
+def _notes(text: str) -> list[str]:
+    return [line.removeprefix("vitlab: ") for line in text.splitlines()]

@@ -15,9 +15,10 @@ from vitlab.docs.write.gate_decisions import find_gate
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, default_profile, plan_launch
 from vitlab.lab.live.changes import ChangeLog
+from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.tray.decisions import based, launch_line, preview
 from vitlab.lab.tray.proposals import Kind, Proposal, Tray, short_text
-from vitlab.lab.tray.refusals import check_conclusion, check_repeat
+from vitlab.lab.tray.refusals import NOTHING, check_conclusion, check_repeat
 from vitlab.lab.writeback.edits import plan_update
 
 _RUNS = {"type": "array", "items": {"type": "string"}, "maxItems": 50}
@@ -77,6 +78,8 @@ def _propose_results(session: Session, arguments: Arguments) -> Answer:
     mvp = bare_id(arguments["mvp"])
     roadmap = lab.roadmap_with(mvp, roadmap_of(lab, arguments))
     text = short_text("conclusion", arguments.get("conclusion", ""))
+    if not any(one.result.mvp == mvp for one in newest_results(lab, roadmap)):
+        raise UsageError(f"MVP-{mvp}: {NOTHING}")
     check_conclusion(plan_update(lab, roadmap, mvp), text)
     proposal = _proposal(lab, "results", roadmap, mvp, arguments)
     return _put(lab, replace(proposal, text=text))

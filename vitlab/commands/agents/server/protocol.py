@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -23,6 +25,8 @@ from vitlab.commands.common import cut, plain
 from vitlab.contract.paths import UsageError, cause
 from vitlab.contract.user_key import unforeseen
 
+LONGEST = 8000
+"""Characters of a call's arguments."""
 REFUSAL = 400
 """Characters of a refusal."""
 INSTRUCTIONS = """\
@@ -100,8 +104,22 @@ async def _answer(
     if tool is None:
         known = ", ".join(tools)
         raise UsageError(f"{name[:40]!r}: no tool of role {session.role} (there are: {known})")
+    if len(json.dumps(arguments)) > LONGEST:
+        raise UsageError(f"{name}: its arguments have more than {LONGEST} characters")
     for wrong in Draft202012Validator(tool.schema).iter_errors(dict(arguments)):
         where = ".".join(str(part) for part in wrong.absolute_path)
         raise UsageError(f"{name}: {f'{where}: ' if where else ''}{wrong.message}")
-    answer = await anyio.to_thread.run_sync(tool.call, session, arguments)
+    answer = await anyio.to_thread.run_sync(tool.call, session, _numbers(name, tool, arguments))
     return answer if isinstance(answer, Answer) else await answer
+
+
+def _numbers(name: str, tool: Tool, arguments: Arguments) -> dict[str, Any]:
+    """The arguments with integers for 2.0; JSON Schema takes that, and NaN, for one."""
+    given = dict(arguments)
+    for key, value in given.items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, float) and not math.isfinite(number):
+                raise UsageError(f"{name}: {key}: {number} is no number")
+        if isinstance(value, float) and tool.properties[key].get("type") == "integer":
+            given[key] = int(value)
+    return given

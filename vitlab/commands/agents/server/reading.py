@@ -7,7 +7,7 @@ from typing import Any
 
 from vitlab.commands import ceiling, hub, jobs, plan, results
 from vitlab.commands.agents import why
-from vitlab.commands.agents.server.answers import Answer, chosen, page, run
+from vitlab.commands.agents.server.answers import Answer, chosen, page, run, run_apart
 from vitlab.commands.agents.server.session import Arguments, Session, Tool, roadmap_of
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value, judged_by
@@ -119,10 +119,13 @@ def _hub(session: Session, arguments: Arguments) -> Answer:
 
 
 def _results(session: Session, arguments: Arguments) -> Answer:
-    query = arguments.get("sql", DEFAULT_QUERY)
-    if query == DEFAULT_QUERY and not all_results(session.lab()):
+    query = arguments.get("sql")
+    if query is not None:
+        found, notes = run_apart("compare", f"--sql={query}")
+    elif all_results(session.lab()):
+        found, notes = run(results.OPTIONS, "compare", f"--sql={DEFAULT_QUERY}")
+    else:
         return Answer([])
-    found, notes = run(results.OPTIONS, "compare", f"--sql={query}")
     shown, more = page(found, arguments.get("cursor"))
     return Answer(shown, more, notes)
 
