@@ -393,3 +393,25 @@ def test_an_mvp_without_an_experiment_is_told_and_another_goes_on(plan: Lab) -> 
     carry_on(plan)
     assert mvps(plan) == ["4.0"]
     assert "`vitlab new 1.0` makes one" in left(plan)["1.0"]
+
+
+@pytest.mark.parametrize("policy", ["resume", ""])
+def test_a_lost_job_is_waited_for_as_often_as_its_policy_resumes_it(plan: Lab, policy: str) -> None:
+    if policy:
+        for path in plan.paths.experiments.glob("*.yaml"):
+            path.write_text(path.read_text() + f"queue: {{on_lost: {policy}}}\n")
+    begin(plan)
+    carry_on(plan)
+    gone = {"v": 1, "started": 1e9, "device": "cpu", "pid": 2**22 - 1, "ticks": 1, "boot": boot()}
+    for job in all_jobs(plan.paths):
+        write_json(job.paths.started, gone)
+    carry_on(plan)
+    assert mvps(plan) == (["1.0"] if policy else ["1.0", "4.0"])
+    if policy:  # its supervisors were killed again and again
+        for job in all_jobs(plan.paths):
+            for number in range(1, scheduler.AUTO_RESUMES + 1):
+                write_json(job.paths.folder / f"started.{number}.json", gone)
+        carry_on(plan)
+        assert mvps(plan) == ["1.0", "4.0"]
+    report = report_of(plan, _now(plan))
+    assert [why for name, why in report.waits if "the-run" in name] == ["lost", "lost"]

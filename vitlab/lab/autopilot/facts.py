@@ -126,7 +126,8 @@ class Reading:
             word = _word(job)
             if word == "waiting" and " ended as " in dependencies.unmet(job):
                 word = "behind"
-            release = word == "waiting" and left_behind(job, self.machine) and not job.held
+            queued = isinstance(job.state, Queued)  # a lost one is resumed, not released
+            release = queued and word == "waiting" and left_behind(job, self.machine)
             yield JobFact(name, number, word, ended, release, job.paths.stop.exists())
 
 
