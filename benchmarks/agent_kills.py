@@ -17,7 +17,6 @@ import json
 import os
 import pty
 import random
-import re
 import shutil
 import signal
 import struct
@@ -35,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pyte
 from campaign_lab import Commands, faults, wait_for
 from mcp import ClientSession, MCPError, StdioServerParameters, stdio_client
 
@@ -367,18 +367,17 @@ class Terminal:
             env = {**lab.run.env, "TERM": "xterm-256color"}
             os.execve(sys.executable, [sys.executable, "-m", "vitlab"], env)
         ioctl(self._end, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
-        self._text = b""
+        self._screen = pyte.Screen(width, height)
+        self._stream = pyte.ByteStream(self._screen)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         with suppress(OSError):
             while block := os.read(self._end, 1 << 16):
-                self._text += block
+                self._stream.feed(block)
 
     def shows(self, words: str) -> bool:
-        """Whether these words were ever drawn."""
-        drawn = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", self._text)
-        return words.encode() in drawn
+        return words in "\n".join(self._screen.display)
 
     def press(self, keys: str) -> None:
         with suppress(OSError):
