@@ -77,6 +77,14 @@ PLANTED_NOTES = {
     44: ("not backed", 58.793082),  # a share of the ceiling, the last of three
     45: ("not backed", 61.3),  # an MAE in K
 }
+PLANTED_LAST = {
+    24: ("not backed", 0.70227),  # a mean over seeds, in a table
+    30: ("not backed", 0.7134),  # digits exchanged, on validation
+    32: ("not backed", None),  # a bias ten times too large
+    36: ("not backed", 0.0812),  # a difference at one size
+    39: ("not backed", None),  # in the summary, unlike in the text
+    40: ("not backed", 13.481595),  # in percent, of "it"
+}
 
 
 def checked(name: str) -> list[Checked]:
@@ -95,6 +103,7 @@ def wrong(found: list[Checked]) -> dict[int, Checked]:
         ("draft_mnras.tex", PLANTED_MNRAS),
         ("draft_aa.tex", PLANTED_AA),
         ("draft_notes.md", PLANTED_NOTES),
+        ("draft_last.tex", PLANTED_LAST),
     ],
 )
 def test_planted_faults_are_found_and_nothing_else(
@@ -197,6 +206,12 @@ def verdicts(text: str, tmp_path: Path) -> list[str]:
         ("The ViT reaches 90% of the ceiling, LightGBM 78%, and ridge 62%.",
          ["right", "right", "not backed"]),
         ("| Model | Epochs |\n|---|---|\n| ViT | 200 |\n| MLP | 150 |\n", ["right", "not backed"]),
+        ("The ViT has R² = 0.711. It outperforms LightGBM by 0.097 and ridge by 0.245.",
+         ["right"] * 3),
+        ("The ViT has R² = 0.711. It lowers the RMSE of LightGBM by 18%.", ["right", "not backed"]),
+        ("A tenfold increase in data raises R² of the ViT by 0.115.", ["not checked"]),
+        ("The ViT has R² = 0.711. Over the RMSE of LightGBM the improvement is from 0.652 to "
+         "0.564 dex.", ["right"] * 3),
         ("```\nR² = 0.999\n```", []),
         ("<!-- R² = 0.999 -->", []),
     ],

@@ -139,6 +139,18 @@ OF_SEEDS = re.compile(
     re.IGNORECASE,
 )
 """What makes numbers those of single seeds."""
+PRONOUN = re.compile(
+    r"\b(?:it|this (?:model|network)|the (?:model|network|transformer)) (?=(?:also |thus )?(?:has"
+    r"|outperform|exceed|beat|surpass|reduc|lower|improv|cut|reach|attain|is (?:better|ahead)))",
+    re.IGNORECASE,
+)
+"""What stands for the model that the sentence before is about."""
+MORE_DATA = re.compile(
+    r"(?:\b\w*fold|\bdoubl\w+|\btimes (?:more|as many|larger))\b[^.;]{0,40}"
+    r"(?:\bN\b|data|spectra|stars|training|sample)",
+    re.IGNORECASE,
+)
+"""What makes a gain one between two training sizes that are not said."""
 OTHER_SIDE = re.compile(
     r"\b(?:against|versus|vs\.?|than|compared (?:to|with)|relative to)(?![a-z])|而|相比",
     re.IGNORECASE,

@@ -16,10 +16,12 @@ from vitlab.lab.paper.claims import (
     FROM_TO,
     LABEL,
     METRIC,
+    MORE_DATA,
     OF_SEEDS,
     OF_SOME,
     OTHER_SIDE,
     PARAMS_HEAD,
+    PRONOUN,
     SHARE,
     SIZE_HEAD,
     SPLIT,
@@ -141,6 +143,9 @@ class Reader:
         models = list(models_in(text))
         if not models and UNNAMED.search(text):
             self._subject = ()
+        it = PRONOUN.search(text) if self._subject else None
+        if it and not any(start < it.start() for start, _ in models):
+            models = [(it.start(), self._subject[0]), *models]
         counts = [one for one in numbers if is_count(text, one)]
         claims = self._claims(text, [one for one in numbers if one not in counts], models)
         sizes = [one for one in counts if counted(text, one) in (None, "train", "stars")]
@@ -149,7 +154,7 @@ class Reader:
             claims = list(_gains(text, claims))
         scored = [one for one, (kind, _) in claims if kind in ("score", "share")]
         for one, (kind, metric) in claims:
-            if between and kind == "difference":
+            if kind == "difference" and (between or MORE_DATA.search(text)):
                 named, inherited = self._models("score", one, models, [], text)
             else:
                 named, inherited = self._models(kind, one, models, scored, text)
@@ -178,7 +183,7 @@ class Reader:
             yield from self._count(text, one, models, lines)
         if models:
             names = {name for _, name in models}
-            self._subject = (models[-1][1],) if len(names) == 1 else ()
+            self._subject = (models[0][1],) if it or len(names) == 1 else ()
 
     def _claims(
         self, text: str, numbers: Sequence[Numeral], models: Sequence[tuple[int, str]]
@@ -214,6 +219,8 @@ class Reader:
         if len(names) < 2:
             if names and OTHER_SIDE.search(text, one.end, models[0][0]):
                 return self._subject, True
+            if names and models[-1][0] < one.start and FROM_TO.search(text[: one.start]):
+                return (*names, *self._subject) if self._subject else (), True
             return (tuple(names), False) if names else (self._subject, True)
         before = [name for start, name in models if start < one.start]
         if len(before) == len(models) and FROM_TO.search(text[: one.start]):
