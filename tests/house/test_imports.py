@@ -45,6 +45,23 @@ def test_the_command_line_loads_neither_screen_nor_parser() -> None:
     assert loaded("vitlab.cli", ("textual", "rich", "markdown_it", "yaml", "polars")) == []
 
 
+@pytest.mark.parametrize(
+    "module", ["vitlab.commands.screen", "vitlab.tui.app", "vitlab.tui.watch.reader"]
+)
+def test_the_first_picture_waits_for_nothing_that_writes_launches_or_checks(module: str) -> None:
+    watched = (
+        "wcwidth",
+        "zipfile",
+        "vitlab.docs.lint",
+        "vitlab.docs.write.results",
+        "vitlab.jobs.queue.scheduler",
+        "vitlab.lab.launch",
+        "vitlab.lab.live.mvp_summary",
+        "vitlab.lab.writeback.edits",
+    )
+    assert loaded(module, watched) == []
+
+
 @pytest.mark.parametrize("module", ["vitlab.ml.train", "vitlab.recipes.vit", "vitlab.recipes.run"])
 def test_a_training_needs_little_beside_torch(module: str) -> None:
     watched = ("polars", "platformdirs", "lightgbm", "textual", "rich", "wandb", "pandas")

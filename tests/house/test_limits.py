@@ -15,7 +15,8 @@ FOLDERS = sorted({path.parent for path in MODULES})
 
 HEAVY = {
     "aiohttp", "h5py", "lightgbm", "markdown_it", "matplotlib", "numpy", "plotext", "polars",
-    "pynvml", "rich", "scipy", "textual", "textual_serve", "torch", "wandb", "yaml",
+    "pynvml", "rich", "scipy", "textual", "textual_serve", "torch", "wandb", "wcwidth",
+    "yaml",
 }  # fmt: skip
 """Third-party packages that take long to load."""
 SLOW_STANDARD = {

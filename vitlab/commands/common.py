@@ -13,8 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from wcwidth import wcswidth
-
 from vitlab.contract.paths import NoLab, UsageError, real
 from vitlab.contract.terminal import in_color, painted, print_drawn
 from vitlab.docs.judge.gates import Verdict, judge
@@ -24,7 +22,6 @@ from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.results.ranking import verdicts_of
-from vitlab.lab.writeback.edits import open_in_editors
 
 WIDEST = 300
 """Characters of a table's cell."""
@@ -96,6 +93,8 @@ def plain(cell: object) -> str:
 
 
 def _width(text: str) -> int:
+    from wcwidth import wcswidth  # the screen draws no table of ours
+
     return max(wcswidth(text), 0)
 
 
@@ -179,5 +178,7 @@ def agreed(question: str) -> bool:
 
 def warn_of_editors(paths: Iterable[Path]) -> None:
     """Tell which of some documents are open in an editor, whose next save would revert ours."""
+    from vitlab.lab.writeback.edits import open_in_editors  # the screen asks it itself
+
     for line in open_in_editors(paths):
         print_note(line)

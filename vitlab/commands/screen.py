@@ -12,7 +12,6 @@ from vitlab.commands.common import Options, add_json, print_json, this_lab
 from vitlab.contract.paths import NoLab, UsageError
 from vitlab.lab.example import example_files, make_example
 from vitlab.lab.lab import Lab
-from vitlab.lab.live.diagnostics import as_json, as_text, collect
 
 WEB = "textual.drivers.web_driver:WebDriver"
 """The screen's driver under `vitlab serve`."""
@@ -102,6 +101,8 @@ def serve_screen(args: argparse.Namespace) -> int:
 
 def print_debug(args: argparse.Namespace) -> int:
     """What the debug screen shows, as far as is known without a screen; works outside a lab too."""
+    from vitlab.lab.live.diagnostics import as_json, as_text, collect
+
     try:
         lab = this_lab()
     except NoLab:

@@ -6,8 +6,6 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from wcwidth import wcswidth
-
 VS16 = "\ufe0f"
 LONG = 5000
 """Characters of a text or a row beyond which its markup is not read: that takes their square."""
@@ -73,6 +71,8 @@ def width(text: str) -> int:
     """The columns a text takes in a terminal; wide characters and emoji count two."""
     if text.isascii():
         return len(text)
+    from wcwidth import wcswidth  # slow to load, and only those who write ask
+
     columns: int = wcswidth(text)
     return columns if columns >= 0 else len(text)
 

@@ -27,7 +27,6 @@ from vitlab.contract.tracking import read_link
 from vitlab.contract.validation import load_fields
 from vitlab.contract.value import Value
 from vitlab.docs.judge.gates import Verdict
-from vitlab.docs.lint.document import lint
 from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp, passed_over
 from vitlab.jobs.process.health import Health, read_health
 from vitlab.jobs.store import METRICS_FIELDS, Job, all_jobs, read_job
@@ -104,6 +103,8 @@ def _summary(
         roadmap = lab.cached_roadmap(path)
     except (UsageError, OSError) as error:
         return RoadmapSummary(path, path.stem, problem=str(error))
+    from vitlab.docs.lint.document import lint  # the first picture does without
+
     judged = judge_roadmap(lab, roadmap, jobs, here, kept)
     return RoadmapSummary(
         path=path,

@@ -12,7 +12,6 @@ from vitlab.docs.model.roadmap import Roadmap
 from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
 from vitlab.lab.writeback.sync_ledger import results_to_write
-from vitlab.lab.writeback.writeback import plan_mvp
 
 
 @dataclass
@@ -27,6 +26,10 @@ class WaitingResults:
 
     def look(self, lab: Lab, most: int | None = None) -> int:
         """How many the next write shows; of `most` further MVPs it is found out, 0.1 s each."""
+        if not self.unsure[:most]:
+            return self.total
+        from vitlab.lab.writeback.writeback import plan_mvp  # the first picture looks at none
+
         for mvp in self.unsure[:most]:
             with contextlib.suppress(UsageError, OSError):  # told when it is written
                 update = plan_mvp(lab, self.roadmap, mvp)

@@ -1,7 +1,7 @@
 """Reads the lab as the screen shows it, after the work that should not wait for a person.
 
-Loaded in the watcher's thread: with all it imports it takes 0.1 s, which the first frame is not to
-wait for.
+Loaded in the watcher's thread; what launches, writes, sums up and checks is loaded where it is
+used, as the first picture is not to wait for that.
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ import time
 from collections import deque
 from collections.abc import Container, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vitlab.contract.job import Done, Lost, Queued, Running, state_word
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.docs.text.edit import unified
 from vitlab.jobs.store import all_jobs
-from vitlab.lab import launch
-from vitlab.lab.figures.curves import ceiling_lines, gate_headlines, gate_lines
 from vitlab.lab.lab import Lab
-from vitlab.lab.live import mvp_summary, snapshot
-from vitlab.lab.live.mvp_summary import MvpSummary
+from vitlab.lab.live import snapshot
 from vitlab.lab.live.snapshot import Kept, LabSnapshot, RoadmapSummary
-from vitlab.lab.writeback import edits, status_sync, writeback
 from vitlab.plot.series import Line
 from vitlab.tui.watch.pace import Change
+
+if TYPE_CHECKING:
+    from vitlab.lab.live.mvp_summary import MvpSummary
 
 SLURM_INTERVAL = 10.0
 """Seconds between two questions to Slurm, while it has jobs of ours."""
@@ -71,6 +70,9 @@ class LabReader:
 
     def _read(self, roadmap: Path | None) -> LabSnapshot:
         """The queue needs us only where a supervisor was killed and nobody else came by."""
+        from vitlab.lab import launch
+        from vitlab.lab.writeback import edits, status_sync
+
         view = snapshot.read_snapshot(self._lab, roadmap, kept=self._kept)
         if (due := _due(view)) - self._handled:
             launch.advance_queue(self._lab)
@@ -94,10 +96,15 @@ class LabReader:
 
     def summarize(self, roadmap: Path, mvp_id: str, ended: Sequence[JobPaths]) -> MvpSummary:
         """What is known of one MVP; `ended`: its jobs that succeeded, oldest first."""
+        from vitlab.lab.live import mvp_summary
+
         return mvp_summary.summarize_mvp(self._lab, roadmap, mvp_id, ended)
 
     def pending_diffs(self, roadmap: Path, mvp_id: str) -> list[str]:
         """What the next write changes for one MVP, a unified diff for every file; blocking."""
+        from vitlab.docs.text.edit import unified
+        from vitlab.lab.writeback import writeback
+
         step = writeback.plan_mvp(self._lab, roadmap, mvp_id)
         names = self._lab.paths.relative
         return [
@@ -118,6 +125,8 @@ class LabReader:
         return self._levels[2]
 
     def _read_levels(self, view: LabSnapshot, metric: str) -> tuple[Line, ...]:
+        from vitlab.lab.figures.curves import ceiling_lines, gate_headlines, gate_lines
+
         gates = view.roadmap.gates if view.roadmap else ()
         own = [job.spec for job in view.jobs if job.spec.roadmap in view.names]
         lines = gate_lines(gate_headlines(gates, own), metric)

@@ -256,7 +256,8 @@ class Watcher:
         if grown & set(shown) or key != self._posted_curves:
             self._posted_curves = key
             self.pace.happened()
-            self._post(curves(metric, metrics, tracks, reader.levels(view, metric)))
+            levels = reader.levels(view, metric) if tracks else ()
+            self._post(curves(metric, metrics, tracks, levels))
         if request is not None:
             self._post_runs(reader, view, request, requested, grown)
 
