@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -218,6 +220,30 @@ def test_a_record_of_somebody_else_counts_for_nothing(
     path.write_bytes(path.read_bytes().replace(b"0.751", b"0.851") + b"\nnonsense {}\n\x00\n")
     hand_edit(roadmap.with_name("plan_hub.md"), "0.751", "0.851")
     assert "number-without-result" in {one.kind for one in found(lab, roadmap)}
+
+
+def test_a_disk_that_takes_half_a_line_is_told(
+    lab: Lab, roadmap: Path, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended("one", 0.7512)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    append = written_numbers._append
+
+    def with_little_room(lab: Lab, body: bytes) -> None:
+        before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limit[1]))
+        try:
+            append(lab, body)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+            signal.signal(signal.SIGXFSZ, before)
+
+    monkeypatch.setattr(written_numbers, "_append", with_little_room)
+    write(lab, roadmap, "1.0")
+    assert lab.paths.private.numbers.stat().st_size == 100
+    [note] = [one for one in lab.notes if "numbers.jsonl" in one]
+    assert note.endswith("No space left on device)")
+    assert "where the numbers come from is not recorded" in note
 
 
 def test_numbers_from_before_vitlab_are_not_checked(lab: Lab, roadmap: Path, ended: Ended) -> None:

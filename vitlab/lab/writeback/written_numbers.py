@@ -7,6 +7,7 @@ which no number stands in its document any more and no job is there any more.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections import Counter, defaultdict
@@ -211,7 +212,8 @@ def _append(lab: Lab, body: bytes) -> None:
             descriptor = open_appending(path)
             try:
                 before = os.fstat(descriptor).st_size
-                os.write(descriptor, line)
+                if os.write(descriptor, line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
