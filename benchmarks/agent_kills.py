@@ -77,6 +77,8 @@ RUNS = 160
 """Runs of each experiment: every launch has new ones."""
 HOURS = 5.0
 WORDS = ("paused", "cancelled", "failed", "partial", "ready")
+KEYS = ("\r", "\r", "\r", "j", "d")
+"""Enter accepts, d dismisses."""
 FULL = 20
 """Proposals at which a person decides them all."""
 SPECS = "experiments/*/[!.]*/spec.json"
@@ -394,6 +396,7 @@ async def killed_screen(lab: Lab, draw: random.Random) -> None:
     """Accept proposals on a screen, which is killed at a drawn moment; then the rest, in words."""
     async with server(lab, "--role", "act", "--budget", f"{HOURS}h") as (ask, _):
         await check(lab, ask)
+        await anyio.to_thread.run_sync(accept_the_rest, lab)
         (run,) = lab.fresh("1.0")  # something new to conclude
         await ask("launch", mvp="1.0", runs=[run], reason="next")
         lab.acknowledged.runs.add(run)
@@ -423,7 +426,7 @@ def _accept(lab: Lab, terminal: Terminal, draw: random.Random) -> None:
         lab.tell("the screen shows no proposals")
     end = time.monotonic() + draw.random() * 2.0
     while (left := end - time.monotonic()) > 0:
-        terminal.press("\r")
+        terminal.press(draw.choice(KEYS))
         time.sleep(min(left, 0.25))
 
 

@@ -233,9 +233,8 @@ def test_a_query_ends_within_limits(root: Path, monkeypatch: pytest.MonkeyPatch)
         patch.setitem(answers.LIMITS, resource.RLIMIT_CPU, 0)
         with pytest.raises(UsageError, match="compare: takes more than 30 s or 2 GiB"):
             answers.run_apart("compare", "--sql=SELECT 1")
-    monkeypatch.setattr(answers, "SECONDS", 0.0)
     with pytest.raises(UsageError, match="compare: takes more than 0 s or 2 GiB"):
-        answers.run_apart("compare", "--sql=SELECT 1")
+        answers.run_apart("compare", "--sql=SELECT 1", seconds=0.0)
 
 
 def test_the_package_is_loaded_by_the_server_alone() -> None:
@@ -283,17 +282,18 @@ async def test_the_budget_is_kept_though_the_server_has_ended(root: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("fault", "status", "said"),
-    [("", 130, ""), ("raise RuntimeError('odd')", 2, "vitlab: RuntimeError: odd; this is a bug")],
+    ("before", "status", "said"),
+    [
+        ("", 130, ""),
+        ("def run(*_): 1 / 0\nprotocol.Server.run = run", 2, "vitlab: ZeroDivisionError: "),
+        ("import threading as t; t.Thread(target=t.Event().wait).start()", 0, ""),
+    ],
+    ids=["interrupted", "by a fault", "with a thread at work"],
 )
-def test_it_ends_though_its_input_does_not(
-    tmp_path: Path, fault: str, status: int, said: str
-) -> None:
-    """Interrupted, or by a fault of ours: no client waits for it in vain."""
+def test_it_ends_whatever_happens(tmp_path: Path, before: str, status: int, said: str) -> None:
+    """No client waits for it in vain, and none that has gone leaves it behind."""
     code = "from pathlib import Path\nfrom vitlab.commands.agents.server import protocol, session\n"
-    code += f"async def run(*_): {fault}\n" if fault else ""
-    code += "protocol.Server.run = run\n" if fault else ""
-    code += "protocol.serve(session.Session(Path(), 'read'))"
+    code += f"{before}\nprotocol.serve(session.Session(Path(), 'read'))"
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=tmp_path, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -301,11 +301,13 @@ def test_it_ends_though_its_input_does_not(
         assert server.stdin
         assert server.stdout
         assert server.stderr
-        if not fault:
+        if status == 130:
             server.stdin.write(json.dumps(INITIALIZE) + "\n")
             server.stdin.flush()
             assert "instructions" in server.stdout.readline()
             server.send_signal(signal.SIGINT)
+        if not status:
+            server.stdin.close()
         assert server.wait(DEADLINE) == status
         assert server.stderr.read().startswith(said)
 

@@ -24,11 +24,11 @@ PAGE = 2400
 LONGEST = 280
 """Characters of one text; the rest is left out, and told."""
 SECONDS = 30.0
-"""What a command that is run apart may take."""
+"""What a command that is run apart may take, unless it is given more."""
 LIMITS = {
     resource.RLIMIT_DATA: 2 << 30,
     resource.RLIMIT_FSIZE: 16 << 20,
-    resource.RLIMIT_CPU: 120,
+    resource.RLIMIT_CPU: 240,
 }
 """The same of memory, of output in bytes, and of all its threads in seconds of CPU: it ends though
 we are killed."""
@@ -138,7 +138,7 @@ def run(options: Options, name: str, *words: str) -> tuple[Any, list[str]]:
     return json.loads(said.getvalue()), _notes(noted.getvalue())
 
 
-def run_apart(name: str, *words: str) -> tuple[Any, list[str]]:
+def run_apart(name: str, *words: str, seconds: float = SECONDS) -> tuple[Any, list[str]]:
     """As `run`, in a process of its own within limits: for what may cost without end."""
     argv = [*PYTHON, "-m", "vitlab", name, "--json", *words]
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as noted:
@@ -146,7 +146,7 @@ def run_apart(name: str, *words: str) -> tuple[Any, list[str]]:
             try:
                 for kind, most in LIMITS.items():
                     resource.prlimit(process.pid, kind, (most, most))
-                process.wait(SECONDS)
+                process.wait(seconds)
             except (subprocess.TimeoutExpired, ProcessLookupError):  # it may have ended already
                 pass
             finally:
@@ -157,7 +157,7 @@ def run_apart(name: str, *words: str) -> tuple[Any, list[str]]:
         if process.returncode == 2 and notes:
             raise UsageError(notes[-1])
         if process.returncode:
-            raise UsageError(f"{name}: takes more than {SECONDS:.0f} s or 2 GiB; ask for less")
+            raise UsageError(f"{name}: takes more than {seconds:.0f} s or 2 GiB; ask for less")
         return json.loads(said.read()), notes
 
 

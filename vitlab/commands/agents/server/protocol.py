@@ -50,6 +50,7 @@ def tools_of(session: Session) -> dict[str, Tool]:
 def serve(session: Session) -> None:
     """Answer on standard input and output until the input ends."""
     anyio.run(partial(_serve, session))
+    os._exit(0)  # a thread that still looks, for nobody, would be waited for
 
 
 async def _serve(session: Session) -> None:
@@ -109,7 +110,10 @@ async def _answer(
     for wrong in Draft202012Validator(tool.schema).iter_errors(dict(arguments)):
         where = ".".join(str(part) for part in wrong.absolute_path)
         raise UsageError(f"{name}: {f'{where}: ' if where else ''}{wrong.message}")
-    answer = await anyio.to_thread.run_sync(tool.call, session, _numbers(name, tool, arguments))
+    # One that only looks is left to itself when its client has gone; a launch is completed.
+    answer = await anyio.to_thread.run_sync(
+        tool.call, session, _numbers(name, tool, arguments), abandon_on_cancel=tool.role == "read"
+    )
     return answer if isinstance(answer, Answer) else await answer
 
 

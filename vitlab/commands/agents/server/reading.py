@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vitlab.commands import ceiling, hub, jobs, plan, results
+from vitlab.commands import hub, jobs, plan, results
 from vitlab.commands.agents import why
 from vitlab.commands.agents.server.answers import Answer, chosen, page, run, run_apart
 from vitlab.commands.agents.server.session import Arguments, Session, Tool, roadmap_of
@@ -25,6 +25,8 @@ JOB = ("job", "mvp", "run", "profile", "state", "outcome", "step", "of", "why")
 FINDING = ("file", "line", "kind", "message")
 LINES = 30
 """Lines of a log, if no other number is asked for."""
+CEILING = 240.0
+"""Seconds that a ceiling may take, on a busy machine."""
 POINTS = 16
 """Points of a curve."""
 _CURSOR = {"type": "string", "description": "of the answer before, for what was left"}
@@ -143,7 +145,7 @@ def _ceiling(session: Session, arguments: Arguments) -> Answer:
     del session
     magnitudes = ",".join(f"{one:g}" for one in arguments.get("magnitudes", []))
     words = [f"--mag={magnitudes}"] if magnitudes else []
-    found, _ = run(ceiling.OPTIONS, "ceiling", *words)
+    found, _ = run_apart("ceiling", *words, seconds=CEILING)
     return Answer(found)
 
 
