@@ -19,6 +19,7 @@ from vitlab.ml.spectra.grid import Grid, load_grid
 from vitlab.ml.spectra.labels import LABELS, RANGES, LabelPrior, draw_labels
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.theory import own_file
+from vitlab.ml.theory import windows as windows_of_stars
 from vitlab.ml.theory.forward import (
     LIGHT,
     Nuisances,
@@ -237,6 +238,20 @@ def test_windows_share_the_information_and_cost_what_they_tell() -> None:
         ]
         assert one.r2_cost == pytest.approx(variances[1] - variances[0], rel=0.15)
         assert one.sigma_ratio > 1
+
+
+def test_the_stars_of_windows_are_spread_over_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first ones of a file sorted by magnitude would be its bright ones alone."""
+    problem, _, weight = toy(Nuisances())
+    weights = torch.arange(1, 9)[:, None] * torch.from_numpy(weight).float()  # fainter ones first
+    labels = np.tile(GaussianPrior.middle, (8, 1))
+    observed = Observed(labels, torch.ones(8, len(weight)), weights)
+    wave = problem.forward.grids[0].wave
+    spread = np.diag(GaussianPrior.sigma**2)
+    every = information(problem, observed, [(7100.0, 8900.0)], wave, spread)
+    monkeypatch.setattr(windows_of_stars, "STARS", 3)
+    some = information(problem, observed, [(7100.0, 8900.0)], wave, spread)
+    np.testing.assert_array_equal(some.total, every.total[[0, 3, 7]])
 
 
 def test_wavelengths_read_as_of_vacuum_are_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:

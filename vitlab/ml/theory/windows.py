@@ -13,8 +13,8 @@ from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.theory.own_stars import Observed, Problem
 
 Array = NDArray[np.float64]
-STARS = 200
-"""Stars that are enough for medians and means of these numbers."""
+STARS = 1000
+"""Stars that are enough for medians and means of these numbers: R2 lost to 4 % of itself."""
 STEP = 1e-3
 """Of derivatives, relative to the range of a label or nuisance."""
 
@@ -61,8 +61,8 @@ def information(
     problem: Problem, observed: Observed, edges: Sequence[tuple[float, float]], wave: Array,
     spread: Array,
 ) -> Information:  # fmt: skip
-    """Of the first stars; windows are `edges` on the pixels `wave`; `spread`: (3, 3) covariance of
-    the labels.
+    """Of `STARS` stars, spread evenly; windows are `edges` on the pixels `wave`; `spread`: (3, 3)
+    covariance of the labels.
 
     Nuisances are at the middle of their ranges, and count as Gaussian with the same variance.
     """
@@ -70,10 +70,12 @@ def information(
     ranges = [(axis[0], axis[-1]) for axis in grid.axes] + list(problem.nuisances.ranges)
     low, high = np.array(ranges).T
     n, k = len(LABELS), len(problem.polynomials)
-    labels = observed.labels[:STARS]
+    count = len(observed.labels)
+    some = np.linspace(0, count - 1, min(STARS, count)).astype(int)
+    labels = observed.labels[some]
     middle = np.tile((low[n:] + high[n:]) / 2, (len(labels), 1))
     points = np.column_stack([labels, middle])
-    weight = observed.weight[:STARS].double().numpy()
+    weight = observed.weight[torch.from_numpy(some)].double().numpy()
     size = len(low) + k
     parts = np.empty((len(points), len(edges), size, size))
     total = np.empty((len(points), size, size))
@@ -83,8 +85,8 @@ def information(
             j = _derivatives(problem, point, low, high)
             total[star] = (j * weight[star]) @ j.T
             for number, pixels in enumerate(inside):
-                some = j[:, pixels]
-                parts[star, number] = (some * weight[star, pixels]) @ some.T
+                part = j[:, pixels]
+                parts[star, number] = (part * weight[star, pixels]) @ part.T
     bounded = np.zeros((size, size))
     bounded[range(n, size), range(n, size)] = [12.0] * (len(low) - n) + [1.0] * k
     prior = bounded.copy()
