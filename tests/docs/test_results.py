@@ -7,7 +7,7 @@ import pytest
 
 from tests.docs.cases import DATE, result
 from vitlab.contract.job import Result
-from vitlab.docs.judge.conclusion import conclusion, count_text, key_metric
+from vitlab.docs.judge.conclusion import conclusion, count_text, key_metric, value_text
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.lint.document import lint
 from vitlab.docs.model.hub import parse_hub
@@ -39,6 +39,25 @@ def test_sentences_and_sizes() -> None:
     assert conclusion([], "zh") == "没有可用的数值"
     worse, better = result("1.0 A 0.5 run=a"), result("1.0 B 0.6 run=b")
     assert conclusion([worse, better], "en") == "B [b] on 1M spectra: R²_test=0.600 ± 0.004"
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "digits", "text"),
+    [
+        (0.99871, 0.00042, 2, "0.9987 ± 0.0004"),
+        (0.99871, 0.00042, 3, "0.9987 ± 0.0004"),
+        (0.9829, 0.0062, 2, "0.98 ± 0.01"),
+        (0.774, 0.0055, 3, "0.774 ± 0.005"),
+        (0.774, 0.0, 3, "0.774"),
+    ],
+)
+def test_an_error_is_never_shown_as_none(
+    value: float, error: float, digits: int, text: str
+) -> None:
+    one = result("1.0 A 0.5")
+    name = one.headline
+    shown = replace(one, values={name: value}, errors={name: error})
+    assert value_text(shown, name, digits) == text
 
 
 @pytest.mark.parametrize("text", ["", "# Nothing\n", "| 指标 | 值 |\n|---|---|\n"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -33,11 +34,16 @@ def count_text(number: int) -> str:
 
 
 def value_text(result: Result, name: str, digits: int = 3) -> str:
-    """A value with its error: `0.614 ± 0.004`, `0.37 σ`; `-` where there is none."""
+    """A value with its error: `0.614 ± 0.004`, `0.37 σ`; `-` where there is none.
+
+    With more digits where the error would be rounded to 0.
+    """
     value = result.values.get(name)
     if value is None:
         return "-"
     error = result.errors.get(name)
+    if error and math.isfinite(error) and round(error, digits) == 0:
+        digits = math.ceil(-math.log10(abs(error)))
     known = f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if error else "")
     return known + Value.parse(name).mark
 

@@ -258,6 +258,6 @@ def law_phrases(found: Sequence[Scaling]) -> list[Phrase]:
         if law.fixed and one.free is not None:
             free = one.free.floor
             phrases.append(
-                phrase("scaling_floor", f"{free.value:.3f} ({free.low:.3f}..{free.high:.3f})")
+                phrase("scaling_floor", f"{free.value:.3f} ({free.low:.3f}..{free.high:.3f}, 90%)")
             )
     return phrases
