@@ -23,8 +23,8 @@ from tests.tui.conftest import Open, Stage
 from vitlab.tui.terminal.cells import Cells, Update, graphemes
 from vitlab.tui.terminal.terminal_io import Terminal
 
-Drawn = tuple[str, str, str, bool, bool, bool]
-"""Of one cell: text, colour, background, bold, italic, underlined."""
+Drawn = tuple[str, str, str, bool, bool, bool, bool]
+"""Of one cell: text, colour, background, bold, italic, underlined, reversed."""
 
 
 class Emulated:
@@ -50,7 +50,7 @@ class Emulated:
     def rows(self) -> list[list[Drawn]]:
         return [
             [
-                (one.data, one.fg, one.bg, one.bold, one.italics, one.underscore)
+                (one.data, one.fg, one.bg, one.bold, one.italics, one.underscore, one.reverse)
                 for one in (self.screen.buffer[line][column] for column in range(self.size.width))
             ]
             for line in range(self.size.height)
@@ -68,20 +68,34 @@ def wanted(strips: list[Strip], width: int) -> list[list[Drawn]]:
     return rows
 
 
-def _drawn(style: Style | None) -> tuple[str, str, bool, bool, bool]:
+def _drawn(style: Style | None) -> tuple[str, str, bool, bool, bool, bool]:
     style = style or Style()
     hexes = []
     for color in (style.color, style.bgcolor):
         triplet = color.triplet if color else None
         hexes.append(triplet.hex.removeprefix("#") if triplet else "default")
-    return hexes[0], hexes[1], bool(style.bold), bool(style.italic), bool(style.underline)
+    on = (bool(one) for one in (style.bold, style.italic, style.underline, style.reverse))
+    return hexes[0], hexes[1], *on
 
 
 STYLES = [Style.parse(words) for words in (
     "#aabbcc on #000000", "bold #aabbcc on #000000", "bold underline #112233 on #000000",
-    "italic on #445566", "#778899", "",
+    "italic on #445566", "#778899", "", "reverse #aabbcc",
 )]  # fmt: skip
-WORDS = ("log_g ", "R² ", "同口径", "专", "──", "⠒⠒⠤", "a", "  ", "0.7132", "e\u0301", "⚠")
+WORDS = (
+    "log_g ",
+    "R² ",
+    "同口径",
+    "专",
+    "──",
+    "⠒⠒⠤",
+    "a",
+    "  ",
+    " " * 14,
+    "0.7132",
+    "e\u0301",
+    "⚠",
+)
 
 
 def strip_of(rng: random.Random, width: int) -> Strip:
@@ -134,9 +148,18 @@ def texts(rows: list[list[Drawn]]) -> list[str]:
 
 
 def looks(rows: list[list[Drawn]], of: list[list[Drawn]]) -> list[list[Drawn]]:
-    """Without the right halves of wide characters, which have no style of their own."""
+    """Without the right halves of wide characters, which have no style of their own.
+
+    Nobody sees the colour of a blank, nor whether it is bold, unless it is underlined or reversed.
+    """
     return [
-        [cell for cell, one in zip(row, wide, strict=True) if one[0]]
+        [
+            (" ", "", cell[2], False, False, False, False)
+            if cell[0] == " " and not any(cell[5:])
+            else cell
+            for cell, one in zip(row, wide, strict=True)
+            if one[0]
+        ]
         for row, wide in zip(rows, of, strict=True)
     ]
 
@@ -158,6 +181,20 @@ def test_what_is_shown_already_is_not_sent_again() -> None:
     terminal.cells.forget()
     show("step 120 of 300")
     assert "R² 0.71" in terminal.sent
+
+
+def test_of_blanks_only_what_one_sees_is_sent() -> None:
+    size, terminal = Size(60, 1), Emulated()
+
+    def show(*parts: tuple[str, str]) -> int:
+        strip = Strip([Segment(text, Style.parse(style)) for text, style in parts])
+        terminal.show(LayoutUpdate([[strip]], Region(0, 0, *size)), size)
+        return len(terminal.sent)
+
+    assert show(("a", "red"), (" " * 40, "bold blue"), ("b", "red"), (" " * 18, "green")) < 80
+    assert show(("a", "red"), (" " * 40, "green"), ("b", "red"), (" " * 18, "")) == 0
+    assert show(("a", "red"), (" " * 40, "on green"), ("b", "red"), (" " * 18, "")) > 40
+    assert show(("a", "red"), (" " * 40, "on green"), ("b", "red"), (" " * 18, "underline")) > 18
 
 
 def test_what_terminals_give_different_room_shifts_nothing() -> None:

@@ -46,6 +46,16 @@ class Look(NamedTuple):
 
 
 PLAIN = Look()
+_ON_BLANKS = frozenset(("4", "7", "9", "21", "51", "52", "53"))
+"""Attributes that one sees where nothing is written."""
+
+
+@lru_cache(maxsize=STYLES)
+def _shows_blank(look: Look) -> Look:
+    """What one sees of a style where nothing is written: its colour only where it draws lines."""
+    if look.attributes and not _ON_BLANKS.isdisjoint(look.attributes):
+        return look
+    return Look((), "", look.background, look.link)
 
 
 class Cells:
@@ -165,7 +175,10 @@ def _runs(
     for column, text in enumerate(texts):
         if text is None or (
             text == shown[column]
-            and (looks[column] is shown_looks[column] or looks[column] == shown_looks[column])
+            and (
+                looks[column] is shown_looks[column]
+                or _is_same(text, looks[column], shown_looks[column])
+            )
         ):
             continue
         if begin >= 0 and (column - end > BRIDGED or None in texts[end:column]):
@@ -198,7 +211,7 @@ def _write(
         text = texts[column]
         if not text:
             continue
-        if looks[column] is not look and looks[column] != look:
+        if looks[column] is not look and not _is_same(text, looks[column], look):
             out.append(_turn(look, looks[column]))
             look = looks[column]
         if _is_sure(text):
@@ -214,6 +227,11 @@ def _write(
             out.append(f"\x1b[{after + 1}G")
     # At the last column the cursor stays, or is about to leave it: where it is, is not known.
     return look, end if end < len(texts) else len(texts) + 1
+
+
+def _is_same(text: str, one: Look, other: Look) -> bool:
+    """Whether a text looks the same in both styles."""
+    return one == other or (text == " " and _shows_blank(one) == _shows_blank(other))
 
 
 @lru_cache(maxsize=4096)
