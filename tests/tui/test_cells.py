@@ -74,8 +74,8 @@ def _drawn(style: Style | None) -> tuple[str, str, bool, bool, bool, bool]:
     for color in (style.color, style.bgcolor):
         triplet = color.triplet if color else None
         hexes.append(triplet.hex.removeprefix("#") if triplet else "default")
-    on = (bool(one) for one in (style.bold, style.italic, style.underline, style.reverse))
-    return hexes[0], hexes[1], *on
+    lines = bool(style.underline), bool(style.reverse)
+    return hexes[0], hexes[1], bool(style.bold), bool(style.italic), *lines
 
 
 STYLES = [Style.parse(words) for words in (
