@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+import shlex
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -99,6 +102,16 @@ def test_assistants_are_told_what_they_may_do(
     assert len(text.splitlines()) <= 60  # a page
     assert skill.read_text(encoding="utf-8").startswith("---\nname: vitlab\ndescription: ")
     assert skill.read_text(encoding="utf-8").endswith(text)
+    for line in re.findall(r"`vitlab ([^`]+)`", text):
+        for word, meant in (("WORD", "done"), ("TEXT", "x"), (" N", " 2"), ("MVP", "1.0")):
+            line = line.replace(word, meant)
+        name, *words = shlex.split(line)
+        options = import_module(f"vitlab.commands.{COMMANDS[name][0]}").OPTIONS
+        if not words or f"{name} {words[0]}" in options:
+            continue  # one of several verbs, with what it needs told by `--help`
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        options[name](parser)
+        parser.parse_args(words)
     named = set(re.findall(r"`vitlab (\w+)", text))
     assert named <= set(COMMANDS)
     assert {"status", "run", "wait", "sync", "set", "gates", "why", "lint"} <= named
