@@ -379,6 +379,19 @@ def test_until_an_mvp_that_does_not_wait_is_refused(plan: Lab) -> None:
     ]
 
 
+def test_what_was_tried_at_a_smaller_size_is_launched_at_this_one(plan: Lab, ended: Ended) -> None:
+    for run in ("one", "two"):
+        ended(run, r2=0.9, profile="smoke")
+    text = plan.roadmap_path().read_text()
+    row = "| 1.0 | The run | 1 | Gate-1 | ⏳ |"
+    assert row in text
+    plan.roadmap_path().write_text(text.replace(row, row.replace("⏳", "🔆")))
+    assert list(left(plan)) == ["1.0", "3.0", "4.0"]
+    assert not left(plan)["1.0"]
+    again = forecast(plan, Wanted(8.0, profile="smoke")).steps
+    assert [one.candidate.mvp for one in again] == ["3.0", "4.0"]
+
+
 def test_with_nothing_to_launch_it_does_not_start(plan: Lab) -> None:
     for path in plan.paths.experiments.glob("*.yaml"):
         path.unlink()

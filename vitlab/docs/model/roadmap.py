@@ -376,11 +376,16 @@ def launch_order(roadmap: Roadmap, opened: Collection[str] = ()) -> tuple[Next, 
     """The MVPs waiting to be launched: by the week's priorities, then by the overview's order.
 
     Paused, failed and partial ones come last; done, running and cancelled ones are left out, as
-    are those of `passed_over`, but for those `opened`: what they waited for has come.
+    are those of `passed_over`, but for those `opened`: what they waited for has come. Ones that are
+    analysed are left out too, unless they are `opened`.
     """
     by_id, order = _by_id(roadmap), _order(roadmap)
     held = {one.id for one in passed_over(roadmap)}.difference(opened)
-    waiting = [i for i in order if by_id[i].status not in _NOT_WAITING and i not in held]
+    closed = {
+        i for i, one in by_id.items()
+        if one.status in _NOT_WAITING and not (one.status == "analysing" and i in opened)
+    }  # fmt: skip
+    waiting = [i for i in order if i not in closed and i not in held]
     waiting.sort(key=lambda i: by_id[i].status in _LAST)
     return tuple(Next(i, f"{order[i]}: {by_id[i].status or 'no status'}") for i in waiting)
 

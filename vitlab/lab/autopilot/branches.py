@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -107,10 +107,13 @@ def _named(roadmap: Roadmap, gate: Gate, verdict: Verdict) -> tuple[set[str], se
     return named, opened
 
 
-def order(roadmap: Roadmap, facts: Mapping[str, GateFact]) -> tuple[list[str], dict[str, str]]:
+def order(
+    roadmap: Roadmap, facts: Mapping[str, GateFact], trials: Collection[str] = ()
+) -> tuple[list[str], dict[str, str]]:
     """The MVPs in the plan's own order, and those the plan passes over, with why.
 
-    One that waits for gates is launched after they have passed, and after the MVPs it names.
+    One that waits for gates is launched after they have passed, and after the MVPs it names. One
+    of the `trials`, which has run at a smaller size alone, is launched though it is analysed.
     """
     status = {mvp.id: mvp.status for mvp in reversed(roadmap.mvps)}
     over = {one.id: one.why for one in passed_over(roadmap)}
@@ -121,5 +124,5 @@ def order(roadmap: Roadmap, facts: Mapping[str, GateFact]) -> tuple[list[str], d
         and all(gate in facts and facts[gate].standing == "pass" for gate in gates)
         and all(status.get(one, "done") == "done" for one in roadmap.ids.refs(why) if one != mvp)
     }
-    waiting = [one.id for one in launch_order(roadmap, opened)]
+    waiting = [one.id for one in launch_order(roadmap, opened | set(trials))]
     return waiting, {mvp: why for mvp, why in over.items() if mvp not in opened}

@@ -168,7 +168,7 @@ class _Plan:
 
     def candidates(self) -> Iterator[Candidate]:
         """What waits, in the plan's own order, and then what the plan passes over."""
-        waiting, over = order(self._roadmap, self.gates)
+        waiting, over = order(self._roadmap, self.gates, self._trials())
         behind = stopped(self._roadmap, self.gates, self._verdicts)
         names = {mvp.id: mvp.name for mvp in reversed(self._roadmap.mvps)}
         status = {mvp.id: mvp.status for mvp in reversed(self._roadmap.mvps)}
@@ -185,6 +185,14 @@ class _Plan:
         for mvp, why in over.items():
             if mvp not in launched:
                 yield Candidate(self._name, mvp, held=why, name=names[mvp])
+
+    def _trials(self) -> set[str]:
+        """The MVPs whose jobs have all run at a smaller size than that of the launches now."""
+        size = PROFILES.index(self._reading.pilot.profile or self._lab.settings.profile)
+        largest: dict[str, int] = {}
+        for spec in (job.spec for job in self._jobs if job.spec.profile in PROFILES):
+            largest[spec.mvp] = max(largest.get(spec.mvp, 0), PROFILES.index(spec.profile))
+        return {mvp for mvp, most in largest.items() if most < size}
 
     def _candidate(self, mvp: str, held: str) -> Candidate:
         lab, pilot = self._lab, self._reading.pilot
