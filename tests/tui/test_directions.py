@@ -51,6 +51,14 @@ def test_a_full_number_stands_while_a_trial_runs_and_a_trial_s_is_marked() -> No
     assert best_values(usual_view(jobs=(full, anew))) == {"1.0": 0.7}
 
 
+def test_of_a_run_that_was_launched_again_the_newest_counts() -> None:
+    old, new, other = (judged(name, "r2", x) for name, x in (("a", 0.9), ("b", 0.7), ("c", 0.8)))
+    old.spec = replace(old.spec, run="Run 1", submitted=1.0)
+    new.spec = replace(new.spec, run="Run 1", submitted=2.0)
+    assert best_values(usual_view(jobs=(old, new))) == {"1.0": 0.7}
+    assert best_values(usual_view(jobs=(new, old, other))) == {"1.0": 0.8}
+
+
 def test_of_an_unknown_metric_the_plan_shows_none_as_best() -> None:
     jobs = (judged("a", "dice", 0.1), judged("b", "dice", 0.9))
     assert best_values(usual_view(jobs=jobs)) == {}

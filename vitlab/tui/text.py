@@ -426,7 +426,7 @@ def best_line(best: JobView, view: LabSnapshot) -> str:
 def best_jobs(view: LabSnapshot) -> Mapping[str, JobView]:
     """MVP id -> the job with its best headline so far: a full run, or of the trials without one.
 
-    Of these the running ones, once any has a number. None is best where it is not known which way
+    Of these the running ones, once any has a number, and the newest of each run. None is best where it is not known which way
     is better.
     """
     best = {}
@@ -446,6 +446,8 @@ def _best_of(jobs: Sequence[JobView]) -> JobView | None:
     known = [job for job in jobs if last_r2(job) is not None]
     full = [job for job in known if job.spec.profile == "full"] or known
     mine = [job for job in full if isinstance(job.state, Running)] or full
+    by_age = sorted(mine, key=lambda job: job.spec.submitted)
+    mine = list({(job.spec.run, job.spec.profile, job.spec.recipe): job for job in by_age}.values())
     name = judged_by(j.spec.headline for j in mine)
     return Value.parse(name).best((j for j in mine if j.spec.headline == name), last_r2)
 
