@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,12 @@ def test_a_relative_python_is_kept_from_the_root_and_links_stay(
     os.symlink(sys.executable, "python")  # noqa: PTH211 - the link itself
     script.write_text("import json\n")
     assert check_python("./python", script) == str(script.parent / "python")
+
+
+@pytest.mark.parametrize("line", [f"x = 0x{'f' * 5000}", "print(f'" + "{a}=" * 30_000 + "')"])
+def test_what_takes_python_for_ever_is_no_script(tmp_path: Path, line: str) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(f"import torch\n{line}\n")
+    began = time.process_time()
+    assert imports_of(script) == {}
+    assert time.process_time() - began < 2

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,8 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from vitlab.contract.paths import UsageError
-from vitlab.contract.reading import read_regular
-from vitlab.jobs.experiment.script_files import Files, FilesLook, add_library_files, constant
+from vitlab.jobs.experiment.script_files import (
+    UNREADABLE,
+    Files,
+    FilesLook,
+    add_library_files,
+    constant,
+    tree_of,
+)
 from vitlab.jobs.experiment.value_names import (
     PERCENT,
     labels_in,
@@ -28,9 +33,6 @@ from vitlab.jobs.experiment.value_names import (
 
 MAX_MODULES = 40
 """Modules beside a script that are read with it."""
-MAX_BYTES = 1 << 20
-MAX_BRACES = 20_000
-"""Of a script: Python takes their square to read them within one formatted text."""
 
 _LIBRARIES = ("lightning", "pytorch_lightning", "transformers", "wandb", "lightgbm", "torch",
               "vitlab", "hydra")  # fmt: skip
@@ -156,15 +158,8 @@ def _modules(path: Path) -> Iterator[tuple[Path, ast.Module]]:
             continue
         seen.add(module)
         try:
-            text = read_regular(module, MAX_BYTES, follow=True)
-            if text.count(b"{") > MAX_BRACES:
-                raise ValueError(f"more than {MAX_BRACES:,} braces")
-            with warnings.catch_warnings():  # of its escape sequences, none of our business
-                warnings.simplefilter("ignore")
-                tree = ast.parse(text, str(module))
-            if any(_is_endless(node) for node in ast.walk(tree)):
-                raise ValueError("a number of more than 3,000 digits")
-        except (OSError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
+            tree = tree_of(module)
+        except UNREADABLE as error:
             if module == path:
                 why = getattr(error, "strerror", None) or getattr(error, "msg", None) or error
                 line = getattr(error, "lineno", None)
@@ -173,12 +168,6 @@ def _modules(path: Path) -> Iterator[tuple[Path, ast.Module]]:
             continue
         yield module, tree
         todo += [one for one in _imported(tree, module, path.parent) if one not in seen]
-
-
-def _is_endless(node: ast.AST) -> bool:
-    """Whether it is a number that Python refuses to write out (4,300 digits)."""
-    value = node.value if isinstance(node, ast.Constant) else None
-    return isinstance(value, int) and value.bit_length() > 10_000
 
 
 def _imported(tree: ast.Module, module: Path, root: Path) -> Iterator[Path]:

@@ -6,11 +6,13 @@ import ast
 import json
 import os
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vitlab.contract.reading import read_regular
 from vitlab.contract.tracking import FILES
 
 LIGHTNING_CSV = "lightning_logs/version_*/metrics.csv"
@@ -55,6 +57,32 @@ def kind_of(path: Path) -> int | None:
         if re.fullmatch(pattern, path.name, re.IGNORECASE):
             return rank if rank > 1 or _NUMBERS.search(path.name) else None
     return None
+
+
+MAX_BYTES = 1 << 20
+MAX_BRACES = 20_000
+"""Of a script: Python takes their square to read them within one formatted text."""
+UNREADABLE = (OSError, ValueError, SyntaxError, RecursionError, MemoryError)
+"""What `tree_of` raises."""
+
+
+def tree_of(module: Path) -> ast.Module:
+    """What Python reads in a file, in bounded time; one of `UNREADABLE` for what it does not."""
+    text = read_regular(module, MAX_BYTES, follow=True)
+    if text.count(b"{") > MAX_BRACES:
+        raise ValueError(f"more than {MAX_BRACES:,} braces")
+    with warnings.catch_warnings():  # of its escape sequences, none of our business
+        warnings.simplefilter("ignore")
+        tree = ast.parse(text, str(module))
+    if any(_is_endless(node) for node in ast.walk(tree)):
+        raise ValueError("a number of more than 3,000 digits")
+    return tree
+
+
+def _is_endless(node: ast.AST) -> bool:
+    """Whether it is a number that Python refuses to write out (4,300 digits)."""
+    value = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(value, int) and value.bit_length() > 10_000
 
 
 @dataclass

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.reading import read_regular
+from vitlab.jobs.experiment.script_files import UNREADABLE, tree_of
 
 LIMIT = 10.0
 """Seconds for one Python to tell what it has."""
@@ -55,8 +56,8 @@ def imports_of(script: Path) -> dict[str, str]:
 
 def _top_imports(module: Path) -> Iterator[tuple[str, int]]:
     try:
-        body = ast.parse(read_regular(module, 1 << 20, follow=True)).body
-    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+        body = tree_of(module).body
+    except UNREADABLE:
         return
     for node in body:
         if isinstance(node, ast.Import):
