@@ -194,6 +194,10 @@ async def test_cheats_are_refused_in_one_line(root: Path) -> None:
         put = await ask("propose_gate", gate="Gate-1", status="passed", reason="it looks good")
         assert "no result supports it" in put["data"]["remarks"]
 
+        cheat = {"gate": "Gate-1", "status": "passed", "because": "R² = 0.99", "reason": "x"}
+        line = await ask.refused("propose_gate", **cheat)
+        assert line == "0.99: no result of Gate-1 has this number"
+
         # No path, program or file reaches a tool.
         tried: dict[str, dict[str, Any]] = {
             "status": {"roadmap": "../../etc/passwd"},

@@ -23,11 +23,13 @@ from vitlab.jobs.store import all_jobs
 from vitlab.lab.autopilot.budget import Estimate, Spent
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import Request, launch, plan_launch
+from vitlab.lab.results.job_results import newest_results
+from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.tray import account, proposals
 from vitlab.lab.tray.account import Account
 from vitlab.lab.tray.decisions import accept, based, dismiss, preview
 from vitlab.lab.tray.proposals import Proposal, Tray, short_text
-from vitlab.lab.tray.refusals import check_conclusion
+from vitlab.lab.tray.refusals import check_because, check_conclusion
 from vitlab.lab.writeback.edits import plan_update, undo
 
 PLAN = "roadmaps/plan_roadmap.md"
@@ -120,6 +122,20 @@ def test_a_conclusion_has_numbers_of_results_alone(lab: Lab, roadmap: Path, ende
         short_text("reason", "\n \u200b\u202e\x00", needed=True)
     with pytest.raises(UsageError, match="601 characters, at most 600"):
         short_text("reason", "x" * 601)
+
+
+def test_a_gate_s_reason_has_numbers_of_results_alone(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.7512)
+    ended("one", 0.913, mvp="2.0")
+    read, newest = lab.read_roadmap(roadmap), newest_results(lab, roadmap)
+    (gate,), (verdict,) = read.gates, verdicts_of(lab, read, newest)
+    for good in ("", "R² 0.751 > 0.70", "MVP-1.0 has 75.1 % on 100 stars", verdict.because):
+        check_because(gate, verdict, newest, good)
+    for bad in ("R² = 0.99", "0.913", "3 more seeds agree", "0.751 ± 0.001"):
+        with pytest.raises(UsageError, match=r"no result of Gate-1 has this number"):
+            check_because(gate, verdict, newest, bad)
 
 
 def test_a_failed_job_has_no_conclusion(lab: Lab, roadmap: Path, ended: Ended) -> None:

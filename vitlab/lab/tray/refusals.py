@@ -8,9 +8,11 @@ from collections.abc import Iterable, Sequence
 
 from vitlab.contract.job import ASCII_FORMS, Done, Failed, Result, Spec, ended_well
 from vitlab.contract.paths import UsageError
+from vitlab.docs.judge.verdict import Verdict
+from vitlab.docs.model.gates.gates import Gate
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.job_results import finished
+from vitlab.lab.results.job_results import Finished, finished
 from vitlab.lab.writeback.writeback import MvpUpdate
 
 TRIES = 2
@@ -62,12 +64,24 @@ def check_conclusion(update: MvpUpdate, text: str) -> None:
     """`UsageError` for a conclusion without a result, or with a number that none of it has."""
     if not update.conclusion or not any(ended_well(job.state) for job in update.jobs):
         raise UsageError(f"{update.summary}: {NOTHING}")
-    results = [one.result for one in finished(update.jobs)]
-    written = set(_numbers(update.conclusion))
-    values = list(_values(results))
+    results = (one.result for one in finished(update.jobs))
+    _check_numbers(text, update.conclusion, results, f"MVP-{update.mvp}")
+
+
+def check_because(gate: Gate, verdict: Verdict, results: Iterable[Finished], text: str) -> None:
+    """`UsageError` for a reason of a gate with a number that no result of its MVPs has."""
+    mine = (one.result for one in results if not gate.mvps or one.result.mvp in gate.mvps)
+    rules = " ".join(rule.if_ for rule in gate.rules)
+    told = f"{verdict.because} {verdict.because_in_document} {rules}"
+    _check_numbers(text, told, mine, f"Gate-{gate.id}")
+
+
+def _check_numbers(text: str, told: str, results: Iterable[Result], what: str) -> None:
+    """Every number of a text is one that vitlab tells itself, or of a result."""
+    known, values = set(_numbers(told)), list(_values(results))
     for number in _numbers(text):
-        if number not in written and not any(_rounds_to(value, number) for value in values):
-            raise UsageError(f"{number}: no result of MVP-{update.mvp} has this number")
+        if number not in known and not any(_rounds_to(value, number) for value in values):
+            raise UsageError(f"{number}: no result of {what} has this number")
     if odd := next((one for one in text if _is_odd(one)), ""):
         raise UsageError(f"{odd}: write numbers in digits, without marks of lists")
 

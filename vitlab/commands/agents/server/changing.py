@@ -16,9 +16,10 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, default_profile, plan_launch
 from vitlab.lab.live.changes import ChangeLog
 from vitlab.lab.results.job_results import newest_results
+from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.tray.decisions import based, launch_line, preview
 from vitlab.lab.tray.proposals import Kind, Proposal, Tray, short_text
-from vitlab.lab.tray.refusals import NOTHING, check_conclusion, check_repeat
+from vitlab.lab.tray.refusals import NOTHING, check_because, check_conclusion, check_repeat
 from vitlab.lab.writeback.edits import plan_update
 
 _RUNS = {"type": "array", "items": {"type": "string"}, "maxItems": 50}
@@ -88,9 +89,13 @@ def _propose_results(session: Session, arguments: Arguments) -> Answer:
 def _propose_gate(session: Session, arguments: Arguments) -> Answer:
     lab = session.lab()
     roadmap = roadmap_of(lab, arguments) or _with_gate(lab, arguments["gate"])
-    gate = find_gate(lab.read_roadmap(roadmap), arguments["gate"])
+    read = lab.read_roadmap(roadmap)
+    gate = find_gate(read, arguments["gate"])
     proposal = _proposal(lab, "gate", roadmap, gate.id, arguments)
     text = short_text("because", arguments.get("because", ""))
+    newest = newest_results(lab, roadmap)
+    verdict = next(one for one in verdicts_of(lab, read, newest) if one.id == gate.id)
+    check_because(gate, verdict, newest, text)
     return _put(lab, replace(proposal, word=arguments["status"], text=text))
 
 
