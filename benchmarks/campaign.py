@@ -142,7 +142,11 @@ def campaign(arguments: argparse.Namespace, table: Table, folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--corruptions", type=int, help="how many (1500; short: 60)")
+    parser.add_argument(
+        "--corruptions",
+        type=int,
+        help="how many (1500; short: 60, without the files of unattended work)",
+    )
     parser.add_argument("--kills", type=int, help="how many (200; short: 5)")
     parser.add_argument("--labs", default="all", help="a stranger's lab by its name, or none")
     parser.add_argument(

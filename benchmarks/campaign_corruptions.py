@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import campaign_assistants as assistants
 from campaign_lab import (
     LOOKS,
     STATE,
@@ -160,6 +161,8 @@ OBJECTS: dict[str, tuple[int, Callable[[Path], object]]] = {
     "1 TB hole": (1, _hole),
 }
 """Weight, and what makes something else at the path of a file."""
+WRITES = (("--end",), ("accept",))
+"""Second words of commands that change the lab."""
 UNDECIDED = {"value", "surrogate", "bytes", "truncated", "outward link"}
 """Kinds after which the file may still be a good one."""
 
@@ -193,6 +196,8 @@ class Bench:
     begun: int = 0
     looks: int = 2
     """Commands for each corruption, beside `jobs --json`."""
+    answers: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    """What commands of unattended work told while all was well; empty where there is none."""
 
     def looked_at(self) -> dict[str, tuple[Any, ...]]:
         return snapshot(self.lab.root, (".vitlab", self.jobs["running"]))
@@ -206,10 +211,13 @@ class Bench:
     def remember(self) -> None:
         self.rows, self.files, self.around = self.lab.rows(), self.looked_at(), self.outer()
         self.begun = sum(words[0] == "begin" for words in self.lab.run.told())
+        if self.looks > 1:
+            asked = assistants.questions(self.lab)
+            self.answers = {one: self.lab.run(self.lab.root, *one).json() for one in asked}
 
 
 def make_bench(run: Commands, folder: Path, looks: int) -> Bench:
-    lab = make_lab(run, folder / "lab")
+    lab = make_lab(run, folder / "lab", mvps=7 if looks > 1 else 4)
     outside = folder / "outside"
     outside.mkdir()
     lab.training("2.0", epochs=1, seconds=3000)
@@ -224,6 +232,8 @@ def make_bench(run: Commands, folder: Path, looks: int) -> Bench:
     assert line, f"{running} does not begin"
     wait_for(lambda: "r2=" in (lab.root / running / "out.log").read_text())
     wait_for(lambda: lab.rows().get(running, {}).get("values"), 5)
+    if looks > 1:
+        assistants.furnish(lab)  # some 10 s, too long for the short campaign
     jobs = {"ended": ended, "running": running, "queued": queued}
     bench = Bench(lab, outside, jobs, [int(word) for word in line[0][2:4]], looks=looks)
     bench.remember()
@@ -236,6 +246,7 @@ def targets(bench: Bench) -> list[str]:
     found = {str(path.relative_to(root)) for path in walk(root)}
     for name, job in bench.jobs.items():
         found |= {f"{job}/{one}" for one in ABSENT if (name, one) != ("running", "stop")}
+    found |= {*assistants.NAMES} if bench.answers else set()
     spared = {
         "work",
         "work/train.py",
@@ -251,6 +262,8 @@ def area(target: str, jobs: dict[str, str]) -> str:
         return "job folders"
     if target.startswith(".vitlab/journal") or target.endswith(".md"):
         return "documents"
+    if assistants.is_unattended(target):
+        return "unattended"
     return "launching" if target.startswith(".vitlab") else "experiment files"
 
 
@@ -269,11 +282,16 @@ def _commands(draw: random.Random, bench: Bench, target: str) -> list[tuple[str,
         ("compare",),
         ("plot", str(root / bench.jobs["ended"])),
     ]
-    chosen = [*draw.sample([*LOOKS, *logs, *writes], bench.looks), ("jobs", "--json")]
+    looks = [*LOOKS, *logs, *writes, *(assistants.LOOKS if bench.answers else [])]
+    chosen = [*draw.sample(looks, bench.looks), ("jobs", "--json")]
+    if assistants.is_unattended(target):
+        chosen += draw.sample([*bench.answers], min(3, len(bench.answers)))
     if draw.random() < 0.015:
         chosen.append(("run", "4.0", "--profile", "smoke"))
     elif target.startswith(".vitlab/journal") and draw.random() < 0.08:
         chosen.append(draw.choice([("undo",), ("redo",)]))
+    elif assistants.is_unattended(target) and draw.random() < 0.15:
+        chosen.append(draw.choice([("auto", "--end"), ("tray", "accept", "2", "--yes")]))
     return chosen
 
 
@@ -336,8 +354,10 @@ def _draw(draw: random.Random, bench: Bench) -> tuple[str, str]:
     names = targets(bench)
     jobs = [one for one in names if one.startswith(tuple(bench.jobs.values()))]
     there = [one for one in jobs if (bench.lab.root / one).exists()]
-    others = [one for one in names if one not in jobs]
-    target = draw.choice(draw.choices([there, jobs, others], [5, 2, 4])[0])
+    unattended = [one for one in names if assistants.is_unattended(one)]
+    others = [one for one in names if one not in jobs and one not in unattended]
+    weights = [5, 2, 4, 4 if unattended else 0]
+    target = draw.choice(draw.choices([there, jobs, others, unattended], weights)[0])
     folder = (bench.lab.root / target).is_dir()
     weights = {kind: weight for kind, (weight, _) in {**CONTENT, **OBJECTS}.items()}
     if folder:
@@ -391,10 +411,13 @@ def _attack(
     run, again = bench.lab.run, True
     for argv in _commands(draw, bench, report.target):
         answer = run(bench.lab.root, *argv, fresh=draw.random() < 0.02)
-        report.crashes += faults(answer)
+        report.crashes += faults(answer, (0, 1, 2, 124) if argv[0] == "wait" else (0, 1, 2))
+        if argv in bench.answers and assistants.is_unattended(report.target):
+            odd = assistants.differs(bench.answers[argv], answer)
+            report.lies += [odd] if odd and again else []
         if argv == ("jobs", "--json") and again:
             report.lies += _rows_told(bench, report, answer)
-        again = again and argv[0] not in ("run", "undo", "redo")
+        again = again and argv[0] not in ("run", "undo", "redo") and argv[1:2] not in WRITES
     if outer := changed(around, bench.outer()):
         report.crashes.append(f"written outside the lab: {outer[:3]}")
     lock = _free_lock(report) and report.target.startswith(bench.jobs["running"])

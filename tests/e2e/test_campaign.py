@@ -30,7 +30,15 @@ def test_nothing_fails_in_the_short_campaign() -> None:
 
 @pytest.mark.skipif(not CAMPAIGN.exists(), reason="the benchmarks are only in the repository")
 def test_one_part_is_run_alone_as_often_as_asked() -> None:
-    words = [sys.executable, str(CAMPAIGN), "--only", "corruptions", "--corruptions", "1"]
+    words = [
+        sys.executable,
+        str(CAMPAIGN),
+        "--short",
+        "--only",
+        "corruptions",
+        "--corruptions",
+        "1",
+    ]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert re.findall(r"^in all +(\w+) +(\d+)", done.stdout, re.MULTILINE) == [("corruptions", "1")]
