@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -251,3 +252,36 @@ def test_the_time_left_of_a_run_started_by_hand_counts_from_its_start(first: int
     assert folded(start, *epochs).eta(300.0, 10) == pytest.approx(6 * 50)
     steps = [Event("step", 300.0, {"step": k, "of": 100, "values": {}}) for k in (10, 20, 40)]
     assert folded(start, *steps).eta(310.0) == pytest.approx(60 * 5 - 10)
+
+
+def test_events_folded_at_once_are_those_folded_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random(31)
+    for _ in range(200):
+        events = [_any_event(rng) for _ in range(rng.randrange(12))]
+        one_by_one = Progress()
+        for event in events:
+            one_by_one = fold(one_by_one, [event])
+        assert repr(_fields(fold(Progress(), events))) == repr(_fields(one_by_one))
+    made, begun = list[object](), Progress()
+    monkeypatch.setattr("vitlab.lab.progress.Progress", lambda **of: made.append(of))
+    fold(begun, [Event("log", float(at), {}) for at in range(1, 1000)])
+    assert len(made) == 1  # not one for each of a thousand events
+
+
+def _any_event(rng: random.Random) -> Event:
+    kind = rng.choice(("start", "step", "eval", "eval", "log"))
+    data = {
+        "step": rng.randrange(50),
+        "values": {name: rng.choice((None, rng.random())) for name in rng.sample("abc", 2)},
+        "epoch": rng.choice((0, 1, 2.5, None, "x")),
+        "of": rng.choice((100, None, "9")),
+        "split": rng.choice(("test", "val")),
+        "by_hand": rng.choice((True, False)),
+        "resumed_from": rng.choice(("", "last.pt")),
+    }
+    return Event(kind, rng.choice((0.0, 100 * rng.random())), data)
+
+
+def _fields(progress: Progress) -> dict[str, object]:
+    curves = {name: list(samples) for name, samples in progress.curves.items()}
+    return {**vars(progress), "curves": curves}

@@ -10,7 +10,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vitlab.contract.events import Event, read_events
 from vitlab.contract.paths import JobPaths
@@ -159,55 +159,51 @@ def fold(progress: Progress, events: Iterable[Event]) -> Progress:
     """`progress` after some more events."""
     fresh: dict[str, list[Sample]] = {}
     values = dict(progress.values)
+    state = dict(vars(progress))  # one new object for all events, which may be thousands
     for event in events:
-        progress = _after(progress, event)
+        _move_on(state, event)
         if event.kind in ("step", "eval"):
-            at = event.step, _epoch(event), _run_time(progress, event.t)
+            at = event.step, _epoch(event), _run_time(state, event.t)
             for name, value in event.values.items():
                 if len(values) < NAMES or name in values:
                     values[name] = value
                     fresh.setdefault(name, []).append(Sample(*at, value))
                 else:
                     problem = f"events.jsonl names more than {NAMES} values; {name} is not read"
-                    progress = replace(progress, problem=progress.problem or problem)
-    if not fresh:
-        return progress
-    progress = replace(progress, values=values)
-    grown = {name: progress.curve(name).extended(samples) for name, samples in fresh.items()}
-    return replace(progress, curves={**progress.curves, **grown})
+                    state["problem"] = state["problem"] or problem
+    if fresh:
+        grown = {name: progress.curve(name).extended(samples) for name, samples in fresh.items()}
+        state |= {"values": values, "curves": {**progress.curves, **grown}}
+    return Progress(**state) if state != vars(progress) else progress
 
 
-def _after(progress: Progress, event: Event) -> Progress:
-    """All but the curves."""
+def _move_on(state: dict[str, Any], event: Event) -> None:
+    """All fields of a `Progress` but values and curves after one more event."""
     data = event.data
     match event.kind:
         case "start":
-            before = _run_time(progress, progress.last) if data.get("resumed_from") else None
-            return replace(
-                progress,
-                began=event.t,
-                by_hand=data.get("by_hand") is True,
-                first=None,
-                first_epoch=None,
-                before=before or 0.0,
-                last=event.t,
-            )
+            before = _run_time(state, state["last"]) if data.get("resumed_from") else None
+            state |= {
+                "began": event.t,
+                "by_hand": data.get("by_hand") is True,
+                "first": None,
+                "first_epoch": None,
+                "before": before or 0.0,
+            }
         case "step" | "eval":
-            of = data.get("of")
+            # The test set is scored at the best step, which is behind the last one.
+            is_step = event.kind == "step"
+            state["step"] = event.step if is_step else max(state["step"], event.step)
+            if isinstance(of := data.get("of"), int):
+                state["of"] = of
+            if state["first"] is None and is_step:
+                state["first"] = event.step, event.t
             # A Trainer of its own counts the epochs of a test from 0.
             epoch = None if data.get("split") == "test" else _epoch(event)
-            return replace(
-                progress,
-                # The test set is scored at the best step, which is behind the last one.
-                step=event.step if event.kind == "step" else max(progress.step, event.step),
-                of=of if isinstance(of, int) else progress.of,
-                epoch=progress.epoch if epoch is None else epoch,
-                first=progress.first or ((event.step, event.t) if event.kind == "step" else None),
-                first_epoch=progress.first_epoch or (None if epoch is None else (epoch, event.t)),
-                last=event.t,
-            )
-        case _:
-            return replace(progress, last=event.t)
+            if epoch is not None:
+                state["epoch"] = epoch
+                state["first_epoch"] = state["first_epoch"] or (epoch, event.t)
+    state["last"] = event.t
 
 
 def _epoch(event: Event) -> float | None:
@@ -215,8 +211,9 @@ def _epoch(event: Event) -> float | None:
     return float(epoch) if isinstance(epoch, int | float) else None
 
 
-def _run_time(progress: Progress, t: float) -> float | None:
-    return None if progress.began is None else progress.before + max(t - progress.began, 0.0)
+def _run_time(state: Mapping[str, Any], t: float) -> float | None:
+    began: float | None = state["began"]
+    return None if began is None else state["before"] + max(t - began, 0.0)
 
 
 def read_end(job: JobPaths) -> Progress:
