@@ -118,6 +118,18 @@ def test_a_conclusion_has_numbers_of_results_alone(lab: Lab, roadmap: Path, ende
     for bad in ("R² = 0.75⁹", "½ of them", "Ⅸ"):
         with pytest.raises(UsageError, match=r"write numbers in digits"):
             check_conclusion(update, bad)
+    for bad in (
+        "it is <!-- better",
+        "# Good",
+        "```",
+        "| it | is |",
+        "> so",
+        "- so",
+        "<b>",
+        "--- a",
+    ):
+        with pytest.raises(UsageError, match=r"write a sentence"):
+            check_conclusion(update, bad)
     with pytest.raises(UsageError, match="say why"):
         short_text("reason", "\n \u200b\u202e\x00", needed=True)
     with pytest.raises(UsageError, match="601 characters, at most 600"):

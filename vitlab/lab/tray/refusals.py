@@ -25,6 +25,8 @@ _NUMBER = re.compile(
     re.ASCII,
 )
 _SIZES = {"k": 1e3, "M": 1e6}
+_MARKUP = re.compile(r"<!--|-->|^(?:#|```|~~~|<|\||>|---|===|[-*+] |\d+[.)] )")
+"""What would hide or change the rest of a document."""
 _THOUSANDS = re.compile(r",(?=\d{3}(?:,|\.|$))")
 
 
@@ -65,7 +67,7 @@ def check_conclusion(update: MvpUpdate, text: str) -> None:
     if not update.conclusion or not any(ended_well(job.state) for job in update.jobs):
         raise UsageError(f"{update.summary}: {NOTHING}")
     results = (one.result for one in finished(update.jobs))
-    _check_numbers(text, update.conclusion, results, f"MVP-{update.mvp}")
+    _check_text(text, update.conclusion, results, f"MVP-{update.mvp}")
 
 
 def check_because(gate: Gate, verdict: Verdict, results: Iterable[Finished], text: str) -> None:
@@ -73,17 +75,21 @@ def check_because(gate: Gate, verdict: Verdict, results: Iterable[Finished], tex
     mine = (one.result for one in results if not gate.mvps or one.result.mvp in gate.mvps)
     rules = " ".join(rule.if_ for rule in gate.rules)
     told = f"{verdict.because} {verdict.because_in_document} {rules}"
-    _check_numbers(text, told, mine, f"Gate-{gate.id}")
+    _check_text(text, told, mine, f"Gate-{gate.id}")
 
 
-def _check_numbers(text: str, told: str, results: Iterable[Result], what: str) -> None:
-    """Every number of a text is one that vitlab tells itself, or of a result."""
+def _check_text(text: str, told: str, results: Iterable[Result], what: str) -> None:
+    """It is a sentence, and each of its numbers is one that vitlab tells, or of a result."""
+    if (match := _MARKUP.search(text)) is not None:
+        raise UsageError(
+            f"{match[0].strip()}: write a sentence, without marks of sections and code"
+        )
     known, values = set(_numbers(told)), list(_values(results))
     for number in _numbers(text):
         if number not in known and not any(_rounds_to(value, number) for value in values):
             raise UsageError(f"{number}: no result of {what} has this number")
     if odd := next((one for one in text if _is_odd(one)), ""):
-        raise UsageError(f"{odd}: write numbers in digits, without marks of lists")
+        raise UsageError(f"{odd}: write numbers in digits, as 0.75")
 
 
 NOTHING = "no result, so nothing to conclude"
