@@ -1,5 +1,6 @@
 """Contradictions are found where they are; what is mended is what the overview says."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from tests.docs.documents import document_path, here
 from tests.docs.plans import plan
 from vitlab.docs.journal import Journal
+from vitlab.docs.lint import across
 from vitlab.docs.lint.across import Neighbours, contradictions
 from vitlab.docs.lint.document import fix_all, fix_linked, linked_findings, lint
 from vitlab.docs.lint.finding import Finding
@@ -135,3 +137,11 @@ def test_numbers_differ_by_more_than_rounding() -> None:
     assert not fine.same_as(other)
     assert not coarse.same_as(other)
     assert number_of("R²", "0.4-0.5") is number_of("R²", "-") is number_of("R²", "~0.5") is None
+
+
+def test_files_of_plans_are_named_in_linear_time() -> None:
+    named = across._plans_named("see ./VIT_roadmap.md, x-hub.markdown, 路线图.md.bak and notes.md")
+    assert named == ["VIT_roadmap", "x-hub", "路线图"]
+    began = time.process_time()
+    assert across._plans_named("hub" * 30_000 + " " + "a-" * 30_000) == []
+    assert time.process_time() - began < 1

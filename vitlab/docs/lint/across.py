@@ -24,7 +24,8 @@ _MVP = re.compile(
 )
 _GATE = re.compile(r"(?<![A-Za-z])Gate[-–_ ]?\d[\w.]*", re.I)
 _STRUCK = re.compile(r"~~.*?~~")
-_OTHER_FILE = re.compile(r"[\w-]*(?:roadmap|路线图|hub)[\w-]*(?=\.(?:md|markdown))", re.I)
+_FILE = re.compile(r"(?<![\w-])[\w-]++(?=\.(?:md|markdown))", re.I)
+_OF_PLANS = re.compile(r"roadmap|路线图|hub", re.I)
 _SUPPOSED = re.compile(r"若|如果|当|待|需要|\b(?:if|when|once|needs?|before|after)\b", re.I)
 _PIECE = re.compile(r"[^|,，;；、。:：]+")
 _ITEM = re.compile(r"[\s>#*+\d.)├└─-]*(?:\[[ xX/-]\]\s*)?(?P<text>[^\w\[(]*MVP.*)", re.I)
@@ -160,7 +161,7 @@ def _knows(roadmap: Roadmap, mvp: str) -> bool:
 
 def _is_elsewhere(line: str, mvp: str, names: set[str], others: Sequence[Roadmap]) -> bool:
     """Whether a line says that an MVP is of another topic: it names its file or its topic."""
-    if set(map(str.casefold, _OTHER_FILE.findall(line))) - names:
+    if set(map(str.casefold, _plans_named(line))) - names:
         return True
     return any(
         _knows(other, mvp) and topic in line.casefold()
@@ -168,6 +169,11 @@ def _is_elsewhere(line: str, mvp: str, names: set[str], others: Sequence[Roadmap
         for topic in _topics(other)
         if len(topic) > 1
     )
+
+
+def _plans_named(text: str) -> list[str]:
+    """The names of roadmaps' and hubs' files in a text, without their endings."""
+    return [name for name in _FILE.findall(text) if _OF_PLANS.search(name)]
 
 
 def _topics(roadmap: Roadmap) -> set[str]:
@@ -222,7 +228,7 @@ def _files_above(document: Document) -> list[str]:
     found, current = [], ""
     for index in range(len(document.lines)):
         current = "" if index in headings else current
-        names = _OTHER_FILE.findall(document.line_text(index))
+        names = _plans_named(document.line_text(index))
         named = [name.casefold() for name in names if "hub" not in name.casefold()]
         current = named[-1] if named else current
         found.append(current)
