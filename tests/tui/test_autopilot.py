@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import time
 from dataclasses import replace
@@ -125,7 +126,8 @@ async def test_its_end_is_told_once_with_a_bell(
         it.app.bell = lambda: rings.append("bell")  # type: ignore[method-assign]
         file = it.app.session.lab.paths.private.autopilot
         file.parent.mkdir(parents=True, exist_ok=True)
-        pilots.now = Autopilot("a", "/lab", ("plan.md",), 0.0, 8.0)
+        midnight = datetime.datetime(2026, 1, 1).timestamp()  # a Thursday
+        pilots.now = Autopilot("a", "/lab", ("plan.md",), midnight, 8.0)
 
         async def looked_at(number: int) -> None:
             file.write_text(str(number))
@@ -136,8 +138,12 @@ async def test_its_end_is_told_once_with_a_bell(
         def told() -> list[str]:
             return [toast for toast in it.toasts if "autopilot" in toast]
 
+        def stands() -> bool:
+            return "auto until Thu 08:00" in str(it.app.home.header.content)
+
         await looked_at(1)
         assert not told()
+        assert stands()
         pilots.now = replace(
             pilots.now, state="ended", why="Gate-2 needs you", ended=time.time() + 9, page="auto.md"
         )
@@ -145,6 +151,7 @@ async def test_its_end_is_told_once_with_a_bell(
             await looked_at(number)
             assert told() == ["autopilot ended: Gate-2 needs you; its report: auto.md"]
             assert rings == ["bell"]
+            assert not stands()
         pilots.now = replace(pilots.now, id="b", why="ended by you")
         await looked_at(4)
         pilots.now = replace(pilots.now, id="c", why="disk", ended=5.0)  # before it was opened

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from vitlab.lab.lab import Lab
     from vitlab.lab.live.snapshot import JobView
     from vitlab.tui.actions import Actions, Handler
-    from vitlab.tui.autopilot import AutopilotEnd
+    from vitlab.tui.autopilot import AutopilotWatch
     from vitlab.tui.navigation import Navigation
     from vitlab.tui.selection import Selection
 
@@ -134,10 +134,10 @@ class VitLab(App[int]):
         return Selection(self, self.session)
 
     @cached_property
-    def _autopilot_end(self) -> AutopilotEnd:
-        from vitlab.tui.autopilot import AutopilotEnd
+    def _autopilot(self) -> AutopilotWatch:
+        from vitlab.tui.autopilot import AutopilotWatch
 
-        return AutopilotEnd(self.session.lab, self._opened)
+        return AutopilotWatch(self.session.lab, self._opened)
 
     @cached_property
     def _handlers(self) -> Mapping[str, Handler]:
@@ -266,12 +266,13 @@ class VitLab(App[int]):
     @on(LabUpdated)
     def _lab_updated(self, message: LabUpdated) -> None:
         self.session.view = message.view
+        if os.path.lexists(self.session.lab.paths.private.autopilot):
+            line = self._autopilot.look()
+            self.home.header.autopilot = self._autopilot.words
+            if line:
+                self.notify(clean(line))
+                self._ring(line)
         self.front.refresh_view()
-        if os.path.lexists(self.session.lab.paths.private.autopilot) and (
-            line := self._autopilot_end.look()
-        ):
-            self.notify(clean(line))
-            self._ring(line)
         for screen in self.screen_stack:
             if isinstance(screen, MvpScreen):
                 screen.show()

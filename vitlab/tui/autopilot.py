@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -31,6 +32,7 @@ from vitlab.tui.screens.dialogs import ConfirmScreen, LineScreen
 from vitlab.tui.text import clean
 
 if TYPE_CHECKING:
+    from vitlab.lab.autopilot.record import Autopilot
     from vitlab.lab.lab import Lab
     from vitlab.tui.session import Session
 
@@ -152,16 +154,21 @@ def _read(lab: Lab) -> tuple[State, Standing]:
     return pilot.state, (list(parts[0]), list(parts[1]), list(parts[2]))
 
 
-class AutopilotEnd:
-    """Tells once that the lab's autopilot has ended while the screen is open."""
+class AutopilotWatch:
+    """How the lab's autopilot stands, and once that it has ended while the screen is open."""
 
     def __init__(self, lab: Lab, opened: float) -> None:
         """`opened`: since when, in Unix seconds."""
         self._lab, self._opened = lab, opened
         self._read_at, self._told = 0, ""
+        self.words = ""
+        """`auto until 18:42`, `auto paused`; empty where none goes on."""
 
     def look(self) -> str:
-        """A line on its end; empty where there is nothing new, or a person has ended it."""
+        """A line on its end; empty where there is nothing new, or a person has ended it.
+
+        `words` is brought up to date.
+        """
         with contextlib.suppress(OSError):
             at = self._lab.paths.private.autopilot.stat().st_mtime_ns
             if at != self._read_at:
@@ -171,12 +178,21 @@ class AutopilotEnd:
 
     def _line(self) -> str:
         pilot = read_autopilot(self._lab.paths)
+        self.words = "" if pilot is None else _words(pilot)
         if pilot is None or pilot.state != "ended" or pilot.id == self._told:
             return ""
         self._told = pilot.id
         if pilot.why == BY_YOU or pilot.ended < self._opened:
             return ""
         return f"{end_line(pilot)}; its report: {pilot.page}"
+
+
+def _words(pilot: Autopilot) -> str:
+    if pilot.state != "running":
+        return "auto paused" if pilot.state == "paused" else ""
+    end = datetime.datetime.fromtimestamp(pilot.started + 3600 * pilot.budget)
+    is_today = end.date() == datetime.date.today()
+    return f"auto until {end:%H:%M}" if is_today else f"auto until {end:%a %H:%M}"
 
 
 async def _start(app: App[Any], session: Session) -> None:

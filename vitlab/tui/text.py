@@ -426,8 +426,8 @@ def best_line(best: JobView, view: LabSnapshot) -> str:
 def best_jobs(view: LabSnapshot) -> Mapping[str, JobView]:
     """MVP id -> the job with its best headline so far: a full run, or of the trials without one.
 
-    Of these the running ones, once any has a number, and the newest of each run. None is best where it is not known which way
-    is better.
+    Of these the running ones, once any has a number, and the newest of each run. None is best
+    where it is not known which way is better.
     """
     best = {}
     for mvp, jobs in index_of(view).of_mvp.items():

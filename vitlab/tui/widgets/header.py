@@ -43,6 +43,8 @@ class Header(Static):
         """When the machine was last read; None: never."""
         self._text = Text()
         self._roadmaps: Sequence[RoadmapSummary] = ()
+        self.autopilot = ""
+        """How the autopilot stands; empty for none."""
 
     def look(self, *, seldom: bool) -> None:
         """Read the machine, one reading at a time, if that is due; `seldom`: nothing happens."""
@@ -84,6 +86,7 @@ class Header(Static):
             (f"{progress_bar(done, len(mvps), 8, self.plain)} {done}/{len(mvps)} done", "accent"),
             (f"{running} running" if running else "idle", "accent" if running else "muted"),
             (f"{queued} queued" if queued else "", ""),
+            (self.autopilot, "accent"),
         ]
         parts = [(words, tone) for words, tone in parts if words]
         title = clean((view.roadmap.title if view.roadmap else None) or "no roadmap")
