@@ -144,4 +144,5 @@ def test_files_of_plans_are_named_in_linear_time() -> None:
     assert named == ["VIT_roadmap", "x-hub", "路线图"]
     began = time.process_time()
     assert across._plans_named("hub" * 30_000 + " " + "a-" * 30_000) == []
+    assert not across._ITEM.match("─" * 90_000)
     assert time.process_time() - began < 1

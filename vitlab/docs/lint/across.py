@@ -28,7 +28,7 @@ _FILE = re.compile(r"(?<![\w-])[\w-]++(?=\.(?:md|markdown))", re.I)
 _OF_PLANS = re.compile(r"roadmap|路线图|hub", re.I)
 _SUPPOSED = re.compile(r"若|如果|当|待|需要|\b(?:if|when|once|needs?|before|after)\b", re.I)
 _PIECE = re.compile(r"[^|,，;；、。:：]+")
-_ITEM = re.compile(r"[\s>#*+\d.)├└─-]*(?:\[[ xX/-]\]\s*)?(?P<text>[^\w\[(]*MVP.*)", re.I)
+_ITEM = re.compile(r"[\s>#*+\d.)├└─-]*+(?:\[[ xX/-]\]\s*)?(?P<text>[^\w\[(]*MVP.*)", re.I)
 _HISTORY = ("changelog", "timeline", "ideas")
 """Kinds of table whose rows are about what was, or what is not planned yet."""
 _DRAWN = ("", "text", "txt", "plain", "ascii", "mermaid")
