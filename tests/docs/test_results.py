@@ -39,6 +39,8 @@ def test_sentences_and_sizes() -> None:
     assert conclusion([], "zh") == "没有可用的数值"
     worse, better = result("1.0 A 0.5 run=a"), result("1.0 B 0.6 run=b")
     assert conclusion([worse, better], "en") == "B [b] on 1M spectra: R²_test=0.600 ± 0.004"
+    assert key_metric([worse, better]) == "B R²_test=0.600 ± 0.004"  # not the MVP's own model, A
+    assert key_metric([worse, replace(better, model=worse.model)]) == "R²_test=0.600 ± 0.004"
 
 
 @pytest.mark.parametrize(

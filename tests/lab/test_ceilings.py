@@ -120,7 +120,8 @@ def test_foreign_spectra_have_no_share(lab: Lab, roadmap: Path, ended: Ended, re
     assert (row["score"], row["ceiling"], row["share"], row["leak"]) == (0.704, None, None, False)
     step = plan_mvp(lab, roadmap, "1.0")
     assert step is not None
-    assert "ceiling" not in step.summary
+    assert "Bayes ceiling" not in step.summary
+    assert "no ceiling is known" in step.summary
     (report,) = [c.new_text for c in step.changes if c.path.name.startswith("exp_")]
     assert report is not None
     unknown = "The distribution behind these spectra is unknown: no ceiling applies"
