@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.tui.conftest import Open
 from tests.tui.fakes import job, usual_view
 from tests.tui.real import RealLab
 from tests.tui.test_idle import ended
@@ -24,6 +25,7 @@ from vitlab.lab.live.snapshot import Kept, roadmap_summaries
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.tui import jobs_index, text
 from vitlab.tui.jobs_index import index_of
+from vitlab.tui.screens import jobs as jobs_screen
 from vitlab.tui.watch.messages import CurvesUpdated, LabUpdated
 from vitlab.tui.watch.pace import LOOK, SHARE, Change, Pace
 from vitlab.tui.watch.reader import LabReader
@@ -256,3 +258,29 @@ def test_what_only_grows_is_drawn_again_after_a_pause_as_long_as_drawing_takes()
         chart.redraw(now=False, grows=grows)
         chart.redraw(now=False, grows=grows)
     assert timers == [LiveChart.INTERVAL, LiveChart.SHARE * 0.02, LiveChart.INTERVAL]
+
+
+async def test_in_the_jobs_screen_only_names_that_are_new_are_counted_and_measured(
+    stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, numbers = list[Any](), jobs_screen._numbers
+
+    def counted(jobs: Any) -> Any:
+        asked.append(jobs)
+        return numbers(jobs)
+
+    monkeypatch.setattr(jobs_screen, "_numbers", counted)
+    async with stage() as it:
+        await it.press("2")
+        screen: Any = it.app.screen
+        view = screen.view
+        running = next(one for one in view.jobs if isinstance(one.state, Running))
+        asked.clear()
+        for step in (71, 72):
+            jobs = [replaced(one, step=step) if one is running else one for one in view.jobs]
+            screen.show(usual_view(jobs=tuple(jobs)))
+            assert str(step) in " ".join(map(str, screen.table.table().rows))
+        assert asked == []
+        screen.show(usual_view(jobs=view.jobs[1:]))
+        assert len(asked) == 1
+        assert len(screen.table.table().rows) == len(view.jobs) - 1

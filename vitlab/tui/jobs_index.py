@@ -32,8 +32,10 @@ class JobsIndex(NamedTuple):
     by_name: Mapping[str, JobView]
     of_mvp: Mapping[str, Sequence[JobView]]
     """MVP id -> its jobs, of the roadmap on the screen alone."""
+    everything: Sequence[JobView]
+    """All of the lab, as `in_order`."""
     ordered: Sequence[JobView]
-    """All of that roadmap, as `in_order`; of the lab where no roadmap is shown."""
+    """All of that roadmap, in the same order; of the lab where no roadmap is shown."""
     first: Mapping[str, JobView]
     """MVP id -> the first of its jobs in that order."""
     unfinished: Sequence[JobView]
@@ -61,10 +63,10 @@ def _gathered(view: LabSnapshot) -> JobsIndex:
             of_mvp.setdefault(job.spec.mvp, []).append(job)
     by_name = {job.paths.name: job for job in view.jobs}
     unfinished = [job for job in view.jobs if not isinstance(job.state, Done)]
-    mine = (job for job in view.jobs if view.roadmap is None or job.spec.roadmap in view.names)
-    ordered = in_order(mine)
+    everything = in_order(view.jobs)
+    ordered = [j for j in everything if view.roadmap is None or j.spec.roadmap in view.names]
     first = {job.spec.mvp: job for job in reversed(ordered)}
-    return JobsIndex(by_name, of_mvp, ordered, first, unfinished)
+    return JobsIndex(by_name, of_mvp, everything, ordered, first, unfinished)
 
 
 def _moved(before: Sequence[JobView], now: Sequence[JobView]) -> dict[int, JobView] | None:
@@ -92,6 +94,7 @@ def _with(index: JobsIndex, moved: Mapping[int, JobView]) -> JobsIndex:
     return JobsIndex(
         {**index.by_name, **{job.paths.name: job for job in moved.values()}},
         {mvp: now(jobs) if mvp in mvps else jobs for mvp, jobs in index.of_mvp.items()},
+        now(index.everything),
         now(index.ordered),
         dict(zip(index.first, now(index.first.values()), strict=True)),
         now(index.unfinished),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
@@ -18,7 +19,7 @@ from vitlab.contract.job import Done, Queued, Running, Unreadable
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.value import score_text
 from vitlab.tui.home.job_panes import JobPanes, JobSelected
-from vitlab.tui.jobs_index import in_order
+from vitlab.tui.jobs_index import index_of
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.session import Session
@@ -77,26 +78,32 @@ class QueueTable(StableTable):
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
         super().__init__(id)
         self._room = 0
-        self._jobs: list[JobView] = []
+        self._jobs: Sequence[JobView] = ()
+        self._names: list[str] = []
+        """Of these jobs."""
+        self._places: dict[str, int] = {}
+        """Waiting job -> its place in the queue."""
         self._numbers: dict[str, int] = {}
         """Job -> which of its name it is, where there are others."""
 
     def on_resize(self) -> None:
         self.show(self._jobs)  # labels are cut to the width
-        self._places: dict[str, int] = {}
 
-    def show(self, jobs: list[JobView]) -> None:
+    def show(self, jobs: Sequence[JobView]) -> None:
         """`jobs` in their order."""
-        waits = (job for job in jobs if isinstance(job.state, Queued) and not job.foreign)
+        first = takewhile(lambda job: isinstance(job.state, Running | Queued), jobs)
+        waits = (job for job in first if isinstance(job.state, Queued) and not job.foreign)
         waiting = [job.paths.name for job in waits]
         self._places = {name: place for place, name in enumerate(waiting, start=1)}
+        if len(jobs) != len(self._jobs) or not all(map(_is_same, jobs, self._jobs)):
+            self._names = [job.paths.name for job in jobs]
+            self._numbers = _numbers(jobs)
+            short, long = longest_label(jobs)
+            mark = max((len(f" #{number}") for number in self._numbers.values()), default=0)
+            self.wanted["Job"] = short + mark, long + mark
         self._jobs = jobs
-        self._numbers = _numbers(jobs)
-        short, long = longest_label(jobs)
-        mark = max((len(f" #{number}") for number in self._numbers.values()), default=0)
-        self.wanted["Job"] = short + mark, long + mark
         self._room = self.fitted["Job"]
-        self.show_rows(Rows({job.paths.name: job for job in jobs}, self._row))
+        self.show_rows(Rows(dict(zip(self._names, jobs, strict=True)), self._row))
 
     def _row(self, job: JobView) -> Row:
         words, tone = job_words(job, self.plain)
@@ -137,6 +144,11 @@ def _numbers(jobs: Iterable[JobView]) -> dict[str, int]:
         if len(same) > 1
         for number, job in enumerate(sorted(same, key=_submitted), start=1)
     }
+
+
+def _is_same(one: JobView, other: JobView) -> bool:
+    """Whether it is the same job, at whatever moment."""
+    return one is other or (one.paths, one.spec) == (other.paths, other.spec)
 
 
 def _submitted(job: JobView) -> tuple[float, str]:
@@ -209,8 +221,8 @@ class JobsScreen(LabScreen):
 
     def _pin(self) -> None:
         """Keep what runs in sight where its row is not."""
-        jobs = in_order(self.view.jobs) if self.view else []
-        running = [job for job in jobs if isinstance(job.state, Running)]
+        jobs = index_of(self.view).everything if self.view else ()
+        running = [*takewhile(lambda job: isinstance(job.state, Running), jobs)]
         self._pinned.display = bool(running) and self.table.scroll_y > 0
         if self._pinned.display:
             more = f"  +{len(running) - 1} running" * (len(running) > 1)
@@ -218,21 +230,22 @@ class JobsScreen(LabScreen):
             self._pinned.update(Text(clean(line), tone_style(self, "accent")))
 
     def show(self, view: LabSnapshot) -> None:
-        jobs = in_order(view.jobs)
-        running = sum(isinstance(job.state, Running) for job in jobs)
-        foreign = sum(job.foreign for job in jobs)
-        queued = sum(isinstance(job.state, Queued) and not job.foreign for job in jobs)
-        left = sum(job.left for job in jobs)
+        index = index_of(view)
+        jobs, alive = index.everything, index.unfinished
+        running = sum(isinstance(job.state, Running) for job in alive)
+        foreign = sum(job.foreign for job in alive)
+        queued = sum(isinstance(job.state, Queued) and not job.foreign for job in alive)
+        left = sum(job.left for job in alive)
         lost = f", {left} lost" if left else ""
         lost += f", {foreign} not submitted here (c shows one, x drops it)" if foreign else ""
         self.set_heading(f"{running} running, {queued} queued{lost}, {len(jobs)} in all")
-        self.table.show(
-            [
+        if self.filter.value:
+            jobs = [
                 job
                 for job in jobs
                 if self.matches_filter(job.paths.name, job_label(job), reason(job))
             ]
-        )
+        self.table.show(jobs)
         self._pin()
         self._describe()
 
