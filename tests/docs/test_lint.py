@@ -139,10 +139,12 @@ def test_numbers_differ_by_more_than_rounding() -> None:
     assert number_of("R²", "0.4-0.5") is number_of("R²", "-") is number_of("R²", "~0.5") is None
 
 
-def test_files_of_plans_are_named_in_linear_time() -> None:
+def test_a_line_of_anything_takes_linear_time() -> None:
     named = across._plans_named("see ./VIT_roadmap.md, x-hub.markdown, 路线图.md.bak and notes.md")
     assert named == ["VIT_roadmap", "x-hub", "路线图"]
     began = time.process_time()
     assert across._plans_named("hub" * 30_000 + " " + "a-" * 30_000) == []
     assert not across._ITEM.match("─" * 90_000)
+    assert not list(numbers_in("R² of log_g" + " " * 90_000 + "x 0.7"))
+    assert number_of("test R²", "(" + " " * 4000 + "x)") is None
     assert time.process_time() - began < 1

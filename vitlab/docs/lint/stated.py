@@ -18,8 +18,10 @@ _NUMBER = (
     r"(?P<value>[+\-−]?(?:\d+\.\d+|\d+|\.\d+))(?![\d_]|[.,]\d|\s*[kM](?![A-Za-z]))"
     r"(?P<percent>\s*%)?"
 )
-_STATES = re.compile(rf"\s*(?:[=:：]\s*|\s(?=\s*[+\-−]?\d*\.\d)){_NUMBER}(?!\s*[-–~→]\s*[+\-−]?\d)")
-_CELL = re.compile(rf"(?:[^\w~≈≲≳<>≤≥+−.-]\s*)*{_NUMBER}(?P<rest>.*)$")
+_STATES = re.compile(
+    rf"(?:\s*+[=:：]\s*+|\s++(?=[+\-−]?\d*\.\d)){_NUMBER}(?!\s*[-–~→]\s*[+\-−]?\d)"
+)
+_CELL = re.compile(rf"[^\w~≈≲≳<>≤≥+−.-]*+{_NUMBER}(?P<rest>.*)$")
 _BEHIND = re.compile(
     r"\s*(?:±\s*[\d.]+)?\s*(?P<at>@\s*[^\s,，;；|()（）]+|seed\s*=?\s*\d+|(?:K|dex)(?![A-Za-z]))?"
     r"\s*(?:[(（](?P<in>[^()（）]*)[)）])?"
