@@ -131,14 +131,14 @@ class Watcher:
 
         All of it is posted, also of the job followed so far: another screen shows it.
         """
-        self._posted_curves, self._curves_due = None, 0.0
+        self._posted_curves = None
         self._job, self._log = job, None
-        self._wake.set()
+        self._look_at_curves()
 
     def follow_runs(self, request: RunRequest | None) -> None:
         """Post these runs' values from now on; None when no screen shows them."""
-        self._request, self._posted_runs, self._curves_due = request, None, 0.0
-        self._wake.set()
+        self._request, self._posted_runs = request, None
+        self._look_at_curves()
 
     def open_roadmap(self, roadmap: Path | None) -> None:
         """Read this one of the lab's roadmaps from now on; None: the lab has none."""
@@ -147,7 +147,12 @@ class Watcher:
 
     def show_metric(self, metric: str) -> None:
         """Post the curves of this value from now on."""
-        self._metric, self._curves_due = metric, 0.0
+        self._metric = metric
+        self._look_at_curves()
+
+    def _look_at_curves(self) -> None:
+        """At once: what is asked of them has changed, and was set before."""
+        self._curves_due = 0.0
         self._wake.set()
 
     def show_next_metric(self) -> None:
