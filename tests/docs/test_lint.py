@@ -148,3 +148,20 @@ def test_a_line_of_anything_takes_linear_time() -> None:
     assert not list(numbers_in("R² of log_g" + " " * 90_000 + "x 0.7"))
     assert number_of("test R²", "(" + " " * 4000 + "x)") is None
     assert time.process_time() - began < 1
+
+
+def test_long_gaps_are_read_as_one_space() -> None:
+    gap = " " * 2000
+    table = "### Gate-1: is it{0}good\n\n| Item | Content |\n|---|---|\n| MVP | MVP-1.0 |\n"
+    table += "| If R²{0}> 0.70 | ✅ write |\n| If{0}y | do |\n| outcome{0}x | z{0}y |\n"
+    table += "| Status | ⏳ planned{0}x |\n\n| MVP | Name | Status | test R² |\n|---|---|---|---|\n"
+    table += "| MVP-1.0 | a | ⏳ | ({0}x) |\n"
+    began = time.process_time()
+    read_with = [
+        [gate.rules for gate in parse_roadmap(Document(table.replace("{0}", one))).gates]
+        for one in (" ", gap)
+    ]
+    lint(parse_roadmap(Document(table.replace("{0}", gap))), None)
+    assert time.process_time() - began < 3
+    assert len(read_with[0]) == 1
+    assert [len(rules) for rules in read_with[0]] == [len(rules) for rules in read_with[1]]

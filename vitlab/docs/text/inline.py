@@ -21,12 +21,15 @@ _STRIKE = re.compile(r"~~(?=\S)(.+?)(?<=\S)~~(?!~)")
 _STRONG = re.compile(r"(\*{1,3})(?=\S)(.+?)(?<=\S)\1")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _MARKS = frozenset("`*~[<\\")
+_GAP = re.compile(r"\s{20,}")
+"""What a reader sees as one space: patterns with several `\\s*` take a power of its length."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
 
 @lru_cache(16384)
 def plain(text: str) -> str:
-    """Inline markdown as a reader sees it; math and emoji are kept."""
+    """Inline markdown as a reader sees it; math and emoji are kept, long gaps are one space."""
+    text = _GAP.sub(" ", text)
     if len(text) > LONG or _MARKS.isdisjoint(text):
         return text.strip()
     codes: list[str] = []
@@ -44,7 +47,7 @@ def plain(text: str) -> str:
         text = _STRONG.sub(r"\2", _STRIKE.sub(r"\1", text))
     text = _ESCAPE.sub(r"\1", text)
     text = re.sub("\x00(\\d+)\x00", lambda m: codes[int(m[1])], text)
-    return text.replace("\\|", "|").strip()
+    return _GAP.sub(" ", text).replace("\\|", "|").strip()
 
 
 def link_target(text: str) -> str | None:
