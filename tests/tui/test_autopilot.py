@@ -7,11 +7,13 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.tui.conftest import Open
 from tests.waiting import Gate
+from vitlab.contract.paths import LabPaths
 from vitlab.lab.autopilot import control
 from vitlab.lab.autopilot.budget import Estimate
 from vitlab.lab.autopilot.control import Forecast, Step, Wanted
@@ -118,13 +120,15 @@ async def test_it_is_there_before_it_is_read_and_then_followed(
 
 
 async def test_its_end_is_told_once_with_a_bell(
-    stage: Open, monkeypatch: pytest.MonkeyPatch
+    stage: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pilots = Pilots(monkeypatch)
     rings: list[str] = []
     async with stage(size=(80, 24)) as it:
         it.app.bell = lambda: rings.append("bell")  # type: ignore[method-assign]
-        file = it.app.session.lab.paths.private.autopilot
+        lab: Any = it.app.session.lab
+        lab.paths = LabPaths(tmp_path)
+        file = lab.paths.private.autopilot
         file.parent.mkdir(parents=True, exist_ok=True)
         midnight = datetime.datetime(2026, 1, 1).timestamp()  # a Thursday
         pilots.now = Autopilot("a", "/lab", ("plan.md",), midnight, 8.0)
@@ -133,7 +137,7 @@ async def test_its_end_is_told_once_with_a_bell(
             file.write_text(str(number))
             os.utime(file, (number, number))
             it.app.watcher.refresh_now()
-            await it.settle()
+            await it.look()
 
         def told() -> list[str]:
             return [toast for toast in it.toasts if "autopilot" in toast]
