@@ -22,13 +22,13 @@ from vitlab.cli import main as vitlab
 from vitlab.commands.results import as_latex, short
 from vitlab.contract import reading
 from vitlab.contract.job import Result, load_result, read_result, write_result
-from vitlab.contract.paths import JobPaths
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs import store
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.results import job_results as scanning
 from vitlab.lab.results.job_results import all_results, finished
-from vitlab.lab.results.rows import compare, results_table
+from vitlab.lab.results.rows import compare, query_results, results_table
 
 NAME = "test/r2/log_g"
 
@@ -291,6 +291,15 @@ def test_all_results_answer_sql_and_go_to_other_programs(
     assert pl.read_parquet(path).equals(results_table(lab))
     assert vitlab(["compare", "--out", "all.xlsx"]) == 2
     assert "must end in .parquet or .csv" in capsys.readouterr().err
+
+
+def test_comments_before_a_query_are_skipped_in_linear_time(lab: Lab, ended: Ended) -> None:
+    ended("one", 0.7)
+    began = time.process_time()
+    with pytest.raises(UsageError, match="a query begins with SELECT"):
+        query_results(lab, "/*a*/" * 5000 + "x")
+    assert len(query_results(lab, "-- one\n/* two */ /**/ select run from results")) == 1
+    assert time.process_time() - began < 5
 
 
 def test_each_headline_is_a_column_and_is_ranked_by_itself(lab: Lab, ended: Ended) -> None:

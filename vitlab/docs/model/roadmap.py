@@ -48,7 +48,7 @@ from vitlab.docs.text.source import Document
 from vitlab.docs.text.tables import Table, tables_of
 
 _META = re.compile(r"\*\*(?P<key>[^*:：]+)[:：]\*\*\s*`?(?P<value>[^|`\n]*)")
-_STRUCK_ID = re.compile(r"[\s>#*+|_`\d.)-]*(?:\[.\]\s*)?[^\w\s~]*\s*~~(?=\S)")
+_STRUCK_ID = re.compile(r"[\s>#*+|_`\d.)-]*+(?:\[.\]\s*+)?[^\w\s~]*+\s*+~~(?=\S)")
 _NOT_WAITING = ("done", "running", "cancelled", "analysing")
 _LAST = ("paused", "partial", "failed")
 """Statuses that are launched again only after all others."""

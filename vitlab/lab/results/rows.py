@@ -32,7 +32,9 @@ SHOWN = 40
 """Characters of a setting that are shown in a table."""
 _READS = re.compile(r"(?<![\w.])(?:read|scan)_\w+", re.IGNORECASE)
 """The beginning of every function by which polars' SQL reads a file, also within quotes."""
-_ASKS = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(?:select|with|from|show)\b", re.I | re.S)
+_ASKS = re.compile(
+    r"(?:\s|\(|--[^\n]*\n|/\*(?:(?!\*/).)*+\*/)*+(?:select|with|from|show)\b", re.I | re.S
+)
 Columns = dict[str, object]
 """A row as the commands print it."""
 _SPECTRA = ("data", "noise", "labels")
