@@ -242,6 +242,15 @@ def test_commands_of_the_draft_cannot_grow_without_end() -> None:
     assert len(plain) < 100_000
 
 
+def test_a_long_gap_of_a_draft_is_read_as_one_space(tmp_path: Path) -> None:
+    gap = " " * 1000
+    path = tmp_path / "gap.tex"
+    path.write_text(f"The ViT reaches 80\\%{gap}y of it, with 1000{gap}x spectra.\n")
+    begun = process_time()
+    read_draft(path)
+    assert process_time() - begun < 3
+
+
 @pytest.mark.parametrize("unit", ["\\cmd[{", "\\SI[", "\\begin{verbatim}", "\\cite(", "\\def\\x{{"])
 def test_a_draft_of_what_never_ends_takes_linear_time(unit: str) -> None:
     def seconds(times: int) -> float:

@@ -125,6 +125,7 @@ def plain_tex(source: str, given: Mapping[str, str] | None = None) -> tuple[str,
     text = _COMMAND.sub(spoken, text)
     text = re.sub(r"\\([%&$#_{}])", lambda one: {"&": "and", "$": ""}.get(one[1], one[1]), text)
     text = re.sub(r"[{}$]", "", text).replace("---", "—").replace("--", "–")
+    text = re.sub(r"[^\S\n]{20,}", " ", text)  # patterns take a power of a gap's length
     return text, list(unknown.values())
 
 
