@@ -321,7 +321,8 @@ async def test_what_assistants_propose_is_accepted_or_dismissed(stage: Open) -> 
         await it.until(lambda: "3 proposed, 1 to write, 1 to fix" in it.text())
         await it.until(lambda: "reason: reason 3 [/b]" in it.text())
         await it.until(lambda: "+| 2.0 | LightGBM 1M Baseline" in it.text())
-        await it.press("enter")
+        assert "w:accept" in it.text()
+        await it.press("w")
         await it.until(lambda: ("accepted", 3, "") in lab.asked)
         await it.until(lambda: "2 proposed, 1 to write" in it.text())
         await it.press("g")
@@ -337,6 +338,19 @@ async def test_what_assistants_propose_is_accepted_or_dismissed(stage: Open) -> 
         lab.proposed.append(Preview(new, "Gate-1: 6", (change,)))
         await it.until(lambda: "1 proposed, 1 to write" in it.text())  # no key is pressed
         assert "Gate-1: 6 (come meanwhile)" in it.text()
+
+
+async def test_where_proposals_alone_wait_w_leads_to_them(stage: Open) -> None:
+    lab = FakeLab(changes=())
+    change: Any = SimpleNamespace(path=Path("/lab") / ROADMAP)
+    proposal = Proposal("gate", ROADMAP, "1", "because", number=3)
+    lab.proposed.append(Preview(proposal, "Gate-1: pass", (change,)))
+    async with stage(lab=lab) as it:
+        await it.press("w")
+        await it.until(lambda: "1 proposed" in it.text() and "reason: because" in it.text())
+        assert "w accepts the one selected" in it.toasts[-1]
+        await it.press("w")
+        await it.until(lambda: ("accepted", 3, "") in lab.asked)
 
 
 async def test_results_are_sorted_filtered_and_held_against_one(stage: Open) -> None:

@@ -244,8 +244,14 @@ class Actions:
             self._session.watcher.refresh_now()
 
     async def write(self) -> None:
-        """Show everything that waits to be written, and write it on a yes."""
-        session, lab = self._session, self._session.lab
+        """Show everything that waits to be written, and write it on a yes.
+
+        A proposal under the cursor is accepted; where proposals alone wait, they are shown.
+        """
+        session, lab, front = self._session, self._session.lab, front_screen(self._app)
+        if front.has_proposal_selected:
+            await front.run_action("accept")
+            return
         waiting = await session.attempt(lambda: pending(lab, session.roadmap))
         if waiting is None:
             return
@@ -253,8 +259,13 @@ class Actions:
             # Accepted all the same, so that the results count as written.
             if await session.attempt(lambda: edits.accept(lab, waiting)) is not None:
                 proposed = await session.attempt(lambda: decisions.waiting(lab))
-                count = f"; {len(proposed or ())} proposed: key {session.key('documents')}"
-                left = count if proposed else ""
+                if proposed:
+                    await self._app.run_action("open_documents")
+                left = (
+                    f"; {len(proposed)} proposed: {session.key('write')} accepts the one selected"
+                    if proposed
+                    else ""
+                )
                 self._app.notify(f"nothing to write: the documents are up to date{left}")
             session.watcher.refresh_now()
             return

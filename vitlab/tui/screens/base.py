@@ -211,6 +211,11 @@ class LabScreen(Screen[None]):
 
     # which keys do something
 
+    @property
+    def has_proposal_selected(self) -> bool:
+        """Whether what is selected is an assistant's proposal."""
+        return False
+
     def why_not(self, action: str) -> str:  # noqa: ARG002 - for those that have some
         """Why one of its own actions cannot be done with what is selected; empty where it can."""
         return ""

@@ -264,10 +264,17 @@ class DocumentsScreen(LabScreen):
         fit, needs = fits.get(action, (True, ""))
         return "" if fit else f"select {needs} first"
 
+    @property
+    def has_proposal_selected(self) -> bool:
+        entry = self.selected()
+        return entry is not None and entry.proposed is not None
+
     def word_of(self, key: Key) -> str:
         entry = self.selected()
         if key.name == "accept" and entry is not None:
             return ACCEPTED.get(entry.kind, key.word)
+        if key.name == "write" and self.has_proposal_selected:
+            return "accept"
         return super().word_of(key)
 
     @on(StableTable.RowSelected, "#edits")
