@@ -266,15 +266,13 @@ class DocumentsScreen(LabScreen):
 
     @property
     def has_proposal_selected(self) -> bool:
-        entry = self.selected()
-        return entry is not None and entry.proposed is not None
+        return bool((entry := self.selected()) and entry.proposed)
 
     def word_of(self, key: Key) -> str:
         entry = self.selected()
-        if key.name == "accept" and entry is not None:
+        accepts = key.name == "accept" or (key.name == "write" and self.has_proposal_selected)
+        if entry is not None and accepts:
             return ACCEPTED.get(entry.kind, key.word)
-        if key.name == "write" and self.has_proposal_selected:
-            return "accept"
         return super().word_of(key)
 
     @on(StableTable.RowSelected, "#edits")
