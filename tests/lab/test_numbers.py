@@ -119,6 +119,19 @@ def test_a_number_typed_over_a_written_one_is_found_with_both(
     assert found(lab, roadmap.with_name("plan_hub.md"))  # also of that file alone
 
 
+@pytest.mark.parametrize("mark", ["", " (full)"])
+def test_a_trial_s_number_typed_over_without_its_mark_is_found(
+    lab: Lab, roadmap: Path, ended: Ended, mark: str
+) -> None:
+    job = ended("one", 0.7512, profile="smoke")
+    write(lab, roadmap, "1.0")
+    assert found(lab, roadmap) == []
+    hand_edit(roadmap, "0.751 ± 0.004 (smoke)", f"0.851 ± 0.004{mark}")
+    hits = found(lab, roadmap)
+    assert {one.kind for one in hits} == {"number-changed"}
+    assert all(job.name in one.message for one in hits)
+
+
 def test_a_result_that_was_changed_afterwards_is_found(
     lab: Lab, roadmap: Path, ended: Ended
 ) -> None:

@@ -1,7 +1,7 @@
 """The decimal numbers of a document: each with its digits, its error, and its place by the words.
 
 A place is known by what stands around it, not by its line, so that it is found again when other
-lines come and go, and when its number alone is replaced.
+lines come and go, and when its number is replaced, with its mark of a trial or without.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vitlab.contract.job import PROFILES
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document
 from vitlab.docs.text.tables import Row, tables_of
@@ -30,6 +31,8 @@ _QUERY = re.compile(
 )
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[-/]\d{1,2}")
 _LIMIT = re.compile(r"[<>≤≥≳≲]=?\s*$")
+_MARK = re.compile(rf"\s*[(（](?:{'|'.join(PROFILES)})[)）]")
+"""The mark of a trial: whoever replaces a number may take it away too."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class NumberPlace:
     line: int
     """1-based."""
     place: str
-    """16 hex digits of what stands around it, its own cell's numbers left out."""
+    """16 hex digits of what stands around it, its own cell's numbers and marks left out."""
     index: int
     """Which of the decimal numbers of that place it is; -1 for an integer."""
     text: str
@@ -170,5 +173,5 @@ def _masked(text: str) -> str:
 
 
 def _place(around: str, text: str) -> str:
-    body = f"{around}\x1e{_masked(text)}"
+    body = f"{around}\x1e{_masked(_MARK.sub('', text))}"
     return hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()[:16]
