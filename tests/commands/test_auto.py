@@ -80,6 +80,13 @@ def test_the_plan_is_printed_and_nothing_starts(
         ("2.0", 2, None),
     ]
     assert not runs(root)
+    roadmap = root / "roadmaps" / "roadmap.md"
+    roadmap.write_text("### Gate-1: Good\n\n| Item | Content |\n|---|---|\n| MVP | MVP-1.0 |\n"
+                       "| If R² > 0.7 | go on |\n\n" + roadmap.read_text())  # fmt: skip
+    for profile, count in (("full", 0), ("smoke", 1)):
+        words = ["auto", "--budget", "8h", "--until", "Gate-1", "--profile", profile, "--dry-run"]
+        assert main(words) == 0
+        assert capsys.readouterr().err.count("smoke runs decide no gate") == count
     for words, line in (
         (["auto"], "no autopilot in this lab"),
         (["auto", "--budget", "soon"], "expected hours, such as 8h"),

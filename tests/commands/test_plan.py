@@ -342,7 +342,7 @@ def test_a_new_plan_without_mvps_is_shown_and_its_gate_decided(
     name = "roadmaps/sky_roadmap.md"
     assert main(["set", name, "--gate", "1", "--status", "passed", "--because", "seen"]) == 0
     assert "✅ **PASS: seen**" in Path(name).read_text(encoding="utf-8")
-    capsys.readouterr()
+    assert "no result supports it" not in capsys.readouterr().err
     for command in ("gates", "status"):
         assert main([command, name]) == 0
         assert "passed (by hand)" in capsys.readouterr().out
@@ -359,6 +359,9 @@ def test_a_new_plan_without_mvps_is_shown_and_its_gate_decided(
     capsys.readouterr()
     assert main(["gates", name]) == 0
     assert "by hand" not in capsys.readouterr().out
+    assert main(["set", name, "--gate", "1", "--status", "passed"]) == 0
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("vitlab: note: Gate-1: no result supports it; by the results open: ")
 
 
 def test_files_that_are_no_roadmaps_are_a_line_for_each_kind(

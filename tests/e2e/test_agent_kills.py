@@ -1,4 +1,4 @@
-"""The short form of `benchmarks/agent_kills.py`: three kills of the server of `vitlab mcp`."""
+"""The short form of `benchmarks/agent_kills.py`: two random kills and a fixed one of the server of `vitlab mcp`."""
 
 from __future__ import annotations
 

@@ -29,13 +29,7 @@ from vitlab.commands.common import (
 from vitlab.contract.job import read_result
 from vitlab.contract.paths import LabPaths, UsageError, real
 from vitlab.contract.terminal import print_exact
-from vitlab.docs.model.roadmap import (
-    NoMvpTable,
-    Roadmap,
-    next_mvp,
-    parse_roadmap,
-    passed_over,
-)
+from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, next_mvp, parse_roadmap, passed_over
 from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.save import redo as redo_lone
 from vitlab.docs.save import save
@@ -50,6 +44,7 @@ from vitlab.lab.launch import advance_queue
 from vitlab.lab.live.standing import ENDED, best_scores, standings
 from vitlab.lab.results.job_results import finished, latest, newest_results, of_roadmap
 from vitlab.lab.results.sealed import candidates, record_opening
+from vitlab.lab.tray.decisions import gate_remarks
 from vitlab.lab.tray.proposals import Tray
 from vitlab.lab.writeback.contradictions import lint_file, lint_fixes
 from vitlab.lab.writeback.edits import (
@@ -406,6 +401,7 @@ def set_status(args: argparse.Namespace) -> int:
 
 def _set_gate(args: argparse.Namespace, lab: Lab | None, path: Path) -> int:
     changes = gate_changes(lab, path, args.gate, args.status, args.because.strip())
+    told = gate_remarks(lab, path, args.gate, args.status) if lab and not args.because else []
     for change, lost in changes:
         own = change is changes[0][0] and real(change.path) == real(path)
         name = str(args.roadmap) if own or lab is None else lab.paths.relative(change.path)
@@ -415,6 +411,8 @@ def _set_gate(args: argparse.Namespace, lab: Lab | None, path: Path) -> int:
     if changes and not args.dry_run:
         save([change for change, _ in changes], journal_of(lab), what=f"Gate-{args.gate}")
         warn_of_editors(change.path for change, _ in changes)
+    for line in told:
+        print_note(line)
     return 0
 
 

@@ -85,6 +85,9 @@ def run_auto(args: argparse.Namespace) -> int:
         backend=args.backend,
     )
     plan = forecast(lab, wanted)
+    profile = wanted.profile or lab.settings.profile
+    if plan.pilot.until.startswith("gate") and profile != "full":
+        print_note(f"--until {args.until}: {profile} runs decide no gate; only you can end it so")
     if args.dry_run and args.json:
         print_json(_planned(plan))
     elif not args.json:

@@ -204,6 +204,20 @@ def _planned_gate(lab: Lab, path: Path, proposal: Proposal) -> tuple[Preview, st
     return found, _digest([gate.status, verdict.verdict, sorted(verdict.values.items())])
 
 
+def gate_remarks(lab: Lab, path: Path, gate_id: str, word: str) -> list[str]:
+    """What is to be told where a person gives a gate what the results do not say."""
+    roadmap = lab.read_roadmap(path)
+    gate, verdicts = (
+        find_gate(roadmap, gate_id),
+        verdicts_of(lab, roadmap, newest_results(lab, path)),
+    )
+    verdict = next(v for v in verdicts if v.id == gate.id)
+    if not _lacks(verdict, gate_status(word)):
+        return []
+    because = f"{UNSUPPORTED}; by the results {verdict.verdict}: {verdict.because}"
+    return [f"Gate-{gate.id}: {because} (--because TEXT writes your reason)"]
+
+
 def _lacks(verdict: Verdict, status: str) -> bool:
     """Whether the results do not say what a gate would be given."""
     return status in STANDING and STANDING[status] != verdict.verdict

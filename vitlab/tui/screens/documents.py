@@ -55,9 +55,9 @@ class Entry:
         if self.proposed is None:
             return self.what
         one = self.proposed
-        # What vitlab says of it comes before what the assistant says: there may be little room.
-        lines = (one.problem, *one.remarks, f"reason: {one.proposal.reason}")
-        return "\n".join((one.summary, *filter(None, lines)))
+        # What vitlab says of it comes first; what it is stands in the list, and may be cut here.
+        lines = (one.problem, *one.remarks[:1], f"reason: {one.proposal.reason}", *one.remarks[1:])
+        return "\n".join((*filter(None, lines), one.summary))
 
 
 ACCEPTED = {"proposed": "accept", "write": "write", "fix": "fix", "dismissed": "restore"}
