@@ -430,6 +430,23 @@ def test_why_for_people_and_programs(
     assert "\x1b" not in capsys.readouterr().out
 
 
+def test_why_knows_the_numbers_of_an_autopilot_s_report(
+    lab: Lab,
+    roadmap: Path,
+    ended: Ended,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = ended("one", 0.7512)
+    roadmap.with_name("auto_20260102.md").write_text("| MVP-1.0 | The run | R² 0.751 |\n")
+    roadmap.with_name("auto_20260103.md").mkdir()
+    monkeypatch.chdir(lab.paths.root)
+    assert main(["why", "0.751"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("roadmaps/auto_20260102.md:1: 0.751: result: test/r2/log_g")
+    assert job.name in line
+
+
 def test_why_of_a_number_that_stands_nowhere(
     lab: Lab,
     roadmap: Path,

@@ -31,6 +31,8 @@ from vitlab.lab.documents import (
 )
 from vitlab.lab.lab import Lab
 
+AUTOPILOT_PAGE = "auto_{}"
+"""The name of an autopilot's report beside its roadmap, by its date, without `.md`."""
 _SEARCHED = 20
 """Saves of a document in which an earlier status is looked for, newest first."""
 

@@ -45,6 +45,8 @@ class Neighbours:
     """Its boards and check lists."""
     reports: Mapping[str, Hub] = field(default_factory=dict)
     """Bare id -> the report of that MVP alone."""
+    pages: Sequence[Document] = ()
+    """The autopilot's reports beside it."""
     others: Sequence[Roadmap] = ()
     """The lab's other roadmaps."""
 

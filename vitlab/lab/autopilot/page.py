@@ -28,6 +28,7 @@ from vitlab.lab.autopilot.facts import Reading
 from vitlab.lab.autopilot.record import Autopilot, Launch
 from vitlab.lab.autopilot.words import WORDS, in_language
 from vitlab.lab.lab import Lab
+from vitlab.lab.linked_files import AUTOPILOT_PAGE
 from vitlab.lab.results.job_results import of_roadmap
 from vitlab.lab.writeback.sync_ledger import results_to_write
 from vitlab.lab.writeback.writeback import end_summary
@@ -144,7 +145,7 @@ def _unwritten(lab: Lab, pilot: Autopilot, reading: Reading) -> Iterator[str]:
 def page_name(lab: Lab, pilot: Autopilot, now: float) -> str:
     """`roadmaps/auto_20261129.md`, beside the first of its roadmaps; the first free one."""
     folder = lab.paths.inside(pilot.roadmaps[0]).parent
-    stem = f"auto_{datetime.date.fromtimestamp(now):%Y%m%d}"
+    stem = AUTOPILOT_PAGE.format(f"{datetime.date.fromtimestamp(now):%Y%m%d}")
     path, number = folder / f"{stem}.md", 1
     while os.path.lexists(path):
         number += 1

@@ -18,7 +18,7 @@ from vitlab.docs.save import FileChange, between
 from vitlab.docs.text.source import Document, read
 from vitlab.lab.documents import is_board, is_plan
 from vitlab.lab.lab import Lab
-from vitlab.lab.linked_files import LinkedFile, find_hub, linked_files
+from vitlab.lab.linked_files import AUTOPILOT_PAGE, LinkedFile, find_hub, linked_files
 from vitlab.lab.writeback.number_checks import NumberChecks
 
 
@@ -102,8 +102,16 @@ def neighbours(lab: Lab, roadmap: Roadmap) -> Neighbours:
             for file in files
             if (of := file.document.report_of) and not is_board(file.path) and file.path != hub
         },
+        pages=list(_pages(roadmap)),
         others=others,
     )
+
+
+def _pages(roadmap: Roadmap) -> Iterator[Document]:
+    folder = roadmap.document.path.parent if roadmap.document.path else None
+    for path in sorted(folder.glob(f"{AUTOPILOT_PAGE.format('*')}.md")) if folder else ():
+        with contextlib.suppress(UsageError, OSError):  # an odd file is no report
+            yield read(path)
 
 
 def _as_hub(lab: Lab, file: LinkedFile) -> Hub:
