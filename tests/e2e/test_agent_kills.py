@@ -1,4 +1,4 @@
-"""The short form of `benchmarks/agent_kills.py`: two random kills and a fixed one of the server of `vitlab mcp`."""
+"""`benchmarks/agent_kills.py` in short: the server killed at two random moments and a fixed one."""
 
 from __future__ import annotations
 
