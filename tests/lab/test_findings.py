@@ -102,14 +102,15 @@ def test_a_ceiling_tells_where_the_room_is(lab: Lab, roadmap: Path, ended: Ended
     score = scored(model, 0.3, 1)
     stars = load_residuals(model.residuals)
     mags = np.linspace(2.5, 3.5, len(stars.star))
+    mags[0] = np.nan
     save_residuals(model.residuals, replace(stars, mag=mags))
     job = configured(ended("main", 0.0, model="Ceiling"), bayes=4000, bayes_each=4000)
     spec = json.loads(job.spec.read_bytes())
     job.spec.write_text(json.dumps({**spec, "recipe": "ceiling"}), encoding="utf-8")
     result = read_result(job.result)
     assert result is not None
-    values = {"ceiling/r2_bayes/log_g": 0.9, "ceiling@3/r2_bayes/log_g": 0.8,
-              "ceiling@9/r2_bayes/log_g": 0.1}  # fmt: skip
+    values = {f"ceiling@{mag}/r2_bayes/log_g": 0.8 for mag in ("3", "3.45", "9")}
+    values["ceiling/r2_bayes/log_g"] = 0.9
     headline = "ceiling/r2_bayes/log_g"
     write_result(
         job.result,
@@ -118,4 +119,5 @@ def test_a_ceiling_tells_where_the_room_is(lab: Lab, roadmap: Path, ended: Ended
     said = concluded(lab, roadmap)
     assert f"above ViT (MVP-2.0), R² {score:.3f}: {0.9 - score:+.2g} ± " in said
     assert "at magnitude 3 " in said
+    assert "at magnitude 3.45" not in said  # its stars are on one side
     assert "at magnitude 9" not in said  # no star was scored there

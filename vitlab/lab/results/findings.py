@@ -57,7 +57,11 @@ def _trends(groups: Sequence[Group], name: str, pairs: Pairs) -> list[Phrase]:
         largest = _chosen([one[-1] for one in series], name)
         shown = [one for one in series if largest is None or one[-1] is largest]
         leads = best is not None and best.first.model_name == model
-        texts = [_trend(one, name, pairs, whole=leads or best is None) for one in shown]
+        texts = [
+            _trend(one, model if len(shown) == 1 else run_label(one[-1]), name, pairs,
+                   whole=leads or best is None)
+            for one in shown
+        ]  # fmt: skip
         phrases = [*texts, *phrases] if leads else [*phrases, *texts]
     return phrases
 
@@ -89,9 +93,9 @@ def _series(groups: Sequence[Group]) -> list[list[Group]]:
     ]
 
 
-def _trend(series: Sequence[Group], name: str, pairs: Pairs, *, whole: bool) -> Phrase:
+def _trend(series: Sequence[Group], label: str, name: str, pairs: Pairs, *, whole: bool) -> Phrase:
     """`ViT: R² 0.704, 0.738, 0.761 at 2k, 10k, 50k: +0.041 ± 0.003 per decade`."""
-    value, label = Value.parse(name), series[0].first.model_name
+    value = Value.parse(name)
     slope = _slope_phrase(series, name, pairs)
     if not whole:
         return phrase("slope", label, slope)
@@ -212,7 +216,9 @@ def _room_at(mag: float, model: Group, known: Bounds, name: str) -> Gap | None:
 
     None where they are few, or do not reach that far to both sides.
     """
-    from vitlab.ml.scoring import binned, load_residuals  # loads numpy
+    import numpy as np
+
+    from vitlab.ml.scoring import binned, load_residuals
 
     world = read_world(model.first.world)
     bound = ceiling_in(world.at(mag) if world else None, known, name)
@@ -227,7 +233,8 @@ def _room_at(mag: float, model: Group, known: Bounds, name: str) -> Gap | None:
     value = Value.parse(name).anywhere
     if not bins or bins[0].n < FEWEST or value not in bins[0].scores.values:
         return None
-    if min(stars.mag) > edges[0] + 0.1 * WINDOW or max(stars.mag) < edges[1] - 0.1 * WINDOW:
+    ends = np.nanmin(stars.mag), np.nanmax(stars.mag)
+    if ends[0] > edges[0] + 0.1 * WINDOW or ends[1] < edges[1] - 0.1 * WINDOW:
         return None
     scores = bins[0].scores
     return Gap(bound.r2 - scores.values[value], math.hypot(bound.error, scores.errors[value]))

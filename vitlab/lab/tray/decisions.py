@@ -11,6 +11,7 @@ from pathlib import Path
 from vitlab.contract.job import Done, Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.docs.judge.verdict import STANDING, Verdict
+from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.save import FileChange, save
 from vitlab.docs.write.gate_decisions import find_gate, gate_status
 from vitlab.jobs.store import all_jobs
@@ -190,10 +191,7 @@ def _planned_status(lab: Lab, path: Path, proposal: Proposal) -> tuple[Preview, 
 
 
 def _planned_gate(lab: Lab, path: Path, proposal: Proposal) -> tuple[Preview, str]:
-    roadmap = lab.read_roadmap(path)
-    gate = find_gate(roadmap, proposal.target)
-    newest = newest_results(lab, path)
-    verdict = next(v for v in verdicts_of(lab, roadmap, newest) if v.id == gate.id)
+    gate, verdict = _judged(lab, path, proposal.target)
     changes = _gate(lab, path, proposal, proposal.text)
     if not changes:
         raise UsageError(f"Gate-{gate.id}: is {proposal.word} already")
@@ -204,18 +202,20 @@ def _planned_gate(lab: Lab, path: Path, proposal: Proposal) -> tuple[Preview, st
     return found, _digest([gate.status, verdict.verdict, sorted(verdict.values.items())])
 
 
-def gate_remarks(lab: Lab, path: Path, gate_id: str, word: str) -> list[str]:
+def gate_remarks(lab: Lab, path: Path, name: str, word: str) -> list[str]:
     """What is to be told where a person gives a gate what the results do not say."""
-    roadmap = lab.read_roadmap(path)
-    gate, verdicts = (
-        find_gate(roadmap, gate_id),
-        verdicts_of(lab, roadmap, newest_results(lab, path)),
-    )
-    verdict = next(v for v in verdicts if v.id == gate.id)
+    gate, verdict = _judged(lab, path, name)
     if not _lacks(verdict, gate_status(word)):
         return []
     because = f"{UNSUPPORTED}; by the results {verdict.verdict}: {verdict.because}"
     return [f"Gate-{gate.id}: {because} (--because TEXT writes your reason)"]
+
+
+def _judged(lab: Lab, path: Path, name: str) -> tuple[Gate, Verdict]:
+    """A gate of a roadmap, and its verdict by the results there are."""
+    roadmap = lab.read_roadmap(path)
+    gate, verdicts = find_gate(roadmap, name), verdicts_of(lab, roadmap, newest_results(lab, path))
+    return gate, next(one for one in verdicts if one.id == gate.id)
 
 
 def _lacks(verdict: Verdict, status: str) -> bool:
