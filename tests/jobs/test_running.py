@@ -31,7 +31,7 @@ from vitlab.contract.events import read_events
 from vitlab.contract.job import Done, Lost, Queued
 from vitlab.contract.paths import UsageError
 from vitlab.contract.tracking import read_link
-from vitlab.jobs import processes
+from vitlab.jobs import files, processes
 from vitlab.jobs.files import read_json
 from vitlab.jobs.process import child
 from vitlab.jobs.queue import scheduler
@@ -248,6 +248,22 @@ def test_many_schedulers_at_once_start_nothing_twice(shop: Workshop) -> None:
         ended(job)
         assert job.log.read_text() == "once\n"
         assert not (job.folder / "started.1.json").exists()
+
+
+def test_a_mark_taken_away_while_it_is_made_stops_nobody(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = files.open_appending
+
+    def taken_at_once(path: Path) -> int:
+        descriptor = real(path)
+        path.unlink()  # as the holder of the lease does when it begins to schedule
+        return descriptor
+
+    job = shop.submit("print('once')")
+    monkeypatch.setattr(files, "open_appending", taken_at_once)
+    assert advance(shop.lab) == [job]
+    assert ended(job).outcome == "ok"
 
 
 def test_no_more_run_than_there_are_slots(shop: Workshop) -> None:

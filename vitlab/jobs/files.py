@@ -120,10 +120,14 @@ def open_appending(path: Path) -> int:
 def touch(path: Path) -> None:
     """Make an empty file, or give one the time of now; `OSError` for a link.
 
-    A request or a mark that is a link would be made in another folder.
+    A request or a mark that is a link would be made in another folder. Whoever reads a mark may
+    remove it at any moment, so its time is set through the descriptor, not by its name.
     """
-    os.close(open_appending(path))
-    os.utime(path, follow_symlinks=False)
+    descriptor = open_appending(path)
+    try:
+        os.utime(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def archive_run(job: JobPaths) -> bool:

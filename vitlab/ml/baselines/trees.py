@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -139,7 +140,8 @@ def _load(path: Path, rows: Rows, parameters: Mapping[str, Any]) -> lgb.Dataset 
     data = lgb.Dataset(path, params=dict(parameters)).construct()
     if data.num_data() != len(rows):
         return None
-    os.utime(path)  # mark as recently used
+    with contextlib.suppress(FileNotFoundError):  # another process has made room
+        os.utime(path)  # mark as recently used
     return data
 
 
