@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.conftest import EXP_ID, EXPERIMENT, HUB, ROADMAP, Ended
+from tests.lab.test_results_table import configured
 from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import UsageError
 from vitlab.docs.text.edit import Conflict
@@ -87,6 +88,20 @@ def test_a_key_number_is_replaced_by_a_better_one_alone(
     assert "| ViT R² (test) | 0.701 ± 0.004 | 1k/100, MVP-2.0 |" in write("2.0", 0.701)
     # Its own run, launched again, is what its number is.
     assert "| ViT R² (test) | 0.688 ± 0.004 | 1k/100, MVP-2.0 |" in write("2.0", 0.688)
+
+
+def test_one_seed_does_not_replace_the_mean_over_several(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    for seed, r2 in ((42, 0.6), (43, 0.61), (44, 0.605)):
+        configured(ended(f"main seed={seed}", r2), train={"seed": seed})
+    accept(lab, pending(lab, roadmap))
+    [row] = [line for line in hub_text(lab).splitlines() if "ViT R² (test)" in line][:1]
+    assert "| 0.605 ± " in row
+    assert "| 1k/100, mean of 3 seeds, MVP-1.0 |" in row
+    ended("best of many", 0.62, mvp="2.0")
+    accept(lab, pending(lab, roadmap, "2.0"))
+    assert row in hub_text(lab)
 
 
 def test_runs_called_main_are_named_by_their_mvp_in_the_hub(

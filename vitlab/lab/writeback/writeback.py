@@ -61,7 +61,7 @@ from vitlab.lab.results.launches import (
     launch_end,
 )
 from vitlab.lab.results.ranking import Pairs, judged_gates, pairs_of, rank_runs
-from vitlab.lab.results.repeats import grouped
+from vitlab.lab.results.repeats import Group, grouped
 from vitlab.lab.results.run_settings import settings_of
 from vitlab.lab.writeback.figure_files import existing_figures
 from vitlab.lab.writeback.sanity import provenance, sanity_checks
@@ -175,7 +175,7 @@ def _update(
         roadmap=roadmap,
         mvp=mvp,
         results=[one.result for one in ended],
-        rows=[group.as_one() for group in groups],
+        rows=groups,
         links=links,
         verdicts=verdicts,
         conclusion=own_conclusion or conclusion(results, roadmap.language, judged, ranking, found),
@@ -185,7 +185,7 @@ def _update(
         checks=sanity_checks(ended, everything),
         made_by=provenance(ended),
         settings=[_ran_with(lab, one) for one in ended],
-        others=[g.as_one() for g in grouped(everything) if g.first.mvp != mvp.id],
+        others=[group for group in grouped(everything) if group.first.mvp != mvp.id],
     )
     left = left_alone(lab, roadmap, mvp.id, end.status)
     lines = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links), *left)
@@ -231,7 +231,7 @@ class _Report:
     roadmap: Roadmap
     mvp: Mvp
     results: Sequence[Result]
-    rows: Sequence[Result]
+    rows: Sequence[Group]
     """The same with repeats over seeds as one and a headline: what has a row in roadmap and hub."""
     links: Sequence[RunLink]
     jobs: Sequence[str]
@@ -244,8 +244,8 @@ class _Report:
     made_by: Sequence[Phrase] = ()
     settings: Sequence[Mapping[str, object]] = ()
     """What each of `results` ran with."""
-    others: Sequence[Result] = ()
-    """Of the roadmap's other MVPs, repeats as one."""
+    others: Sequence[Group] = ()
+    """Of the roadmap's other MVPs."""
 
     @property
     def profile(self) -> str:
@@ -260,7 +260,7 @@ class _Report:
         edits = record_results(
             self.roadmap,
             self.mvp.id,
-            self.rows,
+            [group.as_one() for group in self.rows],
             status,
             self.conclusion,
             link,
@@ -331,41 +331,54 @@ class _Report:
             return []
         hub = parse_hub(_document(path, texts), lab.vocabulary)
         edits: list[Edit] = []
-        for name in dict.fromkeys(result.model_name for result in self.rows):
-            of_model = [result for result in self.rows if result.model_name == name]
-            best = best_result([result for result in of_model if not failed_checks(result)])
-            if best is None:
+        for name in dict.fromkeys(group.first.model_name for group in self.rows):
+            of_model = [group for group in self.rows if group.first.model_name == name]
+            group = _best([one for one in of_model if not failed_checks(one.as_one())])
+            if group is None:
                 continue
+            best = group.as_one()
             judged = Value.parse(best.headline)
             of = "" if judged.is_ceiling or not judged.split else f" ({judged.split})"
             # A program's runs are often called `main`, in every MVP.
             label = self.mvp.name if name == "main" and self.mvp.name else name
             indicator = f"{label} {judged.short}{of}{profile_mark(best.profile)}"
             sizes = "/".join(count_text(best.n[key]) for key in ("train", "test") if key in best.n)
-            condition = ", ".join(part for part in (sizes, f"MVP-{self.mvp.id}") if part)
+            seeds = group.repeats.seeds_phrase(None) if len(group.members) > 1 else None
+            of_seeds = seeds.text(self.roadmap.language) if seeds else ""
+            condition = ", ".join(filter(None, (sizes, of_seeds, f"MVP-{self.mvp.id}")))
             value = value_text(best, best.headline)
-            if not self._stands(hub, indicator, best):
+            if not self._stands(hub, indicator, group):
                 edits += set_key_number(hub, indicator, value, condition, source, self.date)
         return [change(hub.document, edits)] if edits else []
 
-    def _stands(self, hub: Hub, indicator: str, new: Result) -> bool:
-        """Whether a key number is that of another MVP's run, which is better than a new one.
+    def _stands(self, hub: Hub, indicator: str, new: Group) -> bool:
+        """Whether a key number is that of another MVP's runs, which is better than a new one.
 
         Better is decided on validation, among runs on the same stars; what was measured on others
-        replaces nothing.
+        replaces nothing, nor do fewer seeds the mean over several.
         """
         row = next((one for one in hub.key_numbers if one.text("indicator") == indicator), None)
         if row is None:
             return False
-        for other in self.others:
-            same = (other.model_name, other.headline, other.profile)
-            if same != (new.model_name, new.headline, new.profile) or failed_checks(other):
+        like = new.first.model_name, new.first.headline, new.first.profile
+        for group in self.others:
+            other = group.as_one()
+            same = other.model_name, other.headline, other.profile
+            if same != like or failed_checks(other):
                 continue
             is_shown = row.text("value") == value_text(other, other.headline)
             if is_shown and f"MVP-{other.mvp}" in (row.text("condition") or f"MVP-{other.mvp}"):
-                is_like = other.data.get("hash") == new.data.get("hash")
-                return not is_like or best_result([new, other]) is not new
+                is_like = other.data.get("hash") == new.first.data.get("hash")
+                is_surer = len(group.members) > len(new.members)
+                return not is_like or is_surer or _best([new, group]) is not new
         return False
+
+
+def _best(groups: Sequence[Group]) -> Group | None:
+    """That whose headline is best on validation, see `best_result`."""
+    results = [group.as_one() for group in groups]
+    best = best_result(results)
+    return next((group for group, one in zip(groups, results, strict=True) if one is best), None)
 
 
 def _written_by_saves(lab: Lab, path: Path) -> Callable[[str], bool]:
