@@ -16,8 +16,10 @@ import pytest
 
 from tests.docs.test_edits import planned
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import read_regular
+from vitlab.docs import journal as journals
 from vitlab.docs.journal import Journal
-from vitlab.docs.save import create, redo, repair, save, undo
+from vitlab.docs.save import create, read_entry, redo, repair, save, undo
 from vitlab.docs.text.edit import Conflict
 
 Put = Callable[[Path], object]
@@ -129,6 +131,36 @@ def test_a_number_beyond_all_saves_does_not_stop_the_next(tmp_path: Path) -> Non
         undo(journal)
         assert file.read_text() == "| 2 |\n"
     assert len(told) == 3  # the last is no name of ours
+
+
+def test_large_entries_of_somebody_else_are_read_up_to_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few kB of an archive can be files of gigabytes."""
+    journal, _ = journal_in(tmp_path)
+    file = tmp_path / "r.md"
+    file.write_text("| 1 |\n")
+    for number in range(100, 150):
+        put = journal.path_of(number, "done")
+        put.parent.mkdir(parents=True, exist_ok=True)
+        put.write_bytes(b"0\n" * 500)
+    theirs: list[Path] = []
+
+    def counted(path: Path, limit: int) -> bytes:
+        theirs.append(path)
+        return read_regular(path, limit)
+
+    monkeypatch.setattr(journals, "read_regular", counted)
+    monkeypatch.setattr(journals, "MAX_BYTES", 10_000)
+    assert [number for number, _ in journal.entries()] == list(range(140, 150))
+    for number in (140, 149, 140):
+        assert read_entry(journal, number, "done") is None
+    assert len(theirs) == 2
+    save([planned(file, "1", "2")], journal)
+    assert undo(journal)
+    assert file.read_text() == "| 1 |\n"
+    assert len(theirs) < 20
+    assert len(journal.names()) < 20  # what is beyond goes with the next save
 
 
 def test_entries_of_earlier_versions_are_set_aside_in_one_line(tmp_path: Path) -> None:

@@ -17,11 +17,12 @@ from tests.lab.conftest import Ended
 from vitlab.cli import main
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths
+from vitlab.contract.user_key import is_sealed
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.text.numbers import asked_number, numbers_of
 from vitlab.docs.text.source import Document
 from vitlab.lab.example import make_example
-from vitlab.lab.lab import Lab
+from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.writeback import written_numbers
 from vitlab.lab.writeback.contradictions import lint_file
 from vitlab.lab.writeback.edits import accept, plan_update, redo, undo, write
@@ -233,6 +234,37 @@ def test_a_record_of_somebody_else_counts_for_nothing(
     path.write_bytes(path.read_bytes().replace(b"0.751", b"0.851") + b"\nnonsense {}\n\x00\n")
     hand_edit(roadmap.with_name("plan_hub.md"), "0.751", "0.851")
     assert "number-without-result" in {one.kind for one in found(lab, roadmap)}
+
+
+def test_a_record_holds_in_its_own_lab(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    """Also after a move; in a copy of it, which anybody may give back, it vouches for nothing."""
+    job = ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    copy = shutil.copytree(lab.paths.root, lab.paths.root.with_name("copy"))
+    shutil.rmtree(job.folder)
+    shutil.rmtree(copy / job.folder.relative_to(lab.paths.root))
+    moved = lab.paths.root.rename(lab.paths.root.with_name("moved"))
+    for root, verdict in ((moved, RESULT), (copy, NOT_CHECKED)):
+        assert {one.verdict for one in told(open_lab(root), "0.751")} == {verdict}
+
+
+def test_many_lines_of_somebody_else_cost_little(
+    lab: Lab, roadmap: Path, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    looked = []
+
+    def counted(text: object, *parts: bytes) -> bool:
+        looked.append(text)
+        return is_sealed(text, *parts)
+
+    monkeypatch.setattr(written_numbers, "is_sealed", counted)
+    monkeypatch.setattr(written_numbers, "MOST_STRANGE", 10)
+    with lab.paths.private.numbers.open("ab") as file:
+        file.write(b"a b\n" * 1000 + (b"a" * 64 + b" b\n") * 1000)
+    assert {one.verdict for one in told(lab, "0.751")} == {RESULT}
+    assert len(looked) < 20
 
 
 def test_a_disk_that_takes_half_a_line_is_told(

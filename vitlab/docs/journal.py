@@ -23,6 +23,8 @@ LOCK_TIMEOUT = 5.0
 """Seconds to wait for another writer; a save takes a fraction of one."""
 MAX_ENTRY = 64 << 20
 """Bytes of an entry, and of a text in it; a larger change is not made."""
+MAX_BYTES = 4 * MAX_ENTRY
+"""Of all entries: to know whose one is, all of it is read; the oldest beyond are not looked at."""
 STATES = ("done", "undone")
 _ENTRY_NAME = re.compile(r"(\d{8,200})\.(done|undone)\.json")
 
@@ -44,6 +46,8 @@ class Journal:
     """The lab, outside which nothing is written; None: the user's own journal."""
     tell: Callable[[str], None] = field(default=_keep_silent, compare=False)
     """Called with what is set aside or not written, a line each."""
+    _foreign: set[tuple[object, ...]] = field(default_factory=set, compare=False)
+    """Files that have not the seal, as they were when that was found."""
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -65,10 +69,21 @@ class Journal:
                 time.sleep(0.02)
             yield
 
-    def entries(self) -> list[tuple[int, str]]:
+    def names(self) -> list[tuple[int, str]]:
         """(number, state) of every entry, oldest first, from the file names alone."""
         matches = (_ENTRY_NAME.fullmatch(path.name) for path in self.folder.glob("*.json"))
         return sorted((int(match[1]), match[2]) for match in matches if match)
+
+    def entries(self) -> list[tuple[int, str]]:
+        """Those that may be read, oldest first: the newest, of at most `MAX_BYTES` together."""
+        newest, left = [], MAX_BYTES
+        for key in reversed(self.names()):
+            with contextlib.suppress(OSError):
+                left -= self.path_of(*key).lstat().st_size
+            if left < 0:
+                break
+            newest.append(key)
+        return newest[::-1]
 
     def path_of(self, number: int, state: str) -> Path:
         """The file of an entry."""
@@ -88,10 +103,17 @@ class Journal:
     def read(self, path: Path) -> bytes | None:
         """The body of an entry; None for a file that is none, or has not the seal."""
         try:
+            found = path.lstat()
+            known = path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+            if known in self._foreign:
+                return None
             mark, _, body = read_regular(path, MAX_ENTRY).partition(b"\n")
         except OSError:
             return None
-        return body if is_sealed(mark.decode("latin-1"), *self._parts(body)) else None
+        if is_sealed(mark.decode("latin-1"), *self._parts(body)):
+            return body
+        self._foreign.add(known)
+        return None
 
     def _parts(self, body: bytes) -> tuple[bytes, ...]:
         return b"journal", os.fsencode(real(self.folder)), body

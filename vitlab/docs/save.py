@@ -116,14 +116,15 @@ def save(
         rebased = tuple(c for c in rebased if c.old_text != c.new_text)
         if not rebased:
             return ()
-        entries = journal.entries()
-        if entries and entries[-1][0] >= 10**8:  # so many saves nobody has made
+        names = journal.names()
+        if names and names[-1][0] >= 10**8:  # so many saves nobody has made
             _set_foreign_aside(journal)
-            entries = journal.entries()
-        number = entries[-1][0] + 1 if entries else 1
-        for position, (old, state) in enumerate(entries) if undoable else ():
-            if state == "undone" or position <= len(entries) - KEPT:
-                journal.remove(journal.path_of(old, state))
+            names = journal.names()
+        number = names[-1][0] + 1 if names else 1
+        kept = {key for key in journal.entries()[1 - KEPT :] if key[1] != "undone"}
+        for key in names if undoable else ():
+            if key not in kept:
+                journal.remove(journal.path_of(*key))
         _write_entry(journal, Entry(number, "done", True, rebased, what, time.time()), hook)
         if not undoable:
             journal.path_of(number, "done").unlink(missing_ok=True)

@@ -253,11 +253,14 @@ def _identity(folder: Path) -> tuple[str, str, str, str]:
     `-` for what is not there. Another lab's `experiments/` may be a link to this one's.
     """
     job = JobPaths(folder)
-    return _birth(folder), _root(job.root), _digest(job.spec), _digest(job.environment)
+    return _birth(folder), identity(job.root), _digest(job.spec), _digest(job.environment)
 
 
-def _root(folder: Path) -> str:
-    """Its number, which another disk may have as well, and when it was made or on which disk."""
+def identity(folder: Path) -> str:
+    """What no copy of a folder has, and one that was renamed keeps.
+
+    Its number, which another disk may have as well, and when it was made or on which disk.
+    """
     found, when = folder.stat(), _birth(folder)
     return f"{found.st_ino}:{f'disk-{found.st_dev}' if when == _UNKNOWN else when}"
 

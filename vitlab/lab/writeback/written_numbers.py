@@ -1,17 +1,19 @@
 """The record of numbers that were written into documents: where each stands, and its source.
 
-`.vitlab/numbers.jsonl` has a sealed line for each write. It may be deleted: numbers are then held
-against the results by their values alone. Each time that it has grown by `PRUNED`, the lines go of
-which no number stands in its document any more and no job is there any more.
+`.vitlab/numbers.jsonl` has a line for each write, sealed for this lab's folder, wherever it is
+moved on its disk. It may be deleted, and a copy of the lab begins without one: numbers are then
+held against the results by their values alone. Each time that it has grown by `PRUNED`, the lines
+go of which no number stands in its document any more and no job is there any more.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -28,13 +30,16 @@ from vitlab.docs.text.numbers import NumberPlace, numbers_of
 from vitlab.docs.text.source import Document
 from vitlab.jobs.files import open_appending
 from vitlab.jobs.store import Job, all_jobs
+from vitlab.jobs.submissions import identity
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import finished, names_of_roadmap
 from vitlab.lab.results.provenance import Provenance, Source, best_source
 from vitlab.lab.writeback.sync_ledger import digest, locked, undone_texts
 
 VERSION = 1
-MAX_BYTES = 256 << 20
+MAX_BYTES = 64 << 20
+MOST_STRANGE = 10_000
+"""Lines with a seal that is not this user's, after which no more are looked at."""
 PRUNED = 4 << 20
 """Bytes of lines after which those go that nothing needs any more."""
 SURE = 3
@@ -188,6 +193,8 @@ class _Record:
         return self._index[key]
 
 
+_SEAL = 64
+"""Letters of a seal."""
 _KEYS = ("value", "jobs", "mvp", "run", "profile", "number", "error", "n", "model")
 
 
@@ -207,7 +214,8 @@ def _append(lab: Lab, body: bytes) -> None:
     """Add one line, which is there whole or counts for nothing."""
     path = lab.paths.private.numbers
     try:
-        line = _line(body)
+        whose = _whose(lab)
+        line = _line(whose, body)
         with locked(lab):
             descriptor = open_appending(path)
             try:
@@ -218,8 +226,8 @@ def _append(lab: Lab, body: bytes) -> None:
             finally:
                 os.close(descriptor)
             if before // PRUNED < (before + len(line)) // PRUNED:
-                kept = filter(_Needed(lab), _sealed(read_regular(path, MAX_BYTES)))
-                write_atomic(path, b"".join(map(_line, kept)))
+                kept = filter(_Needed(lab), _sealed(whose, read_regular(path, MAX_BYTES)))
+                write_atomic(path, b"".join(_line(whose, one) for one in kept))
     except (OSError, UsageError) as error:  # the documents are written; lint goes by values
         lab.tell(f"{path}: where the numbers come from is not recorded ({cause(error)})")
 
@@ -265,29 +273,33 @@ class _Needed:
         return {(one.place, one.index): one.number.text for one in numbers}
 
 
-def _line(body: bytes) -> bytes:
+def _line(whose: bytes, body: bytes) -> bytes:
     """Sealed; what a full disk cut short before it ends at its beginning."""
-    return b"\n" + seal(*_parts(body)).encode() + b" " + body + b"\n"
+    return b"\n" + seal(b"numbers", whose, body).encode() + b" " + body + b"\n"
+
+
+def _whose(lab: Lab) -> bytes:
+    """What a line is sealed for: another lab of this user has other numbers."""
+    return identity(lab.paths.root).encode()
 
 
 def _lines(lab: Lab) -> Iterator[bytes]:
+    path = lab.paths.private.numbers
     try:
-        data = read_regular(lab.paths.private.numbers, MAX_BYTES)
+        yield from _sealed(_whose(lab), read_regular(path, MAX_BYTES))
     except FileNotFoundError:
         return
     except OSError as error:
-        lab.tell(f"{lab.paths.private.numbers}: {cause(error)}; numbers go by their values alone")
-        return
-    yield from _sealed(data)
+        lab.tell(f"{path}: {cause(error)}; numbers go by their values alone")
 
 
-def _sealed(data: bytes) -> Iterator[bytes]:
-    """The lines that this user has written."""
-    for line in data.split(b"\n"):
-        mark, _, body = line.partition(b" ")
-        if body and is_sealed(mark.decode("latin-1"), *_parts(body)):
-            yield body
-
-
-def _parts(body: bytes) -> Iterable[bytes]:
-    return b"numbers", body
+def _sealed(whose: bytes, data: bytes) -> Iterator[bytes]:
+    """The lines that this user has written into this lab."""
+    strange = 0
+    for line in io.BytesIO(data):  # one after the other: there may be millions
+        if len(line) > _SEAL and line[_SEAL : _SEAL + 1] == b" ":
+            body = line[_SEAL + 1 :].rstrip(b"\n")
+            if is_sealed(line[:_SEAL].decode("latin-1"), b"numbers", whose, body):
+                yield body
+            elif (strange := strange + 1) > MOST_STRANGE:
+                return
