@@ -69,7 +69,7 @@ def test_the_plan_is_printed_and_nothing_starts(
 ) -> None:
     assert main(["auto", "--budget", "8h", "--dry-run"]) == 0
     assert (
-        "2 to launch, for how long is not known (no earlier run); budget 8.0 h"
+        "2 to launch at full, for how long no earlier run tells: the budget ends them; budget 8.0 h"
         in capsys.readouterr().out
     )
     assert main(["auto", "--budget", "90m", "--dry-run", "--json"]) == 0
@@ -127,10 +127,10 @@ def test_the_plan_has_hours_by_earlier_runs_and_what_does_not_fit(
     assert first.split("  ")[-1] == "3 runs of ridge at full"
     assert "2.0 h (60 min to 6.0 h)" in first
     assert second.endswith("not launched: needs 2.0 h, 60 min are left")
-    assert total == "1 to launch, expected to take 2.0 h; budget 3.0 h"
+    assert total == "1 to launch at full, expected to take 2.0 h; budget 3.0 h"
     assert main(["auto", "--budget", "5h", "--dry-run"]) == 0
     said = capsys.readouterr().out.splitlines()[-1]
-    assert said == "2 to launch, expected to take 4.0 h; budget 5.0 h"
+    assert said == "2 to launch at full, expected to take 4.0 h; budget 5.0 h"
     assert len(runs(root)) == 1  # those of before
 
 
@@ -149,9 +149,11 @@ def test_the_supervisors_carry_it_on_and_a_second_is_refused(
     go = root / "go"
     experiment(root, "1.0", UNTIL, str(go))
     assert main(["auto", "--budget", "1h", "--detach"]) == 0
+    capsys.readouterr()
     assert main(["auto", "--budget", "1h", "--detach"]) == 2
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert said.endswith("`vitlab auto` shows it, `--end` ends it")
+    said = capsys.readouterr()
+    assert not said.out  # before any plan
+    assert said.err.endswith("`vitlab auto` shows it, `--end` ends it\n")
     go.touch()
     wait_for(lambda: told(root), tell=lambda: runs(root))  # nobody looks on
     assert runs(root) == ALL

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from wcwidth import wcswidth
 
 from vitlab.cli import main
 from vitlab.commands import start
@@ -55,6 +56,26 @@ def test_statuses_have_colours_on_a_terminal_alone(
         f"b       {cyan}running{end}  x [31m",
         f"c       done     {green}ok{end}",
     ]
+
+
+def test_the_last_column_goes_on_below_itself_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [("1", f"why {'状态' * 14} [b]so[/b]"), ("2", "x" * 400)]
+    print_table(("N", "REASON"), rows, wrap=True)
+    assert [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[1:]] == [
+        [*row] for row in rows
+    ]
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    print_table(("N", "REASON"), rows, wrap=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(wcswidth(line) <= 40 for line in lines)
+    assert "".join(line[3:] for line in lines[1:]).replace(" ", "") == "".join(
+        text for _, text in rows
+    ).replace(" ", "")
+    assert [line[:2] for line in lines if line[0] != " "] == ["N ", "1 ", "2 "]
 
 
 def test_a_long_cell_does_not_widen_a_table_without_end(

@@ -21,8 +21,8 @@ from vitlab.lab.autopilot.decide import Candidate, Facts
 from vitlab.lab.autopilot.page import Report
 from vitlab.lab.autopilot.record import Autopilot
 from vitlab.tui import autopilot
-from vitlab.tui.autopilot import AutopilotScreen
-from vitlab.tui.screens.dialogs import ConfirmScreen, LineScreen
+from vitlab.tui.autopilot import AutopilotScreen, StartScreen
+from vitlab.tui.screens.dialogs import ConfirmScreen
 
 
 class Pilots:
@@ -30,6 +30,7 @@ class Pilots:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.now: Autopilot | None = None
+        self.wanted: Wanted | None = None
         patch.setattr(autopilot, "read_autopilot", lambda _: self.now)
         patch.setattr(
             autopilot, "report_of", lambda _, pilot: Report(pilot, Facts(60.0), (), (), ())
@@ -45,6 +46,7 @@ class Pilots:
         return self.now.state if self.now else ""
 
     def forecast(self, _: object, wanted: Wanted) -> Forecast:
+        self.wanted = wanted
         pilot = Autopilot("a", "/lab", ("plan.md",), 0.0, wanted.budget)
         mvp = Candidate("plan.md", "1.0", "demo", Estimate(0.5, 0.4, 0.7, 0.0, "3 runs"), jobs=2)
         return Forecast(pilot, (Step(mvp, 0.0, ""),))
@@ -66,11 +68,16 @@ async def test_it_is_planned_started_shown_paused_and_ended(
     pilots = Pilots(monkeypatch)
     async with stage(size=(80, 24)) as it:
         await it.press("A")
-        await it.until(lambda: isinstance(it.app.screen, LineScreen))
-        await it.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, StartScreen))
+        assert "no limit" in it.text()
+        await it.press("down", *"4", "down", *"two", "enter")
+        await it.until(lambda: "! jobs at once two: expected a number" in it.text())
+        await it.press(*["backspace"] * 3, *"2", "down", *"Gate-1", "enter")
         await it.until(lambda: isinstance(it.app.screen, ConfirmScreen))
+        assert pilots.wanted is not None
+        assert replace(pilots.wanted, roadmap=None) == Wanted(8.0, None, 4.0, 2, "Gate-1")
         assert "MVP-1.0  demo  2 jobs  30 min (24 min to 42 min)  3 runs" in it.text()
-        assert "1 to launch, expected to take 30 min; budget 8.0 h" in it.text()
+        assert "1 to launch at demo, expected to take 30 min; budget 8.0 h" in it.text()
         assert not pilots.state
         await it.press("y")
         await it.until(lambda: pilots.state)

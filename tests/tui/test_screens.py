@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,7 +80,7 @@ async def test_o_and_brackets_change_the_roadmap(stage: Open) -> None:
             return roadmap.name if roadmap else ""
 
         await it.until(lambda: "o 1 of 2" in it.text())
-        assert "o 3 elsewhere" in it.text()
+        assert "3 results of other plans: o shows" in it.text()
         await it.press("o")
         assert "MoE [/b] 专家" in it.text()
         table = it.app.screen.query_one(RoadmapTable)
@@ -335,9 +336,16 @@ async def test_what_assistants_propose_is_accepted_or_dismissed(stage: Open) -> 
         await it.until(lambda: ("dismissed", 5) in lab.asked)
         await it.until(lambda: "to write, 1 to fix" in it.text() and "proposed," not in it.text())
         new = Proposal("gate", ROADMAP, "1", "come meanwhile", number=6)
-        lab.proposed.append(Preview(new, "Gate-1: 6", (change,)))
+        lab.proposed.append(Preview(new, "Gate-1: 6", (change,), problem="it rests on less"))
         await it.until(lambda: "1 proposed, 1 to write" in it.text())  # no key is pressed
-        assert "Gate-1: 6 (come meanwhile)" in it.text()
+        await it.press("g")
+        await it.until(lambda: re.search(r" void +Gate-1: 6 \(come meanwhile", it.text()))
+        assert "it rests on less" in it.text()
+        assert ":accept" not in it.text()
+        await it.press("enter")
+        assert it.toasts[-1] == "it cannot be accepted any more: d dismisses it"
+        await it.press("d")
+        await it.until(lambda: ("dismissed", 6) in lab.asked)
 
 
 async def test_where_proposals_alone_wait_w_leads_to_them(stage: Open) -> None:

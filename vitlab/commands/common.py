@@ -8,6 +8,7 @@ import json
 import operator
 import os
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,8 @@ from vitlab.lab.results.ranking import verdicts_of
 
 WIDEST = 300
 """Characters of a table's cell."""
+NARROWEST = 20
+"""Cells of a column that is wrapped."""
 _STATUS_HEADS = ("STATUS", "STATE", "OUTCOME", "VERDICT")
 _COLORS = {
     "32": ("done", "ok", "pass", "passed"),
@@ -50,13 +53,19 @@ def print_json(value: object) -> None:
     print()
 
 
-def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def print_table(
+    header: Sequence[str], rows: Iterable[Sequence[object]], *, wrap: bool = False
+) -> None:
     """Left-aligned columns by display width, so that Chinese and emoji cells line up.
 
-    A long cell is cut, or it would widen its column in every row.
+    A long cell is cut, or it would widen its column in every row. `wrap`: the last column goes on
+    in further lines, whole, where the terminal is too narrow for it.
     """
     header = [plain(head) for head in header]
-    cells = [[cut(plain(cell)) for cell in row] for row in rows]
+    cells = [[plain(cell) for cell in row] for row in rows]
+    if wrap:
+        cells = _wrapped(header, cells)
+    cells = [[*map(cut, row[:-1]), row[-1] if wrap else cut(row[-1])] for row in cells]
     widths = [max(map(_width, column)) for column in zip(header, *cells, strict=True)]
     color, lines = in_color(), []
     for row in [header, *cells]:
@@ -66,6 +75,24 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
             shown = [painted(x, _color(h, x)) for h, x in zip(header, row, strict=True)]
         lines.append("  ".join(map(operator.add, shown, gaps)).rstrip())
     print_drawn("\n".join(lines))
+
+
+def _wrapped(header: Sequence[str], cells: Sequence[list[str]]) -> list[list[str]]:
+    """The rows of a table, and below each the rest of its last column; all of it off a terminal."""
+    if not sys.stdout.isatty():
+        return list(cells)
+    from rich.console import Console  # most commands need none
+    from rich.text import Text
+
+    fixed = zip(header[:-1], *(row[:-1] for row in cells), strict=True)
+    taken = sum(2 + max(map(_width, column)) for column in fixed)
+    room = max(NARROWEST, shutil.get_terminal_size().columns - taken)
+    console, found = Console(width=room), []
+    for *first, last in cells:
+        one, *more = Text(last).wrap(console, room) or [Text()]
+        found += [[*first, one.plain.rstrip()]]
+        found += [[*("" for _ in first), line.plain.rstrip()] for line in more]
+    return found
 
 
 def _color(head: str, cell: str) -> str:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rich.text import Text
+from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from vitlab.contract.paths import UsageError, cause
 from vitlab.lab.autopilot import control
@@ -28,8 +29,9 @@ from vitlab.lab.autopilot.text import (
     tried_lines,
     waiting_lines,
 )
-from vitlab.tui.screens.dialogs import ConfirmScreen, LineScreen
-from vitlab.tui.text import clean
+from vitlab.tui.screens.dialogs import ConfirmScreen
+from vitlab.tui.screens.new_plan import Field, Row
+from vitlab.tui.text import clean, tone_style
 
 if TYPE_CHECKING:
     from vitlab.lab.autopilot.record import Autopilot
@@ -128,7 +130,8 @@ async def show_autopilot(app: App[Any], session: Session) -> None:
         asked = await app.push_screen_wait(screen)
         state = screen.state
     if asked == "start":
-        await _start(app, session)
+        if await app.push_screen_wait(StartScreen(session)):
+            app.notify("the autopilot has started: A shows it")
     elif asked == "pause":
         how, word = (
             (control.go_on, "goes on") if state == "paused" else (control.pause, "is paused")
@@ -136,7 +139,7 @@ async def show_autopilot(app: App[Any], session: Session) -> None:
         if await session.attempt(lambda: str(how(lab).state)):
             app.notify(f"the autopilot {word}")
     elif asked == "end":
-        question = "End the autopilot? Jobs in progress go on"
+        question = "End the autopilot? Its jobs that run or wait go on"
         if await app.push_screen_wait(ConfirmScreen(question)):
             ended = await session.attempt(lambda: control.stop(lab))
             if ended is not None:
@@ -195,21 +198,74 @@ def _words(pilot: Autopilot) -> str:
     return f"auto until {end:%H:%M}" if is_today else f"auto until {end:%a %H:%M}"
 
 
-async def _start(app: App[Any], session: Session) -> None:
-    """Ask for the budget, show the plan, and start on a yes."""
-    lab, roadmap = session.lab, session.roadmap
-    title = "Run the plan unattended, for at most (8h, 90m, 1h30m)"
-    text = await app.push_screen_wait(LineScreen(title, "8h", "8h, 90m, 1h30m"))
-    if not text:
-        return
-    plan = await session.attempt(
-        lambda: control.forecast(lab, control.Wanted(hours_of(text, "budget"), roadmap))
-    )
-    if plan is None:
-        return
-    question = "\n".join([f"Start it? {plan_summary(plan)}", *plan_lines(plan)])
-    if not await app.push_screen_wait(ConfirmScreen(question)):
-        return
-    wanted = control.Wanted(plan.pilot.budget, roadmap)
-    if await session.attempt(lambda: str(control.start(lab, wanted).state)):
-        app.notify("the autopilot has started: A shows it")
+FIELDS = (
+    Field("budget", "at most", "8h, 90m, 1h30m"),
+    Field("gpu_hours", "GPU hours", "no limit"),
+    Field("at_once", "jobs at once", "1"),
+    Field("until", "until", "nothing is left; or Gate-2, MVP-3.0"),
+)
+BUDGET = "8h"
+"""What is offered."""
+
+
+class StartScreen(ModalScreen[bool]):
+    """Asks what a new autopilot may use; shows its plan, and starts it on a yes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(False)", "Leave"),
+        Binding("down", "app.focus_next", "Down", show=False),
+        Binding("up", "app.focus_previous", "Up", show=False),
+    ]
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self._rows = {field.name: Row(field) for field in FIELDS}
+        self._text = Static(id="form-text", markup=False)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = Text("Run the plan unattended")
+            dialog.border_subtitle = Text("enter shows the plan   up down move   esc cancels")
+            yield from self._rows.values()
+            yield self._text
+
+    def on_mount(self) -> None:
+        first = self._rows["budget"].entry
+        first.value = BUDGET  # type: ignore[misc]  # an Input, as it is typed
+        first.focus()
+
+    def _wanted(self) -> control.Wanted:
+        """As typed; `UsageError` for what cannot be."""
+        typed = {name: row.entry.value.strip() for name, row in self._rows.items()}
+        at_once = typed["at_once"] or "1"
+        if not at_once.isdecimal() or len(at_once) > 6:
+            raise UsageError(f"jobs at once {at_once}: expected a number, 1 or more")
+        return control.Wanted(
+            budget=hours_of(typed["budget"], "at most"),
+            roadmap=self._session.roadmap,
+            gpu_hours=hours_of(typed["gpu_hours"], "GPU hours") if typed["gpu_hours"] else None,
+            at_once=int(at_once),
+            until=typed["until"],
+        )
+
+    @on(Input.Submitted)
+    @work(group="accept", exclusive=True)
+    async def _accept(self) -> None:
+        lab, attempt = self._session.lab, self._session.attempt
+
+        def planned() -> tuple[control.Wanted, control.Forecast]:
+            return (wanted := self._wanted()), control.forecast(lab, wanted)
+
+        found = await attempt(planned, self._refuse)
+        if found is None:
+            return
+        wanted, plan = found
+        lines = ["Start it?", plan_summary(plan), "", *plan_lines(plan)]
+        if not await self.app.push_screen_wait(ConfirmScreen("\n".join(lines))):
+            return
+        if await attempt(lambda: str(control.start(lab, wanted).state), self._refuse):
+            self.dismiss(True)
+
+    def _refuse(self, why: str) -> None:
+        self._text.update(Text(clean(f"! {why}"), tone_style(self, "error")))

@@ -22,6 +22,7 @@ from vitlab.lab.autopilot.control import (
     NONE,
     Forecast,
     Wanted,
+    check_none,
     forecast,
     go_on,
     pause,
@@ -59,7 +60,7 @@ def _auto_options(auto: argparse.ArgumentParser) -> None:
     what.add_argument("--dry-run", action="store_true", help="print the plan alone")
     what.add_argument("--pause", action="store_true", help="launch nothing more for now")
     what.add_argument("--resume", action="store_true", help="go on after a pause")
-    what.add_argument("--end", action="store_true", help="end it; jobs in progress go on")
+    what.add_argument("--end", action="store_true", help="end it; its jobs that run or wait go on")
     add_json(auto)
     auto.set_defaults(handler=run_auto)
 
@@ -75,6 +76,8 @@ def run_auto(args: argparse.Namespace) -> int:
         return _show(lab, args.json)
     if args.budget is None:
         raise UsageError("--dry-run: needs --budget, such as --budget 8h")
+    if not args.dry_run:
+        check_none(lab)
     wanted = Wanted(
         budget=hours_of(args.budget, "--budget"),
         roadmap=lab.roadmap_path(args.roadmap) if args.roadmap is not None else None,
@@ -170,14 +173,13 @@ def _print_plan(plan: Forecast) -> None:
         (
             plan.pilot.named(one.candidate.roadmap, one.candidate.mvp),
             one.candidate.name,
-            one.candidate.profile,
             one.candidate.jobs or "-",
             hours_range(one.candidate.estimate),
             f"not launched: {one.why_not}" if one.why_not else one.candidate.estimate.source,
         )
         for one in plan.steps
     ]
-    print_table(("MVP", "NAME", "PROFILE", "JOBS", "TIME", "NOTES"), rows)
+    print_table(("MVP", "NAME", "JOBS", "TIME", "NOTES"), rows, wrap=True)
     print(f"\n{plan_summary(plan)}")
 
 

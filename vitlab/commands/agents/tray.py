@@ -18,7 +18,7 @@ from vitlab.commands.common import (
 from vitlab.contract.terminal import print_exact
 from vitlab.docs.text.edit import unified
 from vitlab.lab.lab import Lab
-from vitlab.lab.tray.decisions import Preview, accept, dismiss, preview
+from vitlab.lab.tray.decisions import Preview, accept, acceptable, dismiss, preview
 from vitlab.lab.tray.proposals import Tray, summaries
 
 
@@ -49,27 +49,29 @@ def show_tray(args: argparse.Namespace) -> int:
         print_json(summaries(waiting))
         return 0
     shown = [preview(lab, one) for one in waiting]
-    rows = [
-        (one.proposal.number, one.summary, one.proposal.reason, one.problem or _remark(one))
-        for one in shown
-    ]
+    rows: list[tuple[object, str]] = []
+    for one in shown:
+        first, *more = _lines(one)
+        rows += [(one.proposal.number, first), *(("", line) for line in more)]
     if rows:
-        print_table(("N", "PROPOSED", "REASON", "REMARK"), rows)
+        print_table(("N", "PROPOSED"), rows, wrap=True)
         print("`vitlab tray accept N` shows the diff and does it, `dismiss N` drops it")
     else:
         print("nothing is proposed")
     return 0
 
 
-def _remark(one: Preview) -> str:
-    return one.remarks[0] if one.remarks else ""
+def _lines(one: Preview) -> tuple[str, ...]:
+    """What is proposed, why, and what vitlab says of it."""
+    remarks = (f"cannot be accepted: {one.problem}",) if one.problem else one.remarks
+    return (one.summary, f"reason: {one.proposal.reason}", *remarks)
 
 
 def accept_proposal(args: argparse.Namespace) -> int:
     """`vitlab tray accept`: the diff on the files as they are now, then the write or launch."""
     lab = this_lab()
-    shown = preview(lab, Tray(lab).proposal(args.number))
-    _print(lab, shown)
+    because = None if args.dry_run else args.because
+    _print(lab, acceptable(lab, Tray(lab).proposal(args.number), because))
     if args.dry_run or not (args.yes or agreed("do this?")):
         return 0
     done = accept(lab, args.number, args.because)
@@ -85,8 +87,7 @@ def accept_proposal(args: argparse.Namespace) -> int:
 def _print(lab: Lab, shown: Preview) -> None:
     for one in shown.changes:
         print_exact(unified(one.old_text, one.new_text, lab.paths.relative(one.path)))
-    lines = (shown.summary, f"reason: {shown.proposal.reason}", *shown.remarks)
-    for line in lines:
+    for line in _lines(shown):
         print(plain(line), file=sys.stderr)
 
 

@@ -157,8 +157,16 @@ def _until(lab: Lab, names: Sequence[str], text: str) -> str:
     raise UsageError(f"--until {text}: not in the plan (there are: {', '.join(known) or 'none'})")
 
 
+def check_none(lab: Lab) -> None:
+    """`UsageError` where an autopilot is running or paused."""
+    other = read_autopilot(lab.paths)
+    if other is not None and other.state != "ended":
+        raise UsageError(RUNS.format(state=other.state))
+
+
 def start(lab: Lab, wanted: Wanted) -> Autopilot:
     """Start an autopilot; `UsageError` where one is running or paused."""
+    check_none(lab)
     pilot = _new(lab, wanted)
     facts = _facts(lab, pilot)
     if isinstance(action := decide(pilot, facts), End):
@@ -166,9 +174,9 @@ def start(lab: Lab, wanted: Wanted) -> Autopilot:
     verdicts = {gate.key: gate.standing for gate in facts.gates}
     rules = {gate.key: gate.rules for gate in facts.gates}
     with locked(lab.paths) as free:
-        other = read_autopilot(lab.paths)
-        if not free or (other is not None and other.state != "ended"):
-            raise UsageError(RUNS.format(state=other.state if other else "running"))
+        if not free:
+            raise UsageError(RUNS.format(state="running"))
+        check_none(lab)
         path = lab.paths.private.autopilot_environment
         record_environment(path, this_environment())
         pilot = replace(pilot, verdicts=verdicts, rules=rules, environment=digest(path))

@@ -66,6 +66,22 @@ def preview(lab: Lab, proposal: Proposal) -> Preview:
     return replace(shown, problem="" if basis == proposal.basis else _CHANGED)
 
 
+def acceptable(lab: Lab, proposal: Proposal, because: str | None) -> Preview:
+    """As `preview`; `UsageError` where it cannot be accepted.
+
+    One that no result supports needs a person's reason, unless `because` is None.
+    """
+    if _launched(lab, proposal):
+        return Preview(proposal, f"{_title(proposal)}: was launched already")
+    shown = preview(lab, proposal)
+    if shown.problem:
+        raise UsageError(f"proposal {proposal.number}: {shown.problem}")
+    if shown.unsupported and because is not None and not because.strip():
+        why = f"{UNSUPPORTED}: give your reason (--because)"
+        raise UsageError(f"proposal {proposal.number}: {why}")
+    return shown
+
+
 def waiting(lab: Lab) -> tuple[int, ...]:
     """The numbers of the proposals that wait for a decision, by their files' names alone."""
     return Tray(lab).waiting()
@@ -91,11 +107,7 @@ def accept(lab: Lab, number: int, because: str = "") -> Accepted:
         if launched := _launched(lab, proposal):  # and whoever accepted it was killed
             done = Accepted(jobs=launched)
         else:
-            shown = preview(lab, proposal)
-            if shown.problem:
-                raise UsageError(f"proposal {number}: {shown.problem}")
-            if shown.unsupported and not because.strip():
-                raise UsageError(f"proposal {number}: {UNSUPPORTED}: give your reason (--because)")
+            shown = acceptable(lab, proposal, because)
             done = _carry_out(lab, proposal, shown, " ".join(because.split()))
         tray.decide(proposal, "accepted")
     return done

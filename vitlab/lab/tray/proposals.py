@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import os
 import re
@@ -197,8 +198,10 @@ def short_text(name: str, text: str, *, needed: bool = False) -> str:
 
 
 def summaries(proposals: Sequence[Proposal]) -> list[dict[str, object]]:
-    """As commands print them."""
-    return [
-        {name: value for name, value in asdict(one).items() if value and name != "basis"}
-        for one in proposals
-    ]
+    """As commands print them, with the local time at which each was made."""
+    found = []
+    for one in proposals:
+        at = datetime.datetime.fromtimestamp(one.at).isoformat(" ", "seconds")
+        record = {**asdict(one), "at": at}
+        found.append({name: value for name, value in record.items() if value and name != "basis"})
+    return found

@@ -41,7 +41,8 @@ class Entry:
 
     key: str
     kind: str
-    """`proposed`, `write`, `dismissed`, `done`, `undone`, `fix`, `check` or `note`."""
+    """`proposed`, `void` (proposed, and cannot be accepted any more), `write`, `dismissed`, `done`,
+    `undone`, `fix`, `check` or `note`."""
     what: str
     changes: tuple[FileChange, ...] = ()
     mvp: str = ""
@@ -62,7 +63,13 @@ class Entry:
 
 ACCEPTED = {"proposed": "accept", "write": "write", "fix": "fix", "dismissed": "restore"}
 """Kind of an entry -> what accepting it does."""
-TONES = {"proposed": "accent", "write": "accent", "fix": "warning", "check": "warning"}
+TONES = {
+    "proposed": "accent",
+    "void": "warning",
+    "write": "accent",
+    "fix": "warning",
+    "check": "warning",
+}
 
 
 LOOK = 1.0
@@ -255,18 +262,17 @@ class DocumentsScreen(LabScreen):
         kind = entry.kind if entry else ""
         fits = {
             "accept": (kind in ACCEPTED, "an entry to write, fix or restore"),
-            "refuse": (kind in ("write", "proposed"), "an unwritten edit"),
-            "reword": (
-                kind == "write" and bool(entry and entry.conclusion),
-                "an unwritten conclusion",
-            ),
+            "refuse": (kind in ("write", "proposed", "void"), "an unwritten edit"),
+            "reword": (bool(entry and entry.conclusion), "an unwritten conclusion"),
         }
+        if kind == "void" and action == "accept":
+            return "it cannot be accepted any more: d dismisses it"
         fit, needs = fits.get(action, (True, ""))
         return "" if fit else f"select {needs} first"
 
     @property
     def has_proposal_selected(self) -> bool:
-        return bool((entry := self.selected()) and entry.proposed)
+        return bool((entry := self.selected()) and entry.kind == "proposed")
 
     def word_of(self, key: Key) -> str:
         entry = self.selected()
@@ -344,13 +350,14 @@ def _to_write(one: MvpUpdate) -> Entry:
 
 def _proposed(one: Preview) -> Entry:
     number, what = one.proposal.number, f"{one.summary} ({one.proposal.reason})"
-    return Entry(f"proposal {number}", "proposed", what, one.changes, proposed=one)
+    kind = "void" if one.problem else "proposed"
+    return Entry(f"proposal {number}", kind, what, one.changes, proposed=one)
 
 
 async def _accept(screen: DocumentsScreen, shown: Preview) -> None:
     """Do what an assistant proposes; what no result supports needs a person's reason."""
     number, session, because = shown.proposal.number, screen.session, ""
-    if shown.unsupported and not shown.problem:
+    if shown.unsupported:
         dialog = LineScreen(f"{decisions.UNSUPPORTED}: your reason")
         words = await screen.app.push_screen_wait(dialog)
         if not words or not words.strip():

@@ -26,6 +26,7 @@ TITLE = 20
 """Cells of the roadmap's title that the meters leave."""
 NEXT = 14
 """Cells of what is next that those things leave which need the person."""
+MORE = len("  +2 more")
 
 
 class Header(Static):
@@ -118,8 +119,8 @@ class Header(Static):
         text.append("needs you" if waiting else "nothing needs you", tone_style(self, "muted"))
         for number, (words, tone) in enumerate(waiting):
             more = len(waiting) - number - 1
-            if text.cell_len + cells(words) + 2 + 4 * bool(more) > room and number:
-                text.append(f" +{more + 1}", tone_style(self, "accent"))
+            if text.cell_len + cells(words) + 2 + MORE * bool(more) > room and number:
+                text.append(f"  +{more + 1} more", tone_style(self, "accent"))
                 break
             text.append("  ")
             text.append(fit(words, min(cells(words), room)), tone_style(self, tone))
@@ -141,25 +142,28 @@ class Header(Static):
         if view.problems:
             more = f" and {len(view.problems) - 1} more" * (len(view.problems) > 1)
             where = clean(view.problems[0].partition(": ")[0])
-            entries.append((f"! {key('open_documents')} fix {where}{more}", "error"))
+            entries.append((f"! {where}{more}: {key('open_documents')} fix", "error"))
         if held := sum(job.held and isinstance(job.state, Queued) for job in jobs):
             entries.append((f"{held} held: {key('hold_job')} release", "warning"))
         if unhealthy := sum(1 for job in jobs if is_unhealthy(job)):
             entries.append((f"! {unhealthy} unhealthy: {key('open_jobs')} shows why", "warning"))
         if view.pending:
-            entries.append((f"{key('write')} write {_count(view.pending, 'result')}", "accent"))
+            words = _count(view.pending, "result")
+            entries.append((f"{words}: {key('write')} write", "accent"))
         if view.proposals:
             words = _count(len(view.proposals), "proposal")
-            entries.append((f"{key('open_documents')} decide {words}", "accent"))
+            entries.append((f"{words}: {key('open_documents')} decide", "accent"))
         if open_gates := sum(1 for one in view.verdicts.values() if one.holds == "manual"):
-            entries.append((f"{key('open_gates')} decide {_count(open_gates, 'gate')}", "accent"))
+            words = _count(open_gates, "gate")
+            entries.append((f"{words}: {key('open_gates')} decide", "accent"))
         mine = next((line for line in self._roadmaps if line.path == view.path), None)
         if mine is not None and mine.findings:
             words = _count(mine.findings, "document problem")
-            entries.append((f"{key('open_documents')} fix {words}", "warning"))
+            entries.append((f"{words}: {key('open_documents')} fix", "warning"))
         others = sum(line.pending for line in self._roadmaps if line.path != view.path)
         if others:
-            entries.append((f"{key('open_roadmaps')} {others} elsewhere", "accent"))
+            words = f"{_count(others, 'result')} of other plans"
+            entries.append((f"{words}: {key('open_roadmaps')} shows", "accent"))
         return entries
 
     def _others(self, view: LabSnapshot) -> list[str]:

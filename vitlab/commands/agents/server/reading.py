@@ -16,6 +16,7 @@ from vitlab.jobs.store import find_job, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.log_file import ERRORS, LogFile
 from vitlab.lab.results.job_results import all_results
+from vitlab.lab.tray.decisions import preview
 from vitlab.lab.tray.proposals import Tray, summaries
 
 MVP = ("id", "name", "status", "standing", "gate")
@@ -222,8 +223,14 @@ def thinned(points: Sequence[Any], number: int) -> list[Any]:
 
 
 def _tray(session: Session, arguments: Arguments) -> Answer:
-    every = Tray(session.lab()).proposals(None)
-    shown, more = page(summaries(every)[::-1], arguments.get("cursor"))
+    lab = session.lab()
+    every = Tray(lab).proposals(None)[::-1]
+    shown, more = page(summaries(every), arguments.get("cursor"))
+    by_number = {one.number: one for one in every}
+    for row in shown:
+        if isinstance(row, dict) and row["state"] == "open":
+            why = preview(lab, by_number[row["number"]]).problem
+            row.update({"cannot_be_accepted": why} if why else {})
     return Answer(shown, more)
 
 
