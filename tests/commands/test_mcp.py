@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import os
 import resource
@@ -154,7 +155,9 @@ async def test_a_plan_is_run_by_an_assistant_and_concluded_by_a_person(
     assert documents(root) == before
 
 
-async def test_cheats_are_refused_in_one_line(root: Path) -> None:
+async def test_cheats_are_refused_in_one_line(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     roadmap = root / PLAN
     roadmap.write_text(roadmap.read_text().replace("ViT 1M Scaling", f"{NASTY}\u202e"))
     experiment(root, "2.0", f"print({NASTY!r}, '\\x1b[2J'); raise SystemExit('ValueError')")
@@ -193,6 +196,13 @@ async def test_cheats_are_refused_in_one_line(root: Path) -> None:
         # A gate without evidence is proposed at most, and says so.
         put = await ask("propose_gate", gate="Gate-1", status="passed", reason="it looks good")
         assert "no result supports it" in put["data"]["remarks"]
+        [told] = (await ask("tray"))["data"]
+        datetime.datetime.fromisoformat(told["at"])
+        assert "cannot_be_accepted" not in told
+        await ask("propose_status", mvp="3.0", status="paused", reason="it waits")
+        assert main(["set", PLAN, "--mvp", "3.0", "--status", "cancelled"]) == 0
+        first, _ = (await ask("tray"))["data"]
+        assert "has changed since it was proposed" in first["cannot_be_accepted"]
 
         cheat = {"gate": "Gate-1", "status": "passed", "because": "R² = 0.99", "reason": "x"}
         line = await ask.refused("propose_gate", **cheat)
@@ -224,8 +234,16 @@ async def test_cheats_are_refused_in_one_line(root: Path) -> None:
     after = documents(root)
     assert {name for name in before if before[name] != after[name]} <= {"vit_roadmap.md"}
     assert "passed" not in after["vit_roadmap.md"].decode().partition(NASTY)[0]
-    # A person gives a reason, or it is not written.
-    assert main(["tray", "accept", "1", "--yes"]) == 2
+    # A person gives a reason, or it is not written; what is refused is so before its diff.
+    capsys.readouterr()
+    assert main(["tray"]) == 0
+    assert "cannot be accepted: what it rests on has changed" in capsys.readouterr().out
+    for words in (["1", "--yes"], ["2", "--yes"], ["2", "--dry-run"]):
+        assert main(["tray", "accept", *words]) == 2
+        said = capsys.readouterr()
+        assert (said.out, said.err.count("\n")) == ("", 1)
+    assert main(["tray", "accept", "1", "--dry-run"]) == 0
+    assert "+" in capsys.readouterr().out
     assert main(["tray", "accept", "1", "--yes", "--because", "I have seen the spectra"]) == 0
     assert "I have seen the spectra" in roadmap.read_text()
 
@@ -349,3 +367,25 @@ def test_without_the_package_it_is_one_line(
     monkeypatch.setattr("vitlab.commands.agents.mcp.find_spec", lambda _: None)
     assert main(["mcp"]) == 2
     assert capsys.readouterr().err.endswith("needs the package mcp: pip install 'vitlab[mcp]'\n")
+
+
+def test_half_a_character_is_answered_and_no_message_is_told(root: Path) -> None:
+    """No client waits in vain, and none hears nothing of what it has sent."""
+    asked = {"jsonrpc": "2.0", "id": 2, "method": "tools/call"}
+    asked["params"] = {"name": "why", "arguments": {"number": "\ud83d"}}
+    lines = [INITIALIZE, {"jsonrpc": "2.0", "method": "notifications/initialized"}, asked]
+    with subprocess.Popen(
+        [sys.executable, "-m", "vitlab", "mcp"], cwd=root, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as server:  # fmt: skip
+        assert server.stdin
+        assert server.stdout
+        assert server.stderr
+        server.stdin.write("".join(json.dumps(line) + "\n" for line in lines) + "no\x1b[2J\n")
+        server.stdin.flush()
+        answers = [json.loads(server.stdout.readline()) for _ in range(2)]
+        server.stdin.close()
+        assert answers[1]["id"] == 2
+        assert answers[1]["result"]["content"][0]["text"].startswith("number '\ufffd': ")
+        assert server.wait(DEADLINE) == 0
+        assert server.stderr.read() == "vitlab: no message of the protocol: no [2J\n"

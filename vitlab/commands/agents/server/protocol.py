@@ -9,7 +9,8 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from io import TextIOWrapper
+from typing import Any, BinaryIO
 
 import anyio
 from jsonschema import Draft202012Validator
@@ -23,12 +24,15 @@ from vitlab.commands.agents.server.answers import Answer
 from vitlab.commands.agents.server.session import ROLES, Arguments, Session, Tool
 from vitlab.commands.common import cut, plain
 from vitlab.contract.paths import UsageError, cause
+from vitlab.contract.reading import mended
 from vitlab.contract.user_key import unforeseen
 
 LONGEST = 8000
 """Characters of a call's arguments."""
 REFUSAL = 400
 """Characters of a refusal."""
+TOLD = 80
+"""Characters that are shown of a line that is no message."""
 INSTRUCTIONS = """\
 vitlab runs the experiments of a markdown roadmap. Begin with `next`; `launch` or `propose_launch` \
 what it says; `wait` with the cursor you have, once, instead of asking again and again; then \
@@ -87,7 +91,8 @@ async def _serve(session: Session) -> None:
         on_list_tools=list_tools,
         on_call_tool=call_tool,
     )
-    async with stdio_server() as (reads, writes):
+    async with stdio_server(anyio.wrap_file(_Lines(_input(), "utf-8", "replace"))) as streams:
+        reads, writes = streams
         try:
             await server.run(reads, writes, server.create_initialization_options())
         # The thread that reads the standard input would be waited for, perhaps for ever.
@@ -96,6 +101,34 @@ async def _serve(session: Session) -> None:
             os._exit(2)
         except BaseException:  # interrupted
             os._exit(130)
+
+
+class _Lines(TextIOWrapper):
+    """Lines of the standard input: the package drops those it cannot read without a word.
+
+    An assistant that cuts its text within a character writes half of it, as no JSON may.
+    """
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+        """The next line with that mended; one that is no message is told on standard error."""
+        line = super().readline(size)
+        if "\\u" in line:
+            line = mended(line)
+        if line:
+            try:
+                types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+            except ValueError:
+                print("vitlab: no message of the protocol:", cut(plain(line.strip()), TOLD),
+                      file=sys.stderr, flush=True)  # fmt: skip
+        return line
+
+
+def _input() -> BinaryIO:
+    """The standard input, of which what is started here sees nothing."""
+    descriptor, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return os.fdopen(descriptor, "rb")
 
 
 async def _answer(
