@@ -135,6 +135,10 @@ class PrivatePaths:
     """Locked by the process that changes the record of results, or that of numbers."""
     numbers = _File("numbers.jsonl")
     """Which job and value each number comes from that was written, a sealed line for each write."""
+    earlier = _File("earlier.json")
+    """What documents said before the first job of their roadmap; sealed."""
+    decisions = _File("decisions.json")
+    """What persons have decided of gates, and why; sealed."""
     changes = _File("changes.jsonl")
     """What happened, a line each, for those who wait for it."""
     changes_lock = _File("changes.lock")

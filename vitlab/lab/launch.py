@@ -46,6 +46,7 @@ from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.preflight import Finding, preflight
 from vitlab.jobs.store import Job, all_jobs, job_folders, new_exp_id, read_job, unfinished
 from vitlab.jobs.submissions import Staged, discard, is_submitted, publish, stage
+from vitlab.lab.earlier import keep_earlier
 from vitlab.lab.lab import NOT_WRITABLE, Lab
 from vitlab.lab.linked_files import earlier_state, left_alone, linked_changes
 
@@ -373,15 +374,13 @@ def _with_seed(spec: Spec, seed: int) -> Spec:
 def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
     """Queue the plan's jobs, write the launch into the roadmap, and start what fits.
 
-    Where a file it was made from has changed, the plan is made again and that one is launched.
-    Data, programs, disk and devices are checked anew: a plan may have been shown for hours. A
-    `bad` finding refuses, before anything is written, unless `force`.
+    Where a file it was made from has changed, the plan is made again. Data, programs, disk and
+    devices are checked anew; a `bad` finding refuses before anything is written, unless `force`.
     """
     lab, plan, changed = _planned_anew(lab, plan)
     others = job_folders(lab.paths)
     _refuse_bad(lab, plan, force)  # before there is even a lock
-    lab.paths.private.make()
-    # Two launches at once would not see each other's jobs.
+    lab.paths.private.make()  # two launches at once would not see each other's jobs
     lock = take_lock(lab.paths.private.launching, LAUNCH_PATIENCE)
     if lock is None:
         raise UsageError("another launch is in progress in this lab; try again")
@@ -393,6 +392,7 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
         staged: list[Staged] = []
         try:
             _stage(lab, plan.specs, staged)
+            keep_earlier(lab, plan.request.roadmap)
             write_launch(lab, plan.request.mvp, plan.changes)
             jobs = publish(staged)
         except BaseException:  # refused: as if it had never been

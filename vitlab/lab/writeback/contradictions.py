@@ -85,7 +85,7 @@ def _across(lab: Lab | None, roadmap: Roadmap) -> list[Finding]:
     if lab is None:
         return contradictions(roadmap, Neighbours())
     around = neighbours(lab, roadmap)
-    return [*contradictions(roadmap, around), *NumberChecks(lab, roadmap).findings(around)]
+    return [*contradictions(roadmap, around), *NumberChecks(lab, roadmap, around).findings()]
 
 
 def neighbours(lab: Lab, roadmap: Roadmap) -> Neighbours:

@@ -18,6 +18,7 @@ from vitlab.docs.model.gates.conditions import is_model, model_key
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.text.numbers import Digits, NumberPlace, numbers_of
 from vitlab.docs.text.source import Document
+from vitlab.lab.earlier import read_earlier
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import all_results, names_of_roadmap
 from vitlab.lab.results.provenance import Provenance, Source, best_source
@@ -32,6 +33,10 @@ _OTHERS = re.compile(
     r"|基线|文献|论文|之前|此前|旧|目标|预期|上限|理论|星等|提升|差",
 )
 """Words that say that a number is no result of the MVP's own runs, or of a part of its stars."""
+_ENDED = ("done", "partial", "failed", "cancelled", "paused")
+"""Statuses of an MVP that has had its results."""
+_MEASURED = ("r2", "mae", "rmse", "bias")
+_LABELS = frozenset(("t_eff", "log_g", "m_h"))
 TRUSTED_DECIMALS = 3
 """Digits by which a number without the mark of a trial is known for a trial's."""
 
@@ -39,8 +44,8 @@ TRUSTED_DECIMALS = 3
 class NumberChecks:
     """What the results of one roadmap, and the record of what was written, say of its numbers."""
 
-    def __init__(self, lab: Lab, roadmap: Roadmap) -> None:
-        self.lab, self.roadmap = lab, roadmap
+    def __init__(self, lab: Lab, roadmap: Roadmap, around: Neighbours) -> None:
+        self.lab, self.roadmap, self.around = lab, roadmap, around
         everything = all_results(lab)
         path = roadmap.document.path
         jobs = [one.job for one in everything]
@@ -48,11 +53,15 @@ class NumberChecks:
         self.own = Provenance(one for one in everything if one.job.spec.roadmap in names)
         self.lab_wide = Provenance(everything)
         self.written: WrittenNumbers = read_numbers(lab)
+        self._earlier = read_earlier(lab, path)
+        files = documents_of(roadmap, around)
+        self.documents = {one.path and real(one.path): one for one in files}
+        self._numbers: dict[Path | None, list[NumberPlace]] = {}
 
-    def findings(self, around: Neighbours) -> Iterator[Finding]:
+    def findings(self) -> Iterator[Finding]:
         """What is wrong with the numbers of the roadmap and the files around it."""
         told: set[tuple[Path | None, int]] = set()
-        for document in documents_of(self.roadmap, around):
+        for document in self.documents.values():
             path = None if document is self.roadmap.document else document.path
             for finding in self._changed(document, path):
                 told.add((finding.path, finding.line))
@@ -60,12 +69,13 @@ class NumberChecks:
         mvps = {mvp.id for mvp in self.roadmap.mvps if self.own.finished(mvp.id)}
         if not mvps:
             return
+        around = self.around
         stated = list(stated_numbers(self.roadmap, around.hub, around.reports, mvps))
         for mvp, place in stated:
             unbacked = self.unbacked(mvp, place)
             if unbacked is not None and (unbacked.path, unbacked.line) not in told:
                 yield unbacked
-        yield from self._picked(stated, around)
+        yield from self._picked(stated)
 
     def _changed(self, document: Document, path: Path | None) -> Iterator[Finding]:
         """The numbers of a file that stand where another one was written."""
@@ -97,18 +107,67 @@ class NumberChecks:
         number, comparable = place.number, self.comparable(mvp, place)
         digits = Digits(number.text, number.value, number.decimals)
         of_profile = [one for one in comparable if one.profile == number.profile]
-        if not of_profile:
-            return self._unmarked(mvp, place, digits, comparable)
         if any(digits.is_rounded(one.number) for one in of_profile):
             return None
-        if best_source(digits, self.lab_wide.everywhere(), number) or self._is_on_record(place):
+        if not of_profile and (unmarked := self._unmarked(mvp, place, digits, comparable)):
+            return unmarked
+        if self._is_of_known(mvp, place, digits, comparable) or self._is_on_record(mvp, place):
             return None
-        if self._is_of_another(mvp, place):
+        if self._is_of_another(mvp, place) or (not of_profile and self.is_earlier(mvp, place)):
             return None
-        nearest = min(of_profile, key=lambda one: abs((one.number or 0.0) - number.value))
-        message = f"{number.text} of MVP {mvp}: no result has it; the nearest is {nearest.shown}, "
-        return Finding(
-            place.line, "number-without-result", f"{message}{_of(nearest)}", path=place.path
+        if not of_profile and not _is_measured(number):
+            return None
+        message = f"{number.text} of MVP {mvp}: {self._lacking(place, of_profile, comparable)}"
+        return Finding(place.line, "number-without-result", message, path=place.path)
+
+    def _lacking(
+        self, place: Place, of_profile: Sequence[Source], comparable: Sequence[Source]
+    ) -> str:
+        """Why no result has a number, in a few words."""
+        number = place.number
+        if of_profile:
+            nearest = min(of_profile, key=lambda one: abs((one.number or 0.0) - number.value))
+            return f"no result has it; the nearest is {nearest.shown}, {_of(nearest)}"
+        if comparable:
+            profiles = "/".join(dict.fromkeys(one.profile for one in comparable))
+            return f"no {number.profile} run has a result; there are results of {profiles}"
+        run = f" of {place.run}" if place.run else ""
+        return f"no result{run} has such a number"
+
+    def is_earlier(self, mvp: str, place: Place) -> bool:
+        """Whether a number stood where it stands before the first job of its roadmap.
+
+        Where that was not noted, an MVP that has ended in its document tells: it had its numbers.
+        """
+        if self._earlier is not None:
+            same = self._standing(place)
+            return any(self._earlier.has(one) for one in same)
+        status = next((one.status for one in self.roadmap.mvps if one.id == mvp), None)
+        return place.number.profile == "full" and status in _ENDED
+
+    def _standing(self, place: Place) -> list[NumberPlace]:
+        """The number of a place, as the documents' own reading finds it on its line."""
+        path = place.path or self.roadmap.document.path
+        key = path and real(path)
+        if key not in self._numbers:
+            document = self.documents.get(key)
+            self._numbers[key] = list(numbers_of(document, whole=True)) if document else []
+        mine = (one for one in self._numbers[key] if one.line == place.line)
+        return [one for one in mine if abs(one.number.value - place.number.value) < 1e-12]
+
+    def _is_of_known(
+        self, mvp: str, place: Place, digits: Digits, comparable: Sequence[Source]
+    ) -> bool:
+        """Whether it is the number of another MVP, named beside it where this one has such too."""
+        number, words = place.number, place.own | place.number.words
+        named = {model_key(word) for word in words}
+        return any(
+            not comparable or model_key(one.model) in named or f"mvp-{one.mvp}" in words
+            for one in self.lab_wide.everywhere()
+            if one.mvp != mvp
+            and one.profile == number.profile
+            and digits.is_rounded(one.number)
+            and one.is_stated(number)
         )
 
     def comparable(self, mvp: str, place: Place) -> list[Source]:
@@ -127,12 +186,17 @@ class NumberChecks:
         message = f"{place.number.text} of MVP {mvp} is of profile {same.profile}, not marked so: "
         return Finding(place.line, "number-without-result", message + _of(same), path=place.path)
 
-    def _is_on_record(self, place: Place) -> bool:
-        """Whether a number of this value was written into this line's file."""
+    def _is_on_record(self, mvp: str, place: Place) -> bool:
+        """Whether a number of this value, MVP and profile was written into this line's file."""
         path = place.path or self.roadmap.document.path
         record = self.written.of_file(self.lab.paths.relative(path)) if path else {}
         number = place.number
-        texts = {one.text for each in record.values() for one in each}
+        texts = {
+            one.text
+            for each in record.values()
+            for one in each
+            if (one.source.mvp, one.source.profile) == (mvp, number.profile)
+        }
         written = f"{number.value:.{number.decimals}f}"
         return any(text == written or text.startswith(f"{written} ±") for text in texts)
 
@@ -151,13 +215,13 @@ class NumberChecks:
                 return True
         return False
 
-    def _picked(self, stated: Iterable[tuple[str, Place]], around: Neighbours) -> Iterator[Finding]:
+    def _picked(self, stated: Iterable[tuple[str, Place]]) -> Iterator[Finding]:
         """Numbers of the best of several runs of one spec, where nothing tells of the others."""
-        texts = {doc.path and real(doc.path): doc for doc in documents_of(self.roadmap, around)}
+        texts = self.documents
         groups = {mvp: self.own.launches_of_one_spec(mvp) for mvp in {mvp for mvp, _ in stated}}
         told: dict[Path | None, list[NumberPlace]] = {}
         for mvp, place in stated:
-            for group in () if self._is_on_record(place) else groups[mvp]:
+            for group in () if self._is_on_record(mvp, place) else groups[mvp]:
                 best = _best_alone(group, place)
                 if best is None:
                     continue
@@ -195,11 +259,17 @@ def is_comparable(source: Source, stated: Stated, run: str = "") -> bool:
     if not source.is_stated(stated):
         return False
     label = Value.parse(source.value).label.casefold()
-    labels = stated.words & {"t_eff", "log_g", "m_h"}
+    labels = stated.words & _LABELS
     if labels and label not in labels:
         return False
     own = " ".join(sorted(words_of(source.run))), " ".join(sorted(words_of(base_name(source.run))))
     return not run or run in own
+
+
+def _is_measured(stated: Stated) -> bool:
+    """Whether a result has such a number: a score on test or validation stars, no difference."""
+    metric, _, label = stated.metric.partition("_")
+    return metric in _MEASURED and (not label or label in _LABELS) and stated.split != "train"
 
 
 def _best_alone(group: Group, place: Place) -> Source | None:

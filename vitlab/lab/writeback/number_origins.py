@@ -20,7 +20,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import all_results
 from vitlab.lab.results.provenance import Provenance, Source, best_source
 from vitlab.lab.writeback.contradictions import neighbours
-from vitlab.lab.writeback.number_checks import NumberChecks, documents_of, same_text
+from vitlab.lab.writeback.number_checks import NumberChecks, same_text
 from vitlab.lab.writeback.written_numbers import SURE
 
 RESULT, COMPUTED, NONE, NOT_CHECKED = "result", "computed", "no result has it", "not checked"
@@ -86,12 +86,12 @@ class _Judge:
     def __init__(self, lab: Lab, roadmap: Roadmap) -> None:
         self._lab, self._roadmap = lab, roadmap
         self._around: Neighbours = neighbours(lab, roadmap)
-        self._checks = NumberChecks(lab, roadmap)
+        self._checks = NumberChecks(lab, roadmap, self._around)
 
     def origins(
         self, wanted: Callable[[Path, NumberPlace], bool]
     ) -> Iterator[tuple[tuple[Path, int, str, int], Origin]]:
-        for document in documents_of(self._roadmap, self._around):
+        for document in self._checks.documents.values():
             if (path := document.path) is None:
                 continue
             for one in numbers_of(document, whole=True):
@@ -144,6 +144,8 @@ class _Judge:
     def _unbacked(self, mvp: str, place: Place) -> tuple[str, Source | None, str]:
         """Of a number in a place of results: as lint has it."""
         if self._checks.unbacked(mvp, place) is None:
+            if self._checks.is_earlier(mvp, place):
+                return NOT_CHECKED, None, "older than the jobs of its roadmap"
             return NOT_CHECKED, None, f"of another model, size or part than the runs of MVP {mvp}"
         named = self._checks.comparable(mvp, place) if place.run else []
         headline = {one.value: one for one in reversed(named)}

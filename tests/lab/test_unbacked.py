@@ -1,0 +1,109 @@
+"""Numbers that no result backs where an MVP has trials alone, and those older than its jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import Ended
+from tests.lab.test_numbers import found, hand_edit, told
+from vitlab.lab.earlier import keep_earlier, read_earlier
+from vitlab.lab.lab import Lab
+from vitlab.lab.launch import Request, launch, plan_launch
+from vitlab.lab.writeback.edits import write
+from vitlab.lab.writeback.number_origins import NOT_CHECKED
+
+HUB_HEAD = "|-----------|-------|-----------|--------|\n"
+CONCLUSIONS = "|-----|------------|------------|\n"
+
+
+def in_hub(roadmap: Path, indicator: str, value: str, condition: str = "1k/100, MVP-1.0") -> None:
+    row = f"| {indicator} | {value} | {condition} | - |\n"
+    hand_edit(roadmap.with_name("plan_hub.md"), HUB_HEAD, HUB_HEAD + row)
+
+
+def kinds(lab: Lab, roadmap: Path) -> set[str]:
+    return {one.kind for one in found(lab, roadmap)}
+
+
+@pytest.mark.parametrize("mark", ["", " (demo)", " (smoke)", " (full)"])
+@pytest.mark.parametrize("name", ["ViT R² (test)", "ViT MAE", "R²_val", "ViT R² M_H"])
+def test_an_invented_number_beside_trials_is_found(
+    lab: Lab, roadmap: Path, ended: Ended, mark: str, name: str
+) -> None:
+    ended("one", 0.7512, profile="smoke")
+    write(lab, roadmap, "1.0")
+    assert found(lab, roadmap) == []
+    in_hub(roadmap, name, f"0.951{mark}")
+    assert "number-without-result" in kinds(lab, roadmap)
+
+
+@pytest.mark.parametrize("mark", ["", " (demo)", " (smoke)"])
+def test_an_invented_conclusion_of_a_trial_s_report_is_found(
+    lab: Lab, roadmap: Path, ended: Ended, mark: str
+) -> None:
+    ended("one", 0.7512, profile="smoke")
+    report = next(one for one in write(lab, roadmap, "1.0") if one.name.startswith("exp_"))
+    text = report.read_text(encoding="utf-8")
+    hand_edit(report, "R²_test=0.751 ± 0.004 (smoke)", f"R²_test=0.951{mark}, n=100")
+    assert report.read_text(encoding="utf-8") != text
+    assert {one.path for one in found(lab, roadmap) if "0.951" in one.message} == {report}
+
+
+def test_a_trial_s_number_with_another_trial_s_mark_is_found(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.7512, profile="smoke")
+    write(lab, roadmap, "1.0")
+    for path in roadmap.parent.glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace("(smoke)", "(demo)"), encoding="utf-8")
+    (hub,) = (one for one in found(lab, roadmap) if one.path and one.path.name == "plan_hub.md")
+    assert "no demo run has a result; there are results of smoke" in hub.message
+
+
+def test_another_mvp_s_number_in_a_row_is_found(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.7512)
+    ended("one", 0.6234, mvp="2.0", model="LightGBM")
+    write(lab, roadmap, "1.0")
+    write(lab, roadmap, "2.0")
+    assert found(lab, roadmap) == []
+    in_hub(roadmap, "ViT R²", "0.623")
+    assert kinds(lab, roadmap) >= {"number-without-result"}
+    hand_edit(roadmap.with_name("plan_hub.md"), "| ViT R² | 0.623", "| LightGBM R² | 0.623")
+    assert "number-without-result" not in kinds(lab, roadmap)
+
+
+def test_what_stood_before_the_first_job_needs_no_result(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    """Though its MVP is planned again; once it is changed it does."""
+    hand_edit(roadmap, CONCLUSIONS, CONCLUSIONS + "| MVP-1.0 | R² = 0.913 | R²=0.913 |\n")
+    in_hub(roadmap, "ViT R²", "0.913")
+    keep_earlier(lab, roadmap)
+    ended("one", 0.7512, profile="smoke")
+    assert found(lab, roadmap) == []
+    assert {(one.verdict, one.why) for one in told(lab, "0.913")} == {
+        (NOT_CHECKED, "older than the jobs of its roadmap")
+    }
+    hand_edit(roadmap, "R² = 0.913", "R² = 0.923")
+    keep_earlier(lab, roadmap)  # is of no use now
+    assert [one.kind for one in found(lab, roadmap)] == ["number-without-result"]
+    ended("one", 0.7512)  # a full run says what its numbers are
+    assert len(found(lab, roadmap)) == 3
+
+
+def test_a_launch_notes_what_its_documents_said(
+    lab: Lab, roadmap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vitlab.jobs.queue.scheduler.advance", lambda _: None)
+    hand_edit(roadmap, "| Status | ⏳ planned |", "| Status | ✅ PASS (R² = 0.913) |")
+    launch(lab, plan_launch(lab, Request(roadmap, "1.0", "smoke")))
+    earlier = read_earlier(lab, roadmap)
+    assert earlier is not None
+    assert dict(earlier.gates) == {"1": "done"}
+    assert "0.913" in {text for _, _, text in earlier.numbers}
+    lab.paths.private.earlier.write_text('{"v": 1, "roadmaps": {}}')  # nobody sealed it
+    launch(lab, plan_launch(lab, Request(roadmap, "1.0", "smoke")), force=True)
+    assert read_earlier(lab, roadmap) is None  # there were jobs before

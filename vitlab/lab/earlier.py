@@ -1,0 +1,90 @@
+"""What documents said before the first job of their roadmap: numbers and verdicts of a person.
+
+`.vitlab/earlier.json` is written once for each roadmap, when its first job is launched, and sealed.
+What stood there then needs no result of this lab. It may be deleted; then statuses tell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vitlab.contract.paths import UsageError, cause, real, write_atomic
+from vitlab.contract.user_key import own_record, sealed
+from vitlab.docs.judge.verdict import STANDING
+from vitlab.docs.model.roadmap import Roadmap
+from vitlab.docs.text.inline import folded
+from vitlab.docs.text.numbers import NumberPlace, numbers_of
+from vitlab.jobs.store import all_jobs
+from vitlab.lab.lab import Lab
+from vitlab.lab.linked_files import linked_files
+
+VERSION = 1
+MOST = 100_000
+"""Numbers that are noted of a roadmap; of one with more, none."""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What a roadmap and the files around it said before its first job."""
+
+    numbers: frozenset[tuple[str, int, str]]
+    """(place, index, text) of each number."""
+    gates: Mapping[str, str]
+    """Folded id -> status of each gate that was decided."""
+
+    def has(self, one: NumberPlace) -> bool:
+        """Whether a number stood where it stands now."""
+        return (one.place, one.index, one.number.text) in self.numbers
+
+
+def keep_earlier(lab: Lab, path: Path) -> None:
+    """Note what a roadmap and its files say, unless that is done, or a job of it is there already.
+
+    Call it with the lock of launches held.
+    """
+    name, known, file = lab.paths.relative(path), _roadmaps(lab), lab.paths.private.earlier
+    if name in known:
+        return
+    launched = {job.spec.roadmap for job in all_jobs(lab.paths)}
+    if any(real(lab.paths.root / one) == real(path) for one in launched):
+        return
+    try:
+        lab.paths.private.make()
+        record = {"v": VERSION, "roadmaps": {**known, name: _noted(lab, lab.read_roadmap(path))}}
+        write_atomic(file, json.dumps(sealed(record, file)).encode())
+    except (OSError, UsageError) as error:  # a launch does not fail for it
+        lab.tell(f"{file}: what stood in {name} before is not noted ({cause(error)})")
+
+
+def _noted(lab: Lab, roadmap: Roadmap) -> dict[str, object]:
+    documents = [roadmap.document, *(one.document.document for one in linked_files(lab, roadmap))]
+    numbers = {
+        (one.place, one.index, one.number.text)
+        for document in documents
+        for one in numbers_of(document, whole=True)
+    }
+    if len(numbers) > MOST:
+        raise UsageError(f"more than {MOST} numbers")
+    gates = {folded(g.id): g.status for g in roadmap.gates if g.status in STANDING}
+    return {"numbers": sorted(numbers), "gates": gates}
+
+
+def read_earlier(lab: Lab, roadmap: Path | None) -> Earlier | None:
+    """What was noted of a roadmap; None where its jobs are older than such notes."""
+    with contextlib.suppress(UsageError, ValueError, TypeError, KeyError, AttributeError):
+        record = _roadmaps(lab)[lab.paths.relative(roadmap)] if roadmap else None
+        if record is not None:
+            numbers = frozenset((place, index, text) for place, index, text in record["numbers"])
+            return Earlier(numbers, dict(record["gates"]))
+    return None
+
+
+def _roadmaps(lab: Lab) -> dict[str, Any]:
+    record = own_record(lab.paths.private.earlier)
+    found = record.get("roadmaps") if record.get("v") == VERSION else None
+    return found if isinstance(found, dict) else {}
