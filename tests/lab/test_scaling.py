@@ -97,7 +97,10 @@ def test_a_grid_of_runs_gives_the_law_they_follow(
     assert all(curve.errors)
     assert "bands of laws: 90%, bootstrap over runs and seeds" in picture.notes
     (line,) = pending(lab, roadmap, "1.0").summary
-    assert "E from the ceiling; 4 times the largest N P: R² 0.9" in line
+    assert "ViT (16 runs of 16 sizes): 1 - R² = " in line
+    powers = r"b = 0\.\d\d \(\d\.\d\d\.\.\d\.\d\d, 90%\)"
+    assert re.search(f"E from the ceiling, {powers}, {powers.replace('b', 'a', 1)}; 4 times", line)
+    assert "; 4 times the largest N P: R² 0.9" in line
     assert re.search(r"E fitted instead: 0\.0\d\d \(\d\.\d{3}\.\.\d\.\d{3}, 90%\)", line)
 
 

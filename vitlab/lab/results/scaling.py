@@ -22,7 +22,7 @@ from vitlab.docs.judge.seeds import choose
 from vitlab.lab.results.ceilings import Bounds, ceiling_of
 from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.repeats import Group, grouped
-from vitlab.ml.scaling_law import Array, Cost, Law, fit_cost, fit_law, usable_axes
+from vitlab.ml.scaling_law import Array, Cost, Interval, Law, fit_cost, fit_law, usable_axes
 
 EXPONENTS = {"N": "b", "P": "a"}
 """By axis."""
@@ -254,10 +254,17 @@ def law_phrases(found: Sequence[Scaling]) -> list[Phrase]:
         axes = " ".join(law.axes)
         numbers = f"{1 - ahead.value:.3f} ({1 - ahead.high:.3f}..{1 - ahead.low:.3f}, 90%)"
         kind = "scaling_fixed" if law.fixed else "scaling_free"
-        phrases.append(phrase(kind, one.model, formula(law), AHEAD, axes, numbers))
+        exponents = ", ".join(
+            f"{EXPONENTS[axis]} = {_within(law.exponent(axis), 2)}" for axis in law.axes
+        )
+        sizes = {(run.stars, run.params) for run in one.runs}
+        of = phrase("scaling_runs", one.model, len(one.runs), len(sizes))
+        phrases.append(phrase(kind, of, formula(law), exponents, AHEAD, axes, numbers))
         if law.fixed and one.free is not None:
-            free = one.free.floor
-            phrases.append(
-                phrase("scaling_floor", f"{free.value:.3f} ({free.low:.3f}..{free.high:.3f}, 90%)")
-            )
+            phrases.append(phrase("scaling_floor", _within(one.free.floor, 3)))
     return phrases
+
+
+def _within(one: Interval, digits: int) -> str:
+    low, high = f"{one.low:.{digits}f}", f"{one.high:.{digits}f}"
+    return f"{one.value:.{digits}f} ({low}..{high}, 90%)"
