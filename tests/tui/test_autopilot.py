@@ -18,8 +18,8 @@ from vitlab.lab.autopilot import control
 from vitlab.lab.autopilot.budget import Estimate
 from vitlab.lab.autopilot.control import Forecast, Step, Wanted
 from vitlab.lab.autopilot.decide import Candidate, Facts
-from vitlab.lab.autopilot.page import Report
 from vitlab.lab.autopilot.record import Autopilot
+from vitlab.lab.autopilot.report import Report
 from vitlab.tui import autopilot
 from vitlab.tui.autopilot import AutopilotScreen, StartScreen
 from vitlab.tui.screens.dialogs import ConfirmScreen

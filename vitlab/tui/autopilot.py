@@ -19,8 +19,8 @@ from textual.widgets import Input, Static
 from vitlab.contract.paths import UsageError, cause
 from vitlab.lab.autopilot import control
 from vitlab.lab.autopilot.budget import hours_of
-from vitlab.lab.autopilot.page import report_of
 from vitlab.lab.autopilot.record import BY_YOU, read_autopilot
+from vitlab.lab.autopilot.report import report_of
 from vitlab.lab.autopilot.text import (
     end_line,
     plan_lines,
@@ -201,7 +201,7 @@ def _words(pilot: Autopilot) -> str:
 FIELDS = (
     Field("budget", "at most", "8h, 90m, 1h30m"),
     Field("gpu_hours", "GPU hours", "no limit"),
-    Field("at_once", "jobs at once", "1"),
+    Field("at_once", "jobs", "1 at once"),
     Field("until", "until", "nothing is left; or Gate-2, MVP-3.0"),
 )
 BUDGET = "8h"

@@ -22,10 +22,12 @@ from tests.lab.autopilot.test_step import (
 )
 from tests.lab.conftest import Ended
 from vitlab.contract.paths import UsageError
-from vitlab.lab.autopilot.page import report_of
 from vitlab.lab.autopilot.record import read_autopilot
+from vitlab.lab.autopilot.report import report_of
 from vitlab.lab.autopilot.step import carry_on
 from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.writeback.decisions import decide_gate
+from vitlab.lab.writeback.gate_edits import gate_changes
 
 __all__ = ["no_processes", "plan"]
 
@@ -53,13 +55,38 @@ def until_it_ends(lab: Lab) -> None:
     raise AssertionError("it does not end")
 
 
-def test_a_gate_passed_without_results_is_a_person_s_and_is_told(plan: Lab) -> None:
+def test_a_gate_that_a_person_passes_without_results_is_followed_and_told(plan: Lab) -> None:
     begin(plan)
-    edit(plan.roadmap_path(), "| Status | ⏳ planned |", "| Status | ✅ passed |")
+    path = plan.roadmap_path()
+    because = "seen on the sky"
+    changes = [one for one, _ in gate_changes(plan, path, "1", "passed", because)]
+    decide_gate(plan, path, "1", "passed", because, changes)
     until_it_ends(plan)
     text = page(plan)
     assert "- Gate-1: decided by hand; by the results it is open: " in text
     assert Counter(mvps(plan)) == Counter(["1.0", "3.0", "4.0"])
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("word", ["passed", "FAIL"])
+def test_a_gate_typed_into_the_document_is_not_followed(plan: Lab, first: bool, word: str) -> None:
+    """Neither after a job of it, nor before the first one."""
+    begin(plan)
+    if first:
+        carry_on(plan)
+    glyph = "✅" if word == "passed" else "❌"
+    text = plan.roadmap_path().read_text(encoding="utf-8")
+    (status,) = (line for line in text.splitlines() if line.startswith("| Status |"))
+    edit(plan.roadmap_path(), status, f"| Status | {glyph} {word} |")
+    until_it_ends(plan)
+    pilot, said = read_autopilot(plan.paths), word.replace("FAIL", "failed")
+    assert pilot is not None
+    assert pilot.why == (
+        f"Gate-1 needs you: says {said}, no result supports it and no decision is recorded: `vitlab"
+        f" set roadmaps/plan_roadmap.md --gate 1 --status {said} --because TEXT` records yours"
+    )
+    assert mvps(plan) == ["1.0", "4.0"]
+    assert pilot.why.replace("Gate-1 needs you: ", "- Gate-1: ") in page(plan)
 
 
 def test_a_rule_that_was_changed_while_it_ran_is_told(plan: Lab, ended: Ended) -> None:

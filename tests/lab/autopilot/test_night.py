@@ -9,8 +9,9 @@ from dataclasses import replace
 from vitlab.lab.autopilot.branches import GateFact
 from vitlab.lab.autopilot.budget import Estimate, Spent
 from vitlab.lab.autopilot.decide import Candidate, End, Facts, JobFact, JobWord, Start, Wait, decide
-from vitlab.lab.autopilot.page import Report, Tried, page_text
+from vitlab.lab.autopilot.page import page_text
 from vitlab.lab.autopilot.record import Autopilot, Launch
+from vitlab.lab.autopilot.report import Report, Tried
 from vitlab.lab.autopilot.words import in_language
 
 EACH = 4

@@ -21,7 +21,6 @@ from vitlab.jobs.queue import scheduler
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.autopilot import control
 from vitlab.lab.autopilot.control import Wanted, forecast, go_on, pause, start, stop
-from vitlab.lab.autopilot.page import public_record, report_of
 from vitlab.lab.autopilot.record import (
     Autopilot,
     clock,
@@ -29,6 +28,7 @@ from vitlab.lab.autopilot.record import (
     read_autopilot,
     write_autopilot,
 )
+from vitlab.lab.autopilot.report import public_record, report_of
 from vitlab.lab.autopilot.step import carry_on
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.writeback.edits import undo
@@ -90,10 +90,10 @@ def left(lab: Lab, roadmap: Path | None = None) -> dict[str, str]:
     return {one.candidate.mvp: one.why_not for one in steps}
 
 
-def let_end(lab: Lab, reason: str = "ok") -> None:
-    """Every waiting job ends."""
+def let_end(lab: Lab, reason: str = "ok", only: Job | None = None) -> None:
+    """Every waiting job ends, or one of them."""
     for job in all_jobs(lab.paths):
-        if isinstance(job.state, Queued):
+        if isinstance(job.state, Queued) and (only is None or job.name == only.name):
             record = {"v": 1, "reason": reason, "started": 1e9, "ended": 1e9 + 60, "code": 0}
             write_json(job.paths.started, {"started": 1e9, "device": "cpu"})
             write_json(job.paths.exit, record)
@@ -197,6 +197,63 @@ def test_a_second_one_is_refused_and_a_pause_holds_launches(plan: Lab) -> None:
     with pytest.raises(UsageError, match="no autopilot"):
         stop(plan)
     begin(plan)
+
+
+def test_after_a_person_s_end_its_report_goes_on_with_its_jobs(plan: Lab) -> None:
+    before = plan.roadmap_path().read_bytes()
+    begin(plan)
+    carry_on(plan)
+    page = plan.paths.root / stop(plan).page
+
+    def says(*words: str) -> bool:
+        carry_on(plan)
+        return all(word in page.read_text() for word in words)
+
+    assert says("| MVP-1.0 | full | 2 waiting |", "> **Jobs that go on:** 2, ")
+    assert _now(plan).due > 1e12  # they are not held to its budget
+    first, *_ = all_jobs(plan.paths)
+    let_end(plan, only=first)
+    assert says("| MVP-1.0 | full | 1 ok, 1 waiting |", "> **Jobs that go on:** 1, ")
+    assert _now(plan).active
+    let_end(plan)
+    assert says("| MVP-1.0 | full | 2 ok | 0.0333 |")
+    assert "go on" not in page.read_text()
+    assert not _now(plan).active
+
+    # What is told of it afterwards is what was at its end, whatever becomes of the plan.
+    told = report_of(plan, _now(plan))
+    assert (told.coming, [name for name, _ in told.waits]) == (("MVP-4.0",), ["MVP-3.0"])
+    assert told.tried[0].counts == {"ok": 2}
+    text = plan.roadmap_path().read_text()
+    plan.roadmap_path().write_text("".join(
+        line for line in text.splitlines(keepends=True) if "| 4.0 |" not in line
+    ))  # fmt: skip
+    for job in all_jobs(plan.paths):
+        shutil.rmtree(job.paths.folder)
+    again = report_of(plan, _now(plan))
+    assert again == told
+    assert public_record(again) == public_record(told)
+    plan.roadmap_path().write_text(text)
+    while undo(plan):
+        pass
+    assert not page.exists()
+    assert plan.roadmap_path().read_bytes() == before
+
+
+@pytest.mark.parametrize("by_hand", ["mine", None])
+def test_a_report_that_a_person_changed_or_took_away_stays_so(
+    plan: Lab, by_hand: str | None
+) -> None:
+    begin(plan)
+    carry_on(plan)
+    page = plan.paths.root / stop(plan).page
+    page.unlink()
+    if by_hand:
+        page.write_text(by_hand)
+    let_end(plan)
+    carry_on(plan)
+    assert not _now(plan).active
+    assert (page.read_text() if page.exists() else None) == by_hand
 
 
 def test_while_one_process_is_at_it_another_does_nothing(plan: Lab) -> None:

@@ -30,8 +30,8 @@ from vitlab.lab.autopilot.control import (
     stop,
 )
 from vitlab.lab.autopilot.facts import Reading
-from vitlab.lab.autopilot.page import public_record, report_of
 from vitlab.lab.autopilot.record import read_autopilot
+from vitlab.lab.autopilot.report import public_record, report_of
 from vitlab.lab.autopilot.text import ends_text, hours_range, plan_summary, report_lines
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import advance_queue

@@ -196,7 +196,7 @@ def go_on(lab: Lab) -> Autopilot:
 
 
 def stop(lab: Lab) -> Autopilot:
-    """End it; jobs that wait or run stay as they are."""
+    """End it; its jobs that wait or run go on, and its report with them."""
     return _changed(lab, None)
 
 

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from vitlab.contract.paths import LabPaths, real, write_atomic
 from vitlab.contract.user_key import sealed
@@ -80,7 +80,13 @@ class Autopilot:
     page: str = ""
     """Its report, from the lab's root; empty until it has ended."""
     told: bool = False
-    """Whether its report is written and its end announced: nothing is left to do."""
+    """Whether its report is written and its end announced."""
+    page_texts: tuple[str, ...] = ()
+    """Digests of the report as written last, and before: any other text is a person's."""
+    page_jobs: str = ""
+    """Digest of how its jobs stand in the report."""
+    at_end: Mapping[str, Any] = field(default_factory=dict)
+    """What it is told of by, kept once its jobs have ended too; empty before."""
     launches: tuple[Launch, ...] = ()
     verdicts: Mapping[str, str] = field(default_factory=dict)
     """`ROADMAP#GATE` -> the verdict at the start."""
@@ -90,7 +96,7 @@ class Autopilot:
     @property
     def active(self) -> bool:
         """Whether somebody who looks on has to carry it forward."""
-        return not (self.state == "ended" and self.told)
+        return not (self.state == "ended" and self.told and self.at_end)
 
     def named(self, roadmap: str, one: str) -> str:
         """An MVP or gate, after its roadmap where there are several."""
@@ -128,7 +134,8 @@ def read_autopilot(lab: LabPaths) -> Autopilot | None:
     if record.pop("v", None) != VERSION:
         return None
     launches = tuple(Launch(**one) for one in record.pop("launches"))
-    return Autopilot(**{**record, "roadmaps": tuple(record["roadmaps"]), "launches": launches})
+    lists = {name: tuple(record.get(name, ())) for name in ("roadmaps", "page_texts")}
+    return Autopilot(**{**record, **lists, "launches": launches})
 
 
 def write_autopilot(lab: LabPaths, pilot: Autopilot) -> None:

@@ -46,6 +46,7 @@ from vitlab.lab.autopilot.record import (
     uptime,
     write_autopilot,
 )
+from vitlab.lab.autopilot.report import report_of, to_keep
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import Request, launch, plan_launch
 from vitlab.lab.writeback.edits import accept_automatically
@@ -53,6 +54,8 @@ from vitlab.lab.writeback.status_sync import sync_status
 
 MOST = 1000
 """Actions after which one process leaves the rest to the next."""
+NEVER = 1e15
+"""Seconds since the machine's start that never come."""
 SOON = 10.0
 """Seconds at least between two times that supervisors have it carried on."""
 
@@ -145,23 +148,30 @@ def act(lab: Lab, pilot: Autopilot, action: Action) -> None:
 
 
 def end(lab: Lab, pilot: Autopilot, why: str) -> None:
-    """End an autopilot: its file first, then its report and the notice."""
+    """End an autopilot: its file first, then its report and the notice.
+
+    Jobs of it that go on are not held to its budget any more.
+    """
     now = clock(pilot)
     page = page_name(lab, pilot, now)
-    ended = replace(pilot, state="ended", why=why, ended=now, page=page)
+    ended = replace(pilot, state="ended", why=why, ended=now, page=page, due=NEVER)
     write_autopilot(lab.paths, ended)
     finish(lab, ended)
 
 
 def finish(lab: Lab, pilot: Autopilot) -> None:
-    """Write the report of one that has ended, unless it is there, and announce the end."""
+    """Announce the end once, and keep its report up to date until its jobs have ended."""
     write_back(lab, pilot)
+    report = report_of(lab, pilot)
     try:
-        write_page(lab, pilot)
+        pilot = write_page(lab, pilot, report)
         announce(lab, pilot)
     except (UsageError, OSError) as error:
         lab.tell(cause(error))
-    write_autopilot(lab.paths, replace(pilot, told=True))
+    going = any(job.is_active for job in report.facts.jobs)
+    now = replace(pilot, told=True, at_end={} if going else to_keep(report))
+    if now != read_autopilot(lab.paths):
+        write_autopilot(lab.paths, now)
 
 
 def _make(lab: Lab, pilot: Autopilot, wanted: Launch) -> None:

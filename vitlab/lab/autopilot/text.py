@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from vitlab.lab.autopilot.budget import Estimate, hours_text
 from vitlab.lab.autopilot.control import Forecast
 from vitlab.lab.autopilot.decide import JobFact
-from vitlab.lab.autopilot.page import Report
 from vitlab.lab.autopilot.record import BY_YOU, Autopilot
+from vitlab.lab.autopilot.report import Report
 
 
 def plan_lines(plan: Forecast) -> Iterator[str]:
@@ -60,7 +61,11 @@ def state_lines(report: Report) -> Iterator[str]:
     """How it stands, and what it has used of its budget."""
     pilot, spent = report.pilot, report.facts.spent
     used = ((pilot.ended or report.facts.now) - pilot.started) / 3600
-    yield end_line(pilot) if pilot.state == "ended" else f"autopilot {pilot.state}"
+    if pilot.state == "ended":
+        when = datetime.datetime.fromtimestamp(pilot.ended)
+        yield f"{end_line(pilot)}, {when:%Y-%m-%d %H:%M}"
+    else:
+        yield f"autopilot {pilot.state}"
     gpus = "" if pilot.gpu_hours is None else f" of {pilot.gpu_hours:g}"
     yield (
         f"{hours_text(used)} of {hours_text(pilot.budget)} used; its jobs ran "
