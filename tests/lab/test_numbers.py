@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -289,6 +290,17 @@ def test_a_disk_that_takes_half_a_line_is_told(
     [note] = [one for one in lab.notes if "numbers.jsonl" in one]
     assert note.endswith("No space left on device)")
     assert "where the numbers come from is not recorded" in note
+
+
+def test_a_line_of_thousands_of_numbers_takes_linear_time(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.7512)
+    text = roadmap.read_text() + "\n" + "0.751 ± 0.004 vs. " * 5000 + "\n"
+    roadmap.write_text(text, encoding="utf-8")
+    began = time.process_time()
+    assert len(told(lab, "0.751")) >= 5000
+    assert time.process_time() - began < 4
 
 
 def test_numbers_from_before_vitlab_are_not_checked(lab: Lab, roadmap: Path, ended: Ended) -> None:

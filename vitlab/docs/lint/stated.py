@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from vitlab.docs.text.inline import plain
 
@@ -80,6 +81,7 @@ class Stated:
         return replace(self, split=split, words=self.words | (words - set(_SPLITS)))
 
 
+@lru_cache(maxsize=32)  # it is asked again for each number of a line, of which there may be 10,000
 def words_of(text: str) -> frozenset[str]:
     """The words of a text that may say what a number is of, folded: `Run 1` is `run1`."""
     text = unicodedata.normalize("NFKC", plain(text)).casefold()
@@ -131,9 +133,15 @@ def stated_at(head: str, first: str, text: str, value: float) -> Stated | None:
 
     None where no metric is named, or it is another number's.
     """
+    return _named(head, first, text).get(round(value, 12))
+
+
+@lru_cache(maxsize=32)  # as `words_of`
+def _named(head: str, first: str, text: str) -> Mapping[float, Stated]:
+    """What each number is of; where two are equal, the first."""
     direct = (number_of(name, text) for name in (head, first) if name)
     named = [*filter(None, direct), *numbers_in(text)]
-    return next((one for one in named if abs(one.value - value) < 1e-12), None)
+    return {round(one.value, 12): one for one in reversed(named)}
 
 
 def _subject(metric: re.Match[str]) -> Stated:

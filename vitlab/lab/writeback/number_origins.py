@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from vitlab.contract.paths import UsageError, real
@@ -77,6 +77,11 @@ def results_with(lab: Lab, asked: Digits) -> list[Source]:
     return [one for one in known if asked.is_rounded(one.number, one.error)]
 
 
+@lru_cache(maxsize=32)  # it is asked again for each number of a line
+def _mvps_in(text: str) -> frozenset[str]:
+    return frozenset(_MVP.findall(text))
+
+
 def _rank(origin: Origin) -> int:
     order = (RESULT, COMPUTED, DIFFERS, NONE, NOT_CHECKED)
     return next(n for n, word in enumerate(order) if origin.verdict.startswith(word))
@@ -94,13 +99,16 @@ class _Judge:
         for document in self._checks.documents.values():
             if (path := document.path) is None:
                 continue
+            where = real(path)
             for one in numbers_of(document, whole=True):
                 if wanted(path, one):
-                    verdict, source, why = self._judged(document, one)
-                    key = real(path), one.line, one.place, one.index
+                    verdict, source, why = self._judged(document, where, one)
+                    key = where, one.line, one.place, one.index
                     yield key, Origin(path, one.line, one.number.text, verdict, source, why)
 
-    def _judged(self, document: Document, one: NumberPlace) -> tuple[str, Source | None, str]:
+    def _judged(
+        self, document: Document, where: Path, one: NumberPlace
+    ) -> tuple[str, Source | None, str]:
         if was := self._checks.written.at(self._checks.name(document), one):
             kept = same_text(one.number, was)
             if kept is None:
@@ -108,7 +116,7 @@ class _Judge:
             return self._as_recorded(one, kept.source)
         if one.is_limit:
             return NOT_CHECKED, None, "a limit"
-        return self._by_value(document, one)
+        return self._by_value(where, one)
 
     def _as_recorded(self, one: NumberPlace, source: Source) -> tuple[str, Source | None, str]:
         if not source.value:
@@ -120,8 +128,8 @@ class _Judge:
             return f"{DIFFERS}{now.shown}", now, ""
         return RESULT, source, ""
 
-    def _by_value(self, document: Document, one: NumberPlace) -> tuple[str, Source | None, str]:
-        mvp, place = self._place_of(document, one)
+    def _by_value(self, where: Path, one: NumberPlace) -> tuple[str, Source | None, str]:
+        mvp, place = self._place_of(where, one)
         stated = place.number if place else None
         if stated is None:
             stated = stated_at(one.head, one.first, one.text, one.number.value)
@@ -154,18 +162,21 @@ class _Judge:
             return f"{DIFFERS}{source.shown}", source, ""
         return NONE, None, ""
 
-    def _place_of(self, document: Document, one: NumberPlace) -> tuple[str, Place | None]:
+    def _place_of(self, key: Path, one: NumberPlace) -> tuple[str, Place | None]:
         """The MVP that a number is of, empty where that is not known, and what is said of it."""
-        key = document.path and real(document.path)
         for mvp, place in self._stated.get((key, one.line), ()):
             if abs(place.number.value - one.number.value) < 1e-12:
                 return mvp, place
         if known := self._rows.get((key, one.line)):
             return known, None
-        named = {i for i in _MVP.findall(one.row or one.text) if i in self._roadmap.ids.ids}
+        named = _mvps_in(one.row or one.text) & self._ids
         if len(named) == 1:
-            return named.pop(), None
+            return next(iter(named)), None
         return self._reports.get(key, ""), None
+
+    @cached_property
+    def _ids(self) -> frozenset[str]:
+        return frozenset(self._roadmap.ids.ids)
 
     @cached_property
     def _stated(self) -> Mapping[tuple[Path | None, int], Sequence[tuple[str, Place]]]:
