@@ -311,7 +311,7 @@ def _check_share(
     if remarks:
         shown = phrase("remarked", shown, phrase("comma", *remarks))
     score = replace(score, value=share, spread=spread)
-    check = against_limit(condition, name, score, shown, (group,), known.stands)
+    check = against_limit(condition, name, score, shown, (group,), known.stands, share=True)
     return replace(check, values={f"{name}/{_CEILING}": share})
 
 

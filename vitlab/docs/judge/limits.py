@@ -35,18 +35,24 @@ def against_limit(
     number: Phrase,
     sides: Sequence[Repeats],
     stands: bool,
+    *,
+    share: bool = False,
 ) -> Check:
-    """A score of `sides` against a condition's limits; `stands`: to keep a verdict."""
-    label = value_label(name)
+    """A score of `sides` against a condition's limits; `stands`: to keep a verdict.
+
+    `share`: the score is a fraction of the ceiling, not in the value's unit.
+    """
+    label, value = value_label(name), Value.parse(name.removeprefix("Δ"))
+    unit = f" {value.unit}" if value.unit and not share else ""
     absolute = isinstance(condition, Threshold) and condition.absolute
     shown = phrase("is", f"|{label}|" if absolute else label, number)
     values = {name: score.value}
     if score.spread is None:
         return Check(None, phrase("no_error", shown), values)
-    ends = score.ends(Value.parse(name.removeprefix("Δ")).better, stands=stands)
+    ends = score.ends(value.better, stands=stands)
     reach = max(score.value - ends[0], ends[1] - score.value)
     if isinstance(condition, Between):
-        limit = f"{condition.low:g}–{condition.high:g}"
+        limit = f"{condition.low:g}–{condition.high:g}{unit}"
         holding = condition.low <= ends[0] and ends[1] <= condition.high
         surely = holding or ends[1] < condition.low or ends[0] > condition.high
         because = phrase("in" if holding else "out", shown, limit)
@@ -54,7 +60,7 @@ def against_limit(
         if absolute:
             least = 0.0 if ends[0] <= 0 <= ends[1] else min(map(abs, ends))
             ends = least, max(map(abs, ends))
-        limit = f"{condition.value:g}"
+        limit = f"{condition.value:g}{unit}"
         both = [holds(condition.op, end, condition.value) for end in ends]
         holding, surely = all(both), both[0] == both[1]
         because = phrase("holds" if holding else "fails", shown, condition.op, limit)
