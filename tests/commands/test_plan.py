@@ -359,9 +359,15 @@ def test_a_new_plan_without_mvps_is_shown_and_its_gate_decided(
     capsys.readouterr()
     assert main(["gates", name]) == 0
     assert "by hand" not in capsys.readouterr().out
-    assert main(["set", name, "--gate", "1", "--status", "passed"]) == 0
-    said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("vitlab: note: Gate-1: no result supports it; by the results open: ")
+    before = Path(name).read_text(encoding="utf-8")
+    for more in ([], ["--dry-run"], ["--because", " "]):
+        assert main(["set", name, "--gate", "1", "--status", "passed", *more]) == 2
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said.startswith(
+            "vitlab: Gate-1: no result supports it: give your reason (--because TEXT); by the "
+            "results open: "
+        )
+    assert Path(name).read_text(encoding="utf-8") == before
 
 
 def test_files_that_are_no_roadmaps_are_a_line_for_each_kind(

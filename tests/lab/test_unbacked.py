@@ -98,6 +98,7 @@ def test_a_launch_notes_what_its_documents_said(
     lab: Lab, roadmap: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vitlab.jobs.queue.scheduler.advance", lambda _: None)
+    hand_edit(roadmap, "| MVP | MVP-1.0 |", "| MVP | MVP-2.0 |")  # which has ended
     hand_edit(roadmap, "| Status | ⏳ planned |", "| Status | ✅ PASS (R² = 0.913) |")
     launch(lab, plan_launch(lab, Request(roadmap, "1.0", "smoke")))
     earlier = read_earlier(lab, roadmap)

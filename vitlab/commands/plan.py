@@ -44,9 +44,9 @@ from vitlab.lab.launch import advance_queue
 from vitlab.lab.live.standing import ENDED, best_scores, standings
 from vitlab.lab.results.job_results import finished, latest, newest_results, of_roadmap
 from vitlab.lab.results.sealed import candidates, record_opening
-from vitlab.lab.tray.decisions import gate_remarks
 from vitlab.lab.tray.proposals import Tray
 from vitlab.lab.writeback.contradictions import lint_file, lint_fixes
+from vitlab.lab.writeback.decisions import check_reason, decide_gate
 from vitlab.lab.writeback.edits import (
     accept,
     journal_of,
@@ -400,19 +400,23 @@ def set_status(args: argparse.Namespace) -> int:
 
 
 def _set_gate(args: argparse.Namespace, lab: Lab | None, path: Path) -> int:
-    changes = gate_changes(lab, path, args.gate, args.status, args.because.strip())
-    told = gate_remarks(lab, path, args.gate, args.status) if lab and not args.because else []
+    because = args.because.strip()
+    if lab:
+        check_reason(lab, path, args.gate, args.status, because, " (--because TEXT)")
+    changes = gate_changes(lab, path, args.gate, args.status, because)
     for change, lost in changes:
         own = change is changes[0][0] and real(change.path) == real(path)
         name = str(args.roadmap) if own or lab is None else lab.paths.relative(change.path)
         print_exact(unified(change.old_text, change.new_text, name))
         for line in lost:
             print(f"{name}: {only_undo(line)}", file=sys.stderr)
-    if changes and not args.dry_run:
-        save([change for change, _ in changes], journal_of(lab), what=f"Gate-{args.gate}")
-        warn_of_editors(change.path for change, _ in changes)
-    for line in told:
-        print_note(line)
+    if not args.dry_run:
+        files = [change for change, _ in changes]
+        if lab:
+            decide_gate(lab, path, args.gate, args.status, because, files)
+        else:
+            save(files, journal_of(lab), what=f"Gate-{args.gate}")
+        warn_of_editors(change.path for change in files)
     return 0
 
 

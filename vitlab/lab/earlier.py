@@ -16,6 +16,7 @@ from typing import Any
 from vitlab.contract.paths import UsageError, cause, real, write_atomic
 from vitlab.contract.user_key import own_record, sealed
 from vitlab.docs.judge.verdict import STANDING
+from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.text.inline import folded
 from vitlab.docs.text.numbers import NumberPlace, numbers_of
@@ -24,6 +25,8 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import linked_files
 
 VERSION = 1
+ENDED = ("done", "partial", "failed", "cancelled", "paused")
+"""Statuses of an MVP that has had its results."""
 MOST = 100_000
 """Numbers that are noted of a roadmap; of one with more, none."""
 
@@ -35,7 +38,7 @@ class Earlier:
     numbers: frozenset[tuple[str, int, str]]
     """(place, index, text) of each number."""
     gates: Mapping[str, str]
-    """Folded id -> status of each gate that was decided."""
+    """Folded id -> status of each gate that was decided, and whose MVPs had ended."""
 
     def has(self, one: NumberPlace) -> bool:
         """Whether a number stood where it stands now."""
@@ -61,6 +64,12 @@ def keep_earlier(lab: Lab, path: Path) -> None:
         lab.tell(f"{file}: what stood in {name} before is not noted ({cause(error)})")
 
 
+def is_settled(roadmap: Roadmap, gate: Gate) -> bool:
+    """Whether the MVPs that decide a gate have all ended, as the document says."""
+    status = {mvp.id: mvp.status for mvp in reversed(roadmap.mvps)}
+    return all(status.get(mvp, ENDED[0]) in ENDED for mvp in gate.mvps)
+
+
 def _noted(lab: Lab, roadmap: Roadmap) -> dict[str, object]:
     documents = [roadmap.document, *(one.document.document for one in linked_files(lab, roadmap))]
     numbers = {
@@ -70,7 +79,11 @@ def _noted(lab: Lab, roadmap: Roadmap) -> dict[str, object]:
     }
     if len(numbers) > MOST:
         raise UsageError(f"more than {MOST} numbers")
-    gates = {folded(g.id): g.status for g in roadmap.gates if g.status in STANDING}
+    gates = {
+        folded(gate.id): gate.status
+        for gate in roadmap.gates
+        if gate.status in STANDING and is_settled(roadmap, gate)
+    }
     return {"numbers": sorted(numbers), "gates": gates}
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from textual.app import App
 
 from vitlab.contract.job import STATUSES
 from vitlab.docs.save import save
+from vitlab.lab.writeback.decisions import check_reason, decide_gate
 from vitlab.lab.writeback.edits import linked_notes, only_undo, status_changes, status_notes
 from vitlab.lab.writeback.gate_edits import gate_changes
 from vitlab.tui.screens.base import front_screen
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 VERDICTS = {"pass": "pass", "fail": "fail", "open again": "planned"}
 """What a person decides of a gate, and the status that says so."""
 
-Planned = tuple[list["FileChange"], list[str]]
-"""The changes, and what they do besides."""
+Planned = tuple[list["FileChange"], list[str], Callable[[], Iterable["FileChange"]]]
+"""The changes, what they do besides, and what writes them."""
 
 
 async def set_status(app: App[int], session: Session) -> None:
@@ -40,13 +42,12 @@ async def set_status(app: App[int], session: Session) -> None:
         return
     if planned is None:
         return
-    changes, notes = planned
+    changes, notes, write = planned
     if not changes:
         app.notify(f"{what} already has this status")
+        await session.attempt(write)  # the decision is kept all the same
     elif await app.push_screen_wait(WriteScreen(notes, diffs(session.lab, changes), what)):
-        await write_documents(
-            session, lambda: [one.path for one in save(changes, session.lab.journal, what=what)]
-        )
+        await write_documents(session, lambda: [one.path for one in write()])
 
 
 async def _choose_status(app: App[int], session: Session, mvp: Mvp) -> Planned | None:
@@ -59,9 +60,9 @@ async def _choose_status(app: App[int], session: Session, mvp: Mvp) -> Planned |
         lab, path = session.lab, session.roadmap
         changes = status_changes(lab, path, mvp.id, word)
         if not changes:
-            return [], []
-        notes = status_notes(lab, changes[0], mvp.id)
-        return changes, notes + linked_notes(lab, changes, mvp.id, word)
+            return [], [], tuple
+        notes = status_notes(lab, changes[0], mvp.id) + linked_notes(lab, changes, mvp.id, word)
+        return changes, notes, lambda: save(changes, lab.journal, what=f"MVP-{mvp.id}")
 
     return await session.attempt(plan)
 
@@ -79,8 +80,11 @@ async def _decide_gate(app: App[int], session: Session, gate: str) -> Planned | 
         because = given.strip()
 
     def plan() -> Planned:
-        planned = gate_changes(session.lab, session.roadmap, gate, VERDICTS[word], because)
+        lab, path, status = session.lab, session.roadmap, VERDICTS[word]
+        check_reason(lab, path, gate, status, because)
+        planned = gate_changes(lab, path, gate, status, because)
         notes = [only_undo(line) for _, lost in planned for line in lost]
-        return [change for change, _ in planned], notes
+        changes = [change for change, _ in planned]
+        return changes, notes, lambda: decide_gate(lab, path, gate, status, because, changes)
 
     return await session.attempt(plan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -112,6 +112,15 @@ class Roadmap:
     def reread(self, document: Document) -> Roadmap:
         """Another state of the same file."""
         return parse_roadmap(document, self.vocabulary)
+
+    def undecided(self, gates: Container[str]) -> Roadmap:
+        """This roadmap as if some of its gates were not decided."""
+        new = replace(self)
+        new.__dict__["gates"] = tuple(
+            replace(gate, status=None, status_text="", parsed=None) if gate.id in gates else gate
+            for gate in self.gates
+        )
+        return new
 
     @property
     def language(self) -> str:

@@ -36,6 +36,8 @@ class GateFact:
     """What the results say of one that a person decided otherwise; empty where they agree."""
     rules: str = ""
     """As written."""
+    unexplained: str = ""
+    """What is wrong with its verdict in the document, which is not followed."""
 
     @property
     def key(self) -> str:
@@ -45,13 +47,21 @@ class GateFact:
     @property
     def line(self) -> str:
         """`Gate-2 is not decided yet`."""
-        return f"Gate-{self.id} {_SAYS.get(self.standing, 'passed')}"
+        told = f": {self.unexplained}" if self.unexplained else ""
+        return f"Gate-{self.id} {_SAYS.get(self.standing, 'passed')}{told}"
 
 
 def gate_facts(
-    roadmap: Roadmap, name: str, verdicts: Mapping[str, Verdict], full: frozenset[str]
+    roadmap: Roadmap,
+    name: str,
+    verdicts: Mapping[str, Verdict],
+    full: frozenset[str],
+    unexplained: Mapping[str, str] | None = None,
 ) -> dict[str, GateFact]:
-    """Each gate by its id. `full`: the MVPs with a result of a full run."""
+    """Each gate by its id. `full`: the MVPs with a result of a full run.
+
+    `unexplained`: what is wrong with the verdicts in the document that are not followed.
+    """
     facts = {}
     for gate in roadmap.gates:
         verdict = verdicts[gate.id]
@@ -59,6 +69,9 @@ def gate_facts(
         if standing in ("open", "manual") and not (gate.mvps and full >= set(gate.mvps)):
             standing = "waits"
         rules = "; ".join(f"{rule.if_} → {rule.then}" for rule in gate.rules)
+        if wrong := (unexplained or {}).get(gate.id):
+            facts[gate.id] = GateFact(name, gate.id, "manual", wrong, "", rules, wrong)
+            continue
         says = f"by the results it is {verdict.verdict}: {verdict.because}"
         unsupported = says if verdict.by_hand else ""
         facts[gate.id] = GateFact(name, gate.id, standing, verdict.because, unsupported, rules)

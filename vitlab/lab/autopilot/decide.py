@@ -221,7 +221,8 @@ def _why_over(pilot: Autopilot, facts: Facts) -> str:
 
 
 def _needs_you(pilot: Autopilot, gate: GateFact) -> str:
-    return f"{pilot.named(gate.roadmap, f'Gate-{gate.id}')} needs you"
+    told = f": {gate.unexplained}" if gate.unexplained else ""
+    return f"{pilot.named(gate.roadmap, f'Gate-{gate.id}')} needs you{told}"
 
 
 def needs_you(facts: Facts) -> list[GateFact]:

@@ -42,7 +42,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.launch import default_profile
 from vitlab.lab.results.job_results import finished, latest, of_roadmap
 from vitlab.lab.results.launches import began
-from vitlab.lab.results.ranking import verdicts_of
+from vitlab.lab.writeback.decisions import unexplained, unexplained_line
 
 DISK = 1 << 29
 """Free bytes of the lab's disk below which nothing is launched."""
@@ -161,10 +161,19 @@ class _Plan:
         self._roadmap: Roadmap = self._lab.read_roadmap(path)
         self._jobs = of_roadmap(self._lab, reading.jobs, path)
         newest = latest(finished(self._jobs))
-        verdicts = verdicts_of(self._lab, self._roadmap, newest) if self._roadmap.gates else []
-        self._verdicts = {one.id: one for one in verdicts}
+        verdicts, without = unexplained(self._lab, self._roadmap, self._jobs)
+        self._verdicts = verdicts | {
+            gate: replace(one, verdict="manual", by_hand=None) for gate, one in without.items()
+        }
+        wrong = {
+            gate.id: unexplained_line(self._lab, path, gate)
+            for gate in self._roadmap.gates
+            if gate.id in without
+        }
         full = frozenset(one.result.mvp for one in newest if one.result.profile == "full")
-        self.gates: Mapping[str, GateFact] = gate_facts(self._roadmap, name, self._verdicts, full)
+        self.gates: Mapping[str, GateFact] = gate_facts(
+            self._roadmap, name, self._verdicts, full, wrong
+        )
 
     def candidates(self) -> Iterator[Candidate]:
         """What waits, in the plan's own order, and then what the plan passes over."""

@@ -10,22 +10,19 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, Spec
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.docs.judge.verdict import STANDING, Verdict
-from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.save import FileChange, save
-from vitlab.docs.write.gate_decisions import find_gate, gate_status
+from vitlab.docs.write.gate_decisions import gate_status
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.autopilot.budget import estimate, hours_text
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, launch, plan_launch
 from vitlab.lab.results.job_results import newest_results, of_roadmap
 from vitlab.lab.results.launches import full_jobs
-from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.tray.proposals import Proposal, Tray
+from vitlab.lab.writeback.decisions import UNSUPPORTED as UNSUPPORTED
+from vitlab.lab.writeback.decisions import decide_gate, judged_gate, lacks_support
 from vitlab.lab.writeback.edits import plan_update, status_changes, write
 from vitlab.lab.writeback.gate_edits import gate_changes
-
-UNSUPPORTED = "no result supports it"
 
 
 @dataclass(frozen=True)
@@ -132,11 +129,12 @@ def _carry_out(lab: Lab, proposal: Proposal, shown: Preview, because: str) -> Ac
         return Accepted(jobs=launch(lab, plan_launch(lab, request_of(lab, proposal))).jobs)
     if proposal.kind == "results":
         return Accepted(tuple(write(lab, path, proposal.target, proposal.text or None)))
-    changes, what = shown.changes, f"MVP-{proposal.target}"
     if proposal.kind == "gate":
-        why, what = because or proposal.text, f"Gate-{proposal.target}"
+        why = because or proposal.text
         changes = _gate(lab, path, proposal, why)
-    written = save(changes, lab.journal, what=what) if changes else ()
+        written = decide_gate(lab, path, proposal.target, proposal.word, why, changes)
+    else:
+        written = save(shown.changes, lab.journal, what=f"MVP-{proposal.target}")
     return Accepted(tuple(one.path for one in written))
 
 
@@ -203,36 +201,15 @@ def _planned_status(lab: Lab, path: Path, proposal: Proposal) -> tuple[Preview, 
 
 
 def _planned_gate(lab: Lab, path: Path, proposal: Proposal) -> tuple[Preview, str]:
-    gate, verdict = _judged(lab, path, proposal.target)
+    gate, verdict = judged_gate(lab, path, proposal.target)
     changes = _gate(lab, path, proposal, proposal.text)
     if not changes:
         raise UsageError(f"Gate-{gate.id}: is {proposal.word} already")
-    lacks = _lacks(verdict, gate_status(proposal.word))
+    lacks = lacks_support(verdict, gate_status(proposal.word))
     because = f"by the results: {verdict.verdict}: {verdict.because}"
     remarks = (UNSUPPORTED, because) if lacks else (because,)
     found = Preview(proposal, _title(proposal), changes, remarks, lacks)
     return found, _digest([gate.status, verdict.verdict, sorted(verdict.values.items())])
-
-
-def gate_remarks(lab: Lab, path: Path, name: str, word: str) -> list[str]:
-    """What is to be told where a person gives a gate what the results do not say."""
-    gate, verdict = _judged(lab, path, name)
-    if not _lacks(verdict, gate_status(word)):
-        return []
-    because = f"{UNSUPPORTED}; by the results {verdict.verdict}: {verdict.because}"
-    return [f"Gate-{gate.id}: {because} (--because TEXT writes your reason)"]
-
-
-def _judged(lab: Lab, path: Path, name: str) -> tuple[Gate, Verdict]:
-    """A gate of a roadmap, and its verdict by the results there are."""
-    roadmap = lab.read_roadmap(path)
-    gate, verdicts = find_gate(roadmap, name), verdicts_of(lab, roadmap, newest_results(lab, path))
-    return gate, next(one for one in verdicts if one.id == gate.id)
-
-
-def _lacks(verdict: Verdict, status: str) -> bool:
-    """Whether the results do not say what a gate would be given."""
-    return status in STANDING and STANDING[status] != verdict.verdict
 
 
 def _gate(lab: Lab, path: Path, proposal: Proposal, because: str) -> tuple[FileChange, ...]:

@@ -19,6 +19,7 @@ from vitlab.docs.text.source import Document, read
 from vitlab.lab.documents import is_board, is_plan
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import AUTOPILOT_PAGE, LinkedFile, find_hub, linked_files
+from vitlab.lab.writeback.decisions import decision_findings
 from vitlab.lab.writeback.number_checks import NumberChecks
 
 
@@ -31,7 +32,8 @@ def lint_file(lab: Lab | None, path: Path) -> list[Finding]:
     roadmap = _roadmap(document, lab)
     if roadmap is not None and not (lab and _is_beside(lab, path)):
         own = lint(roadmap, lab.paths.root if lab else None)
-        return [*own, *_across(lab, roadmap), *(_experiments(lab, path) if lab else ())]
+        own += [*decision_findings(lab, roadmap), *_experiments(lab, path)] if lab else []
+        return [*own, *_across(lab, roadmap)]
     own = lint_document(
         parse_hub(document, _vocabulary(lab, path)), lab.paths.root if lab else None
     )

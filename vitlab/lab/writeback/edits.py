@@ -28,6 +28,7 @@ from vitlab.lab.linked_files import (
 )
 from vitlab.lab.results.job_results import of_roadmap
 from vitlab.lab.writeback.contradictions import lint_file
+from vitlab.lab.writeback.decisions import keep_verdicts, mark_undone
 from vitlab.lab.writeback.sync_ledger import (
     is_refused,
     record_refused,
@@ -230,6 +231,8 @@ def _write(lab: Lab, update: MvpUpdate) -> list[Path]:
     written = save(update.changes, lab.journal, what=f"MVP-{update.mvp}")
     record_written(lab, update.jobs, [file.new_text for file in written])
     record_numbers(lab, update.jobs, written, update.conclusion if update.is_own else "")
+    if update.jobs[-1].spec.profile == "full":  # a trial decides no gate
+        keep_verdicts(lab, update.mvp, written)
     return [file.path for file in written]
 
 
@@ -263,14 +266,18 @@ def fix(lab: Lab, problem: Problem) -> list[Path]:
 def undo(lab: Lab) -> list[Path]:
     """Undo the last write to the documents; the files restored."""
     undone = saved.undo(lab.journal)
-    record_undone(lab, [file.old_text for file in undone if file.old_text is not None])
+    texts = [file.old_text for file in undone if file.old_text is not None]
+    record_undone(lab, texts)
+    mark_undone(lab, texts, undone=True)
     return [file.path for file in undone]
 
 
 def redo(lab: Lab) -> list[Path]:
     """Redo the last undone write; the files written."""
     redone = saved.redo(lab.journal)
-    record_undone(lab, [file.new_text for file in redone], undone=False)
+    texts = [file.new_text for file in redone]
+    record_undone(lab, texts, undone=False)
+    mark_undone(lab, texts, undone=False)
     return [file.path for file in redone]
 
 

@@ -18,7 +18,7 @@ from vitlab.docs.model.gates.conditions import is_model, model_key
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.text.numbers import Digits, NumberPlace, numbers_of
 from vitlab.docs.text.source import Document
-from vitlab.lab.earlier import read_earlier
+from vitlab.lab.earlier import ENDED, read_earlier
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import all_results, names_of_roadmap
 from vitlab.lab.results.provenance import Provenance, Source, best_source
@@ -33,8 +33,6 @@ _OTHERS = re.compile(
     r"|基线|文献|论文|之前|此前|旧|目标|预期|上限|理论|星等|提升|差",
 )
 """Words that say that a number is no result of the MVP's own runs, or of a part of its stars."""
-_ENDED = ("done", "partial", "failed", "cancelled", "paused")
-"""Statuses of an MVP that has had its results."""
 _MEASURED = ("r2", "mae", "rmse", "bias")
 _LABELS = frozenset(("t_eff", "log_g", "m_h"))
 TRUSTED_DECIMALS = 3
@@ -143,7 +141,7 @@ class NumberChecks:
             same = self._standing(place)
             return any(self._earlier.has(one) for one in same)
         status = next((one.status for one in self.roadmap.mvps if one.id == mvp), None)
-        return place.number.profile == "full" and status in _ENDED
+        return place.number.profile == "full" and status in ENDED
 
     def _standing(self, place: Place) -> list[NumberPlace]:
         """The number of a place, as the documents' own reading finds it on its line."""

@@ -1,0 +1,147 @@
+"""Verdicts of gates in documents: which are explained, and by what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import Ended
+from tests.lab.test_numbers import hand_edit
+from vitlab.cli import main
+from vitlab.docs.lint.finding import Finding
+from vitlab.lab.earlier import keep_earlier
+from vitlab.lab.lab import Lab
+from vitlab.lab.writeback.contradictions import lint_file
+from vitlab.lab.writeback.edits import document_state, redo, undo, write
+
+OPEN, TYPED = "| Status | ⏳ planned |", "| Status | ✅ passed |"
+SET = ["set", "roadmaps/plan_roadmap.md", "--gate", "1", "--status"]
+CHAIN = """
+### Gate-2: And then
+
+| Item | Content |
+|------|---------|
+| If Gate-1 passed | ✅ publish |
+| Status | ⏳ planned |
+"""
+
+
+def found(lab: Lab, roadmap: Path) -> list[Finding]:
+    return [one for one in lint_file(lab, roadmap) if one.kind == "gate-without-evidence"]
+
+
+@pytest.fixture(autouse=True)
+def inside(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lab.paths.root)
+
+
+@pytest.mark.parametrize("profile", ["smoke", "full"])
+def test_a_verdict_typed_into_the_document_is_found(
+    lab: Lab, roadmap: Path, ended: Ended, profile: str
+) -> None:
+    ended("one", 0.6, profile=profile)
+    hand_edit(roadmap, OPEN, TYPED)
+    (hit,) = found(lab, roadmap)
+    assert not hit.is_note
+    assert hit.message == (
+        "Gate-1 says passed, no result supports it and no decision is recorded: `vitlab set "
+        "roadmaps/plan_roadmap.md --gate 1 --status passed --because TEXT` records yours"
+    )
+    assert main([*SET, "passed", "--because", "the sky"]) == 0  # what it tells to do
+    assert [one for one in found(lab, roadmap) if not one.is_note] == []
+
+
+def test_a_person_s_decision_is_kept_with_its_reason(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.6, profile="smoke")
+    assert main([*SET, "passed", "--because", "the sky is clear"]) == 0
+    assert found(lab, roadmap) == []
+    assert "the sky is clear" in roadmap.read_text(encoding="utf-8")
+    (past,) = document_state(lab, roadmap).past
+    assert past.what == "Gate-1: the sky is clear"
+    for number in range(300):  # the journal keeps 200
+        lab.journal.path_of(number, "done").unlink(missing_ok=True)
+    assert found(lab, roadmap) == []
+    path = lab.paths.private.decisions
+    record = json.loads(path.read_bytes())
+    record["decisions"][0]["status"] = "failed"
+    path.write_text(json.dumps(record))  # not of this user any more
+    assert len(found(lab, roadmap)) == 1
+
+
+def test_what_was_undone_or_opened_again_explains_nothing(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.6, profile="smoke")
+    assert main([*SET, "passed", "--because", "the sky"]) == 0
+    decided = roadmap.read_text(encoding="utf-8")
+    undo(lab)
+    roadmap.write_text(decided, encoding="utf-8")
+    assert len(found(lab, roadmap)) == 1
+    hand_edit(roadmap, decided, decided.replace("✅ passed", "⏳ planned"))
+    assert main([*SET, "passed", "--because", "the sky again"]) == 0
+    assert found(lab, roadmap) == []
+    assert main([*SET, "open"]) == 0
+    roadmap.write_text(decided, encoding="utf-8")
+    assert len(found(lab, roadmap)) == 1
+
+
+def test_a_decision_that_was_redone_explains_it(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.6, profile="smoke")
+    assert main([*SET, "failed", "--because", "the sky"]) == 0
+    undo(lab)
+    redo(lab)
+    assert found(lab, roadmap) == []
+
+
+def test_what_results_decided_stays_explained_without_them(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    job = ended("one", 0.9)
+    keep_earlier(lab, roadmap)
+    assert (
+        "✅"
+        not in roadmap.read_text(encoding="utf-8")
+        .partition("## Overview")[0]
+        .partition("Status")[2]
+    )
+    for number in (0.9, 0.91, 0.89):
+        ended("two", number)
+    write(lab, roadmap, "1.0")
+    assert lab.read_roadmap(roadmap).gate("1").status == "done"
+    assert found(lab, roadmap) == []
+    for other in lab.paths.experiments.glob("VIT-*/*/result.json"):
+        other.unlink()
+    assert not job.result.exists()
+    assert found(lab, roadmap) == []
+    lab.paths.private.decisions.unlink()
+    assert len(found(lab, roadmap)) == 1
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_a_gate_decided_before_the_first_job_is_one_note(
+    lab: Lab, roadmap: Path, ended: Ended, noted: bool
+) -> None:
+    hand_edit(roadmap, "| MVP | MVP-1.0 |", "| MVP | MVP-2.0 |")  # which is done
+    hand_edit(roadmap, OPEN, TYPED)
+    assert found(lab, roadmap) == []
+    if noted:
+        keep_earlier(lab, roadmap)
+        ended("one", 0.6, mvp="2.0", profile="smoke")
+    ended("one", 0.6)
+    (note,) = found(lab, roadmap)
+    assert (note.is_note, note.message.partition(":")[0]) == (True, "Gate-1")
+    if not noted:  # nothing says that it was there before
+        ended("one", 0.6, mvp="2.0", profile="smoke")
+        assert [one.is_note for one in found(lab, roadmap)] == [False]
+
+
+def test_a_gate_whose_rule_names_a_typed_one_is_found_too(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    hand_edit(roadmap, "\n## Overview", CHAIN + "\n## Overview")
+    keep_earlier(lab, roadmap)
+    ended("one", 0.6)
+    hand_edit(roadmap, "⏳ planned", "✅ passed")
+    assert [one.message[:6] for one in found(lab, roadmap)] == ["Gate-1", "Gate-2"]

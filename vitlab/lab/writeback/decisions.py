@@ -1,0 +1,246 @@
+"""What was decided of gates: by whom and why, and the verdicts in documents that nothing explains.
+
+`.vitlab/decisions.json` is sealed. A verdict is explained by the results, by a decision that a
+person took with vitlab, or by having stood there before the first job of its roadmap.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from vitlab.contract.paths import UsageError, real, write_atomic
+from vitlab.contract.user_key import own_record, sealed
+from vitlab.docs.judge.verdict import STANDING, Verdict
+from vitlab.docs.lint.finding import Finding
+from vitlab.docs.lint.verdicts import in_words
+from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.save import FileChange, read_entry, save
+from vitlab.docs.text.inline import folded
+from vitlab.docs.text.source import Document
+from vitlab.docs.write.gate_decisions import find_gate, gate_status
+from vitlab.jobs.store import Job, all_jobs
+from vitlab.lab.earlier import is_settled, read_earlier
+from vitlab.lab.lab import Lab
+from vitlab.lab.results.job_results import finished, latest, newest_results, of_roadmap
+from vitlab.lab.results.ranking import verdicts_of
+from vitlab.lab.writeback.sync_ledger import digest, locked
+
+VERSION = 1
+UNSUPPORTED = "no result supports it"
+BY_RESULTS = "by the results"
+"""Why a gate was decided that vitlab has decided itself."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A gate that was given a status by vitlab: when, why, and how its undo is known."""
+
+    roadmap: str
+    """By its path in the lab."""
+    gate: str
+    """Folded id."""
+    status: str
+    because: str
+    at: float
+    """Unix seconds."""
+    text: str = ""
+    """Digest of the roadmap that it left; empty where it changed nothing."""
+    undone: bool = False
+
+
+def judged_gate(lab: Lab, path: Path, name: str) -> tuple[Gate, Verdict]:
+    """A gate of a roadmap, and its verdict by the results there are."""
+    roadmap = lab.read_roadmap(path)
+    gate, verdicts = find_gate(roadmap, name), verdicts_of(lab, roadmap, newest_results(lab, path))
+    return gate, next(one for one in verdicts if one.id == gate.id)
+
+
+def lacks_support(verdict: Verdict, status: str) -> bool:
+    """Whether the results do not say what a gate would be given."""
+    return status in STANDING and STANDING[status] != verdict.verdict
+
+
+def check_reason(
+    lab: Lab, path: Path, name: str, word: str, because: str, option: str = ""
+) -> None:
+    """`UsageError` where a gate would be decided without a result for it, and without a reason.
+
+    `option`: how a reason is given.
+    """
+    gate, verdict = judged_gate(lab, path, name)
+    if lacks_support(verdict, gate_status(word)) and not because.strip():
+        says = f"by the results {verdict.verdict}: {verdict.because}"
+        raise UsageError(f"Gate-{gate.id}: {UNSUPPORTED}: give your reason{option}; {says}")
+
+
+def decide_gate(
+    lab: Lab, path: Path, name: str, word: str, because: str, changes: Sequence[FileChange]
+) -> tuple[FileChange, ...]:
+    """Write a person's decision of a gate, and keep it with its reason; what was written.
+
+    It is kept although a document says so already. `UsageError` as of `check_reason`.
+    """
+    check_reason(lab, path, name, word, because)
+    gate = find_gate(lab.read_roadmap(path), name)
+    because = " ".join(because.split())
+    what = f"Gate-{gate.id}" + f": {because}" * bool(because)
+    written = save(changes, lab.journal, what=what) if changes else ()
+    text = next((one.new_text for one in written if real(one.path) == real(path)), None)
+    _keep(lab, [_decision(lab, path, gate.id, gate_status(word), because, text)])
+    return written
+
+
+def keep_verdicts(lab: Lab, mvp: str, written: Iterable[FileChange]) -> None:
+    """Keep the verdicts that a write of an MVP's results brought into roadmaps."""
+    known = {real(path) for path in lab.roadmaps()}
+    kept = []
+    for one in written:
+        if real(one.path) in known:
+            before, now = (
+                {gate.id: gate.status for gate in _parsed(lab, one.path, text).gates}
+                for text in (one.old_text or "", one.new_text)
+            )
+            kept += [
+                _decision(lab, one.path, gate, status, f"{BY_RESULTS} of MVP-{mvp}", one.new_text)
+                for gate, status in now.items()
+                if status is not None and status in STANDING and status != before.get(gate)
+            ]
+    _keep(lab, kept)
+
+
+def mark_undone(lab: Lab, texts: Iterable[str], *, undone: bool) -> None:
+    """Note that the writes that left these texts were undone, or redone."""
+    digests = {digest(text) for text in texts}
+    if any(one.text in digests for one in _read(lab)):
+        with locked(lab):
+            old = _read(lab)
+            _save(lab, [replace(d, undone=undone) if d.text in digests else d for d in old])
+
+
+def decided(lab: Lab, path: Path) -> Mapping[str, str]:
+    """Folded id -> the status it was given last, of each gate of a roadmap that was decided."""
+    name = lab.paths.relative(path)
+    mine = (one for one in _read(lab) if one.roadmap == name and not one.undone)
+    return {one.gate: one.status for one in mine}
+
+
+def unexplained(
+    lab: Lab, roadmap: Roadmap, jobs: Iterable[Job]
+) -> tuple[dict[str, Verdict], dict[str, Verdict]]:
+    """The verdict of each gate, and of those whose own in the document nothing explains.
+
+    What rests on such a one is judged as if that were not decided. `jobs`: those of the roadmap.
+    """
+    path = roadmap.document.path
+    assert path is not None
+    mine = list(jobs)
+    newest = latest(finished(mine))
+    with_jobs, without = {job.spec.mvp for job in mine}, dict[str, Verdict]()
+    given, earlier = decided(lab, path), read_earlier(lab, path)
+    seen = roadmap
+    while True:
+        verdicts = {one.id: one for one in verdicts_of(lab, seen, newest)} if seen.gates else {}
+        more = {}
+        for gate in seen.gates:
+            status, key = gate.status or "", folded(gate.id)
+            if not lacks_support(verdicts[gate.id], status):
+                continue
+            last = given[key] if key in given else _last_in_journal(lab, path, gate)
+            if last is not None:
+                is_known = last == status
+            elif earlier is not None:
+                is_known = earlier.gates.get(key) == status
+            else:  # of a lab whose jobs are older than that note
+                is_known = with_jobs.isdisjoint(gate.mvps) and is_settled(roadmap, gate)
+            if not is_known:
+                more[gate.id] = verdicts[gate.id]
+        if not more:
+            return verdicts, without
+        without |= more
+        seen = roadmap.undecided(without)
+
+
+def decision_findings(lab: Lab, roadmap: Roadmap) -> list[Finding]:
+    """Each gate whose verdict nothing explains; in one note those older than the lab's jobs."""
+    path = roadmap.document.path
+    if path is None or not any(gate.status in STANDING for gate in roadmap.gates):
+        return []
+    jobs = of_roadmap(lab, all_jobs(lab.paths), path)
+    if not jobs:
+        return []
+    verdicts, without = unexplained(lab, roadmap, jobs)
+    found, given = [], decided(lab, path)
+    older = [
+        gate
+        for gate in roadmap.gates
+        if gate.id not in without
+        and lacks_support(verdicts[gate.id], gate.status or "")
+        and folded(gate.id) not in given
+    ]
+    for gate in roadmap.gates:
+        if gate.id in without:
+            message = f"Gate-{gate.id} {unexplained_line(lab, path, gate)}"
+            found.append(Finding(gate.line, "gate-without-evidence", message))
+    if older:
+        names = ", ".join(f"Gate-{gate.id}" for gate in older)
+        message = f"{names}: decided without a result of this lab, before its jobs or by hand"
+        found.append(Finding(older[0].line, "gate-without-evidence", message, is_note=True))
+    return found
+
+
+def unexplained_line(lab: Lab, path: Path, gate: Gate) -> str:
+    """`says passed, ...`: what is wrong with a verdict, and the command that decides the gate."""
+    name, word = shlex.quote(lab.paths.relative(path)), in_words(gate.status)
+    decide = f"vitlab set {name} --gate {gate.id} --status {word} --because TEXT"
+    return f"says {word}, {UNSUPPORTED} and no decision is recorded: `{decide}` records yours"
+
+
+def _last_in_journal(lab: Lab, path: Path, gate: Gate) -> str | None:
+    """The status that a person gave a gate last with an earlier vitlab, which kept no decisions."""
+    for number, state in reversed(lab.journal.entries()):
+        entry = read_entry(lab.journal, number, state) if state == "done" else None
+        if entry is None or entry.what.partition(":")[0] != f"Gate-{gate.id}":
+            continue
+        for one in entry.changes:
+            if real(one.path) == real(path):
+                then = _parsed(lab, path, one.new_text).gates
+                return next((other.status or "" for other in then if other.id == gate.id), None)
+    return None
+
+
+def _parsed(lab: Lab, path: Path, text: str) -> Roadmap:
+    return parse_roadmap(Document(text, path), lab.vocabulary_of(path))
+
+
+def _decision(
+    lab: Lab, path: Path, gate: str, status: str, because: str, text: str | None
+) -> Decision:
+    left = digest(text) if text is not None else ""
+    return Decision(lab.paths.relative(path), folded(gate), status, because, time.time(), left)
+
+
+def _keep(lab: Lab, new: Sequence[Decision]) -> None:
+    if new:
+        with locked(lab):
+            _save(lab, [*_read(lab), *new])
+
+
+def _read(lab: Lab) -> list[Decision]:
+    record = own_record(lab.paths.private.decisions)
+    if record.get("v") == VERSION:
+        with contextlib.suppress(TypeError, KeyError):
+            return [Decision(**one) for one in record["decisions"]]
+    return []
+
+
+def _save(lab: Lab, decisions: Sequence[Decision]) -> None:
+    path = lab.paths.private.decisions
+    record = {"v": VERSION, "decisions": [asdict(one) for one in decisions]}
+    write_atomic(path, json.dumps(sealed(record, path), ensure_ascii=False).encode())
