@@ -81,6 +81,10 @@ def _it_has_launched_each_once_in_the_plan_s_order(root: Path, said: dict[str, A
     assert [one["mvp"] for one in said["done"]] == [*SCORES, "6.0"]
     assert [one["ends"] for one in said["done"]] == [{"ok": 1}] * 6 + [{"failed": 1}]
     assert sorted(job.spec.mvp for job in all_jobs(LabPaths(root))) == sorted([*SCORES, "6.0"])
+    ends = [json.loads(path.read_bytes()) for path in root.glob("experiments/*/*/exit.json")]
+    ran = sum(end["ended"] - end["started"] for end in ends) / 3600
+    assert said["spent"]["job_hours"] == pytest.approx(ran, abs=1e-6)
+    assert said["spent"]["job_hours"] == pytest.approx(sum(one["hours"] for one in said["done"]))
     assert 0 < said["spent"]["job_hours"] <= said["spent"]["hours"] < said["budget"]["hours"] == 1
 
 

@@ -131,7 +131,7 @@ def test_a_conclusion_has_numbers_of_results_alone(lab: Lab, roadmap: Path, ende
         with pytest.raises(UsageError, match=r"write a sentence"):
             check_conclusion(update, bad)
     with pytest.raises(UsageError, match="say why"):
-        short_text("reason", "\n \u200b\u202e\x00", needed=True)
+        short_text("reason", "\n \u200b\u202e\x00\ufffd", needed=True)
     with pytest.raises(UsageError, match="601 characters, at most 600"):
         short_text("reason", "x" * 601)
 

@@ -134,7 +134,7 @@ class Account:
         """Launch within what is left; `UsageError` for more, and for what was launched before."""
         with self._locked():
             check_repeat(self._lab, plan.specs)
-            self._check(plan)
+            self.check(plan)
             before = self._read()
             last = max((one.number for one in before.launches), default=0)
             new = _Launch(last + 1, time.time())
@@ -172,7 +172,8 @@ class Account:
         gpus = self._gpu_hours
         return used.wall_hours >= self._hours or (gpus is not None and used.gpu_hours >= gpus)
 
-    def _check(self, plan: Plan) -> None:
+    def check(self, plan: Plan) -> str:
+        """A line where no earlier run tells what it takes; `UsageError` for what is over it."""
         now, cost = self.balance(), self._cost(plan.specs)
         left = f"{hours_text(now.left_hours)} of {hours_text(self._hours)} left"
         gpus = now.left_gpu_hours
@@ -181,12 +182,13 @@ class Account:
         if cost.hours is None:
             if now.running:
                 raise UsageError(f"{cost.source}: launched alone, once {now.running[0]} has ended")
-            return
+            return f"how long is not known: its jobs are stopped when the budget is spent ({left})"
         if cost.hours > now.left_hours:
             raise UsageError(f"over budget: about {hours_text(cost.hours)}, {left}")
         if gpus is not None and cost.gpu_hours > gpus:
             takes = f"about {hours_text(cost.gpu_hours)} of GPUs"
             raise UsageError(f"over budget: {takes}, {hours_text(gpus)} left")
+        return ""
 
     def _cost(self, specs: Sequence[Spec], jobs: Sequence[Job] | None = None) -> _Cost:
         """By earlier runs like them; each kind of job is looked up once."""

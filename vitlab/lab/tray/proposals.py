@@ -190,7 +190,7 @@ def short_text(name: str, text: str, *, needed: bool = False) -> str:
     """Words of an assistant on one line; `UsageError` where they are too long, or missing."""
     text = "".join(" " if unicodedata.category(one) in UNSEEN else one for one in text)
     text = " ".join(text.split())
-    if needed and not text:
+    if needed and not text.strip(" \ufffd"):  # nothing, or what no message may have
         raise UsageError(f"{name}: say why, for the person who decides")
     if len(text) > MOST_WORDS:
         raise UsageError(f"{name}: {len(text)} characters, at most {MOST_WORDS}")

@@ -52,6 +52,8 @@ def _preview(session: Session, arguments: Arguments) -> Answer:
     }
     try:
         check_repeat(lab, plan.specs)
+        if session.role == "act":
+            data["budget"] = session.account(lab).check(plan)
     except UsageError as error:
         data["refused"] = str(error)
     return Answer(shortened({name: value for name, value in data.items() if value}))
