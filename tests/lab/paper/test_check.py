@@ -87,6 +87,16 @@ PLANTED_LAST = {
 }
 
 
+STYLES = {
+    "draft_workshop.tex": "27 40 56 63 64 65 67 70 71 71",
+    "draft_report.md": "31 43 49 51 59 61 61 67 67 74",
+    "draft_journal.tex": "30 45 52 54 56 63 68 68 68 69",
+    "draft_letter.tex": "27 45 51 53 56 59 63 66 66 66",
+}
+"""Drafts of other styles, all written before it was known how they would be read -> the lines of
+their ten faults, each of another kind; the other numbers are right or of other things."""
+
+
 def checked(name: str) -> list[Checked]:
     return check(read_draft(FOLDER / name), lab_facts())
 
@@ -119,6 +129,14 @@ def test_planted_faults_are_found_and_nothing_else(
     for line, (_, value) in planted.items():
         assert found[line].value == (None if value is None else pytest.approx(value, abs=1e-5))
         assert found[line].job is not None or value is None
+
+
+@pytest.mark.parametrize(("draft", "lines"), STYLES.items())
+def test_drafts_of_other_styles(draft: str, lines: str) -> None:
+    everything = checked(draft)
+    found = [str(one.line) for one in everything if one.verdict in WRONG]
+    assert found == lines.split()
+    assert len([one for one in everything if one.verdict == "right"]) >= 35
 
 
 def test_every_other_number_is_right() -> None:
@@ -209,7 +227,7 @@ def verdicts(text: str, tmp_path: Path) -> list[str]:
         ("The ViT has R² = 0.711. It outperforms LightGBM by 0.097 and ridge by 0.245.",
          ["right"] * 3),
         ("The ViT has R² = 0.711. It lowers the RMSE of LightGBM by 18%.", ["right", "not backed"]),
-        ("A tenfold increase in data raises R² of the ViT by 0.115.", ["not checked"]),
+        ("A tenfold increase in data raises R² of the ViT by 0.115.", ["right"]),
         ("The ViT has R² = 0.711. Over the RMSE of LightGBM the improvement is from 0.652 to "
          "0.564 dex.", ["right"] * 3),
         ("```\nR² = 0.999\n```", []),

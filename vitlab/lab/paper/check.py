@@ -13,7 +13,9 @@ from vitlab.contract.value import IN_SIGMA, LABEL, SIGMA, Value, unit_of
 from vitlab.lab.paper.derived import gains, of_two, parts_of_ceiling, same_size
 from vitlab.lab.paper.draft import Draft
 from vitlab.lab.paper.facts import Fact, Facts, of_highest_profile
-from vitlab.lab.paper.mentions import LONGEST, MOST, TOP, Mention
+from vitlab.lab.paper.mention import TOP, Mention
+from vitlab.lab.paper.mentions import LONGEST, MOST
+from vitlab.lab.paper.readings import changes, follows, readings
 
 Verdict = Literal[
     "right", "rounded wrongly", "of another run", "stale", "of another unit", "contradiction",
@@ -23,6 +25,8 @@ WRONG = frozenset((
     "rounded wrongly", "of another run", "stale", "of another unit", "contradiction", "not backed",
 ))  # fmt: skip
 Certainty = Literal["certain", "likely", "unsure"]
+_ERRORS = ("mae", "rmse", "scatter")
+"""What an error may be that is called so and no more."""
 _TELLING = 3
 """Digits of a number from which on its match with another run is no accident."""
 
@@ -44,6 +48,7 @@ class Checked:
 def check(draft: Draft, facts: Facts) -> list[Checked]:
     """Every number of a draft with its verdict, in its order; unknown commands last."""
     found = [(one, _Check(one, facts).verdict()) for one in draft.mentions]
+    found = _computed(found)
     checked = [result for _, result in found]
     checked += _contradictions(found)
     checked.sort(key=lambda one: one.line)
@@ -54,26 +59,45 @@ def check(draft: Draft, facts: Facts) -> list[Checked]:
 
 
 @dataclass(frozen=True)
-class _Check:
+class _Selection:
+    """Which results a number may be of."""
+
     mention: Mention
     facts: Facts
 
-    def verdict(self) -> Checked:
-        """The verdict on the number, less certain where its model is only inherited."""
+    def _label(self) -> str:
+        one, known = self.mention, self.facts.labels
+        if one.label:
+            return one.label
+        if one.unit == "K":
+            return "T_eff"
+        return LABEL if LABEL in known or not known else known[0]
+
+    def _mine(self, everything: Iterable[Fact]) -> list[Fact]:
         one = self.mention
-        found = {
-            "score": self._score,
-            "ceiling": self._ceiling,
-            "share": lambda: self._part_of_ceiling(one.models),
-            "difference": self._between,
-            "percent": self._between,
-            "ratio": self._between,
-            "count": self._count,
-        }[one.kind]()
-        unsure = found.verdict in WRONG and (one.inherited or not one.models)
-        if unsure and found.certainty == "certain" and one.kind != "ceiling":
-            return replace(found, certainty="likely")
-        return found
+        newest = [f for f in everything if f.newest and not f.member and self._is_of(f)]
+        mine = of_highest_profile(newest)
+        sized = [fact for fact in mine if not fact.size or same_size(fact.size, one.size)]
+        return sized if one.size is not None and not self._is_of_test(one.size) else sized or mine
+
+    def _is_of_test(self, size: float) -> bool:
+        """Whether so many stars are those of a test set, which a draft may not say."""
+        return any(
+            f.value.metric in ("test", "val") and same_size(f.number, size)
+            for f in self.facts.counts
+        )
+
+    def _is_of(self, fact: Fact) -> bool:
+        return not self.mention.models or fact.model in self.mention.models
+
+    def _is_like(self, fact: Fact) -> bool:
+        """Whether a number may have been taken for the one that a draft gives."""
+        metric = self.mention.metric
+        return not fact.value.is_ceiling and fact.value.metric in (
+            metric,
+            f"{metric}_sigma",
+            *IN_SIGMA,
+        )
 
     def _answer(
         self, verdict: Verdict, fact: Fact | None = None, why: str = "",
@@ -83,10 +107,64 @@ class _Check:
         job = fact.job if fact else None
         return Checked(self.mention.line, self.mention.text, verdict, value, job, why, certainty)
 
+    def _label_std(self, fact: Fact, label: str) -> float | None:
+        """The standard deviation of the labels of a fact's own test stars."""
+        own = {
+            other.value.metric: other.number
+            for other in self.facts.numbers
+            if (other.job, other.value.split, other.member)
+            == (fact.job, fact.value.split, fact.member)
+            and other.value.label == label
+        }
+        std = own.get("label_std", 0.0)
+        if std <= 0 and own.get("r2", 1.0) < 1:
+            std = own.get("rmse", 0.0) / math.sqrt(1 - own["r2"])
+        return std if std > 0 else None
+
+
+@dataclass(frozen=True)
+class _Check(_Selection):
+    """Holds one number against them."""
+
+    def verdict(self) -> Checked:
+        """The verdict on the number, less certain where its model is only inherited.
+
+        A number is wrong only where it is wrong in every way that its text can be read.
+        """
+        found = self._read()
+        if found.verdict in WRONG:
+            for other in readings(self.mention):
+                if (again := _Check(other, self.facts)._read()).verdict == "right":
+                    return again
+        return found
+
+    def _read(self) -> Checked:
+        """The verdict on the number as it is most likely meant."""
+        one = self.mention
+        found = {
+            "score": self._score,
+            "ceiling": self._ceiling,
+            "share": lambda: self._part_of_ceiling(one.models),
+            "difference": self._between,
+            "percent": self._between,
+            "ratio": self._between,
+            "rest": self._rest,
+            "gap": self._gap,
+            "count": self._count,
+        }[one.kind]()
+        unsure = found.verdict in WRONG and (one.inherited or not one.models)
+        if unsure and found.certainty == "certain" and one.kind != "ceiling":
+            return replace(found, certainty="likely")
+        return found
+
     # Scores
 
     def _score(self) -> Checked:
         one, label = self.mention, self._label()
+        if one.metric == "error":
+            ways = [_Check(replace(one, metric=name), self.facts)._score() for name in _ERRORS]
+            right = next((way for way in ways if way.verdict == "right"), ways[0])
+            return right if right.verdict == "right" else replace(right, certainty="likely")
         split = one.split or "test"
         everything = self.facts.of(one.metric, label, split)
         if one.inherited and everything and not any(map(self._is_of, everything)):
@@ -94,17 +172,28 @@ class _Check:
         if one.metric == "label_std":
             everything = everything or self.facts.of(one.metric, label, "test")
         mine = self._mine(everything)
+        if one.of_seed:
+            single = [f for f in everything if f.member and f.newest and self._is_of(f)]
+            if same := next((fact for fact in single if one.means(fact.number)), None):
+                return self._answer("right", same)
         if one.unit == SIGMA and (own := self.facts.of(f"{one.metric}_sigma", label, split)):
             mine = self._mine(own)
         elif (found := self._in_units(mine, label)) is not None:
             return found
         for fact in mine:
             if one.means(fact.number):
-                return self._right(fact)
+                return self._other_unit(fact, label) or self._right(fact)
         if near := [fact for fact in mine if one.nearly(fact.number)]:
             best = min(near, key=lambda fact: abs(fact.number - one.value))
             return self._answer("rounded wrongly", best)
         return self._elsewhere(mine, everything, label)
+
+    def _other_unit(self, fact: Fact, label: str) -> Checked | None:
+        """An error of a temperature in dex, or of a gravity in kelvin."""
+        one, unit = self.mention, unit_of(label)
+        if one.unit not in ("dex", "K") or not unit or one.unit == unit or one.metric == "r2":
+            return None
+        return self._answer("of another unit", fact, f"it is in {unit}")
 
     def _right(self, fact: Fact) -> Checked:
         """The number is right; its error may not be."""
@@ -125,8 +214,6 @@ class _Check:
             return self._answer("stale", should, f"it is of {older[-1].job}, since run anew")
         for fact in everything:
             if fact.member and fact.newest and self._is_of(fact) and one.means(fact.number):
-                if one.of_seed:
-                    return self._answer("right", fact)
                 why = f"it is one seed of {fact.member} ({fact.job}); their mean is quoted"
                 return self._answer("of another run", _should(mine, fact), why)
         if _digits(one) >= _TELLING:
@@ -134,6 +221,10 @@ class _Check:
                 if self._is_like(fact) and one.means(fact.number):
                     why = f"it is {_name(fact)} of {fact.model} ({fact.job})"
                     return self._answer("of another run", _should(mine, fact), why)
+        if not any(fact.value.metric == one.metric for fact in self.facts.numbers):
+            return self._answer(
+                "not checked", why=f"no result has {Value('test', one.metric).symbol}"
+            )
         if not everything:
             name = Value(one.split or "test", one.metric, label).short
             return self._answer("not backed", None, f"no result has {name}", certainty="unsure")
@@ -155,6 +246,8 @@ class _Check:
             if std is None or (not is_sigma and not one.means(fact.number)):
                 continue
             if is_sigma == called_sigma:
+                if not is_sigma and (other := self._other_unit(fact, label)):
+                    return other
                 return self._answer("right", fact, value=fact.number / std if is_sigma else None)
             if one.means(fact.number) and not called_sigma:
                 return None
@@ -165,19 +258,19 @@ class _Check:
             return self._answer("of another unit", fact, why, value)
         return None
 
-    def _label_std(self, fact: Fact, label: str) -> float | None:
-        """The standard deviation of the labels of a fact's own test stars."""
-        own = {
-            other.value.metric: other.number
-            for other in self.facts.numbers
-            if (other.job, other.value.split, other.member)
-            == (fact.job, fact.value.split, fact.member)
-            and other.value.label == label
-        }
-        std = own.get("label_std", 0.0)
-        if std <= 0 and own.get("r2", 1.0) < 1:
-            std = own.get("rmse", 0.0) / math.sqrt(1 - own["r2"])
-        return std if std > 0 else None
+    def _rest(self) -> Checked:
+        """What a model leaves unexplained: 1 - R², in percent."""
+        one = self.mention
+        score = replace(one, kind="score", value=1 - one.value / 100, step=one.step / 100)
+        found = _Check(score, self.facts)._score()
+        value = None if found.value is None else 100 * (1 - found.value)
+        return replace(found, value=value)
+
+    def _gap(self) -> Checked:
+        """What a model lacks of the ceiling, in percent of it."""
+        share = replace(self.mention, kind="share", value=100 - self.mention.value)
+        found = _Check(share, self.facts)._read()
+        return replace(found, value=None if found.value is None else 100 - found.value)
 
     # What follows from scores
 
@@ -209,6 +302,9 @@ class _Check:
         """A difference, a ratio or a difference in percent of two models, or a gain of one."""
         one, label = self.mention, self._label()
         models = tuple(name for name in one.models if name != TOP)
+        is_alone = len(models) == 1 and one.kind == "difference" and TOP not in one.models
+        if is_alone and not one.between and (gain := self._gain_unsaid(label)):
+            return gain
         if len(models) < (1 if one.between or TOP in one.models else 2):
             return self._answer("not checked", why="it is not said between which two models")
         if TOP in one.models:
@@ -232,6 +328,16 @@ class _Check:
             return self._answer("not backed", None, f"no result of {missing}", certainty="unsure")
         derived = of_two(one.kind, first, second, is_less=one.is_less)
         return self._derived(derived, "it does not follow from the results")
+
+    def _gain_unsaid(self, label: str) -> Checked | None:
+        """What one model gains between two training sizes that are not said; None for no such."""
+        one = self.mention
+        scores = self.facts.of(one.metric, label, one.split or "test")
+        newest = [f for f in scores if f.newest and not f.member and self._is_of(f)]
+        pairs = combinations(of_highest_profile(newest), 2)
+        found = [(abs(a.number - b.number), a) for a, b in pairs]
+        same = [(gain, a) for gain, a in found if abs(gain - one.value) <= one.step * (1 + 1e-6)]
+        return self._answer("right", same[0][1], value=same[0][0]) if same else None
 
     def _derived(self, numbers: Sequence[tuple[float, Fact]], none: str) -> Checked:
         """A number that drafts compute from rounded ones: within one unit of its last digit."""
@@ -258,47 +364,35 @@ class _Check:
         others = [fact for fact in everything if one.means(fact.number)]
         if others and (not one.models or one.inherited):
             return self._answer("right", others[0])
+        if one.is_open or not one.models:
+            return self._answer("not checked", why="it is not said of which model it is")
         if others and one.metric != "seeds":
             why = f"it is of {others[0].model} ({others[0].job})"
             return self._answer("of another run", _only(mine), why)
-        if not mine or one.metric in ("stars", "seeds"):
+        if not mine or one.metric == "stars" or (one.metric == "seeds" and one.inherited):
             return self._answer("not checked", why="no result counts this")
         return self._answer("not backed", _only(mine), _told(mine), certainty="likely")
 
-    # Which results a number may be of
 
-    def _label(self) -> str:
-        one, known = self.mention, self.facts.labels
-        if one.label:
-            return one.label
-        if one.unit == "K":
-            return "T_eff"
-        return LABEL if LABEL in known or not known else known[0]
+def _computed(found: Sequence[tuple[Mention, Checked]]) -> list[tuple[Mention, Checked]]:
+    """The same; what follows from the right numbers of its own sentence is right."""
+    right: dict[int, list[float]] = {}
+    for one, checked in found:
+        if checked.verdict == "right" and one.kind in ("score", "ceiling") and one.sentence:
+            right.setdefault(one.sentence, []).append(one.value)
+    return [(one, _in_its_sentence(one, x, right.get(one.sentence, []))) for one, x in found]
 
-    def _mine(self, everything: Iterable[Fact]) -> list[Fact]:
-        one = self.mention
-        newest = [f for f in everything if f.newest and not f.member and self._is_of(f)]
-        mine = of_highest_profile(newest)
-        sized = [fact for fact in mine if same_size(fact.size, one.size)]
-        return sized if one.size is not None and not self._is_of_test(one.size) else sized or mine
 
-    def _is_of_test(self, size: float) -> bool:
-        """Whether so many stars are those of a test set, which a draft may not say."""
-        return any(
-            f.value.metric == "test" and same_size(f.number, size) for f in self.facts.counts
-        )
-
-    def _is_of(self, fact: Fact) -> bool:
-        return not self.mention.models or fact.model in self.mention.models
-
-    def _is_like(self, fact: Fact) -> bool:
-        """Whether a number may have been taken for the one that a draft gives."""
-        metric = self.mention.metric
-        return not fact.value.is_ceiling and fact.value.metric in (
-            metric,
-            f"{metric}_sigma",
-            *IN_SIGMA,
-        )
+def _in_its_sentence(one: Mention, checked: Checked, numbers: Sequence[float]) -> Checked:
+    if checked.verdict in WRONG and follows(one, numbers):
+        return replace(checked, verdict="right", why="")
+    if checked.verdict != "not checked" or len(numbers) != 2 or not changes(one, numbers):
+        return checked
+    if follows(one, numbers):
+        return replace(checked, verdict="right", why="")
+    value = changes(one, numbers)[0]
+    why = f"{numbers[0]:.4g} and {numbers[1]:.4g} in the same sentence give {value:.3g}"
+    return replace(checked, verdict="not backed", value=value, why=why, certainty="likely")
 
 
 def _contradictions(found: Sequence[tuple[Mention, Checked]]) -> Iterator[Checked]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,34 @@ from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.text.tables import tables_of
 from vitlab.lab.paper.artefacts.macros import HEAD
-from vitlab.lab.paper.mentions import Mention, Reader, row_mentions
-from vitlab.lab.paper.tex import END, TABLE, Unknown, definitions, inputs, plain_tex
+from vitlab.lab.paper.mention import Mention
+from vitlab.lab.paper.mentions import Reader
+from vitlab.lab.paper.tables import table_mentions
+from vitlab.lab.paper.tex import (
+    CAPTION,
+    CITED,
+    END,
+    TABLE,
+    Unknown,
+    definitions,
+    inputs,
+    plain_tex,
+)
 
 LARGEST = 1_000_000
 """Characters of a draft."""
 _BLANK = re.compile(r"\n[ \t\n]*\n")
 _BLOCKS = re.compile(f"{TABLE}([^{END}]*){END}?")
+_ABOVE = re.compile(f"{CAPTION}([^{CAPTION}{END}]{{1,1000}})$")
+_BELOW = re.compile(rf"\s{{0,9}}{CAPTION}([^{CAPTION}{TABLE}\n]{{1,1000}})")
+"""A caption before the rows of its table, and one behind them."""
+_AUTHORS = re.compile(
+    r"[(（\[]?\b[A-Z][A-Za-z'’-]+(?:\s+(?:et al\.?|(?:&|and)\s+[A-Z][a-z]+)|\+"
+    r"|等)[,，]?\s*[(（]?\s*(?:19|20)\d\d[a-z]?\b"
+)
+"""A citation in markdown: `Ness et al. (2015)`, `(Leung+ 2019)`, `[Ting 等 2019]`."""
+_MATH = re.compile(r"\$([^$\n]{1,200})\$")
+_NAMED = re.compile(r"\s*[*_]*(?:table|tab\.|表)", re.IGNORECASE)
 Row = list[tuple[str, int]]
 """The cells of a table's row, each with its line."""
 
@@ -82,7 +103,8 @@ def _in_tex(text: str, reader: Reader) -> Iterator[Mention]:
         first = table[1].rfind("\n", 0, max(table[1].find("&"), 0)) + 1  # a caption may be before
         yield from _paragraphs(table[1][:first], line, reader)
         rows = _tex_rows(table[1][first:], line + table[1].count("\n", 0, first))
-        yield from _in_rows([*heads, *rows])
+        caption = _ABOVE.search(prose + table[1][:first]) or _BELOW.match(text, table.end())
+        yield from table_mentions([*heads, *rows], caption[1] if caption else "", reader.paragraph)
         line += table[0].count("\n")
         start = table.end()
 
@@ -100,33 +122,28 @@ def _tex_rows(body: str, line: int) -> Iterator[Row]:
 def _in_markdown(document: Document, reader: Reader) -> Iterator[Mention]:
     in_table = {i for first, last in document.tables for i in range(first, last)}
     lines = enumerate(document.prose.splitlines())
-    prose = "\n".join("" if i in in_table else plain(text) for i, text in lines)
-    yield from _paragraphs(prose, 1, reader)
+    said = ["" if i in in_table else _markdown(text) for i, text in lines]
+    yield from _paragraphs("\n".join(said), 1, reader)
     for table in tables_of(document):
         rows = [table.header, *(row for row in table.rows if not row.is_delimiter)]
-        yield from _in_rows([[(plain(cell.raw), row.line) for cell in row.cells] for row in rows])
+        above = [text for text in said[: rows[0].line - 1] if text.strip()][-1:]
+        caption = above[0] if above and _NAMED.match(above[0]) else ""
+        cells = [[(_markdown(cell.raw), row.line) for cell in row.cells] for row in rows]
+        yield from table_mentions(cells, caption, reader.paragraph)
+
+
+def _markdown(text: str) -> str:
+    """A line as a reader sees it: its markup and math read, citations marked."""
+    text = _MATH.sub(lambda found: plain_tex(found[1])[0], plain(text))
+    return _AUTHORS.sub(CITED, text)
 
 
 def _paragraphs(text: str, line: int, reader: Reader) -> Iterator[Mention]:
     start = 0
     for blank in [*_BLANK.finditer(text), None]:
         part = text[start : blank.start() if blank else len(text)]
-        yield from reader.paragraph(part, line)
+        yield from reader.paragraph(part.replace(CAPTION, " "), line)
         if blank is None:
             return
         line += part.count("\n") + blank[0].count("\n")
         start = blank.end()
-
-
-def _in_rows(rows: Sequence[Row]) -> Iterator[Mention]:
-    """The numbers of a table: its heads are the rows before the first with a number."""
-    heads: list[str] = []
-    in_head = True
-    for row in rows:
-        cells = [text for text, _ in row]
-        if heads and any(re.search(r"\d", cell) for cell in cells[1:]):
-            in_head = False
-            yield from row_mentions(heads, cells, [line for _, line in row])
-        elif in_head and any(cells[1:]):
-            above = heads if len(heads) == len(cells) else [""] * len(cells)
-            heads = [f"{head} {cell}".strip() for head, cell in zip(above, cells, strict=True)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vitlab.contract.job import PROFILES
 from vitlab.contract.value import Value
-from vitlab.lab.paper.mentions import models_in
+from vitlab.lab.paper.names import models_in
 from vitlab.lab.results.ceilings import Bounds, ceiling_of
 from vitlab.lab.results.job_results import Finished, latest
 from vitlab.lab.results.repeats import Group, grouped
@@ -114,8 +114,8 @@ def _fact(
     member: int = 0, job: str = "",
 ) -> Fact:  # fmt: skip
     first = group.first
-    name = next((key for _, key in models_in(first.model_name)), None)
-    name = name or next((key for _, key in models_in(first.recipe)), first.model_name.casefold())
+    name = next((one.name for one in models_in(first.model_name)), None)
+    name = name or next((one.name for one in models_in(first.recipe)), first.model_name.casefold())
     return Fact(
         value=value,
         number=number,

@@ -1,4 +1,4 @@
-"""The numbers of a draft that a result can back, each with what says what it is of."""
+"""The numbers of a draft's sentences that a result can back, each with what says what it is of."""
 
 from __future__ import annotations
 
@@ -6,26 +6,9 @@ import bisect
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
-from vitlab.docs.model.gates.conditions import is_model, model_key
 from vitlab.lab.paper.claims import (
-    CEILING,
-    COUNTED,
-    EPOCHS_HEAD,
-    FROM_TO,
-    LABEL,
-    METRIC,
-    MORE_DATA,
-    OF_SEEDS,
-    OF_SOME,
-    OTHER_SIDE,
-    PARAMS_HEAD,
-    PRONOUN,
-    SHARE,
-    SIZE_HEAD,
-    SPLIT,
-    UNNAMED,
     Kind,
     between_sizes,
     claim,
@@ -33,72 +16,72 @@ from vitlab.lab.paper.claims import (
     counted,
     is_count,
     is_less,
+    is_limit,
+    is_open,
+    is_spread,
+    metric_of,
     nearest,
+    span,
 )
+from vitlab.lab.paper.mention import TOP, Mention
+from vitlab.lab.paper.names import Named, models_in
 from vitlab.lab.paper.numerals import Numeral, numerals
+from vitlab.lab.paper.tex import CITED
+from vitlab.lab.paper.words import (
+    CEILING,
+    COUNTED,
+    FROM_ONE,
+    FROM_TO,
+    LABEL,
+    METRIC,
+    MORE_DATA,
+    OF_REST,
+    OF_SEEDS,
+    OTHER_SIDE,
+    OWN,
+    PRONOUN,
+    RESPECTIVELY,
+    SHARE,
+    SPLIT,
+    UNNAMED,
+)
 
-TOP = "ceiling"
-"""Stands for the ceiling among the two sides of a difference."""
 LONGEST, MOST = 2000, 60
 """Characters and numbers of a sentence; of a longer one nothing is read, and that is told."""
-_WORD = re.compile(
-    r"(?<![A-Za-z])(?:template[- ]fit(?:ting)?|light gbm|[A-Za-z][A-Za-z]+|模板拟合)", re.IGNORECASE
+_SENTENCE = re.compile(
+    r"(?<=[.!?])\s+(?=[A-Z(\[])|(?<=[。！？])|(?<=\n)(?=\s*(?:[-*•]|\d{1,2}[.)])\s)"
+    r"|(?<=[;；])|\s(?=\((?:[ivx]{1,4}|\d)\)\s)"
 )
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\[])|(?<=[。！？；])|(?<=\n)(?=\s*[-*•]\s)")
+"""Where a sentence ends, or a part of one that says something of its own."""
+_GOES_ON = re.compile(r"[;；]\s*$")
 _OF_NEXT = re.compile(
-    r"[^,;，；.]{0,24}?(?:\bfor|\bwith|\bby|\bof|\busing|[(（])\s*(?:the\s+|our\s+)?"
+    r"[^,;,；.]{0,24}?(?:\bfor|\bwith|\bby|\bof|\busing|[(（])\s*(?:the\s+|our\s+)?"
 )
-_HEAD_UNIT = re.compile(r"[\[(（]\s*(dex|K|σ|%)\s*[\])）]")
 _HAS = re.compile(
-    r"[\w-]+(?:\s*\([^()\d]{0,20}\))?\s*(?:(?:only\s+)?(?:has|have|reach(?:es)?|attains?|scores?"
-    r"|achieves?|yields?|gets?|is at)\s*(?:only\s+)?)?"
+    r"(?:\s*\([^()\d]{0,20}\)|\s?[@(-]\s?(?:N\s?=\s?)?[\d.,^]{1,9}[kM]?\)?)?,?\s*的?\s*"
+    r"(?:(?:only\s+)?(?:ha[sd]|have|with|reach(?:es|ed|ing)?|attain(?:s|ed|ing)?|scor(?:es?|ed"
+    r"|ing)|at"
+    r"|achiev(?:es?|ed|ing)|yield(?:s|ed|ing)?|gets?|got|(?:is|was) at|obtain(?:s|ed|ing)?"
+    r"|goes through"
+    r"|为|是|达到)?\s*(?:only\s+|仅\s*)?)?[(（]?"
 )
-"""From a model's name to the number that it has: `LightGBM (orange) `, `ViT reaches only `."""
+"""From a model's name to the number that it has: ` (orange) `, ` reaches only `."""
+_BESIDE = re.compile(r"\s*[(（]|\s?@\s?[\d.,]{1,9}[kM]?\s*(?:的|:|：|=|has)?\s*[(（]?\s*")
+"""From a model's name to its score: `ViT (0.711`, `ViT@100k: 0.596`."""
+_GROWS = re.compile(
+    r"\b(?:ris|grow|gain|increas|improv|goes|going)\w*\b|涨|提升|增加|升|→", re.IGNORECASE
+)
+"""What may make a difference one of a single model between two training sizes."""
+_THE_TWO = re.compile(r"\bthe two\b|\bboth\b|\bbetween them\b|两者|二者", re.IGNORECASE)
+_WITH = re.compile(r"\s*(?:with|at|for|on|using|from|[(（])\s*(?:N\s*=\s*)?")
+_MINUS = re.compile(r"\s*[-−–]\s*(?:the\s+)?")
+"""Between two models whose difference is given: `ViT - LightGBM`."""
 _BETWEEN = ("difference", "percent", "ratio")
 _Claim = tuple[Numeral, tuple[Kind, str]]
+_BEHIND = 24
+"""Letters behind a number in which a model may stand that it is of."""
 _LETTERS = 36
 """Of the words before a number that are shown with it."""
-
-
-@dataclass(frozen=True)
-class Mention:
-    """One number of a draft."""
-
-    line: int
-    """1-based."""
-    text: str
-    """As written, with the words before it."""
-    kind: Kind
-    metric: str
-    """Of `contract.value`; of a count what `claims.counted` says."""
-    value: float
-    step: float
-    """One unit of its last digit."""
-    error: float | None = None
-    unit: str = ""
-    """`dex`, `K`, `σ` or `%`, as written; empty where none is."""
-    label: str = ""
-    split: str = ""
-    models: tuple[str, ...] = ()
-    """What it is of, as gates call models; of a difference both, then others that it may be of."""
-    inherited: bool = False
-    """Whether the model is named in an earlier sentence only."""
-    size: float | None = None
-    """Training stars, where the draft says of how many."""
-    between: tuple[float, float] | None = None
-    """Of what one model gains: the training sizes it gains it between."""
-    is_less: bool = False
-    """Of a difference in percent: whether of the larger number."""
-    of_seed: bool = False
-    """Whether it may be that of a single seed."""
-
-    def means(self, number: float) -> bool:
-        """Whether it is this number, rounded."""
-        return abs(self.value - number) <= 0.5 * self.step * (1 + 1e-6) + 1e-12
-
-    def nearly(self, number: float) -> bool:
-        """Whether it is within one unit of its last digit: rounded the wrong way, or cut."""
-        return abs(self.value - number) <= self.step * (1 + 1e-6)
 
 
 @dataclass(frozen=True)
@@ -116,23 +99,40 @@ class _Lines:
         return self.first + bisect.bisect_right(self.ends, self.start + at)
 
 
+@dataclass(frozen=True)
+class _Of:
+    """Whose a number is."""
+
+    models: tuple[str, ...] = ()
+    inherited: bool = False
+    firm: bool = False
+    """Whether the text says it beyond doubt: no other model named nearby is meant."""
+
+
 class Reader:
     """Reads sentences in their order: what a sentence is about goes on to those after it."""
 
     def __init__(self) -> None:
         self._subject: tuple[str, ...] = ()
+        self._recent: tuple[str, ...] = ()
         self._metric = ""
+        self._ceiling = False
+        self._goes_on = False
+        self._kind: Kind = "score"
+        self._split = ""
+        self._sentence_number = 0
         self.skipped: list[int] = []
         """Lines of sentences that are too long to be read."""
 
     def paragraph(self, text: str, line: int) -> Iterator[Mention]:
         """The numbers of a paragraph that begins at `line`."""
-        self._subject, self._metric = (), ""
+        self._subject, self._recent, self._metric, self._ceiling = (), (), "", False
         ends = [found.end() for found in re.finditer("\n", text)]
         start = 0
         for end in [*_SENTENCE.finditer(text), None]:
             sentence = text[start : end.start() if end else len(text)]
             yield from self._sentence(sentence.replace("\n", " "), _Lines(line, ends, start))
+            self._goes_on = _GOES_ON.search(sentence) is not None
             start = end.end() if end else start
 
     def _sentence(self, text: str, lines: _Lines) -> Iterator[Mention]:
@@ -143,24 +143,56 @@ class Reader:
         models = list(models_in(text))
         if not models and UNNAMED.search(text):
             self._subject = ()
-        it = PRONOUN.search(text) if self._subject else None
-        if it and not any(start < it.start() for start, _ in models):
-            models = [(it.start(), self._subject[0]), *models]
+        it = PRONOUN.search(text) if self._recent else None
+        if it and not any(one.start < it.start() for one in models):
+            models = [Named(it.start(), it.end(), self._recent[0]), *models]
+        if models or CITED not in text or OWN.search(text):
+            yield from self._read(text, numbers, models, lines)
+        if models:
+            names = tuple(dict.fromkeys(one.name for one in models))
+            self._subject = names[:1] if it or len(names) == 1 else ()
+            self._recent = tuple(dict.fromkeys([*names, *self._recent]))
+        self._ceiling = self._ceiling or CEILING.search(text) is not None
+
+    def _read(
+        self, text: str, numbers: Sequence[Numeral], models: Sequence[Named], lines: _Lines
+    ) -> Iterator[Mention]:
+        self._sentence_number += 1
         counts = [one for one in numbers if is_count(text, one)]
-        claims = self._claims(text, [one for one in numbers if one not in counts], models)
         sizes = [one for one in counts if counted(text, one) in (None, "train", "stars")]
-        between = between_sizes(text, sizes)
-        if between:
+        claims = self._claims(text, [one for one in numbers if one not in counts], models, sizes)
+        more = MORE_DATA.search(text) is not None
+        if more or any(between_sizes(text, sizes, one) for one, _ in claims):
             claims = list(_gains(text, claims))
+        self._kind = claims[-1][1][0] if claims else self._kind
+        yield from self._mentions(text, claims, models, sizes, lines)
+        for one in counts:
+            yield from self._count(text, one, models, lines)
+
+    def _mentions(
+        self,
+        text: str,
+        claims: Sequence[_Claim],
+        models: Sequence[Named],
+        sizes: Sequence[Numeral],
+        lines: _Lines,
+    ) -> Iterator[Mention]:
+        split = self._split if self._goes_on else ""
+        self._split = nearest(SPLIT, text) or split
+        more = MORE_DATA.search(text) is not None
         scored = [one for one, (kind, _) in claims if kind in ("score", "share")]
+        bare = [one for one, _ in claims if claim(text, one) is None]
         for one, (kind, metric) in claims:
-            if kind == "difference" and (between or MORE_DATA.search(text)):
-                named, inherited = self._models("score", one, models, [], text)
+            between = between_sizes(text, sizes, one)
+            if kind == "difference" and (between or more):
+                of = self._of("score", one, models, [], text)
             else:
-                named, inherited = self._models(kind, one, models, scored, text)
-            scale = 0.01 if one.unit == "%" and kind == "score" else 1.0
-            if kind == "ratio" and len(named) < 2:  # of speeds, errors, ...
+                of = self._of(kind, one, models, scored, text)
+            if kind == "ratio" and len(of.models) < 2:  # of speeds, errors, ...
                 continue
+            before = text[: one.start]
+            scale = 0.01 if one.unit == "%" and kind == "score" else 1.0
+            scale = 100.0 if one.unit != "%" and kind in ("share", "rest", "gap") else scale
             yield Mention(
                 line=lines.of(one.start),
                 text=_excerpt(text, one.start, one.end),
@@ -171,78 +203,147 @@ class Reader:
                 error=one.error,
                 unit=one.unit,
                 label=nearest(LABEL, text, one.start),
-                split=nearest(SPLIT, clause(text, one)),
-                models=named,
-                inherited=inherited,
-                size=_size(one, scored, sizes),
+                split=nearest(SPLIT, clause(text, one)) or nearest(SPLIT, before) or split,
+                models=of.models,
+                inherited=of.inherited,
+                size=_size(text, one, scored, sizes),
                 between=between if kind == "difference" else None,
                 of_seed=OF_SEEDS.search(text) is not None,
                 is_less=kind == "percent" and is_less(text, one, metric),
+                others=() if of.firm else _others(models, self._recent, of),
+                near_ceiling=bool(self._ceiling or CEILING.search(text) or FROM_ONE.search(before)),
+                near=_near(text, one, models),
+                is_bare=one in bare,
+                of_rest=OF_REST.search(text) is not None,
+                grows=_GROWS.search(text) is not None,
+                sentence=self._sentence_number,
             )
-        for one in counts:
-            yield from self._count(text, one, models, lines)
-        if models:
-            names = {name for _, name in models}
-            self._subject = (models[0][1],) if it or len(names) == 1 else ()
 
     def _claims(
-        self, text: str, numbers: Sequence[Numeral], models: Sequence[tuple[int, str]]
+        self,
+        text: str,
+        numbers: Sequence[Numeral],
+        models: Sequence[Named],
+        sizes: Sequence[Numeral],
     ) -> list[_Claim]:
         """Those of a sentence's numbers that a result may back."""
+        of_ceiling = self._goes_on and self._ceiling
         found = [
             (one, said)
             for one in numbers
-            if (said := claim(text, one) or _bare_score(text, one, models, self._metric))
+            if (
+                said := claim(text, one, of_ceiling=of_ceiling)
+                or self._bare_score(text, one, models, sizes)
+            )
         ]
+        found = [(one, said) for one, said in found if models or said[1] != "error"]
         for metric in METRIC.finditer(text):
             self._metric = metric.lastgroup or ""
         return found
 
-    def _models(
+    def _bare_score(
+        self, text: str, one: Numeral, models: Sequence[Named], sizes: Sequence[Numeral]
+    ) -> tuple[Kind, str] | None:
+        """`ViT (0.711)`: a score without its metric, which is then R²; so is `ViT has 0.711`.
+
+        The latter where the sentence before is about R², or goes on behind a semicolon. In percent
+        it is a share where the sentence has given one: `A reaches 90% of the ceiling, B 80%`.
+        """
+        if is_open(text, one) or is_spread(text, one) or metric_of(text, one) == "label_std":
+            return None
+        near = [named for named in models if named.end <= one.start][-1:]
+        follows = any(_HAS.fullmatch(text, named.end, one.start) for named in near)
+        if one.unit == "%" and follows and SHARE.search(text[: one.start]):
+            return "share", "r2"
+        if one.unit == "%" and self._goes_on and models and self._kind in ("share", "rest"):
+            return self._kind, "r2"
+        beside = any(_BESIDE.fullmatch(text, named.end, one.start) for named in near)
+        exact = one.step <= 0.001 and any(text[x.end : one.start].strip(" :") == "" for x in near)
+        is_score = one.is_decimal and 0 < one.value < 1 and one.step <= 0.01 and not one.unit
+        goes_on = self._metric == "r2" and (follows or (self._goes_on and bool(models)))
+        goes_on = goes_on or (bool(models) and OF_SEEDS.search(text) is not None)
+        if (
+            is_score
+            and one.value < 0.5
+            and not METRIC.search(text)
+            and between_sizes(text, sizes, one)
+        ):
+            return "difference", "r2"
+        goes_on = goes_on or (self._metric == "r2" and _own_size(text, one, sizes) is not None)
+        is_difference = any(_MINUS.fullmatch(text, a.end, b.start) for a, b in pairwise(models))
+        if (
+            is_score
+            and is_difference
+            and not METRIC.search(text)
+            and not is_limit(text[: one.start])
+        ):
+            return "difference", "r2"
+        return ("score", "r2") if is_score and (beside or exact or goes_on) else None
+
+    def _of(
         self,
         kind: Kind,
         one: Numeral,
-        models: Sequence[tuple[int, str]],
+        models: Sequence[Named],
         scored: Sequence[Numeral],
         text: str,
-    ) -> tuple[tuple[str, ...], bool]:
+    ) -> _Of:
         """What a number is of, and whether only an earlier sentence says so."""
-        names = list(dict.fromkeys(name for _, name in models))
+        names = list(dict.fromkeys(named.name for named in models))
         if kind in _BETWEEN:
-            if len(names) > 2:  # `A exceeds B by 0.1, and C by 0.2`
-                near = [name for start, name in models if start < one.start]
-                return tuple(dict.fromkeys([*near[:1], *near[-1:], *names])), True
-            if len(names) < 2 and kind == "difference" and CEILING.search(text):
-                return (*(names or self._subject), TOP), not names
-            both = names if len(names) == 2 else [*self._subject, *names]
-            return tuple(dict.fromkeys(both))[:2], len(names) < 2
+            return self._of_two(kind, one, models, text)
         if len(names) < 2:
-            if names and OTHER_SIDE.search(text, one.end, models[0][0]):
-                return self._subject, True
-            if names and models[-1][0] < one.start and FROM_TO.search(text[: one.start]):
-                return (*names, *self._subject) if self._subject else (), True
-            return (tuple(names), False) if names else (self._subject, True)
-        before = [name for start, name in models if start < one.start]
+            if names and OTHER_SIDE.search(text, one.end, models[0].start):
+                return _Of(self._subject, inherited=True)
+            if names and models[-1].start < one.start and FROM_TO.search(text[: one.start]):
+                return _Of((*names, *self._subject) if self._subject else (), inherited=True)
+            if not names:
+                return _Of(self._subject, inherited=True)
+            return _Of(tuple(names), firm=_is_firm(text, one, models))
+        before = [named.name for named in models if named.start < one.start]
         if len(before) == len(models) and FROM_TO.search(text[: one.start]):
-            return tuple(names), False
+            return _Of(tuple(names))
         in_order = one in scored and not len(scored) % len(models)
-        if in_order and (len(scored) == len(models) or _each_has_one(models, scored)):
-            return (models[scored.index(one) % len(models)][1],), False
+        each = in_order and _each_has_one(models, scored)
+        if in_order and (len(scored) == len(models) or each):
+            firm = bool(each or RESPECTIVELY.search(text))
+            return _Of((models[scored.index(one) % len(models)].name,), firm=firm)
         if behind := _OF_NEXT.match(text, one.end):
-            for start, name in models:
-                if abs(start - behind.end()) <= 3:
-                    return (name,), False
-        return (before[-1] if before else names[0],), False
+            for named in models:
+                if abs(named.start - behind.end()) <= 3:
+                    return _Of((named.name,), firm=True)
+        beside = before and _HAS.fullmatch(text, models[len(before) - 1].end, one.start)
+        return _Of((before[-1] if before else names[0],), firm=bool(beside))
+
+    def _of_two(self, kind: Kind, one: Numeral, models: Sequence[Named], text: str) -> _Of:
+        names = list(dict.fromkeys(named.name for named in models))
+        if len(names) > 2:  # `A exceeds B by 0.1, and C by 0.2`
+            near = [named.name for named in models if named.start < one.start]
+            return _Of(tuple(dict.fromkeys([*near[:1], *near[-1:], *names])), inherited=True)
+        if len(names) < 2 and kind == "difference" and CEILING.search(text):
+            return _Of((*(names or self._subject), TOP), inherited=not names)
+        both = names if len(names) == 2 else [*self._subject, *names]
+        if (
+            kind != "ratio" and len(set(both)) < 2 and names and not _is_firm(text, one, models)
+        ):  # `the lead over B`
+            both = [*(name for name in self._recent if name not in names), *names]
+        if not names and _THE_TWO.search(text):
+            both = list(self._recent)
+        both = both or (list(self._recent) if kind != "ratio" else [])  # `the two differ by 0.1`
+        return _Of(tuple(dict.fromkeys(both))[:2], inherited=len(names) < 2)
 
     def _count(
-        self, text: str, one: Numeral, models: Sequence[tuple[int, str]], lines: _Lines
+        self, text: str, one: Numeral, models: Sequence[Named], lines: _Lines
     ) -> Iterator[Mention]:
         name = counted(text, one)
         if name is None:
             return
-        before = [model for start, model in models if start < one.start]
-        named = {model for _, model in models}
+        before = [named.name for named in models if named.start < one.start]
+        named = {each.name for each in models}
         found = COUNTED.match(text, one.end)
+        of = (tuple(named) if len(named) == 1 else tuple(before[-1:])) if named else self._subject
+        firm = len(named) == 1 or (not named and self._goes_on)
+        firm = firm or any(each.name in of for each in models_in(clause(text, one)))
         yield Mention(
             line=lines.of(one.start),
             text=_excerpt(text, one.start, found.end() if found else one.end),
@@ -250,53 +351,32 @@ class Reader:
             metric=name,
             value=one.value,
             step=one.step,
-            models=(tuple(named) if len(named) == 1 else tuple(before[-1:]))
-            if named
-            else self._subject,
-            inherited=not named,
+            models=of,
+            inherited=not named and not self._goes_on,
+            others=() if firm else _others(models, self._recent, _Of(of)),
+            is_open=is_open(text, one),
         )
 
 
-def row_mentions(
-    heads: Sequence[str], cells: Sequence[str], lines: Sequence[int]
-) -> Iterator[Mention]:
-    """The numbers of a table's row below heads that name a metric, or training sizes."""
-    models = [name for _, name in models_in(" | ".join(cells))]
-    size = next((x for h, c in zip(heads, cells, strict=False) if (x := _size_in(h, c))), None)
-    for head, cell, line in zip(heads, cells, lines, strict=False):
-        number, metric = next(numerals(cell), None), METRIC.search(head)
-        about = f"{head} {cells[0]}"
-        heads_of = {"train": SIZE_HEAD, "params": PARAMS_HEAD, "epochs": EPOCHS_HEAD}
-        counts = next((name for name, of in heads_of.items() if of.search(head)), "")
-        if number is None or OF_SOME.search(about) or not (metric or counts):
-            continue
-        in_head = _HEAD_UNIT.search(head)
-        own = models or [name for _, name in models_in(head)]
-        kind: Kind = "ceiling" if CEILING.search(about) else "score"
-        yield Mention(
-            line=line,
-            text=f"{head.strip()}: {cell.strip()}",
-            kind=kind if metric else "count",
-            metric=(metric.lastgroup or "") if metric else counts,
-            value=number.value,
-            step=number.step,
-            error=number.error,
-            unit=number.unit or (in_head[1] if in_head else ""),
-            label=nearest(LABEL, about),
-            split=nearest(SPLIT, head) if metric else "",
-            models=tuple(own[:1]),
-            size=size if metric else None,
-        )
+def _others(models: Sequence[Named], recent: Sequence[str], of: _Of) -> tuple[str, ...]:
+    """The models that a number may be of as well: of its sentence, then of its paragraph."""
+    names = dict.fromkeys([*(one.name for one in models), *recent])
+    return tuple(name for name in names if name not in of.models)
 
 
-def models_in(text: str) -> Iterator[tuple[int, str]]:
-    """Where models are named, by the names that rules give them: `vit`, `lightgbm`, ..."""
-    for found in _WORD.finditer(text):
-        key = model_key(found[0])
-        if found[0][-2:-1].isupper() and found[0].endswith("s"):  # MLPs
-            key = model_key(found[0][:-1])
-        if is_model(key):
-            yield found.start(), key
+def _near(text: str, one: Numeral, models: Sequence[Named]) -> tuple[str, ...]:
+    """The models that the part of a sentence around a number is about."""
+    start, end = span(text, one)
+    found = [x for x in models if start <= x.start < one.start]
+    found += [x for x in models if one.end <= x.start < min(end, one.end + _BEHIND)]
+    found = found or [x for x in models if x.start < one.start][-1:]
+    return tuple(dict.fromkeys(x.name for x in found))
+
+
+def _is_firm(text: str, one: Numeral, models: Sequence[Named]) -> bool:
+    """Whether the only model that a sentence names is what a number is of."""
+    named = models[-1] if models[-1].start < one.start else models[0]
+    return not OTHER_SIDE.search(text[max(0, named.start - _LETTERS) : named.start])
 
 
 def _gains(text: str, claims: Sequence[_Claim]) -> Iterator[_Claim]:
@@ -310,46 +390,30 @@ def _gains(text: str, claims: Sequence[_Claim]) -> Iterator[_Claim]:
         end = one.end
 
 
-def _each_has_one(models: Sequence[tuple[int, str]], scored: Sequence[Numeral]) -> bool:
+def _each_has_one(models: Sequence[Named], scored: Sequence[Numeral]) -> bool:
     """Whether each model has a score of its own before those that follow in the same order.
 
     `A has 0.6, B 0.7`, or `0.6 (A) and 0.7 (B)`.
     """
-    names, numbers = [start for start, _ in models], [one.start for one in scored]
-    ends = [*names[1:], numbers[len(names)]]
+    names, numbers = [one.start for one in models], [one.start for one in scored]
+    ends = [*names[1:], numbers[len(names)] if len(numbers) > len(names) else numbers[-1] + 1]
     before = all(a < x < b for a, x, b in zip(names, numbers, ends, strict=False))
     behind = all(x < a < y for x, a, y in zip(numbers, names, numbers[1:], strict=False))
-    return before or behind
+    return before or (behind and numbers[-1] < names[-1])
 
 
-def _bare_score(
-    text: str, one: Numeral, models: Sequence[tuple[int, str]], named: str
-) -> tuple[Kind, str] | None:
-    """`ViT (0.711)`: a score without its metric, which is then R²; so is `ViT has 0.711`.
-
-    The latter where the sentence before (`named`: its metric) is about R². In percent it is a share
-    where the sentence has given one: `A reaches 90% of the ceiling, B 80%`.
-    """
-    before = text[: one.start]
-    follows = any(_HAS.fullmatch(before, start) for start, _ in models)
-    if one.unit == "%" and follows and SHARE.search(before):
-        return "share", "r2"
-    beside = any(
-        before[start:].count(" ") <= 2 and before[start:].endswith("(") for start, _ in models
-    ) or (named == "r2" and follows)
-    is_score = one.is_decimal and 0 < one.value < 1 and one.step <= 0.01 and not one.unit
-    return ("score", "r2") if is_score and beside else None
+def _own_size(text: str, one: Numeral, sizes: Sequence[Numeral]) -> float | None:
+    """The training stars that stand right behind a score: `0.66 with 10,000`."""
+    found = [size.value for size in sizes if _WITH.fullmatch(text, one.end, size.start)]
+    return found[0] if found else None
 
 
-def _size_in(head: str, cell: str) -> float | None:
-    """The training stars of a row, by a cell below such a head."""
-    number = next(numerals(cell), None)
-    is_size = SIZE_HEAD.search(head) is not None and METRIC.search(head) is None
-    return number.value if number is not None and is_size and number.value >= 100 else None
-
-
-def _size(one: Numeral, scored: Sequence[Numeral], sizes: Sequence[Numeral]) -> float | None:
+def _size(
+    text: str, one: Numeral, scored: Sequence[Numeral], sizes: Sequence[Numeral]
+) -> float | None:
     """The training stars of a score: the only ones that are named, or those in the same order."""
+    if own := _own_size(text, one, sizes):
+        return own
     values = list(dict.fromkeys(size.value for size in sizes))
     if len(values) == 1:
         return values[0]
@@ -365,4 +429,4 @@ def _excerpt(text: str, start: int, end: int) -> str:
     first = max(0, start - _LETTERS)
     if first:
         first = text.find(" ", first, start) + 1 or first
-    return " ".join(text[first:end].split())
+    return " ".join(text[first:end].replace(CITED, "").split())

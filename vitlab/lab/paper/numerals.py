@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _NUMERAL = re.compile(
     r"(?<![\w.^])(?P<sign>[+\-−–](?=[\d.]))?"
@@ -24,6 +24,7 @@ UNIT = re.compile(
     r"\s*(?P<unit>(?i:dex)|K(?![A-Za-z])|σ(?![A-Za-z_])|%|％|(?i:per\s?cent)(?![a-z])"
     r"|(?i:standard deviations? of (?:the|its|these) labels?))"
 )
+_AND = re.compile(r"\s*(?:,|and|, and|or|to|versus|vs\.?|–|和|、|/)\s*")
 _UNITS = {"dex": "dex", "％": "%", "per": "%", "sta": "σ"}
 """By the first letters of what is written, where it is not the unit itself."""
 _EXACT = 1000
@@ -48,7 +49,25 @@ class Numeral:
 
 
 def numerals(text: str) -> Iterator[Numeral]:
-    """The numbers of a text: `0.711 ± 0.005 dex`, `1,000,000`, `4.9M`, `1.2 × 10^6`, `100 万`."""
+    """The numbers of a text: `0.711 ± 0.005 dex`, `1,000,000`, `4.9M`, `1.2 × 10^6`, `100 万`.
+
+    A unit behind the last of several is that of all: `48 and 88 K`.
+    """
+    waiting: list[Numeral] = []
+    for one in _numerals(text):
+        if waiting and not _AND.fullmatch(text, waiting[-1].end, one.start):
+            yield from waiting
+            waiting = []
+        if one.unit:
+            yield from (replace(other, unit=one.unit) for other in waiting)
+            waiting = []
+            yield one
+        else:
+            waiting.append(one)
+    yield from waiting
+
+
+def _numerals(text: str) -> Iterator[Numeral]:
     end = 0
     for found in _NUMERAL.finditer(text):
         if found.start() < end:  # the error of the one before

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 TABLE, END = "\x01", "\x02"
 """Stand for the beginning and the end of a table's rows."""
+CAPTION, CITED = "\x03", "\x04"
+"""Stand for the beginning of a caption, and for a citation."""
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*")
 _VERBATIM = re.compile(r"\\(begin|end)\{(?:verbatim|lstlisting|comment)\*?\}")
 _BODY = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]{0,200}\}){0,200}\}){0,500})\}"
@@ -17,20 +19,26 @@ _OWN = re.compile(
 """A command without arguments that the draft defines."""
 _WITH_ARGUMENTS = re.compile(
     r"\\(?:(?:re)?newcommand\*?|providecommand)\s{0,9}\{?\\([A-Za-z]{1,40})\}?\s{0,9}"
-    r"\[\d\](?:\[[^\]]{0,80}\])?\s{0,9}" + _BODY
+    r"\[(\d)\](?:\[([^\]]{0,80})\])?\s{0,9}" + _BODY
 )
+"""One with arguments, the first perhaps with what it is where it is not given."""
+_ARGUMENT = re.compile(r"\s{0,9}" + _BODY)
+_GIVEN = re.compile(r"\[([^\]]{0,80})\]")
 _USED = re.compile(r"\\([A-Za-z]{1,200})(?![A-Za-z])(?:\{\})?")
 _INPUT = re.compile(r"\\(?:input|include)\s{0,9}\{([^{}\n]{1,200})\}")
 _NESTED = 5
 """How often commands of the draft's own are replaced within each other."""
 _MOST = 4
 """Times its length that they may make the draft."""
+_WIDEST, _HEAD = 20, 80
+"""Columns that a head may span, and its characters."""
+_MARKS = str.maketrans("", "", TABLE + END + CAPTION + CITED)
 _QUANTITY = re.compile(
     r"\\(?:SI|qty)(?:\[[^\]]{0,80}\])?\{([^{}]{0,80})\}(?:\[[^\]]{0,80}\])?\{([^{}]{0,80})\}"
 )
 _NUM = re.compile(r"\\num(?:\[[^\]]{0,80}\])?\{([^{}]{0,80})\}")
 _DROPPED = re.compile(
-    r"\\(?:cite\w*|ref|eqref|autoref|[cC]ref|label|url|href|includegraphics|plotone|bibliography\w*|usepackage"
+    r"\\(?:ref|eqref|autoref|[cC]ref|label|url|href|includegraphics|plotone|bibliography\w*|usepackage"
     r"|documentclass|input|include|vspace|hspace|setlength|phantom|footnotemark|cmidrule|tablenum"
     r"|email|orcid|affil\w*|author|date|color|textcolor)\*?(?:\([^)]{0,80}\))?(?:\[[^\]]{0,80}\])*(?:\{[^{}]*\})?"
 )
@@ -40,7 +48,10 @@ _BEGIN = re.compile(
 )
 _FINISH = re.compile(r"\\end\{(?:tabular[xy]?\*?|longtable|deluxetable\*?|array)\}|\\enddata")
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[A-Za-z]+\*?\}(?:\[[^\]]{0,80}\])?")
-_COLUMNS = re.compile(r"\\multi(?:column|row)\{[^{}]*\}\{[^{}]*\}")
+_CITED = re.compile(r"\\cite\w*\*?(?:\[[^\]]{0,80}\])*(?:\{[^{}]*\})?")
+_CAPTION = re.compile(r"\\(?:table)?caption\*?(?:\[[^\]]{0,80}\])?(?=\{)")
+_ROWS = re.compile(r"\\multirow(?:\[[^\]]{0,9}\])?\{[^{}]*\}(?:\[[^\]]{0,9}\])?\{[^{}]*\}")
+_COLUMNS = re.compile(r"\\multicolumn\{(\d{1,2})\}\{(?:[^{}]|\{[^{}]*\})*\}\s{0,9}" + _BODY)
 _DIGITS = re.compile(r"(?<=\d)(?:\\,|\{,\}|\\ )(?=\d{3}(?!\d))")
 _SYMBOLS = {
     "pm": "±", "times": "×", "cdot": "×", "sim": "~", "simeq": "≈", "approx": "≈", "Delta": "Δ",
@@ -55,7 +66,7 @@ _SYMBOLS = {
 _SILENT = frozenset((
     "text", "mathrm", "rm", "textbf", "bf", "emph", "em", "textit", "it", "mathbf", "boldsymbol",
     "bm", "textsc", "sc", "texttt", "tt", "textrm", "mathit", "mathsf", "mathcal", "mbox", "hbox",
-    "operatorname", "ensuremath", "caption", "tablecaption", "tablehead", "colhead", "title",
+    "operatorname", "ensuremath", "tablehead", "colhead", "title",
     "section", "subsection", "subsubsection", "paragraph", "abstract", "item", "footnote",
     "tablefoot", "tablecomments", "underline", "left", "right", "bigl", "bigr", "big", "Big",
     "displaystyle", "nonumber", "hline", "toprule", "midrule", "bottomrule", "hfill", "centering",
@@ -70,6 +81,16 @@ _SILENT = frozenset((
 _FONTS = frozenset(("rm", "bf", "it", "sc", "tt", "em"))
 """Those of them that a space ends: `_{\\rm test}`."""
 _COMMAND = re.compile(r"\\([A-Za-z]+)\*?[ \t]?")
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a draft's own command stands for: its body, with `#1` where an argument goes."""
+
+    body: str
+    arguments: int = 0
+    default: str | None = None
+    """The first argument where it is not given; None where it must be."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +120,18 @@ def plain_tex(source: str, given: Mapping[str, str] | None = None) -> tuple[str,
     Line ends stay; `TABLE` and `END` enclose rows, with `&` between cells and a vertical tab after
     each row.
     """
-    text = _COMMENT.sub(r"\1", source)
-    text = _without_verbatim(text)
+    text = _without_verbatim(_COMMENT.sub(r"\1", source.translate(_MARKS)))
     head, begin, body = text.partition(r"\begin{document}")
-    own = {**(given or {}), **dict(_OWN.findall(text))}
+    own = {name: Command(to) for name, to in [*(given or {}).items(), *_OWN.findall(text)]}
+    for one in _WITH_ARGUMENTS.finditer(text):
+        own[one[1]] = Command(one[4], int(one[2]), one[3])
     text = (re.sub(r"[^\n]", "", head) + body) if begin else text
     text = _WITH_ARGUMENTS.sub(_lines, _OWN.sub(_lines, text))
-    text = _expanded(text, own)
+    text = _replaced(text, own)
     text = _QUANTITY.sub(r"\1 \2", _NUM.sub(r"\1", text))
-    text = _COLUMNS.sub("", _DROPPED.sub(_lines, text))
+    text = _CITED.sub(lambda found: CITED + _lines(found), text)
+    text = _CAPTION.sub(CAPTION, _DROPPED.sub(_lines, text))
+    text = _COLUMNS.sub(_repeated, _ROWS.sub("", text))
     text = _ENVIRONMENT.sub("", _FINISH.sub(END, _BEGIN.sub(_opened, text)))
     text = _DIGITS.sub(",", text)
     text = re.sub(r"\\\\(?:\[[^\]]{0,80}\])?", "\v", text)
@@ -139,19 +163,45 @@ def _without_verbatim(text: str) -> str:
     return "".join(parts) + text[start:]
 
 
-def _expanded(text: str, own: Mapping[str, str]) -> str:
+def _replaced(text: str, own: Mapping[str, Command]) -> str:
     """The text with the draft's own commands replaced by what they stand for."""
-    if not own:
-        return text
     longest = _MOST * len(text) + 10_000
-    for _ in range(_NESTED):
-        more = _USED.sub(
-            lambda found: own[found[1]].replace("\n", " ") if found[1] in own else found[0], text
-        )
+    for _ in range(_NESTED if own else 0):
+        more = _once(text, own)
         if more == text or len(more) > longest:
             break
         text = more
     return text
+
+
+def _once(text: str, own: Mapping[str, Command]) -> str:
+    parts, start = list[str](), 0
+    for found in _USED.finditer(text):
+        if found[1] not in own or found.start() < start:
+            continue
+        command, end, given = own[found[1]], found.end(), list[str]()
+        if command.arguments:
+            end = found.end(1)
+            if command.default is not None:
+                optional = _GIVEN.match(text, end)
+                given = [optional[1] if optional else command.default]
+                end = optional.end() if optional else end
+            while len(given) < command.arguments and (next_one := _ARGUMENT.match(text, end)):
+                given.append(next_one[1])
+                end = next_one.end()
+        whole = command.body.replace("\n", " ")
+        for i, argument in enumerate(given, 1):
+            whole = whole.replace(f"#{i}", argument)
+        parts += [text[start : found.start()], whole, "\n" * text.count("\n", found.start(), end)]
+        start = end
+    return "".join(parts) + text[start:]
+
+
+def _repeated(found: re.Match[str]) -> str:
+    """A cell of several columns stands in each of them, where it is a head and no text."""
+    text, lines = found[2].replace("\n", " "), _lines(found)
+    times = min(int(found[1]), _WIDEST) if len(text) <= _HEAD else 1
+    return " & ".join([text] * max(1, times)) + lines
 
 
 def _opened(found: re.Match[str]) -> str:

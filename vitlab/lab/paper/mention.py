@@ -1,0 +1,67 @@
+"""One number of a draft, with what its text says it is of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vitlab.lab.paper.claims import Kind
+
+TOP = "ceiling"
+"""Stands for the ceiling among the two sides of a difference."""
+
+
+@dataclass(frozen=True)
+class Mention:
+    """One number of a draft."""
+
+    line: int
+    """1-based."""
+    text: str
+    """As written, with the words before it."""
+    kind: Kind
+    metric: str
+    """Of `contract.value`; of a count what `claims.counted` says."""
+    value: float
+    step: float
+    """One unit of its last digit."""
+    error: float | None = None
+    unit: str = ""
+    """`dex`, `K`, `σ` or `%`, as written; empty where none is."""
+    label: str = ""
+    split: str = ""
+    models: tuple[str, ...] = ()
+    """What it is of, as gates call models; of a difference both, then others that it may be of."""
+    inherited: bool = False
+    """Whether the model is named in an earlier sentence only."""
+    size: float | None = None
+    """Training stars, where the draft says of how many."""
+    between: tuple[float, float] | None = None
+    """Of what one model gains: the training sizes it gains it between."""
+    is_less: bool = False
+    """Of a difference in percent: whether of the larger number."""
+    of_seed: bool = False
+    """Whether it may be that of a single seed."""
+    others: tuple[str, ...] = ()
+    """Models that it may be of as well, where the text does not say it firmly."""
+    is_open: bool = False
+    """Whether it is planned or hoped for."""
+    near_ceiling: bool = False
+    """Whether its sentence is about a ceiling too."""
+    near: tuple[str, ...] = ()
+    """The models of its part of the sentence."""
+    is_bare: bool = False
+    """Whether no metric is said with it."""
+    of_rest: bool = False
+    """Whether its sentence is about what is left of the variance."""
+    grows: bool = False
+    """Whether its sentence tells how scores grow with the training set."""
+    sentence: int = 0
+    """Numbers with the same one stand in one sentence; 0 in a table."""
+
+    def means(self, number: float) -> bool:
+        """Whether it is this number, rounded."""
+        return abs(self.value - number) <= 0.5 * self.step * (1 + 1e-6) + 1e-12
+
+    def nearly(self, number: float) -> bool:
+        """Whether it is within one unit of its last digit: rounded the wrong way, or cut."""
+        return abs(self.value - number) <= self.step * (1 + 1e-6)

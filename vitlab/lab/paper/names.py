@@ -1,0 +1,66 @@
+"""Models as drafts name them: `ViT`, `LightGBM`, and in words `boosted trees`, `transformer`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from vitlab.docs.model.gates.conditions import is_model, model_key
+
+_WORD = re.compile(r"(?<![A-Za-z])(?:light gbm|[A-Za-z][A-Za-z]+)", re.IGNORECASE)
+_IN_WORDS = {
+    "vit": r"(?:vision )?transformers?(?![a-z])",
+    "lightgbm": r"(?:gradient[- ]|histogram[- ])?boost(?:ed|ing)"
+    r"(?: (?:decision |regression )?trees?)?|decision trees?"
+    r"|(?<![\d][ ])trees\b(?! of| with)|梯度提升树?|提升树",
+    "mlp": r"(?:multi-?layer )?perceptrons?|多层感知机|感知机",
+    "template": r"template[- ]?(?:fit(?:s|ting)?|matching)(?![a-z])|模板拟合",
+    "ridge": r"linear (?:model|regression|fit|baseline)s?|岭回归|线性(?:模型|回归|基线)",
+}
+_WORDS = re.compile(
+    "|".join(rf"(?P<{name}>(?<![A-Za-z])(?:{pattern}))" for name, pattern in _IN_WORDS.items()),
+    re.IGNORECASE,
+)
+_BESIDE = re.compile(r"\s*[(（]\s*(?:the\s+)?|[\s-]+")
+"""Between two names of one model: `a vision transformer (ViT)`, `ridge regression`."""
+_NO_MODEL = re.compile(
+    r"\s*[- ]?(?:ratio|hidden|layers?\b|blocks?|heads?\b|width|dim|expansion)", re.IGNORECASE
+)
+"""What stands behind a name that is of a part of a network: `MLP ratio 4`."""
+
+
+class Named(NamedTuple):
+    """A model named in a text, and where."""
+
+    start: int
+    end: int
+    name: str
+    """As rules call it: `vit`, `lightgbm`, ..."""
+
+
+def models_in(text: str) -> Iterator[Named]:
+    """Where models are named; one that is named twice side by side is named once."""
+    found = [Named(one.start(), one.end(), one.lastgroup or "") for one in _WORDS.finditer(text)]
+    for one in _WORD.finditer(text):
+        key = model_key(one[0])
+        if one[0][-2:-1].isupper() and one[0].endswith("s"):  # MLPs
+            key = model_key(one[0][:-1])
+        inside = any(other.start <= one.start() < other.end for other in found)
+        if is_model(key) and not inside and not _NO_MODEL.match(text, one.end()):
+            found.append(Named(one.start(), one.end(), key))
+    last: Named | None = None
+    for each in sorted(found):
+        if last and last.name == each.name and _BESIDE.fullmatch(text, last.end, each.start):
+            last = Named(last.start, each.end, last.name)
+            continue
+        if last:
+            yield last
+        last = each
+    if last:
+        yield last
+
+
+def is_named(word: str) -> bool:
+    """Whether a word alone is a model's name."""
+    return is_model(model_key(word)) or _WORDS.fullmatch(word) is not None

@@ -1,0 +1,278 @@
+"""The words and signs by which drafts say what a number is, in English and Chinese."""
+
+from __future__ import annotations
+
+import re
+
+_METRICS = {
+    "r2": r"R\s?_?\^?\s?\(?2\)?(?!\d|\.\d)|R²|coefficient of determination|决定系数"
+    r"|explain(?:s|ed|ing)?(?=[^;]{0,40}\bvarian)|(?:the )?variance (?:is |are |was )?explained"
+    r"|(?<!z-)(?<!z )scores? (?=(?:of|is|was) \d?\.\d)|unexplained(?: variance)?"
+    r"|explained variance|解释(?:了)?(?=[^。；]{0,20}方差)",
+    "mae": r"MAE|(?:mean|average) absolute (?:error|deviation|residual)|平均绝对(?:误差|偏差)",
+    "rmse": r"RMSE|root[- ]mean[- ]squared? (?:error|deviation)|r\.?m\.?s\.? (?:error|residual"
+    r"|deviation)"
+    r"|均方根(?:误差|偏差)",
+    "error": r"(?:test |typical |median )?errors? (?:is|are|of) (?=(?:about |only |~ ?)?\d)",
+    "bias": r"bias(?:ed)?(?![a-z])|mean (?:residual|error|offset)(?! in)"
+    r"|(?<!绝对)(?<!均方根)(?<!标准)偏差|系统偏移",
+    "scatter": r"scatter(?![a-z])|弥散",
+    "label_std": r"σ_?(?:label|y|logg|log g)|labels?'? (?:standard deviation|scatter|spread"
+    r"|dispersion|std)"
+    r"|(?:labels have a )?standard deviation(?: of the labels?)?|std\s?\((?:y|log g)\)"
+    r"|(?:dispersion|spread) of the (?:true )?(?:labels?|gravit)|(?:标签|log g)\s?的?标准差",
+}
+METRIC = re.compile(
+    "|".join(rf"(?P<{name}>(?<![A-Za-z])(?:{pattern}))" for name, pattern in _METRICS.items()),
+    re.IGNORECASE,
+)
+LABEL = re.compile(
+    r"(?P<log_g>log[\s_]?g(?![a-z])|\bgravit(?:y|ies)\b|表面重力)"
+    r"|(?P<T_eff>T_?eff|(?:effective )?temperatures?\b|有效温度)"
+    r"|(?P<M_H>\[\s?(?:M|Fe)\s?/\s?H\s?\]|metallicit(?:y|ies)|金属丰度)",
+    re.IGNORECASE,
+)
+SPLIT = re.compile(
+    r"(?P<test>test|held[- ]out|测试)|(?P<val>(?<![\dkM] )validation|(?:\bon|\bfor|\bin"
+    r"|\bover) (?:the |our )?[\d,]+ validation|(?<![a-z])val(?![a-z])|验证)"
+    r"|(?P<train>on (?:the )?training (?:set|data|spectra)|training (?:loss|score|R\b|R²)"
+    r"|(?<!N)_train|训练集上)",
+    re.IGNORECASE,
+)
+OF_SPLIT = re.compile(
+    r"(?P<test>test|held[- ]out|测试)|(?P<val>validation|验证)|(?P<train>train|训练)", re.IGNORECASE
+)
+COUNTED = re.compile(
+    r"[\s-]*(?:[条颗个]\s*|(?:ViT|MLP|network|model) )?(?:(?P<kind>training|train|test"
+    r"|validation|simulated|synthetic"
+    r"|labell?ed|训练|测试|验证)[\s-]*)?"
+    r"(?:(?P<stars>spectra|spectrum|stars?|samples?|光谱|恒星|样本|(?<=[条颗]))"
+    r"|(?P<epochs>epochs?|轮)"
+    r"|(?P<params>(?:trainable |free |learnable )?(?:param(?:eter)?s?|weights)|参数)"
+    r"|(?P<seeds>(?:random )?seeds?|随机种子|种子))(?![a-z])",
+    re.IGNORECASE,
+)
+"""What stands behind a number that counts."""
+COUNTED_BEFORE = re.compile(
+    r"(?:(?P<epochs>\bepochs?(?=\s*[=:：])|轮数)|(?P<params>参数量|参数数?|#\s?params"
+    r"|\bparameters))\s*(?:=|:|：|为|是)?\s*$",
+    re.IGNORECASE,
+)
+SIZE_BEFORE = re.compile(r"(?<!/)(?:\bN(?:_?\(?train\)?)?|N_tr)\s*=\s*$")
+AT_SIZE = re.compile(
+    r"(?:\bat|\bon|\bwith|\bfrom|\bbetween|\bto|,|\band|@|和|、|至|在|用|到|从"
+    r"|[(（/])\s*(?:N\s*=\s*)?$",
+    re.IGNORECASE,
+)
+NO_CLAIM = re.compile(
+    r"(?:\bmag(?:nitude)?s?|\bS/?N(?:R)?|\b[mM]\s*=|\bp\s*[=<]|learning rate|\blr|dropout"
+    r"|\bTable|\bTab\.|\bFig(?:ure|s|\.)?|\bSec(?:tion|t\.|\.)?|\bEq(?:uation|\.)?|§|\bversion|\bv"
+    r"|\bR\s*=|resolution|weight decay|temperature|图|表|第|节|星等|信噪比|学习率)"
+    r"\s*(?:of|=|~|≈|:|：|is|to|from|为)?\s*$",
+    re.IGNORECASE,
+)
+NO_CLAIM_BEHIND = re.compile(
+    r"\s*(?:Å|nm|μm|pixels?|px|GPU|hours?|h\b|minutes?|s\b|layers?|heads?|GB|MB|km|CL|sigma\b|-?σ\b"
+    r"|mag\b|kpc|pc\b|days?|years?|nights?|cores?|kg|°|像素|小时|分钟|层|星等|维|个?头)",
+    re.IGNORECASE,
+)
+LIMIT = re.compile(
+    r"(?:[<>≤≥≪≫]|\b(?:above|below|over|under|exceeds?|at (?:least|most)|more than|less than|up to"
+    r"|target(?: of)?|threshold(?: of)?)|超过|低于|高于|至少|至多|大于|小于)\s*$",
+    re.IGNORECASE,
+)
+"""What stands before a limit, which no result has to reach."""
+OF_SOME = re.compile(
+    r"(?-i:\b[iGVrgmT])\s*[<>≥≤]\s*\d|\bS/?N(?:R)?\s*[<>≥≤=~≈]|\bsub-?(?:sample|set)s?\b|子样本"
+    r"|子集|\b(?:at|for|in|where)\s+(?:(?:an?|the)\s+)?(?:(?:median|mean)\s+)?(?:S/?N|mag|M\s?=)"
+    r"|\b(?:bins?|brightest|faintest|bright|faint|giants?|dwarfs?|metal-poor|worst)\b"
+    r"|亮星|暗星|巨星|矮星|(?:星等|信噪比)\s*[\d=~≈<>]",
+    re.IGNORECASE,
+)
+"""What makes a number one of some stars only, which results do not hold."""
+CEILING = re.compile(
+    r"ceiling|(?:upper|theoretical|information|noise) (?:bound|limit)|\b(?:remaining )?excess\b"
+    r"|headroom|\b(?:to|with|of|below) the limit\b|Fisher|Bayes|CRLB"
+    r"|Cram[eé]r[- ]Rao|2_?max|oracle|optimal|optimum|posterior mean|上限|理论极限|最优",
+    re.IGNORECASE,
+)
+AN_ERROR = re.compile(
+    r"\b(?:errors?|uncertaint(?:y|ies)|error bars?) (?:of|is|are) (?:about |only )?$|误差(?:条"
+    r"|为|约)\s?$",
+    re.I,
+)
+VARIABLE = re.compile(
+    r"(?<![A-Za-z\d²])(?P<name>[A-Za-zα-ωΑ-Ω][\w^]{0,12}(?:\([^()]{0,12}\))?)\s*[=≈]\s*$"
+)
+"""A number that is that of a variable, `b = 0.38`."""
+OF_REST = re.compile(
+    r"\b1\s*[-−–]\s*R|unexplained|irreducible|due to (?:photon )?noise|剩余?|未解释", re.IGNORECASE
+)
+"""What makes numbers ones that are left of the variance."""
+REST = re.compile(r"\b1\s*[-−–]\s*R\s?\^?[2²]\s*[=≈]\s*$")
+RATIO = re.compile(
+    r"(?:\b(?:ratio|factor)\s*(?:of|is|=)?|比值|倍数)\s*(?:为|是|约)?\s*$", re.IGNORECASE
+)
+FRACTION = re.compile(
+    r"\b(?:fraction|share|proportion)s? of (?:the |its |this )?(?:\w+ )?(?:ceiling|limit|oracle"
+    r"|bound)"
+    r"|占(?:理论)?上限|R\^?[2²]\s?/\s?R\^?[2²]_?max",
+    re.IGNORECASE,
+)
+ERROR_OF = re.compile(r"\b(?:errors?|uncertaint(?:y|ies)) (?:of|on|in) (?:the )?$", re.IGNORECASE)
+"""What stands before a metric whose error is given, not itself."""
+RESAMPLED = re.compile(
+    r"[\s-]*(?:bootstrap|resampl|realisation|realization|Monte Carlo|MCMC|posterior|draws?\b"
+    r"|iteration|steps?\b|次)",
+    re.IGNORECASE,
+)
+"""What stands behind a number of samples that are no stars."""
+SHARE = re.compile(
+    r"\s*[%％]?\s*(?:of|的)?\s*(?:(?:what|all|the|this|that|its|way|to|Bayes(?:ian)?"
+    r"|theoretical|Fisher"
+    r"|information|maximum|maximal|accessible|available|achievable|attainable|possible|理论)\s+"
+    r"|理论){0,4}"
+    r"(?:ceiling|upper (?:bound|limit)|limit|oracle|optimum|(?<=the )information"
+    r"|(?<=ble )information"
+    r"|(?<=what )(?:is|can be|could be) (?:possible|known|achieved|attained)|R\^?[2²]_?max|上限)",
+    re.IGNORECASE,
+)
+OF_IT = re.compile(r"\s*of (?:it|this|that)\b", re.IGNORECASE)
+SHARE_BEFORE = re.compile(
+    r"(?:上限|ceiling)\s*[(（]?(?:R²\s*)?(?:[\d.]+\s*)?[)）]?\s*(?:的|:|：|，?即?达到"
+    r"|还差[^，,]{0,12}，?即?达到)?\s*$",
+    re.IGNORECASE,
+)
+BY = re.compile(
+    r"(?:\bby|\bwithin|\bgains?|\b(?:lead|advantage|margin|gap"
+    r"|difference)\b[^,;.]{0,40}?\b(?:is|was|of)"
+    r"|\b(?:improvement|difference|gap|advantage|lead|gain|increase|reduction|drop) of"
+    r"|Δ\s*R\^?[2²]\s*(?:=|of|is|为)?"
+    r"|\b(?:costs?|loses?|adds?|leaves?|excess|shortfall|distance|short of)\b[^,;.\d]{0,30}"
+    r"|高出?|低出?|提升|提高|领先|相差|还差|超过|增益|涨了?|多了?|下降了?|差距为?"
+    r"|(?<![误偏方])差为?|[大小好低高]出?了?)"
+    r"\s*(?:about|only|by|another|~|≈|约|了|仅)?\s*$",
+    re.IGNORECASE,
+)
+MORE = re.compile(
+    r"\s*(?:better|higher|lower|more|larger|smaller|above|below|ahead|improvement|gain|lead"
+    r"|relative|over(?=\s+(?:the\s+|our\s+)?(?:(?-i:[A-Z])|ridge|baseline|linear|boost|trees"
+    r"|template|perceptron|transformer))|than|更高|更好|的?提升)",
+    re.IGNORECASE,
+)
+TIMES = re.compile(r"\s*(?:times|[×x](?!\s*\d)|-?fold|倍)", re.IGNORECASE)
+BEHIND = re.compile(r"\s*(?:dex|K|[%％])?\s*(?:in|of|\()?\s*(?:test\s+)?")
+OF_SECOND = re.compile(
+    r"\s*(?:dex|K|[%％])?\s*(?:(?:versus|vs\.?|against|and|to|or|/)\s*\d*\.?\d+\s*(?:dex|K"
+    r"|[%％])?)?\s*[(（]"
+)
+"""From a number to what stands in brackets behind it and the next: `0.4 versus 0.5 dex (MAE)`."""
+STATES_ANOTHER = re.compile(r"[^,;.，；。\d]{0,24}(?:=|of|is|:|：|为)\s*[\d.]")
+FROM = re.compile(r"(?:\bbetween|\bfrom|从|由|在)\s*(?:N(?:_?train)?\s*=\s*)?$", re.IGNORECASE)
+TO = re.compile(
+    r"\s*(?:spectra|stars)?\s*(?:\band|\bto|–|至|到|和)\s*(?:N(?:_?train)?\s*=\s*)?", re.IGNORECASE
+)
+LESS = re.compile(
+    r"\b(?:lower|reduc|decreas|smaller|less\b|cut|fewer|drop|declin|below|down\b)"
+    r"|降低|减小|减少|更小|更低|下降|[小低少]出?了?\s*$",
+    re.IGNORECASE,
+)
+GREATER = re.compile(
+    r"\b(?:larger|higher|worse|increas|more\b|greater)|更大|更高|增大|[大高多]出?了?\s*$",
+    re.IGNORECASE,
+)
+FROM_TO = re.compile(
+    r"\b(?:cut|reduc|lower|improv|bring|rais|increas|decreas|fall|drop|goes|go|down)\w*\b[^;]{0,60}"
+    r"\bfrom\b[^;]{0,30}$|从[^，,；。]{0,20}(?:到|至)?[^，,；。]{0,12}$",
+    re.IGNORECASE,
+)
+"""`A improves the MAE of B from 0.5 to 0.4`: what stands before either number."""
+OF_SEEDS = re.compile(
+    r"\bseeds(?: of (?:the |our )?\w+)? (?:give|gave|have|had|reach|range|are|yield|span)"
+    r"|\b(?:each|single|individual|every) seeds?\b|每个种子|各种子"
+    r"|\d\.\d+(?:,| and|,? to|、| /|/)? ?[^;.]{0,12}\d\.\d+[^;.]{0,30}\bseeds?\b"
+    r"|\bindividual (?:values|runs|scores|models|networks)"
+    r"|initiali[sz]ations[^.]{0,40}\b(?:between|range|from)"
+    r"|(?:种子|seeds?)\s?[:：]?\s?\d\.\d+[、,/ ]|seeds? ?(?:分别|各自|依次)"
+    r"|\bseeds?\s*[:：(（]\s*\d\.\d+[ ,/、]",
+    re.IGNORECASE,
+)
+"""What makes numbers those of single seeds."""
+PRONOUN = re.compile(
+    r"\b(?:it|this (?:model|network)|the (?:model|network)) (?=(?:also |thus |then )?(?:ha[sd]"
+    r"|scores?"
+    r"|outperform|exceed|beat|surpass|reduc|lower|improv|cut|reach|attain|achiev|obtain"
+    r"|is (?:better|ahead)))"
+    r"|\bits (?=(?:own |test |validation |mean |typical )*(?:R\^?[2²]|MAE|RMSE|parameters"
+    r"|weights|[\d.,]+ (?:million|M) param|mean|r\.?m\.?s|bias|scatter|score|error))"
+    r"|(?:它|其)(?=的?\s?(?:R|MAE|RMSE|验证|测试|在|达到))",
+    re.IGNORECASE,
+)
+"""What stands for the model that the sentence before is about."""
+MORE_DATA = re.compile(
+    r"(?:\b\w*fold|\bdoubl\w+|\btimes (?:more|as many|larger))\b[^.;]{0,40}"
+    r"(?:\bN\b|data|spectra|stars|training|sample)|\b(?:per|each|a|every) decade\b|\b(?:whole"
+    r"|full|entire) range\b"
+    r"|每个?\s?(?:decade|数?量级)",
+    re.IGNORECASE,
+)
+"""What makes a gain one between two training sizes that are not said."""
+OTHER_SIDE = re.compile(
+    r"\b(?:against|versus|vs\.?|than|over|beats?|outperform(?:s|ing)?|exceed(?:s|ing)?"
+    r"|(?:compared|relative)"
+    r" (?:to|with))(?![a-z])|而|相比|优于|好于|超过|比",
+    re.IGNORECASE,
+)
+"""What stands before the model that a number is compared with."""
+UNNAMED = re.compile(
+    r"\b(?:forests?|baselines?|other (?:model|fit)s?|networks?)\b|基线",
+    re.IGNORECASE,
+)
+"""Models without their names: a sentence with these alone is of none named before."""
+OPEN = re.compile(
+    r"\b(?:would|should|(?:could|might|may) (?:reach|raise|improve|give|yield|bring|rise"
+    r"|increase)|expect(?:s|ed|ing)?|hop(?:e|es|ing)|aim(?:s|ing)?|goals?|targets?"
+    r"|project(?:s|ed)|extrapolat\w+|forecast\w*|require[sd]?|planned)\b|预计|预期|有望|目标"
+    r"|计划|希望",
+    re.IGNORECASE,
+)
+"""What makes a number one that nobody has measured."""
+RESPECTIVELY = re.compile(r"\brespectively\b|分别|依次", re.IGNORECASE)
+OWN = re.compile(r"\b(?:we|our|ours|us|this work)\b|我们|本文", re.IGNORECASE)
+"""What makes a sentence one about the draft's own results."""
+COMPLEMENT = re.compile(
+    r"\bunexplained|\bleav(?:e|es|ing)\b|\bremain|\b(?:is|are) (?:left|missing)|剩|未解释",
+    re.IGNORECASE,
+)
+IS = re.compile(r"\s*(?:=|of|is|:|为)?\s*")
+WITHIN = re.compile(r"\b(?:within|short of|below|missing)\b[^,;.]{0,12}$", re.IGNORECASE)
+IS_SO = re.compile(r"\s*(?:score|value)?\s*(?:=|≈|~|of|is|at|reaches|:|：|为|达到|达)?\s*")
+NEAR = 24
+OVER_SIZES = re.compile(r"\s*(?:between|from)\s+(?:N\s*=\s*)?[\d~]")
+GROWS = re.compile(
+    r"\b(?:lead|advantage|margin|gap|differences?|distance)\b[^;]{0,50}\b(?:from|grow|increas"
+    r"|decreas|shrink|widen)"
+    r"[^;]{0,50}$|差距[^；，]{0,20}$",
+    re.IGNORECASE,
+)
+TERM = re.compile(r"\s*[-−–]\s*\d*\.\d+\s*[)）]?\s*[=≈/]")
+SECOND = re.compile(r"\d*\.\d+\s*[-−–]\s*$")
+RESULT = re.compile(r"\d*\.\d+\s*[-−–]\s*\d*\.\d+\s*[=≈]\s*$")
+"""The terms of a difference that is written out, `0.792 - 0.711 = 0.081`."""
+OTHERS = re.compile(
+    r"\b(?:Cannon|Payne|TransformerPayne|StarNet|astroNN|SpectraFM|AspGap|FERRE|ASPCAP|APOGEE"
+    r"|GALAH|LAMOST|Gaia|literature)"
+    r"\b[^,;，；]{0,30}$|文献[^,;，；]{0,20}$",
+    re.IGNORECASE,
+)
+"""Models and catalogues of other people: what is said of them is theirs."""
+IN_FORMULA = re.compile(r"\s*/\s*\d*\.\d+\s*[)）]")
+FORMULA = re.compile(r"\d\s*/\s*$|\d\s*[)）]\s*\^?[²2]\s*[=≈]\s*$")
+"""The terms of a formula that is written out, and what it gives."""
+OF_RUNS = re.compile(r"\bseeds?\b|\bruns\b|initiali[sz]ation|种子", re.IGNORECASE)
+"""What makes a standard deviation one of scores, not of labels."""
+SPREADS = ("label_std", "scatter")
+FROM_ONE = re.compile(r"\b1\s*[-−–]\s*$")
+TEMPERATURE = 2000
+"""Kelvin from which on a number is a temperature, not the error of one."""
+CLAUSE = re.compile(r"[,;，；](?!\d)|\bwhile\b|\bwhereas\b|而")
