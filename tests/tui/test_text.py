@@ -111,14 +111,17 @@ def test_names_and_bars() -> None:
     [
         ("lr=0.001,seed=2", "smoke", 30, "1.1 lr=0.001,seed=2 (smoke)"),
         ("lr=0.001,seed=2", "smoke", 22, "1.1 lr=0.001,seed=2(s)"),
-        ("lr=0.001,seed=2", "demo", 19, "1.1 lr=..,seed=2(d)"),
-        ("lr=0.001,seed=2", "full", 18, "1.1 lr=0..1,seed=2"),
-        ("lr=0.001,seed=2", "full", 16, "1.1 lr=..,seed=2"),
-        ("专家专家专家 seed=2", "full", 16, "1.1 专.. seed=2"),
+        ("lr=0.001,seed=2", "demo", 19, "1.1 lr=0.001,s=2(d)"),
+        ("lr=0.001,seed=2", "full", 16, "1.1 lr=0.001,s=2"),
+        ("lr=0.001,seed=2", "full", 14, "1.1 lr..01,s=2"),
+        ("ViT-XS train_size=1000,seed=42", "demo", 26, "1.1 ViT-XS t=1000,s=42(d)"),
+        ("专家专家专家 seed=2", "full", 16, "1.1 专家..家 s=2"),
         ("lr=0.001", "full", 3, "1.."),
     ],
 )
-def test_a_label_keeps_both_its_ends(run: str, profile: str, width: int, shown: str) -> None:
+def test_a_label_keeps_what_tells_runs_apart(
+    run: str, profile: str, width: int, shown: str
+) -> None:
     assert short_label(job("j", run, Queued(0), mvp="1.1", profile=profile), width) == shown
 
 

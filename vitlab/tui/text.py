@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 import time
 import unicodedata
@@ -336,17 +337,21 @@ def longest_label(jobs: Iterable[JobView]) -> tuple[int, int]:
     return max((a + min(b, 3) for a, b in sizes), default=0), max(map(sum, sizes), default=0)
 
 
-def short_label(job: JobView, width: int) -> str:
-    """Its label, or what fits with the profile's initial, cut in the middle: `1.1 lr=0..seed=2(s)`.
+_SETTING = re.compile(r"(?<![^ ,])(lr|[^\W\d])[\w.]*=")
+"""The name of a setting in that of a run, and its initial."""
 
-    The settings in which runs differ are at both ends, and two profiles of a run differ too.
+
+def short_label(job: JobView, width: int) -> str:
+    """Its label, or what fits with the initials of profile and settings: `1.1 lr=0.01,s=2(s)`.
+
+    Still too long it is cut in the middle: the settings in which runs differ are at both ends.
     """
     label = job_label(job)
     if cells(label) <= width:
         return label
     mark = clean(f"({job.spec.profile[:1]})") if job.spec.profile != "full" else ""
     label, width = clean(f"{job.spec.mvp} {job.spec.run}"), max(width - len(mark), 0)
-    if cells(label) <= width:
+    if cells(label) <= width or cells(label := _SETTING.sub(r"\1=", label)) <= width:
         return label + mark
     tail = max(width - 2, 0) // 2
     end = label[len(label) - tail :]
