@@ -99,8 +99,15 @@ def test_a_finished_run_has_its_best_and_its_test_value_at_its_planned_end() -> 
         assert name in text
     for line in lines:
         assert f"-{line.label}" in text
-    long = replace(rising, name="1.0 a run with a very long name")
-    assert "1.0 a run with … 0.5000" in ANSI.sub("", draw([long], lines, 80, 8, x_range=(0, 200)))
+    for name, shown in (
+        ("1.0 a run with a very long name", "1.0 a r..ng name 0.5000"),
+        (
+            "3.0 ViT-S train_size=9000,seed=43",
+            "3.0 ViT..00,s=43 0.5000",
+        ),  # that of seed 42 is another
+    ):
+        long = replace(rising, name=name)
+        assert shown in ANSI.sub("", draw([long], lines, 80, 8, x_range=(0, 200)))
     end = rows[-1].index("100")
     assert abs(next(row.index("◆") for row in rows[1:] if "◆" in row) - end) <= 3
 

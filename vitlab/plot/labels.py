@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from vitlab.plot.series import Point, Rgb, cells, fit
+from vitlab.plot.series import Point, Rgb, cells, fit, shortened
 
 
 class Marked(Protocol):
@@ -141,7 +141,7 @@ class _Labels:
         room = most - cells(value)
         if room < 1:
             value, room = "", most
-        name = fit(end.name, min(cells(end.name), room)) + value
+        name = shortened(fit(end.name, cells(end.name)).rstrip(), room) + value
         return self.place(name, end.color, [*self._spots(end, cells(name))])
 
     def _spots(self, end: End, size: int) -> Iterator[Cell]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 import unicodedata
 from collections.abc import Sequence
@@ -39,6 +40,24 @@ def fit(text: str, width: int) -> str:
             kept, size = kept + character, size + _cell(character)
         text, size = (kept + "…", size + 1) if width > 0 else ("", 0)
     return text + " " * (width - size)
+
+
+_SETTING = re.compile(r"(?<![^ ,])(lr|[^\W\d])[\w.]*=")
+"""The name of a setting in that of a run, and its initial."""
+
+
+def shortened(run: str, width: int) -> str:
+    """A run's name in `width` cells at most: its settings by their initials, then cut inside.
+
+    What tells the runs of a sweep apart is at both ends: `ViT-S t=1000,s=42`, `ViT-S..00,s=42`.
+    """
+    if cells(run) <= width or cells(run := _SETTING.sub(r"\1=", run)) <= width:
+        return run
+    tail = max(width - 2, 0) // 2
+    end = run[len(run) - tail :]
+    while cells(end) > tail:
+        end = end[1:]
+    return f"{fit(run, max(width - cells(end) - 1, 0)).rstrip(' …')}..{end}"
 
 
 Rgb = tuple[int, int, int]

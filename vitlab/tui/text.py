@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import sys
 import time
 import unicodedata
@@ -36,7 +35,7 @@ from vitlab.contract.value import Value, judged_by, score_text, shown
 from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.jobs.processes import ADOPTED
 from vitlab.lab.progress import TREND
-from vitlab.plot.series import SELECTORS, cells, fit
+from vitlab.plot.series import SELECTORS, cells, shortened
 from vitlab.tui.jobs_index import index_of
 
 if TYPE_CHECKING:
@@ -337,28 +336,13 @@ def longest_label(jobs: Iterable[JobView]) -> tuple[int, int]:
     return max((a + min(b, 3) for a, b in sizes), default=0), max(map(sum, sizes), default=0)
 
 
-_SETTING = re.compile(r"(?<![^ ,])(lr|[^\W\d])[\w.]*=")
-"""The name of a setting in that of a run, and its initial."""
-
-
 def short_label(job: JobView, width: int) -> str:
-    """Its label, or what fits with the initials of profile and settings: `1.1 lr=0.01,s=2(s)`.
-
-    Still too long it is cut in the middle: the settings in which runs differ are at both ends.
-    """
+    """Its label, or what fits of it with the profile's initial: `1.1 lr=0.01,s=2(s)`."""
     label = job_label(job)
     if cells(label) <= width:
         return label
     mark = clean(f"({job.spec.profile[:1]})") if job.spec.profile != "full" else ""
-    label, width = clean(f"{job.spec.mvp} {job.spec.run}"), max(width - len(mark), 0)
-    if cells(label) <= width or cells(label := _SETTING.sub(r"\1=", label)) <= width:
-        return label + mark
-    tail = max(width - 2, 0) // 2
-    end = label[len(label) - tail :]
-    while cells(end) > tail:
-        end = end[1:]
-    start = fit(label, max(width - cells(end) - 1, 0)).rstrip(" …")
-    return f"{start}..{end}{mark}"
+    return shortened(clean(f"{job.spec.mvp} {job.spec.run}"), max(width - len(mark), 0)) + mark
 
 
 def job_detail(job: JobView) -> str:
