@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import re
 import shutil
 import statistics
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from tests.lab.paper.artefacts_lab import ROADMAP, Score, bounded, filled, resco
 from vitlab.cli import main
 from vitlab.commands.results import as_latex
 from vitlab.contract.job import Result, read_result, write_result
-from vitlab.contract.paths import JobPaths
+from vitlab.contract.paths import JobPaths, write_atomic
 from vitlab.lab.lab import Lab
 from vitlab.lab.paper.artefacts import make
 from vitlab.lab.paper.artefacts.latex import Cell, Column, escaped, in_brackets, rounded, table
@@ -300,6 +302,30 @@ def test_what_vitlab_did_not_write_is_never_replaced(
     assert "a link out of" in capsys.readouterr().err
     (folder / "provenance.json").write_text('{"made_by": "vitlab paper", "files": {}}')
     assert "provenance.json" in refused(run, capsys)
+
+
+def test_a_full_disk_changes_no_file(
+    full: Lab, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a run left half done was no longer as `vitlab paper` left it."""
+    folder = full.paths.root / "paper"
+    assert run("--out", "paper") == 0
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    rescore(jobs_of(full, "1.0")[0], 0.2)
+    for number in range(3):
+        room = iter(range(number))
+
+        def on_a_full_disk(path: Path, data: bytes, room: Iterator[int] = room) -> None:
+            if next(room, None) is None:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            write_atomic(path, data)
+
+        monkeypatch.setattr("vitlab.lab.paper.artefacts.folder.write_atomic", on_a_full_disk)
+        capsys.readouterr()
+        assert run("--out", "paper") == 2
+        line = capsys.readouterr().err
+        assert re.fullmatch(r"vitlab: \S*paper/[\w.]+: No space left on device\n", line)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_what_no_result_backs_any_more_is_removed_if_it_is_ours(

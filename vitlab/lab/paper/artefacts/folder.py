@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitlab.contract.paths import NUMBERS, PROVENANCE, UsageError, write_atomic
+from vitlab.contract.paths import NUMBERS, PROVENANCE, UsageError, new_file, write_atomic
 from vitlab.contract.reading import Unreadable, parse, read_regular
 
 _OURS = re.compile(rf"(?:table|fig)_[\w.-]+\.(?:tex|pdf)|{re.escape(NUMBERS)}")
@@ -59,9 +60,7 @@ def write_folder(
         if name not in whole and data is not None and before[name] == _sum(data)
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    for name, data in whole.items():
-        if present[name] != data:
-            write_atomic(folder / name, data)
+    _write_all(folder, {name: data for name, data in whole.items() if present[name] != data})
     for name in gone:
         (folder / name).unlink()
     return Written(
@@ -70,6 +69,20 @@ def write_folder(
         tuple(name for name, data in whole.items() if present[name] == data),
         tuple(sorted(gone)),
     )
+
+
+def _write_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    """All are on the disk before the first is replaced, so that a full one changes none.
+
+    What tells that they are ours is replaced last: after a kill the same run brings it.
+    """
+    with contextlib.ExitStack() as written:
+        for name, data in reversed([*files.items()]):
+            try:
+                write_atomic(written.enter_context(new_file(folder / name)), data)
+            except OSError as error:
+                error.filename = str(folder / name)
+                raise
 
 
 def _read(path: Path) -> bytes | None:
