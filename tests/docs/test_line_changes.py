@@ -15,6 +15,7 @@ from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.text import edit
 from vitlab.docs.text.edit import apply, differences, rebase
 from vitlab.docs.text.source import Document, decode
+from vitlab.lab import documents
 from vitlab.lab.documents import boards_named, hubs_named
 
 LINES = st.lists(st.sampled_from(["", "a", "b", "c", "d", "e", "| x |", "f"]), max_size=30)
@@ -86,6 +87,18 @@ def test_names_of_files_are_found_in_linear_time() -> None:
     words = " ".join(["todo_" * 200, "hub" * 333] * 500)  # each took the cube of its length
     assert boards_named(f"{words} a/b/kanban.md.") == ["a/b/kanban.md"]
     assert hubs_named(f"{words} see (../my_hub.md)") == ["../my_hub.md"]
+
+
+def test_only_words_that_may_be_files_are_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+
+    def path_in(word: str, *patterns: object) -> str:
+        taken.append(word)
+        return word
+
+    monkeypatch.setattr(documents, "_path_in", path_in)
+    assert hubs_named("| 1.0 | hub | 0.714 |\n" * 1000 + "a/x_hub.MD") == ["a/x_hub.MD"]
+    assert taken == ["a/x_hub.MD"]
 
 
 def test_rules_titles_and_cells_of_anything_are_read_in_bounded_time() -> None:

@@ -24,6 +24,14 @@ def test_spans_are_the_content_and_outers_reach_from_pipe_to_pipe() -> None:
     assert (found.line, row.line, row.index) == (1, 3, 2)
 
 
+def test_the_tables_of_a_large_text_are_read_once_for_one_edit() -> None:
+    text = "| A | B |\n|---|---|\n" + "| 1 | 2 |\n" * 20_000
+    (kept,) = tables_of(Document(text))
+    assert tables_of(Document("".join([text])))[0] is kept
+    assert len(kept.rows) == 20_000
+    assert tables_of(Document(text.replace("1", "3")))[0].rows[0].cells[0].raw == "3"
+
+
 def test_a_ruler_among_the_rows_is_told_from_a_row() -> None:
     found = table("| A | B |", "| x | y |", "|---|:--:|", "| - | - |")
     assert [row.is_delimiter for row in found.rows] == [False, True, False]

@@ -80,7 +80,9 @@ def _named(key: re.Pattern[str], text: str, suffix: re.Pattern[str] = _SUFFIX) -
 
     Part by part, as one pattern of a whole path takes the cube of its length.
     """
-    words = (word for word in _PATHS.findall(text) if len(word) <= _LONGEST)
+    words = (
+        word for word in _PATHS.findall(text) if len(word) <= _LONGEST and _SUFFIX.search(word)
+    )
     return list(dict.fromkeys(path for word in words if (path := _path_in(word, key, suffix))))
 
 

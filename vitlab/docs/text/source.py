@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import re
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -88,6 +88,7 @@ def _parser() -> MarkdownIt:
     return parser
 
 
+@lru_cache(maxsize=2)  # an edit looks at a text and what becomes of it several times
 def map_blocks(text: str) -> BlockMap:
     """The blocks of a text; a BOM is ignored, and front matter has none."""
     tables, headings, fences = [], [], []

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import LONG, cell_text, plain, width
 from vitlab.docs.text.source import Document, Span
 
+LARGE = 100_000
+"""Characters of a text whose tables are kept: one edit reads them ten times."""
 _TOKEN = re.compile(
     r"\\."
     r"|(?P<code>(?P<tick>`+)(?!`).*?(?<!`)(?P=tick)(?!`))"
@@ -98,7 +101,16 @@ class Table:
 
 
 def tables_of(document: Document) -> tuple[Table, ...]:
-    """Every table of a document, in order."""
+    """Every table of a document, in order; of a large one they are kept until the next."""
+    return _large(document.text) if len(document.text) > LARGE else _tables(document)
+
+
+@lru_cache(maxsize=1)
+def _large(text: str) -> tuple[Table, ...]:
+    return _tables(Document(text))
+
+
+def _tables(document: Document) -> tuple[Table, ...]:
     return tuple(table_at(document, first, last) for first, last in document.tables)
 
 
