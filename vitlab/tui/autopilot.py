@@ -268,4 +268,5 @@ class StartScreen(ModalScreen[bool]):
             self.dismiss(True)
 
     def _refuse(self, why: str) -> None:
-        self._text.update(Text(clean(f"! {why}"), tone_style(self, "error")))
+        told = clean(f"! {why.removeprefix('--')}")  # the option of the command
+        self._text.update(Text(told, tone_style(self, "error")))

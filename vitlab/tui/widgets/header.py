@@ -26,7 +26,7 @@ TITLE = 20
 """Cells of the roadmap's title that the meters leave."""
 NEXT = 14
 """Cells of what is next that those things leave which need the person."""
-MORE = len("  +2 more")
+MORE = len(" +2 more")
 
 
 class Header(Static):
@@ -120,7 +120,7 @@ class Header(Static):
         for number, (words, tone) in enumerate(waiting):
             more = len(waiting) - number - 1
             if text.cell_len + cells(words) + 2 + MORE * bool(more) > room and number:
-                text.append(f"  +{more + 1} more", tone_style(self, "accent"))
+                text.append(f" +{more + 1} more", tone_style(self, "accent"))
                 break
             text.append("  ")
             text.append(fit(words, min(cells(words), room)), tone_style(self, tone))
