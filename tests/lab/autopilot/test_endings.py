@@ -93,6 +93,7 @@ def test_it_ends_with_a_line_of_why(
     assert main(["auto", "--budget", "8h", "--profile", "full", *words]) == 0
     said = capsys.readouterr().out
     assert re.search(rf"^autopilot ended: {why}, \d{{4}}-", said, re.M)
+    assert re.findall(r"^MVP-(\S+) +full +2 \w+", said, re.M) == launched
     pilot = read_autopilot(plan.paths)
     assert pilot is not None
     assert [one.mvp for one in pilot.launches] == launched

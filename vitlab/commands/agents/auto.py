@@ -31,8 +31,16 @@ from vitlab.lab.autopilot.control import (
 )
 from vitlab.lab.autopilot.facts import Reading
 from vitlab.lab.autopilot.record import read_autopilot
-from vitlab.lab.autopilot.report import public_record, report_of
-from vitlab.lab.autopilot.text import ends_text, hours_range, plan_summary, report_lines
+from vitlab.lab.autopilot.report import Report, public_record, report_of
+from vitlab.lab.autopilot.text import (
+    decided_lines,
+    ends_text,
+    hours_range,
+    plan_summary,
+    state_lines,
+    tried_rows,
+    waiting_lines,
+)
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import advance_queue
 
@@ -110,9 +118,17 @@ def _show(lab: Lab, as_json: bool) -> int:
     if as_json:
         print_json(public_record(report))
     else:
-        for line in report_lines(report):
-            print(plain(line))
+        _print_report(report)
     return 0
+
+
+def _print_report(report: Report) -> None:
+    for line in state_lines(report):
+        print(plain(line))
+    if rows := list(tried_rows(report)):
+        print_table(("MVP", "PROFILE", "JOBS", "TIME", "FOUND"), rows, wrap=True)
+    for line in (*decided_lines(report), *waiting_lines(report)):
+        print(plain(line))
 
 
 def _follow(lab: Lab, as_json: bool) -> int:

@@ -50,13 +50,6 @@ def hours_range(estimate: Estimate) -> str:
     return f"{shown} ({hours_text(estimate.low)} to {hours_text(estimate.high)})"
 
 
-def report_lines(report: Report) -> Iterator[str]:
-    """An autopilot for people: how it stands, what was tried, decided, and waits."""
-    yield from state_lines(report)
-    yield from tried_lines(report)
-    yield from waiting_lines(report)
-
-
 def state_lines(report: Report) -> Iterator[str]:
     """How it stands, and what it has used of its budget."""
     pilot, spent = report.pilot, report.facts.spent
@@ -78,13 +71,23 @@ def end_line(pilot: Autopilot) -> str:
     return f"autopilot {pilot.why}" if pilot.why == BY_YOU else f"autopilot ended: {pilot.why}"
 
 
-def tried_lines(report: Report) -> Iterator[str]:
-    """A line for each launch, and each gate that was decided."""
+def tried_rows(report: Report) -> Iterator[tuple[str, str, str, str, str]]:
+    """Of each launch its MVP, profile, how many jobs ended how, for how long they ran, and what
+    was found."""
     for one in report.tried:
-        ends = ends_text(one.jobs)
         cost = hours_text(one.spent.wall_hours) if one.jobs else ""
         mvp = report.pilot.named(one.launch.roadmap, f"MVP-{one.launch.mvp}")
-        yield "  ".join(_known(mvp, one.launch.profile, ends, cost, one.found))
+        yield mvp, one.launch.profile, ends_text(one.jobs), cost, one.found
+
+
+def tried_lines(report: Report) -> Iterator[str]:
+    """A line for each launch, and each gate that was decided."""
+    yield from ("  ".join(_known(*row)) for row in tried_rows(report))
+    yield from decided_lines(report)
+
+
+def decided_lines(report: Report) -> Iterator[str]:
+    """A line for each gate that was decided."""
     for before, gate in report.decided:
         name = report.pilot.named(gate.roadmap, f"Gate-{gate.id}")
         yield f"{name}: {before} -> {gate.standing}: {gate.because}"
