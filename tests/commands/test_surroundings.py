@@ -20,6 +20,9 @@ from vitlab.contract.job import Spec
 from vitlab.contract.paths import LabPaths
 from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.store import submit
+from vitlab.lab.lab import open_lab
+from vitlab.lab.tray.decisions import based
+from vitlab.lab.tray.proposals import Proposal, Tray
 
 NOBODY = "54321"
 """The number of no user."""
@@ -32,6 +35,7 @@ ROADMAP = """\
 |---|---|---|---|---|---|
 | MVP-1.0 | 自己的 script | - | ⏳ | - | - |
 | MVP-2.0 | two | - | ⏳ | - | - |
+| MVP-3.0 | three | - | ⏳ | - | - |
 """
 FILE = "roadmaps/计划_roadmap.md"
 EXPERIMENT = f"""\
@@ -43,7 +47,12 @@ headline: val/r2/log_g
 """
 SCRIPT = "from vitlab.events import log\nlog({'val/r2/log_g': 0.5}, 1, of=1)\nprint('done')\n"
 Words = tuple[tuple[str, ...], ...]
+ACCEPT = ("tray", "accept", "1", "--yes")
 SET = ("set", FILE, "--mvp", "2.0", "--status", "running")
+NEWER: Words = (
+    ("init", "--agents"), ("paper", "--out", "paper", "--draft"),
+    ("auto", "--budget", "1h", "--profile", "full", "--detach"),
+)  # fmt: skip
 READING: Words = (
     ("status",), ("status", "--json"), ("jobs",), ("jobs", "--json"), ("gates",), ("lint",),
     ("compare",), ("plot",), ("logs", "TST"), ("debug",), ("completion", "zsh"),
@@ -56,15 +65,16 @@ WRITING: Words = (
     SET, ("run", "1.0", "--profile", "full"), ("resume", "TST"), ("init", "sub"), ("undo",),
     ("redo",),
     ("data", "make", "--n", "3", "--out", "x.h5"), ("compare", "--out", "x.csv"), ("sync", "--yes"),
+    *NEWER,
     ("compare", "--out", "x.parquet"), ("new", "2.0", "--template", "ridge"),
 )  # fmt: skip
 OTHERS: Words = (
     ("stop", "TST"), ("hold", "TST"), ("release", "TST"), ("move", "TST", "--first"),
     ("figure", "parity"), ("spectrum",), ("scaling", "1.0"), ("evaluate", "TST"),
     ("adopt", "--pid", "1", "--mvp", "1.0"),
-    ("serve", "--port", "99999"), ("demo", "--mvp", "9.9"), ("why", "0.5"), ("tray",), ("auto",),
-    ("auto", "--budget", "1h", "--dry-run"), ("paper", "check", "roadmaps/hub.md"),
-    ("paper", "--out", "paper", "--draft"),
+    ("serve", "--port", "99999"), ("demo", "--mvp", "9.9"), ("why", "0.5"), ("auto", "--end"),
+    ("auto", "--budget", "1h", "--dry-run"), ("paper", "check", "roadmaps/hub.md"), ("tray",),
+    ACCEPT, ("tray", "dismiss", "2"),
     ("wait", "none"), ("mcp", "--role", "none"),
 )  # fmt: skip
 SLOW = ("ceiling", "data")
@@ -102,6 +112,8 @@ def plain_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (root / "工作/跑.py").write_text(SCRIPT, encoding="utf-8")
     lab.settings.write_text('wandb: {mode: "off"}\n', encoding="utf-8")
     (lab.experiments / "m1.yaml").write_text(EXPERIMENT, encoding="utf-8")
+    another = EXPERIMENT.replace('"1.0"', '"3.0"').replace('跑.py"', '跑.py", "3"')
+    (lab.experiments / "m3.yaml").write_text(another, encoding="utf-8")
     config = {"argv": [sys.executable, "跑.py"], "cwd": "工作"}
     spec = Spec("1.0", "main", "full", "command", config, "TST-20261128-own-01", FILE, device="cpu",
                 headline="val/r2/log_g")  # fmt: skip
@@ -123,7 +135,12 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def lab(plain_lab: Path, open_folder: Path) -> Path:
-    return shutil.copytree(plain_lab, open_folder / "lab", symlinks=True)
+    """A copy of it, in which an assistant proposes two edits."""
+    root = shutil.copytree(plain_lab, open_folder / "lab", symlinks=True)
+    found = open_lab(root)
+    for word in ("ready", "paused"):
+        Tray(found).add(based(found, Proposal("status", FILE, "2.0", "it is next", word)))
+    return root
 
 
 def run_all(
@@ -284,7 +301,7 @@ def test_a_full_disk_leaves_nothing_half_written(lab: Path) -> None:
     for words in set(READING) & set(quick()):
         assert ends[words][0] == 0, (words, ends[words])
     assert ends[WRITING[-1]][0] == 2  # it lacks a temporary folder
-    for words in (SET, ("init", "sub"), ("compare", "--out", "x.csv")):
+    for words in (SET, ("compare", "--out", "x.csv"), ACCEPT, WRITING[3], *NEWER):
         assert ends[words][0] == 2, words
         assert "File too large" in ends[words][1], (words, ends[words])
     after = {p: p.read_bytes() for p in lab.rglob("*") if p.is_file()}
