@@ -69,7 +69,7 @@ def test_the_plan_is_printed_and_nothing_starts(
 ) -> None:
     assert main(["auto", "--budget", "8h", "--dry-run"]) == 0
     assert (
-        "2 to launch at full, for how long no earlier run tells: the budget ends them; budget 8.0 h"
+        "2 to launch at full, of unknown length: the budget ends them (8.0 h)\n"
         in capsys.readouterr().out
     )
     assert main(["auto", "--budget", "90m", "--dry-run", "--json"]) == 0

@@ -29,17 +29,17 @@ def plan_summary(plan: Forecast) -> str:
     """`8 to launch at demo, expected to take 25 min; budget 8.0 h`."""
     going = [one for one in plan.steps if not one.why_not]
     unknown = sum(one.candidate.estimate.hours is None for one in going)
-    budget = f"budget {hours_text(plan.pilot.budget)}"
+    budget = hours_text(plan.pilot.budget)
     if plan.pilot.gpu_hours is not None:
         budget += f" and {plan.pilot.gpu_hours:g} GPU hours"
     if not going:
-        return f"nothing to launch; {budget}"
+        return f"nothing to launch; budget {budget}"
     profiles = dict.fromkeys(one.candidate.profile for one in going)
     launched = f"{len(going)} to launch at {' and '.join(profiles)}"
     if unknown == len(going):
-        return f"{launched}, for how long no earlier run tells: the budget ends them; {budget}"
+        return f"{launched}, of unknown length: the budget ends them ({budget})"
     more = f" and {unknown} of unknown length, which the budget ends" if unknown else ""
-    return f"{launched}, expected to take {hours_text(plan.hours)}{more}; {budget}"
+    return f"{launched}, expected to take {hours_text(plan.hours)}{more}; budget {budget}"
 
 
 def hours_range(estimate: Estimate) -> str:
