@@ -28,6 +28,7 @@ from vitlab.jobs.processes import boot
 from vitlab.jobs.queue import scheduler
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.autopilot import control
+from vitlab.lab.autopilot.budget import hours_text
 from vitlab.lab.autopilot.record import Autopilot, read_autopilot
 from vitlab.lab.autopilot.step import carry_on
 from vitlab.lab.lab import Lab, open_lab
@@ -176,8 +177,9 @@ def compare(page: str, truth: Truth) -> list[str]:
     for key, (ends, hours) in said.items():
         if ends != counts(truth.ends.get(key, Counter())):
             wrong.append(f"{key}: {ends} in the report, {counts(truth.ends[key])} drawn")
-        if abs(float(hours) - truth.hours[key]) > 0.01 * truth.hours[key]:
-            wrong.append(f"{key}: {hours} h in the report, {truth.hours[key]:.3g} h drawn")
+        drawn = truth.hours[key]
+        if hours not in {hours_text(drawn * rounding) for rounding in (0.99999, 1.00001)}:
+            wrong.append(f"{key}: {hours} in the report, {drawn:.4g} h drawn")
     total = counts(sum(truth.ends.values(), Counter()))
     if f"| **All** | {len(truth.ends)} launches | {total} |" not in page:
         wrong.append(f"the report's last row is not: {total}")

@@ -93,7 +93,7 @@ def _its_page_is_right(root: Path, said: dict[str, Any]) -> None:
     page = (root / said["page"]).read_text()
     assert page.startswith("# 自动运行 ")
     assert "> **结束原因:** 计划中没有可启动的任务了" in page
-    row = r"\| MVP-(\S+) \| smoke \| (\S+ \S+) \|(?: <?[\d.]+ \|){2} 0 \| (.+) \|"
+    row = r"\| MVP-(\S+) \| smoke \| (\S+ \S+) \|(?: <?[\d.]+ (?:s|min|h) \|){2} 0 \| (.+) \|"
     rows = re.findall(rf"^{row}$", page, re.M)
     assert [(mvp, ends) for mvp, ends, _ in rows] == [
         *((mvp, "1 成功") for mvp in SCORES),

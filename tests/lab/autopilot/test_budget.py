@@ -112,5 +112,5 @@ def test_hours_are_written_as_people_write_them() -> None:
     for text in ("", "h", "-1", "0", "nan", "8 days", "1e9"):
         with pytest.raises(UsageError, match="expected hours"):
             hours_of(text, "--budget")
-    shown = [hours_text(hours) for hours in (None, 0.005, 0.5, 8.0)]
-    assert shown == ["?", "18 s", "30 min", "8.0 h"]
+    shown = [hours_text(hours) for hours in (None, 0.0001, 0.005, 0.5, 8.0)]
+    assert shown == ["?", "<1 s", "18 s", "30 min", "8.0 h"]

@@ -62,7 +62,7 @@ def test_a_night_of_200_jobs_over_three_roadmaps_is_told_right_by_count() -> Non
     ]
     text = page_text(Report(done, facts, tuple(tried), (), ()), "en")
     counts = ", ".join(f"{number} {word}" for word, number in sorted(truth.items()))
-    assert f"| **All** | 50 launches | {counts} | 10 | 20 | 0 | - |" in text
+    assert f"| **All** | 50 launches | {counts} | 10.0 h | 20.0 h | 0 | - |" in text
     assert text.count(": MVP-") == 50
     for word, number in truth.items():
         rows = [row for row in text.split("\n") if ": MVP-" in row]

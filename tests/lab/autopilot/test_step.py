@@ -120,7 +120,7 @@ def test_it_launches_one_mvp_after_another_and_ends_with_a_page(plan: Lab) -> No
     page = plan.paths.root / pilot.page
     text = page.read_text()
     assert page.parent == plan.roadmap_path().parent
-    assert "| **All** | 2 launches | 2 failed, 2 ok | 0.0667 | 0.0667 | 0 | - |" in text
+    assert "| **All** | 2 launches | 2 failed, 2 ok | 4 min | 4 min | 0 | - |" in text
     assert "- MVP-3.0: Gate-1 is not decided yet" in text
     record = public_record(report_of(plan, pilot))
     assert {"state", "why", "done", "left", "spent"} <= record.keys()
@@ -216,7 +216,7 @@ def test_after_a_person_s_end_its_report_goes_on_with_its_jobs(plan: Lab) -> Non
     assert says("| MVP-1.0 | full | 1 ok, 1 waiting |", "> **Jobs that go on:** 1, ")
     assert _now(plan).active
     let_end(plan)
-    assert says("| MVP-1.0 | full | 2 ok | 0.0333 |")
+    assert says("| MVP-1.0 | full | 2 ok | 2 min |")
     assert "go on" not in page.read_text()
     assert not _now(plan).active
 

@@ -244,10 +244,10 @@ def hours_of(text: str, name: str) -> float:
 
 
 def hours_text(hours: float | None) -> str:
-    """Hours for people, by their size: `30 s`, `25 min`, `3.2 h`; `?` for None."""
+    """Hours for people, by their size: `<1 s`, `30 s`, `25 min`, `3.2 h`; `?` for None."""
     if hours is None:
         return "?"
     minutes = hours * 60
     if minutes < 1:
-        return f"{minutes * 60:.0f} s"
+        return "<1 s" if 0 < minutes * 60 < 0.5 else f"{minutes * 60:.0f} s"
     return f"{minutes:.0f} min" if minutes < 100 else f"{hours:.1f} h"

@@ -137,7 +137,7 @@ def _counts(counts: Mapping[JobWord, int], words: dict[str, str]) -> str:
 
 def _cost(cost: Spent) -> list[str]:
     every = (cost.wall_hours, cost.core_hours, cost.gpu_hours)
-    return ["<0.001" if 0 < hours < 1e-3 else f"{hours:.3g}" for hours in every]
+    return [hours_text(hours) if hours else "0" for hours in every]
 
 
 def _waiting_list(report: Report, language: str) -> list[str]:

@@ -8,8 +8,8 @@ WORDS = {
     "en": {
         "title": "Autopilot", "ended": "Ended", "from": "from", "to": "to",
         "tried": "What was tried", "decided": "What was decided", "left": "What waits",
-        "mvp": "MVP", "profile": "Profile", "jobs": "Jobs", "hours": "Hours",
-        "cores": "Core-hours", "gpus": "GPU hours", "found": "Found", "all": "All",
+        "mvp": "MVP", "profile": "Profile", "jobs": "Jobs", "hours": "Run time",
+        "cores": "Core time", "gpus": "GPU time", "found": "Found", "all": "All",
         "gate": "Gate", "before": "Before", "now": "Now", "because": "Because",
         "nothing": "Nothing.", "budget": "Budget", "launches": "launches",
         "coming": "not launched: ", "going": "Jobs that go on",
@@ -21,8 +21,8 @@ WORDS = {
     "zh": {
         "title": "自动运行", "ended": "结束原因", "from": "自", "to": "至",
         "tried": "做了什么", "decided": "判定", "left": "待办",
-        "mvp": "MVP", "profile": "配置档", "jobs": "任务", "hours": "小时",
-        "cores": "核时", "gpus": "GPU 小时", "found": "结果", "all": "合计",
+        "mvp": "MVP", "profile": "配置档", "jobs": "任务", "hours": "运行时间",
+        "cores": "核时间", "gpus": "GPU 时间", "found": "结果", "all": "合计",
         "gate": "Gate", "before": "之前", "now": "现在", "because": "依据",
         "nothing": "无。", "budget": "预算", "launches": "次启动",
         "coming": "未启动：", "going": "仍在进行的任务",
