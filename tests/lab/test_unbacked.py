@@ -108,3 +108,17 @@ def test_a_launch_notes_what_its_documents_said(
     lab.paths.private.earlier.write_text('{"v": 1, "roadmaps": {}}')  # nobody sealed it
     launch(lab, plan_launch(lab, Request(roadmap, "1.0", "smoke")), force=True)
     assert read_earlier(lab, roadmap) is None  # there were jobs before
+
+
+def test_a_size_typed_over_is_found(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.7512, profile="smoke")
+    report = next(one for one in write(lab, roadmap, "1.0") if one.name.startswith("exp_"))
+    hub = roadmap.with_name("plan_hub.md")
+    for path, old, new in ((hub, "| 1k/100, ", "| 1M/100, "), (report, "1k ", "1M ")):
+        before = path.read_text(encoding="utf-8")
+        hand_edit(path, old, new)
+        assert {one.message.partition(" was")[0] for one in found(lab, roadmap)} == {
+            "1M here, and 1k"
+        }
+        path.write_text(before, encoding="utf-8")
+        assert found(lab, roadmap) == []

@@ -7,10 +7,11 @@ lines come and go, and when its number is replaced, with its mark of a trial or 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vitlab.contract.job import PROFILES
 from vitlab.docs.text.inline import plain
@@ -24,8 +25,10 @@ _NUMBER = re.compile(
     r"(?![\w]|\.\d|\s?[kM]\b)"
 )
 _WHOLE = re.compile(
-    r"(?<![\w.-])(?P<value>\d+)(?P<error>)(?P<percent>)(?![\w]|[.,:/-]\d|\s?[kM]\b)"
+    r"(?<![\w.-])(?:(?P<value>\d+(?:\.\d+)?)\s?(?P<unit>[kM])\b"
+    r"|(?<![:/])(?P<count>\d+)(?!\w|[.,:/-]\d))"
 )
+_UNITS = {"k": 3, "M": 6}
 _QUERY = re.compile(
     r"(?P<value>[+\-−]?(?:\d*\.\d+|\d+))(?:\s*(?:±|\+/?-)\s*(?P<error>\d*\.?\d+))?(?P<percent>\s*%)?"
 )
@@ -72,6 +75,9 @@ def _is_close(number: float, written: float, decimals: int) -> bool:
     return abs(number - written) <= 0.5 * 10.0**-decimals * (1 + 1e-9)
 
 
+_NONE = Digits("", 0.0, 0)
+
+
 @dataclass(frozen=True)
 class NumberPlace:
     """One number where it stands in a document."""
@@ -82,7 +88,7 @@ class NumberPlace:
     place: str
     """16 hex digits of what stands around it, its own cell's numbers and marks left out."""
     index: int
-    """Which of the decimal numbers of that place it is; -1 for an integer."""
+    """Which of the decimal numbers of that place it is, or of the others."""
     text: str
     """Its cell, or its line, as a reader sees it."""
     head: str = ""
@@ -93,6 +99,8 @@ class NumberPlace:
     """All of its row; empty outside a table."""
     is_limit: bool = False
     """Whether it stands behind `>`, `<=` and the like: a limit, and no result."""
+    is_whole: bool = False
+    """Whether it is an integer, or a size such as `8.19k`."""
 
 
 def asked_number(text: str) -> Digits | None:
@@ -102,7 +110,10 @@ def asked_number(text: str) -> Digits | None:
 
 
 def numbers_of(document: Document, *, whole: bool = False) -> Iterator[NumberPlace]:
-    """The decimal numbers of a document, by line; with `whole` integers too. Comments have none."""
+    """The decimal numbers of a document, by line; with `whole` integers and sizes too.
+
+    Comments have none.
+    """
     rows: dict[int, tuple[Row, Row]] = {}
     for table in tables_of(document):
         rows |= {row.index: (table.header, row) for row in table.rows if not row.is_delimiter}
@@ -114,9 +125,7 @@ def numbers_of(document: Document, *, whole: bool = False) -> Iterator[NumberPla
             yield from _in_row(*rows[index], whole)
         elif (line := document.line_text(index)).strip():
             text = plain(line)
-            place = _place("", text)
-            for number, digits, is_limit in _found(text, whole):
-                yield NumberPlace(digits, index + 1, place, number, text, is_limit=is_limit)
+            yield from _placed(NumberPlace(_NONE, index + 1, "", 0, text), "", whole)
 
 
 def _in_row(header: Row, row: Row, whole: bool) -> Iterator[NumberPlace]:
@@ -125,34 +134,38 @@ def _in_row(header: Row, row: Row, whole: bool) -> Iterator[NumberPlace]:
     key = [*cells[:1], *(cells[1:2] if cells and _DATE.match(cells[0]) else ())]
     around = "\x1f".join([*heads, *key[:1], *map(_masked, key[1:])])
     for column, text in enumerate(cells):
-        found = list(_found(text, whole))
-        if not found:
-            continue
         head = heads[column] if column < len(heads) else ""
-        place = _place(f"{around}\x1f{head}", text)
-        for number, digits, is_limit in found:
-            yield NumberPlace(
-                digits, row.line, place, number, text, head, cells[0], " | ".join(cells), is_limit
-            )
+        cell = NumberPlace(_NONE, row.line, "", 0, text, head, cells[0], " | ".join(cells))
+        yield from _placed(cell, f"{around}\x1f{head}", whole)
 
 
-def _found(text: str, whole: bool) -> Iterator[tuple[int, Digits, bool]]:
-    """(index among the decimal numbers, the number, whether it is a limit); -1 for an integer."""
+def _placed(where: NumberPlace, around: str, whole: bool) -> Iterator[NumberPlace]:
+    """The numbers of a text, each as `where` with its own digits and place."""
+    text = where.text
     matches = list(_NUMBER.finditer(text))
     if whole:
-        taken = [match.span() for match in matches]
-        matches += [
-            match
-            for match in _WHOLE.finditer(text)
-            if not any(start <= match.start() < end for start, end in taken)
-        ]
+        rest = _NUMBER.sub(lambda match: "_" * len(match[0]), text)
+        matches += _WHOLE.finditer(rest)
         matches.sort(key=lambda match: match.start())
-    index = -1
+    counts = {kind: itertools.count() for kind in (False, True)}
+    places = {kind: _place(around, text, kind) for kind in {m.re is _WHOLE for m in matches}}
     for match in matches:
-        is_decimal = match.re is _NUMBER
-        index += is_decimal
-        before = text[max(0, match.start() - 4) : match.start()]
-        yield index if is_decimal else -1, _digits(match), bool(_LIMIT.search(before))
+        is_whole = match.re is _WHOLE
+        yield replace(
+            where,
+            number=_size(match) if is_whole else _digits(match),
+            place=places[is_whole],
+            index=next(counts[is_whole]),
+            is_limit=bool(_LIMIT.search(text[max(0, match.start() - 4) : match.start()])),
+            is_whole=is_whole,
+        )
+
+
+def _size(match: re.Match[str]) -> Digits:
+    """An integer, or a number with `k` or `M` behind it."""
+    raw, more = match["value"] or match["count"], _UNITS.get(match["unit"] or "", 0)
+    decimals = len(raw.partition(".")[2]) - more
+    return Digits(" ".join(match[0].split()), float(raw) * 10**more, decimals)
 
 
 def _digits(match: re.Match[str]) -> Digits:
@@ -172,6 +185,9 @@ def _masked(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", _NUMBER.sub("#", text)).split())
 
 
-def _place(around: str, text: str) -> str:
-    body = f"{around}\x1e{_masked(_MARK.sub('', text))}"
+def _place(around: str, text: str, whole: bool = False) -> str:
+    text = _MARK.sub("", text)
+    if whole:
+        around, text = f"{around}\x1d", _WHOLE.sub("#", _NUMBER.sub("#", text))
+    body = f"{around}\x1e{_masked(text)}"
     return hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()[:16]

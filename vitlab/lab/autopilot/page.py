@@ -14,13 +14,15 @@ from vitlab.contract.paths import UsageError
 from vitlab.docs.save import between, create, save
 from vitlab.docs.text.inline import cell_text, one_line
 from vitlab.jobs.queue import notice
+from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.autopilot.budget import Spent, hours_text
 from vitlab.lab.autopilot.decide import JobWord
-from vitlab.lab.autopilot.record import Autopilot, write_autopilot
+from vitlab.lab.autopilot.record import Autopilot, Launch, write_autopilot
 from vitlab.lab.autopilot.report import Report
 from vitlab.lab.autopilot.words import WORDS, in_language
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import AUTOPILOT_PAGE
+from vitlab.lab.writeback.written_numbers import record_account
 
 
 def page_name(lab: Lab, pilot: Autopilot, now: float) -> str:
@@ -57,8 +59,22 @@ def write_page(lab: Lab, pilot: Autopilot, report: Report) -> Autopilot:
     pilot = replace(pilot, page_texts=texts, page_jobs=ends)
     write_autopilot(lab.paths, pilot)
     changed = create(path, text) if there is None else between(path, there, text)
-    save([changed], lab.journal, what="autopilot")
+    for written in save([changed], lab.journal, what="autopilot"):
+        record_account(lab, written, _jobs_of_rows(lab, report), WORDS[language]["found"])
     return pilot
+
+
+def _jobs_of_rows(lab: Lab, report: Report) -> dict[str, list[Job]]:
+    """The first cell of each row of what was tried, with the jobs of its launch."""
+    jobs = {job.name: job for job in all_jobs(lab.paths)}
+    return {
+        _name(report, one.launch): [jobs[job.name] for job in one.jobs if job.name in jobs]
+        for one in report.tried
+    }
+
+
+def _name(report: Report, launch: Launch) -> str:
+    return report.pilot.named(launch.roadmap, f"MVP-{launch.mvp}")
 
 
 def _digest(text: str) -> str:
@@ -107,7 +123,7 @@ def _tried_table(report: Report, words: dict[str, str]) -> Iterator[str]:
     yield _row([words[head] for head in heads])
     yield _row(["---"] * len(heads))
     for one in report.tried:
-        name = report.pilot.named(one.launch.roadmap, f"MVP-{one.launch.mvp}")
+        name = _name(report, one.launch)
         counts = _counts(one.counts, words)
         yield _row([name, one.launch.profile, counts, *_cost(one.spent), one.found])
     total = Counter(job.word for job in report.facts.jobs)

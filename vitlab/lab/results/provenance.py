@@ -49,7 +49,9 @@ class Source:
 
     @property
     def of_jobs(self) -> str:
-        """`a`, of a mean `the mean of a, b`, of a computed number `a, b`."""
+        """`a`, of a mean `the mean of a, b`, of a computed number `a, b`, or of no job."""
+        if not self.jobs:
+            return "vitlab's own account"
         names = ", ".join(self.jobs[:NAMED]) + (", ..." if len(self.jobs) > NAMED else "")
         return f"the mean of {names}" if self.value and len(self.jobs) > 1 else names
 

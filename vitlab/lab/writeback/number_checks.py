@@ -64,6 +64,8 @@ class NumberChecks:
             for finding in self._changed(document, path):
                 told.add((finding.path, finding.line))
                 yield finding
+        for page in self.around.pages:
+            yield from self._gone(page)
         mvps = {mvp.id for mvp in self.roadmap.mvps if self.own.finished(mvp.id)}
         if not mvps:
             return
@@ -78,9 +80,19 @@ class NumberChecks:
     def _changed(self, document: Document, path: Path | None) -> Iterator[Finding]:
         """The numbers of a file that stand where another one was written."""
         record = self.written.of_file(self.name(document))
-        for one in numbers_of(document) if record else ():
+        for one in numbers_of(document, whole=True) if record else ():
             if (said := self.contradiction(document, one)) is not None:
                 yield Finding(one.line, "number-changed", said, path=path)
+
+    def _gone(self, page: Document) -> Iterator[Finding]:
+        """The numbers that an autopilot's report was written with, and that stand there no more."""
+        written = self.written.last_of_file(self.name(page))
+        there = {(one.place, one.index) for one in numbers_of(page, whole=True)} if written else ()
+        gone = [one for key, one in written.items() if key not in there]
+        if gone:
+            said = ", ".join(one.text for one in gone[:3]) + ", ..." * (len(gone) > 3)
+            message = f"{said} was written from {_of(gone[0].source)}, and stands here no more"
+            yield Finding(1, "number-changed", message, path=page.path)
 
     def name(self, document: Document) -> str:
         """A file by its path in the lab."""

@@ -133,7 +133,7 @@ class _Judge:
         stated = place.number if place else None
         if stated is None:
             stated = stated_at(one.head, one.first, one.text, one.number.value)
-        if stated is None and (one.index < 0 or one.number.significant < SURE):
+        if stated is None and (one.is_whole or one.number.significant < SURE):
             return NOT_CHECKED, None, "no metric is named, and too few digits"
         known, beside = self._checks.lab_wide, one.row or one.text
         own = self._checks.own.sources(mvp) if mvp else ()

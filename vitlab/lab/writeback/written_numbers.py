@@ -31,6 +31,7 @@ from vitlab.docs.text.source import Document
 from vitlab.jobs.files import open_appending
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.jobs.submissions import identity
+from vitlab.lab.documents import is_report
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import finished, names_of_roadmap
 from vitlab.lab.results.provenance import Provenance, Source, best_source
@@ -61,10 +62,15 @@ class WrittenNumbers:
     _places: Mapping[str, Mapping[tuple[str, int], Sequence[WrittenNumber]]] = field(
         default_factory=dict
     )
+    _last: Mapping[str, Mapping[tuple[str, int], WrittenNumber]] = field(default_factory=dict)
 
     def of_file(self, name: str) -> Mapping[tuple[str, int], Sequence[WrittenNumber]]:
         """(place, index) -> what was written there, oldest first; `name`: its path in the lab."""
         return self._places.get(name, {})
+
+    def last_of_file(self, name: str) -> Mapping[tuple[str, int], WrittenNumber]:
+        """(place, index) -> what the last write of a file put there."""
+        return self._last.get(name, {})
 
     def at(self, name: str, place: NumberPlace) -> Sequence[WrittenNumber]:
         """What was written at a place, oldest first; empty for nothing."""
@@ -85,14 +91,48 @@ def record_numbers(
     known = Provenance(finished(job for job in everything if job.spec.roadmap in names))
     record = _Record(known, jobs, by_person)
     places = {lab.paths.relative(one.path): list(record.places(one)) for one in changes}
+    _record(lab, changes, record.sources, places)
+
+
+_Written = tuple[str, int, str, int]
+"""(place, index, text, index of the source) of a number."""
+
+
+def _record(
+    lab: Lab,
+    changes: Sequence[FileChange],
+    sources: Sequence[Source],
+    places: Mapping[str, Sequence[_Written]],
+) -> None:
     body = {
         "v": VERSION,
         "texts": [digest(one.new_text) for one in changes],
-        "sources": [_document_of(one) for one in record.sources],
+        "sources": [_document_of(one) for one in sources],
         "places": {name: found for name, found in places.items() if found},
     }
     if body["places"]:
         _append(lab, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def record_account(
+    lab: Lab, change: FileChange, launches: Mapping[str, Sequence[Job]], found: str
+) -> None:
+    """Record the numbers of an autopilot's report: results, and its own account of hours.
+
+    `launches`: the first cell of a row -> the jobs of its launch; `found`: the head of the column
+    that tells of results.
+    """
+    every = [job for jobs in launches.values() for job in jobs]
+    known = Provenance(finished(all_jobs(lab.paths)))
+    record = _Record(known, every)
+    own = {first: _Record(known, jobs) for first, jobs in launches.items() if jobs}
+    places = []
+    for one in numbers_of(Document(change.new_text, change.path), whole=True):
+        mine = own.get(one.first, record)
+        source = mine.source_of(one) if one.head == found else None
+        index = record.index_of(source or mine.computed)
+        places.append((one.place, one.index, one.number.text, index))
+    _record(lab, [change], record.sources, {lab.paths.relative(change.path): places})
 
 
 def read_numbers(lab: Lab) -> WrittenNumbers:
@@ -126,6 +166,7 @@ def _read(lab: Lab) -> WrittenNumbers:
     places: dict[str, dict[tuple[str, int], list[WrittenNumber]]] = defaultdict(
         lambda: defaultdict(list)
     )
+    last: dict[str, dict[tuple[str, int], WrittenNumber]] = {}
     undone: set[str] | None = None
     for line in _lines(lab):
         try:
@@ -135,28 +176,32 @@ def _read(lab: Lab) -> WrittenNumbers:
                 continue
             sources = [_source_of(one) for one in record["sources"]]
             for name, found in record["places"].items():
+                last[name] = {(p, i): WrittenNumber(text, sources[n]) for p, i, text, n in found}
                 for place, index, text, number in found:
                     places[name][place, index].append(WrittenNumber(text, sources[number]))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
             continue  # of another version
-    return WrittenNumbers(places)
+    return WrittenNumbers(places, last)
+
+
+def _key(one: NumberPlace) -> tuple[str, int, str]:
+    return one.place, one.index, one.number.text
 
 
 class _Record:
     """The numbers of one write, with the sources they share."""
 
-    def __init__(self, known: Provenance, jobs: Sequence[Job], by_person: str) -> None:
+    def __init__(self, known: Provenance, jobs: Sequence[Job], by_person: str = "") -> None:
         self._known, self._by_person = known, by_person
-        self._mvp = jobs[-1].spec.mvp
-        own = [one for one in known.sources(self._mvp) if one.profile == jobs[-1].spec.profile]
-        self._own = own
-        names = tuple(job.name for job in jobs)
-        self._computed = Source("", names, self._mvp, "", jobs[-1].spec.profile)
+        mvp, profile = (jobs[-1].spec.mvp, jobs[-1].spec.profile) if jobs else ("", "")
+        self._own = [one for one in known.sources(mvp) if one.profile == profile]
+        self.computed = Source("", tuple(job.name for job in jobs), mvp, "", profile)
+        """What is said of a number that was computed from several, or counted."""
         self._index: dict[tuple[str, tuple[str, ...]], int] = {}
         self.sources: list[Source] = []
 
-    def places(self, change: FileChange) -> Iterator[tuple[str, int, str, int]]:
-        """(place, index, text, index of the source) of every number a change brought."""
+    def places(self, change: FileChange) -> Iterator[_Written]:
+        """Every number a change brought."""
         document = Document(change.new_text, change.path)
         lines: dict[int, Counter[str]] = defaultdict(Counter)
         for edit in reverse(change.edits):  # spans in the new text; `new` is what stood there
@@ -164,16 +209,25 @@ class _Record:
             start = edit.span.start + len(edit.old) - len(edit.old.lstrip("\r\n"))
             first = document.line_of(min(start, edit.span.end))
             last = document.line_of(max(start, edit.span.end - 1))
-            before = Counter(one.number.text for one in numbers_of(Document(edit.new)))
+            before = Counter(one.number.text for one in numbers_of(Document(edit.new), whole=True))
             for line in range(first, last + 1):
                 lines[line] = lines[line] + before
-        for one in numbers_of(document) if lines else ():
-            new = one.line in lines and one.number.text not in lines[one.line]
-            if new and not one.is_limit and (source := self._source(one)) is not None:
-                yield one.place, one.index, one.number.text, source
+        there = set(map(_key, numbers_of(Document(change.old_text or ""), whole=True)))
+        for one in numbers_of(document, whole=True) if lines else ():
+            if one.line not in lines or one.is_limit:
+                continue
+            if one.is_whole:  # in other files too much else has the same words around it
+                new = _key(one) not in there and (one.number.decimals < 0 or is_report(change.path))
+            else:
+                new = one.number.text not in lines[one.line]
+            if new and (source := self.source_of(one)) is not None:
+                yield one.place, one.index, one.number.text, self.index_of(source)
 
-    def _source(self, one: NumberPlace) -> int | None:
-        """Of a number that is a result; a setting, a limit or a magnitude is none."""
+    def source_of(self, one: NumberPlace) -> Source | None:
+        """Of a number that is a result, a size or a count; a limit or a magnitude is none."""
+        is_ours = one.number.text not in self._by_person
+        if one.is_whole:
+            return self.computed if is_ours else None
         stated = stated_at(one.head, one.first, one.text, one.number.value)
         is_named = stated is not None or one.number.error is not None
         beside = one.row or one.text
@@ -182,10 +236,10 @@ class _Record:
             found = best_source(one.number, self._own, stated, beside) or best_source(
                 one.number, self._known.everywhere(), stated, beside
             )
-        is_ours = one.number.text not in self._by_person
-        source = found or (self._computed if is_named and is_ours else None)
-        if source is None:
-            return None
+        return found or (self.computed if is_named and is_ours else None)
+
+    def index_of(self, source: Source) -> int:
+        """Where a source stands among those of the write; it is entered if it is new."""
         key = source.value, source.jobs
         if key not in self._index:
             self._index[key] = len(self.sources)
@@ -269,7 +323,7 @@ class _Needed:
             return {}
         except (OSError, UsageError):
             return None
-        numbers = numbers_of(Document(data.decode("utf-8", "replace")))
+        numbers = numbers_of(Document(data.decode("utf-8", "replace")), whole=True)
         return {(one.place, one.index): one.number.text for one in numbers}
 
 
