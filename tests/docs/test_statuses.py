@@ -1,6 +1,7 @@
 """A status that is set is said by every place of its MVP, and going back restores the bytes."""
 
 import random
+import time
 
 import pytest
 
@@ -164,3 +165,13 @@ def test_a_document_without_a_legend_gets_none() -> None:
     table = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | a | 🚀 |\n"
     before = parse_roadmap(Document(f"# P\n\n<!-- 状态: ⏳计划 | 🚀运行 -->\n\n{table}"))
     assert len(set_end(before, "1.0", "paused", numbers=False)) == 1
+
+
+def test_the_places_of_a_thousand_gates_are_found_in_linear_time() -> None:
+    facts = "| Item | Content |\n|---|---|\n| MVP | MVP-1.0 |\n" + "| x | y |\n" * 60
+    section = f"\n### Gate-{{}}: g\n\n{facts}| Status | ⏳ planned |\n"
+    head = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | a | ⏳ |\n"
+    roadmap = parse_roadmap(Document(head + "".join(map(section.format, range(1000)))))
+    began = time.process_time()
+    assert len([*StatusSites(roadmap)]) >= 1000
+    assert time.process_time() - began < 3

@@ -147,6 +147,13 @@ class Roadmap:
         return tuple(e for e in self.rows("numbers") if "mvp" in e.cells)
 
     @cached_property
+    def facts(self) -> Mapping[int, tuple[View, Entry]]:
+        """The entries of tables of facts, by where the text of their content begins."""
+        views = [view for view in self.views if view.kind == "facts"]
+        found = ((view, entry) for view in views for entry in view.entries)
+        return {e.cells["content"].start: (view, e) for view, e in found if "content" in e.cells}
+
+    @cached_property
     def boards(self) -> tuple[Kanban, ...]:
         """Every board of cards, in order."""
         return find_boards(self.document, self.vocabulary, self.ids)

@@ -453,10 +453,8 @@ def _fact_site(
     roadmap: Roadmap, cell: Cell | None, kind: str, mvp: str | None
 ) -> Iterator[StatusSite]:
     """The site of a content cell of a table of facts."""
-    for view in roadmap.views if cell else ():
-        for entry in view.entries if view.kind == "facts" else ():
-            if entry.cells.get("content") is cell:
-                yield from _cell_site(roadmap, view, entry, "content", kind, mvp)
+    if cell is not None and (found := roadmap.facts.get(cell.start)):
+        yield from _cell_site(roadmap, *found, "content", kind, mvp)
 
 
 def _card_sites(roadmap: Roadmap) -> Iterator[StatusSite]:

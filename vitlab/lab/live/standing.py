@@ -92,6 +92,7 @@ def _stated_numbers(roadmap: Roadmap) -> Mapping[str, str]:
     if "_stated_numbers" not in known:
         from vitlab.docs.lint.numbers import stated_r2  # the first picture shows none
 
-        found = ((mvp.id, stated_r2(roadmap, mvp)) for mvp in roadmap.mvps)
+        once = {mvp.id: mvp for mvp in roadmap.mvps}  # a table may repeat one a thousand times
+        found = ((name, stated_r2(roadmap, mvp)) for name, mvp in once.items())
         known["_stated_numbers"] = {name: text for name, text in found if text is not None}
     return known["_stated_numbers"]
