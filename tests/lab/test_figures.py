@@ -19,6 +19,8 @@ from vitlab.cli import main as vitlab
 from vitlab.contract.events import EventWriter
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.docs.judge.comparison import Gap
+from vitlab.docs.judge.errors import SeedMean, SeedScatter, Spread
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.figures import figure_specs, star_figures
 from vitlab.lab.figures.curves import curves
@@ -246,6 +248,35 @@ def test_repeats_over_seeds_are_one_point_with_the_error_of_their_mean(
     assert panel.curves[0].errors[0] == pytest.approx(error_of_mean(values, stars), rel=1e-3)
     repeats = "error bars of repeats: standard error of the mean over 3 seeds, of stars and seeds"
     assert figure_specs.scaling(made).keys == (SINGLE, repeats)
+
+
+def test_seeds_are_shown_as_one_and_in_their_order(lab: Lab, ended: Ended) -> None:
+    for seed in (44, 42, 43):  # as they ended
+        job = ended(f"one seed={seed}", model="ViT")
+        enriched(job, 100, 0.8, 1)  # the same stars
+        spec = json.loads(job.spec.read_bytes())
+        job.spec.write_text(json.dumps({**spec, "config": {"train": {"seed": seed}}}))
+    enriched(ended("two", model="Ridge"), 100, 0.5, 1)
+    made = figure_specs.figure_data(lab, ())
+    (panel,) = star_figures.snr(made).panels
+    assert [curve.name for curve in panel.curves] == ["ViT (3 seeds)", "Ridge"]
+    assert [one.result.run for one in made.results][:3] == [f"one seed={n}" for n in (42, 43, 44)]
+    along, _ = star_figures.residuals(made).panels
+    assert [curve.name for curve in along.curves] == ["ViT one seed=42", "Ridge two"]
+    assert "of each run the first seed, 2 more not shown" in star_figures.residuals(made).notes
+    learned = figure_specs.learning(made).panels[0]
+    assert learned.title == "ViT one (3 seeds)"
+    assert not any(curve.marked for curve in learned.curves)
+
+
+def test_the_key_of_differences_says_what_their_errors_are_of() -> None:
+    known = SeedMean(SeedScatter(0.02, 2), 3)
+    stars, seeds = Spread(0.01, (replace(known, is_assumed=True),)), Spread(0.01, (known,))
+    one, more = Gap(0.1, 0.01, spread=stars), Gap(0.1, 0.02, spread=seeds)
+    keys = [figure_specs._gap_key(gaps) for gaps in ([one], [more], [one, more])]
+    assert [key.partition("test stars")[2] for key in keys] == [
+        ", no scatter over seeds", " and seeds", ", and over seeds where their scatter is known"
+    ]  # fmt: skip
 
 
 def test_a_figure_goes_beside_the_roadmap_and_into_its_report(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from matplotlib.transforms import Bbox
 from vitlab.contract.value import Value, axis_of_label, unit_of
 from vitlab.plot.chart import PALETTE
 from vitlab.plot.figures.drawing import Drawn, build
+from vitlab.plot.figures.marks import dodges
 from vitlab.plot.figures.paper import true_minus, write
 from vitlab.plot.figures.picture import Curve, Panel, Picture, drawable
 from vitlab.plot.figures.places import drawn_points
@@ -156,6 +157,32 @@ def test_error_bars_that_overlap_stand_beside_each_other() -> None:
         assert least <= points <= most
         low, high = ax.get_ylim()
         assert all(low < y < high for curve in (MODELS[0], other) for y in curve.y)
+
+
+def test_many_curves_are_moved_little() -> None:
+    """Or a point would seem to be at another S/N, above a ceiling that it is below."""
+    same = tuple(replace(MODELS[0], name=f"run {k}") for k in range(19))
+    shifts = dodges(replace(SCALING, curves=same))
+    assert len(set(shifts.values())) == 19
+    assert max(map(abs, shifts.values())) < 5
+
+
+def test_a_wide_note_is_within_the_figure() -> None:
+    note = "RUN 1 SEED=43: 12 of 10,000 POINTS ABOVE OR BELOW THE AXES OF PREDICTED MINUS TRUE"
+    made = build(Picture("", (SCALING,)), 1, (note,))
+    (box,) = [box for text, box in texts(made) if "10,000" in text]
+    assert 0 <= box.x0 < box.x1 <= made.figure.bbox.width
+
+
+@pytest.mark.parametrize("scale", [0.001, 0.02, 1.0])
+def test_numbers_below_bars_do_not_touch(scale: float) -> None:
+    (curve,) = BARS.curves
+    small = replace(curve, y=tuple(scale * y for y in curve.y), errors=(scale * 0.01,) * 3)
+    made = build(Picture("", (replace(BARS, curves=(small,)),)), 1)
+    boxes = [box for text, box in texts(made) if re.fullmatch(r"−?\d*\.?\d+", text)]
+    assert len(boxes) >= 2
+    for left, right in pairwise(sorted(boxes, key=lambda box: box.x0)):
+        assert (right.x0 - left.x1) * 72 / made.figure.dpi > 3
 
 
 def test_colours_are_safe_and_styles_differ() -> None:

@@ -23,6 +23,7 @@ from vitlab.lab.figures.figure_specs import (
     ablation,
     learning,
     scaling,
+    seeds_in_order,
     training,
 )
 from vitlab.lab.lab import Lab, open_lab
@@ -94,7 +95,7 @@ def _figures(lab: Lab, spec: Spec, everything: Sequence[Job]) -> Iterator[tuple[
     chosen: tuple[str, ...] = ()
     if spec.recipe == "ceiling":
         others, chosen = models_of(latest(finished(everything)), spec)
-    data = FigureData(lab, results, tuple(everything), chosen)
+    data = FigureData(lab, seeds_in_order(results), tuple(everything), chosen)
     yield from _worth_drawing(data, others, few=len(launched) <= MOST)
 
 
@@ -119,7 +120,7 @@ def _worth_drawing(
         wanted = ["snr"]
         worlds = {read_world(one.result.world) for one in data.results} - {None}
         others = [one for one in others if read_world(one.result.world) in worlds]
-        data = replace(data, results=(*others, *data.results))
+        data = replace(data, results=(*seeds_in_order(others), *data.results))
     elif len(sizes) > len(models):
         wanted = ["scaling", *alone]
     else:
@@ -132,7 +133,7 @@ def _worth_drawing(
 
 
 def models_of(newest: Iterable[Finished], ceiling: Spec) -> tuple[list[Finished], tuple[str, ...]]:
-    """Of each model at the ceiling's profile the first seed of the best run on validation.
+    """Of each model at the ceiling's profile all seeds of the best run on validation.
 
     All its runs where that is not known; and a note on either.
     """
@@ -148,15 +149,12 @@ def models_of(newest: Iterable[Finished], ceiling: Spec) -> tuple[list[Finished]
         best = choose(repeats, results[0].result.headline).group
         of = f"of {len(groups)} runs" if len(groups) > 1 else ""
         if best is None:
-            shown += [group.members[0] for group in groups]
+            shown += [one for group in groups for one in group.members]
             notes.append(f"{name}: all {of[3:]} shown, no validation scores")
             continue
-        members = groups[repeats.index(best)].members
-        shown.append(members[0])
-        seeds = f"one of {len(members)} seeds" if len(members) > 1 else ""
-        if of or seeds:
-            best_of = f"the best {of} on validation" if of else ""
-            notes.append(f"{name}: {', '.join(filter(None, (best_of, seeds)))}")
+        shown += groups[repeats.index(best)].members
+        if of:
+            notes.append(f"{name}: the best {of} on validation")
     return shown, tuple(notes)
 
 

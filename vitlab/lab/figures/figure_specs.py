@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -153,7 +154,22 @@ def figure_data(lab: Lab, results: Sequence[Finished]) -> FigureData:
         results = [one for one in everything if one.result.profile == PROFILES[best]]
     if not results:
         raise UsageError("nothing to draw: no job has a result yet")
-    return FigureData(lab, tuple(results), jobs)
+    return FigureData(lab, seeds_in_order(results), jobs)
+
+
+def seeds_in_order(results: Sequence[Finished]) -> tuple[Finished, ...]:
+    """The same, the seeds of a configuration by their number and not by which ended first."""
+    return tuple(
+        one
+        for group in grouped(results)
+        for one in sorted(group.members, key=lambda one: natural(one.result.run))
+    )
+
+
+def natural(text: str) -> list[tuple[int, str]]:
+    """A key that sorts `seed=9` before `seed=10`."""
+    parts = re.split(r"(\d+)", text)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
 def scaling(data: FigureData) -> Picture:
@@ -263,15 +279,21 @@ def ablation(data: FigureData) -> Picture:
         *data.hidden_levels(name),
     )
     title = "Models" if models else "Ablation"
-    less = f"less {_run_label(reference, models)}, {value.symbol} = {level:.3f}{value.mark}"
-    keys = (*data.trial, less, _gap_key(groups))
+    of = f"relative to {_run_label(reference, models)}, {value.symbol} = {level:.3f}{value.mark}"
+    keys = (*data.trial, of, _gap_key([gap for gap in gaps.values() if gap is not None]))
     return Picture(f"{title}{data.title_mark}", (panel,), notes, keys)
 
 
-def _gap_key(groups: Sequence[Group]) -> str:
-    seeds = any(len(group.members) > 1 for group in groups)
+def _gap_key(gaps: Sequence[Gap]) -> str:
+    """What their errors are of; the scatter over seeds may be that of other runs of a model."""
+    seeds = [
+        any(one.error for one in gap.spread.seeds) if gap.spread else False
+        for gap in gaps
+        if gap.error
+    ]
+    also = " and seeds" if all(seeds) else ", and over seeds where their scatter is known"
     return "error bars: of the differences, over the test stars" + (
-        " and seeds" if seeds else ", no scatter over seeds"
+        also if any(seeds) else ", no scatter over seeds"
     )
 
 
@@ -351,6 +373,7 @@ def learning(data: FigureData) -> Picture:
                 tuple(x for x, _ in points),
                 tuple(y for _, y in points),
                 style=style,
+                marked=False,
             )
             for points, is_level in drawn
             if points and not is_level
@@ -418,7 +441,7 @@ def _run_label(group: Group, model: bool) -> str:
     """The run's name, after its model's where there are several models."""
     own = group.first.model_name
     name = own if group.name == "main" else group.name
-    seeds = f" (n={len(group.members)})" if len(group.members) > 1 else ""
+    seeds = f" ({len(group.members)} seeds)" if len(group.members) > 1 else ""
     return (f"{own} {name}" if model and not name.startswith(own) else name) + seeds
 
 

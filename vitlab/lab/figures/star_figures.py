@@ -13,9 +13,17 @@ from numpy.typing import NDArray
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import COVERED, SNR, Value, axis_of_label
 from vitlab.lab.figures.costs import cost_notes
-from vitlab.lab.figures.figure_specs import ERRORS, KINDS, MOST, FigureData, Maker, missing
+from vitlab.lab.figures.figure_specs import (
+    ERRORS,
+    KINDS,
+    MOST,
+    FigureData,
+    Maker,
+    error_notes,
+    missing,
+)
 from vitlab.lab.results.job_results import Finished
-from vitlab.lab.results.repeats import grouped
+from vitlab.lab.results.repeats import Group, grouped
 from vitlab.plot.figures.picture import Curve, Panel, Picture
 from vitlab.plot.figures.styles import Style
 from vitlab.plot.series import Line
@@ -36,11 +44,9 @@ FAINTEST, BRIGHTEST = 23.0, 18.0
 
 def parity(data: FigureData) -> Picture:
     """Predicted against true labels as a density, and below it what is left of them."""
-    panels, notes = [], []
-    firsts = [group.members[0] for group in grouped(data.results)]
-    if seeds := len(data.results) - len(firsts):
-        notes.append(f"{seeds} more seeds not shown: the first of each run is")
-    kept = [(one, stars) for one, stars in residuals_of(data, "parity") if one in firsts]
+    panels: list[Panel] = []
+    notes: list[str] = []
+    kept = _first_seeds(data, "parity", notes)
     styles = data.styles([one.result.model_name for one, _ in kept])
     for (one, stars), style in zip(kept, styles, strict=True):
         for k, label in enumerate(stars.labels):
@@ -57,6 +63,16 @@ def parity(data: FigureData) -> Picture:
     across = (min(len(panels), 2), max(len(panels), 2))
     title = f"Parity{data.title_mark}"
     return Picture(title, tuple(panels), tuple(notes), keys, across, wide=len(panels) > 2)
+
+
+def _first_seeds(
+    data: FigureData, figure: str, notes: list[str]
+) -> list[tuple[Finished, Residuals]]:
+    """Of each run the first seed, as stars scatter alike in all of them; a note on the others."""
+    firsts = [group.members[0] for group in grouped(data.results)]
+    if seeds := len(data.results) - len(firsts):
+        notes.append(f"of each run the first seed, {seeds} more not shown")
+    return [(one, stars) for one, stars in residuals_of(data, figure) if one in firsts]
 
 
 def _alike(panels: Sequence[Panel]) -> list[Panel]:
@@ -131,12 +147,12 @@ def _running(true: Array, off: Array) -> list[Curve]:
 def residuals(data: FigureData) -> Picture:
     """Median and 68% scatter of predicted - true along the label and along S/N."""
     label = Value.parse(data.headline).label
-    kept = [(one, r) for one, r in residuals_of(data, "residuals") if label in r.labels]
+    panels: list[Panel] = []
+    notes: list[str] = []
+    kept = [x for x in _first_seeds(data, "residuals", notes) if label in x[1].labels]
     if not kept:
         raise UsageError(f"residuals: no job was scored on {label}")
     styles = data.styles([one.result.model_name for one, _ in kept])
-    panels: list[Panel] = []
-    notes: list[str] = []
     for axis in (axis_of_label(label, "true"), SNR):
         curves = []
         for (one, stars), style in zip(kept, styles, strict=True):
@@ -253,13 +269,19 @@ def snr(data: FigureData) -> Picture:
     curves: list[Curve] = []
     edges: tuple[float, ...] = ()
     kept = residuals_of(data, "snr", needed=not bounds)
-    styles = data.styles([one.result.model_name for one, _ in kept])
-    for (one, stars), style in zip(kept, styles, strict=True):
-        curve, bins = _along_snr(stars, value, name_of(one, data), notes)
+    of_job = {one.job.name: stars for one, stars in kept}
+    groups = [g for g in grouped(data.results) if any(one.job.name in of_job for one in g.members)]
+    styles = data.styles([group.first.model_name for group in groups])
+    drawn: list[Group] = []
+    for group, style in zip(groups, styles, strict=True):
+        seeds = [of_job[one.job.name] for one in group.members if one.job.name in of_job]
+        each = [_along_snr(stars, value, _group_name(group, data), notes) for stars in seeds]
+        curve, bins = _mean_of([curve for curve, _ in each if curve is not None]), each[0][1]
         if curve is not None:
             curves.append(replace(curve, style=style))
+            drawn.append(replace(group, members=group.members[: len(seeds)]))
             edges = edges or bins
-    kinds = ["stars"] * bool(curves) + ["draws"] * any(bound.errors for bound in bounds)
+    kinds = [*error_notes(drawn), *[ERRORS["draws"]] * any(bound.errors for bound in bounds)]
     if not [*curves, *bounds]:
         raise UsageError(f"snr: no job knows the S/N of its test stars and {data.headline}")
     places = _magnitudes(data, str(Value("test", "r2", value.label)))
@@ -274,9 +296,10 @@ def snr(data: FigureData) -> Picture:
         x_range=_snr_range(places, (*curves, *bounds), edges),
     )
     models = [one for one in data.results if one.job.spec.recipe != "ceiling"]
-    notes += missing(len(models) - len(curves), len(models), "residuals with S/N")
+    shown = sum(len(group.members) for group in drawn)
+    notes += missing(len(models) - shown, len(models), "residuals with S/N")
     notes = [*cost_notes(grouped(models)), *data.chosen, *notes]
-    keys = (*data.trial, *(ERRORS[kind] for kind in kinds))
+    keys = (*data.trial, *kinds)
     return Picture(f"S/N{data.title_mark}", (panel,), tuple(notes), keys)
 
 
@@ -297,6 +320,27 @@ def _along_snr(
         tuple(part.scores.errors[value] for part in bins),
     )
     return curve, (bins[0].low, *(part.high for part in bins))
+
+
+def _mean_of(curves: Sequence[Curve]) -> Curve | None:
+    """The mean over seeds, with the errors of stars and seeds; None of none."""
+    if len(curves) < 2 or len({curve.x for curve in curves}) > 1:
+        return curves[0] if curves else None
+    ys = np.array([curve.y for curve in curves])
+    stars = np.sqrt(np.mean(np.square([curve.errors for curve in curves]), axis=0))
+    seeds = ys.std(axis=0, ddof=1) / np.sqrt(len(curves))
+    errors = tuple(np.hypot(stars, seeds).tolist())
+    return replace(curves[0], y=tuple(ys.mean(axis=0).tolist()), errors=errors)
+
+
+def _group_name(group: Group, data: FigureData) -> str:
+    """Its model's name, with the run's where a model has several, and how many seeds it has."""
+    groups = grouped(one for one in data.results if one.job.spec.recipe != "ceiling")
+    model = group.first.model_name
+    alone = sum(other.first.model_name == model for other in groups) == 1
+    own = group.name.removeprefix(model).strip()
+    name = model if alone or not own else f"{model} {own}"
+    return name + (f" ({len(group.members)} seeds)" if len(group.members) > 1 else "")
 
 
 def snr_bins(stars: Residuals) -> list[Bin]:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 
 from vitlab.plot.figures.marks import (
     CROWDED,
@@ -27,6 +28,7 @@ from vitlab.plot.figures.marks import (
     level_dash,
     levels_in_legend,
     plain,
+    thin_numbers,
 )
 from vitlab.plot.figures.picture import Curve, Panel, Picture, styles
 from vitlab.plot.figures.places import Label, write_on_lines
@@ -59,6 +61,8 @@ _PAGE = 8.6
 """Inches that all panels may be high, so that legend and notes fit on a page too."""
 _NOTE, _NOTE_LETTERS, _TWO_COLUMNS = 6.0, 82, 170
 """Points of the letters of notes, and how many of them one column and two hold."""
+_SURE = 0.8
+"""Of these letters so many find room whatever they are."""
 _LINE = 0.105
 """Inches of a line of notes."""
 
@@ -107,13 +111,14 @@ def _draw(
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows * (1 + below), across, squeeze=False)
     known = styles(picture)
-    labels, used = list[Label](), set[Axes]()
+    labels, used, numbered = list[Label](), set[Axes](), list[Axes]()
     for number, whole in enumerate(picture.panels):
         row, column = number // across * (1 + below), number % across
         for step, panel in enumerate((whole, whole.below)):
             if panel is not None:
                 ax = axes[row + step, column]
                 used.add(ax)
+                numbered += [ax] * bool(panel.names)
                 found = draw_panel(panel, ax, known, in_legend)
                 labels += found if not (picture.shared and number) else []
         letter = f"({ascii_lowercase[number % 26]}) " * (len(picture.panels) > 1)
@@ -128,7 +133,8 @@ def _draw(
         if ax not in used:
             ax.remove()
     letters = _NOTE_LETTERS if columns == 1 else _TWO_COLUMNS
-    lines = [x for note in (*picture.keys, *notes) for x in textwrap.wrap(note, letters)]
+    wide = 72 * WIDTHS[columns] * 0.98
+    lines = [line for note in (*picture.keys, *notes) for line in _wrapped(note, letters, wide)]
     if lines:
         text = "\n".join(map(plain, lines))
         figure.supxlabel(text, x=0.01, ha="left", fontsize=_NOTE, color=GREY)
@@ -136,8 +142,24 @@ def _draw(
     rows_of_legend = legend.get_window_extent().height / figure.dpi if legend else 0.0
     figure.set_figheight(tall + _LINE * len(lines) + rows_of_legend)
     figure.draw_without_rendering()
+    for ax in numbered:
+        thin_numbers(ax)
     figure.set_layout_engine("none")  # what is written on lines does not move them
     return Drawn(figure, legend, tuple(labels)), frozenset(write_on_lines(labels))
+
+
+def _wrapped(note: str, letters: int, points: float) -> list[str]:
+    """The lines of a note, none of them longer than a number of points."""
+    while letters > 20:
+        lines = textwrap.wrap(note, letters)
+        if all(_points(line) <= points for line in lines if len(line) > _SURE * letters):
+            return lines
+        letters -= 4
+    return textwrap.wrap(note, letters)
+
+
+def _points(text: str) -> float:
+    return float(TextPath((0, 0), plain(text), size=_NOTE).get_extents().width)
 
 
 def _heights(panels: Sequence[Panel], across: int, width: float) -> Iterator[float]:
@@ -205,11 +227,15 @@ def _sign(
         [],
         color=style.color,
         linestyle=style.dash if curve.joined else "",
-        marker="" if len(curve.x) > CROWDED and curve.joined else style.marker,
+        marker="" if curve.joined and _unmarked(curve) else style.marker,
         markersize=MARK,
         markerfacecolor=style.color if style.filled else "white",
         markeredgewidth=0.8,
     )
+
+
+def _unmarked(curve: Curve) -> bool:
+    return len(curve.x) > CROWDED or not curve.marked
 
 
 def _legend(figure: Figure, entries: Sequence[Entry]) -> Legend | None:

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import (
+    EngFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    StrMethodFormatter,
+)
 from matplotlib.transforms import ScaledTranslation
 
 from vitlab.plot.figures.picture import Curve, Panel, x_range, y_range
@@ -23,10 +29,15 @@ _BIN, _BELOW = "0.94", 0
 """Grey of every second bin, and what is under everything."""
 _DODGE = 2.4
 """Points between marks that would stand on each other."""
+_FURTHEST = 4.8
+"""Points that a mark may be moved: many curves stand closer, or a point would seem to lie at
+another place, as above a ceiling that it is below."""
 CROWDED = 40
 """Points of a curve above which it has no marks."""
 _NAME = 36
 """Letters of a run's name beside a figure of one column."""
+_APART = 5
+"""Points between two numbers at an axis."""
 _MANY = 1500
 """Points above which they are drawn small and as a picture, or a PDF would be huge."""
 MARK = 3.6
@@ -78,7 +89,8 @@ def dodges(panel: Panel) -> dict[int, float]:
     ):
         return {}
     middle = (len(measured) - 1) / 2
-    return {i: _DODGE * (place - middle) for place, i in enumerate(measured)}
+    step = min(_DODGE, _FURTHEST / max(middle, 1.0))
+    return {i: step * (place - middle) for place, i in enumerate(measured)}
 
 
 def _overlap(one: Curve, other: Curve, panel: Panel) -> bool:
@@ -227,6 +239,21 @@ def _axes(panel: Panel, ax: Axes) -> None:
         _set_limits(panel, ax)
     if panel.square or panel.diagonal:
         ax.set_box_aspect(1)
+
+
+def thin_numbers(ax: Axes) -> None:
+    """As many numbers along x as do not touch, in the room that names beside it leave."""
+    for most in (7, 5, 4, 3, 2):
+        ax.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
+        ax.figure.draw_without_rendering()  # type: ignore[union-attr]
+        low, high = ax.get_xlim()
+        inside = [
+            tick.label1 for tick in ax.xaxis.get_major_ticks() if low <= tick.get_loc() <= high
+        ]
+        boxes = [label.get_window_extent() for label in inside]
+        between = [right.x0 - left.x1 for left, right in pairwise(boxes)]
+        if min(between, default=math.inf) > _APART * ax.figure.dpi / 72:
+            return
 
 
 def _inches(ax: Axes) -> float:
