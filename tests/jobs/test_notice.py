@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from tests.waiting import ended, wait_for
 from vitlab.contract.job import Done, Lost, Queued
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.jobs.experiment.settings import load_settings
+from vitlab.jobs.process.child import start_notice
 from vitlab.jobs.queue import notice
 from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.store import read_job
@@ -126,6 +128,15 @@ def test_a_webhook_that_fails_is_tried_twice_and_followed_nowhere(
     assert hook.got[0]["value"] == 0.7132
     assert "test/r2/log_g = 0.7132" in hook.got[0]["text"]
     assert notice.last_notices(shop.lab)[0]["trouble"] == trouble
+
+
+@pytest.mark.timeout(60)
+def test_a_pipe_in_the_place_of_the_settings_holds_up_no_supervisor(shop: Workshop) -> None:
+    job = shop.submit("pass")
+    job.exit.write_text('{"reason": "ok", "ended": 5.0}')
+    shop.lab.settings.unlink(missing_ok=True)
+    os.mkfifo(shop.lab.settings)
+    start_notice(job, wait=False)
 
 
 @pytest.mark.parametrize(

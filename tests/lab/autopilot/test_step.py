@@ -29,7 +29,7 @@ from vitlab.lab.autopilot.record import (
     write_autopilot,
 )
 from vitlab.lab.autopilot.report import public_record, report_of
-from vitlab.lab.autopilot.step import carry_on
+from vitlab.lab.autopilot.step import carry_on, digest
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.writeback.edits import undo
 
@@ -238,6 +238,24 @@ def test_after_a_person_s_end_its_report_goes_on_with_its_jobs(plan: Lab) -> Non
         pass
     assert not page.exists()
     assert plan.roadmap_path().read_bytes() == before
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("what", ["no text", "a pipe"])
+def test_what_cannot_be_read_in_the_place_of_its_files_holds_nobody_up(
+    plan: Lab, what: str
+) -> None:
+    """The process that carries it on waited in a pipe for ever, its lock held."""
+    begin(plan)
+    carry_on(plan)
+    page, environment = plan.paths.root / stop(plan).page, plan.paths.private.autopilot_environment
+    for path in (page, environment):
+        path.unlink()
+        path.write_bytes(b"\xff\xfe bad") if what == "no text" else os.mkfifo(path)
+    let_end(plan)
+    carry_on(plan)
+    assert not _now(plan).active
+    assert digest(environment) == "" or what == "no text"
 
 
 @pytest.mark.parametrize("by_hand", ["mine", None])

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import JobPaths, LabPaths, remove_leftovers, write_atomic
-from vitlab.contract.reading import Search, matching, open_regular
+from vitlab.contract.reading import Search, matching, open_regular, read_regular
 from vitlab.contract.value import Value
 from vitlab.jobs.environment import as_bytes, submitted_environment, this_environment
 from vitlab.jobs.experiment.placeholders import (
@@ -368,7 +368,7 @@ def start_notice(job: JobPaths, wait: bool) -> None:
     if not job.exit.exists():
         return  # it is resumed, and has not ended
     try:
-        has_webhook = b"webhook" in LabPaths(job.root).settings.read_bytes()
+        has_webhook = b"webhook" in read_regular(LabPaths(job.root).settings, follow=True)
     except OSError:
         return
     if not has_webhook:

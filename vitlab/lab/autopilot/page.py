@@ -13,6 +13,7 @@ from dataclasses import replace
 from vitlab.contract.paths import UsageError
 from vitlab.docs.save import between, create, save
 from vitlab.docs.text.inline import cell_text, one_line
+from vitlab.docs.text.source import read
 from vitlab.jobs.queue import notice
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.autopilot.budget import Spent, hours_text
@@ -46,7 +47,10 @@ def write_page(lab: Lab, pilot: Autopilot, report: Report) -> Autopilot:
     if pilot.told and ends == pilot.page_jobs:
         return pilot
     path, language = lab.paths.inside(pilot.page), "en"
-    there = path.read_text(encoding="utf-8") if path.exists() else None
+    try:
+        there = read(path).text if os.path.lexists(path) else None
+    except UsageError:  # a person has changed it, or put something else in its place
+        return pilot
     if there is None and pilot.told:
         return pilot
     if there is not None and _digest(there) not in pilot.page_texts:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import assert_never
 
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, cause
+from vitlab.contract.reading import read_regular
 from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.environment import as_bytes, this_environment
 from vitlab.jobs.processes import AUTOPILOT
@@ -235,7 +236,7 @@ def _take_environment(paths: LabPaths) -> None:
     if not wanted or digest(path) != wanted:
         return
     # Not as other documents: a value that is not UTF-8 is kept by surrogates.
-    record = json.loads(path.read_bytes())
+    record = json.loads(read_regular(path))
     here = this_environment()
     secrets = {name: here[name] for name in record["withheld"] if name in here}
     os.environb.clear()
@@ -245,7 +246,7 @@ def _take_environment(paths: LabPaths) -> None:
 def digest(path: Path) -> str:
     """Of a file's bytes; empty where it cannot be read."""
     with contextlib.suppress(OSError):
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular(path)).hexdigest()
     return ""
 
 
