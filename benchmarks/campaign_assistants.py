@@ -112,12 +112,15 @@ def _jobs_of(lab: Lab, mvp: str) -> list[str]:
     return [job for job, row in lab.rows().items() if row.get("mvp") == mvp]
 
 
-def questions(lab: Lab) -> list[tuple[str, ...]]:
-    """Commands whose answers depend on these files alone, while nothing happens in the lab."""
+def questions(lab: Lab, *, every: bool) -> list[tuple[str, ...]]:
+    """Commands whose answers depend on these files alone, while nothing happens in the lab.
+
+    Without `every` those of a lab that is not furnished.
+    """
     number = next(str(one["text"]) for one in _written(lab) if "." in str(one["text"]))
     return [
+        *([("auto", "--json")] if every else []),
         ("tray", "--json"),
-        ("auto", "--json"),
         ("wait", "--timeout", "0", "--json", "--since", "x-1"),
         ("why", number, "--json"),
     ]

@@ -197,7 +197,7 @@ class Bench:
     looks: int = 2
     """Commands for each corruption, beside `jobs --json`."""
     answers: dict[tuple[str, ...], Any] = field(default_factory=dict)
-    """What commands of unattended work told while all was well; empty where there is none."""
+    """What commands of unattended work told while all was well."""
 
     def looked_at(self) -> dict[str, tuple[Any, ...]]:
         return snapshot(self.lab.root, (".vitlab", self.jobs["running"]))
@@ -211,9 +211,8 @@ class Bench:
     def remember(self) -> None:
         self.rows, self.files, self.around = self.lab.rows(), self.looked_at(), self.outer()
         self.begun = sum(words[0] == "begin" for words in self.lab.run.told())
-        if self.looks > 1:
-            asked = assistants.questions(self.lab)
-            self.answers = {one: self.lab.run(self.lab.root, *one).json() for one in asked}
+        asked = assistants.questions(self.lab, every=self.looks > 1)
+        self.answers = {one: self.lab.run(self.lab.root, *one).json() for one in asked}
 
 
 def make_bench(run: Commands, folder: Path, looks: int) -> Bench:
@@ -234,6 +233,8 @@ def make_bench(run: Commands, folder: Path, looks: int) -> Bench:
     wait_for(lambda: lab.rows().get(running, {}).get("values"), 5)
     if looks > 1:
         assistants.furnish(lab)  # some 10 s, too long for the short campaign
+    else:
+        lab.run(lab.root, "wait", "--timeout", "0")
     jobs = {"ended": ended, "running": running, "queued": queued}
     bench = Bench(lab, outside, jobs, [int(word) for word in line[0][2:4]], looks=looks)
     bench.remember()
@@ -246,7 +247,7 @@ def targets(bench: Bench) -> list[str]:
     found = {str(path.relative_to(root)) for path in walk(root)}
     for name, job in bench.jobs.items():
         found |= {f"{job}/{one}" for one in ABSENT if (name, one) != ("running", "stop")}
-    found |= {*assistants.NAMES} if bench.answers else set()
+    found |= {one for one in assistants.NAMES if (root / one).parent.is_dir()}
     spared = {
         "work",
         "work/train.py",
@@ -282,10 +283,10 @@ def _commands(draw: random.Random, bench: Bench, target: str) -> list[tuple[str,
         ("compare",),
         ("plot", str(root / bench.jobs["ended"])),
     ]
-    looks = [*LOOKS, *logs, *writes, *(assistants.LOOKS if bench.answers else [])]
+    looks = [*LOOKS, *logs, *writes, *assistants.LOOKS]
     chosen = [*draw.sample(looks, bench.looks), ("jobs", "--json")]
     if assistants.is_unattended(target):
-        chosen += draw.sample([*bench.answers], min(3, len(bench.answers)))
+        chosen += draw.sample([*bench.answers], 3 if bench.looks > 1 else 1)
     if draw.random() < 0.015:
         chosen.append(("run", "4.0", "--profile", "smoke"))
     elif target.startswith(".vitlab/journal") and draw.random() < 0.08:
