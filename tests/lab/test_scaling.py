@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import pytest
 
 from tests.lab.conftest import Ended
 from tests.lab.test_figures import bounded
+from tests.lab.test_numbers import found
 from vitlab.cli import main as vitlab
 from vitlab.contract.job import CORE_HOURS, read_result, write_result
 from vitlab.lab.figures import figure_specs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import lookup_results
 from vitlab.lab.results.scaling import Scaling, law_phrases, not_determined
+from vitlab.lab.writeback.edits import write
 from vitlab.lab.writeback.writeback import pending
 from vitlab.ml.scaling_law import fit_law
 
@@ -188,3 +191,16 @@ def test_a_law_is_of_r2(
     assert "a scaling law describes 1 - R², but these are judged by test/mae/log_g" in (
         capsys.readouterr().err
     )
+
+
+def test_the_law_of_trials_is_on_record_until_it_is_edited(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    runs(partial(ended, profile="smoke"), [(NS[0], p) for p in PS])
+    write(lab, roadmap, "1.0")
+    assert "1 - R² = " in roadmap.read_text()
+    assert found(lab, roadmap) == []
+    edited = re.sub(r"(largest P: R² )0\.\d", r"\g<1>0.3", roadmap.read_text())
+    assert edited != roadmap.read_text()
+    roadmap.write_text(edited)
+    assert found(lab, roadmap)

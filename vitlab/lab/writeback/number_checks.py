@@ -197,9 +197,17 @@ class NumberChecks:
         return Finding(place.line, "number-without-result", message + _of(same), path=place.path)
 
     def _is_on_record(self, mvp: str, place: Place) -> bool:
-        """Whether a number of this value, MVP and profile was written into this line's file."""
+        """Whether a number of this value, MVP and profile was written into this line's file.
+
+        Or what was computed from results stands there as it was written, as a scaling law does.
+        """
         path = place.path or self.roadmap.document.path
-        record = self.written.of_file(self.lab.paths.relative(path)) if path else {}
+        name = self.lab.paths.relative(path) if path else ""
+        record = self.written.of_file(name) if path else {}
+        for one in self._standing(place) if record else ():
+            was = same_text(one.number, self.written.at(name, one))
+            if was is not None and not was.source.value:
+                return True
         number = place.number
         texts = {
             one.text
