@@ -211,8 +211,9 @@ class Bench:
     def remember(self) -> None:
         self.rows, self.files, self.around = self.lab.rows(), self.looked_at(), self.outer()
         self.begun = sum(words[0] == "begin" for words in self.lab.run.told())
-        asked = assistants.questions(self.lab, every=self.looks > 1)
-        self.answers = {one: self.lab.run(self.lab.root, *one).json() for one in asked}
+        if self.looks > 1 or not self.answers:
+            asked = assistants.questions(self.lab, every=self.looks > 1)
+            self.answers = {one: self.lab.run(self.lab.root, *one).json() for one in asked}
 
 
 def make_bench(run: Commands, folder: Path, looks: int) -> Bench:
