@@ -90,3 +90,48 @@ def lab_results() -> list[Finished]:
 def lab_facts() -> Facts:
     """What the results say, with the ceiling of their world."""
     return facts_of(lab_results(), BOUNDS)
+
+
+VIT = "ViT p16_h256_L6_a8"
+LEARNED = ((2_000, 0.5821, 0.3905), (10_000, 0.6604, 0.4822), (50_000, 0.7077, 0.5561),
+           (200_000, 0.7318, 0.6118))  # fmt: skip
+"""Training spectra, and R2 of ViT and LightGBM."""
+
+
+def other_results() -> list[Finished]:
+    """Of another lab: three seeds of a ViT at five sizes, four losses, trees, ridge, templates."""
+    size, std = 512_000, {"label_std/log_g": 1.291}
+    found = []
+    for seed, d in ((42, -0.0031), (43, 0.0004), (44, 0.0027)):
+        values = {
+            "r2": 0.7423 + d, "val_r2": 0.7466 + d, "mae/log_g": 0.4412 - d,
+            "rmse/log_g": 0.6553 - 1.2 * d, "bias/log_g": -0.0042 + d / 3,
+            "r2/T_eff": 0.9925 + d / 10, "mae/T_eff": 48.2 + 300 * d,
+            "r2/M_H": 0.9144 + d / 2, "mae/M_H": 0.131 - d / 5, **std,
+        }  # fmt: skip
+        found.append(finished("1.0", "Run 1", VIT, size, values, params=4_893_441, epochs=150,
+                              seed=seed))  # fmt: skip
+    trees = {"r2": 0.6377, "val_r2": 0.6431, "mae/log_g": 0.5628, "rmse/log_g": 0.7771,
+             "bias/log_g": -0.011, "r2/T_eff": 0.9771, "mae/T_eff": 88.4, **std}  # fmt: skip
+    ridge = {"r2": 0.5187, "mae/log_g": 0.7016, "rmse/log_g": 0.8956, **std}
+    fits = {"r2": 0.4012, "mae/log_g": 0.6821, "rmse/log_g": 0.9990, **std}
+    found += [
+        finished("2.0", "LightGBM", "LightGBM", size, trees, recipe="lightgbm", epochs=1),
+        finished("2.0", "Ridge", "Ridge", size, ridge, recipe="ridge", epochs=1, params=4097),
+        finished("2.0", "Template", "Template fit", 0, fits, recipe="template", epochs=1, params=3),
+    ]
+    for n, vit, lightgbm in LEARNED:
+        for seed, d in ((42, -0.002), (43, 0.0015), (44, 0.0005)):
+            found.append(finished("3.0", f"ViT {n}", VIT, n, {"r2": vit + d}, params=4_893_441,
+                                  epochs=150, seed=seed))  # fmt: skip
+        found.append(finished("3.0", f"LightGBM {n}", "LightGBM", n, {"r2": lightgbm},
+                              recipe="lightgbm", epochs=1))  # fmt: skip
+    for loss, r2 in (("l1", 0.7391), ("huber", 0.7410), ("nll", 0.7455)):
+        found.append(finished("5.0", f"loss={loss}", f"ViT loss {loss}", size, {"r2": r2},
+                              params=4_893_441, epochs=150))  # fmt: skip
+    return found
+
+
+def other_facts() -> Facts:
+    """What the results of the other lab say."""
+    return facts_of(other_results(), {(WORLD, "log_g"): Ceiling(0.8034, 0.003)})

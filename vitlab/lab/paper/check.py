@@ -77,8 +77,10 @@ class _Selection:
         one = self.mention
         newest = [f for f in everything if f.newest and not f.member and self._is_of(f)]
         mine = of_highest_profile(newest)
+        if one.size is None:
+            return mine
         sized = [fact for fact in mine if not fact.size or same_size(fact.size, one.size)]
-        return sized if one.size is not None and not self._is_of_test(one.size) else sized or mine
+        return sized or (mine if self._is_of_test(one.size) else [])
 
     def _is_of_test(self, size: float) -> bool:
         """Whether so many stars are those of a test set, which a draft may not say."""
@@ -133,7 +135,9 @@ class _Check(_Selection):
         """
         found = self._read()
         if found.verdict in WRONG:
-            for other in readings(self.mention):
+            one = self.mention
+            ways = [one, replace(one, size=None)] if self._is_of_test(one.size or 0) else [one]
+            for other in (*ways[1:], *(other for way in ways for other in readings(way))):
                 if (again := _Check(other, self.facts)._read()).verdict == "right":
                     return again
         return found
@@ -310,10 +314,8 @@ class _Check(_Selection):
         if TOP in one.models:
             return self._part_of_ceiling(models)
         if len(models) > 2:
-            found = [
-                _Check(replace(one, models=pair), self.facts)._between()
-                for pair in combinations(models, 2)
-            ]
+            pairs = combinations(models, 2)
+            found = [_Check(replace(one, models=pair), self.facts)._between() for pair in pairs]
             return next((x for x in found if x.verdict == "right"), found[0])
         scores = self.facts.of(one.metric, label, one.split or "test")
         everything = of_highest_profile(f for f in scores if f.newest and not f.member)
@@ -364,7 +366,7 @@ class _Check(_Selection):
         others = [fact for fact in everything if one.means(fact.number)]
         if others and (not one.models or one.inherited):
             return self._answer("right", others[0])
-        if one.is_open or not one.models:
+        if one.is_open or (not one.models and (others or not one.is_own)):
             return self._answer("not checked", why="it is not said of which model it is")
         if others and one.metric != "seeds":
             why = f"it is of {others[0].model} ({others[0].job})"

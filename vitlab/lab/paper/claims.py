@@ -10,10 +10,12 @@ from typing import Literal
 from vitlab.contract.value import IN_SIGMA
 from vitlab.lab.paper.names import is_named
 from vitlab.lab.paper.numerals import UNIT, Numeral, numerals
+from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
     AN_ERROR,
     AT_SIZE,
     BEHIND,
+    BRACKETS,
     BY,
     CEILING,
     CLAUSE,
@@ -30,11 +32,13 @@ from vitlab.lab.paper.words import (
     IS,
     IS_SO,
     LABEL,
+    LABEL_STD,
     LESS,
     LIMIT,
     METRIC,
     MORE,
     NEAR,
+    NEEDS,
     NO_CLAIM,
     NO_CLAIM_BEHIND,
     OF_IT,
@@ -57,14 +61,19 @@ from vitlab.lab.paper.words import (
     STATES_ANOTHER,
     TEMPERATURE,
     TERM,
+    THEIRS,
     TIMES,
     TO,
+    TO_REACH,
     VARIABLE,
     WITHIN,
 )
 
+_RATIO_OF_R2 = 3
+"""A larger one is of something else."""
 _LARGEST = 0.5
 """Of a number that is a difference by the words around it alone."""
+_CITED_BEHIND = re.compile(rf"\s*(?:dex|K|[%％])?\s*(?:of|by|from|in)?\s*[(（]?{CITED}")
 Kind = Literal[
     "score", "ceiling", "share", "difference", "percent", "ratio", "count", "rest", "gap"
 ]
@@ -79,6 +88,8 @@ def claim(text: str, one: Numeral, *, of_ceiling: bool = False) -> tuple[Kind, s
     """
     before, behind = text[: one.start], text[one.end :]
     if NO_CLAIM.search(before[-40:]) or is_limit(before):
+        return None
+    if _CITED_BEHIND.match(behind) or (NEEDS.search(text) and TO_REACH.search(before)):
         return None
     if (
         is_spread(text, one)
@@ -100,7 +111,8 @@ def claim(text: str, one: Numeral, *, of_ceiling: bool = False) -> tuple[Kind, s
     if one.unit == "K" and one.value >= TEMPERATURE:
         return None
     if TIMES.match(after) or RATIO.search(before):
-        return ("ratio", metric) if metric else None
+        is_other = metric is None or (metric == "r2" and one.value > _RATIO_OF_R2)
+        return None if is_other or metric is None else ("ratio", metric)
     if one.is_decimal and not one.unit and FRACTION.search(before) and 0 < one.value <= 1:
         return "share", "r2"
     if metric == "r2" and one.is_decimal and REST.search(before):
@@ -136,6 +148,8 @@ def is_open(text: str, one: Numeral) -> bool:
 
 def is_spread(text: str, one: Numeral) -> bool:
     """Whether a number is the standard deviation of scores between seeds, not one of labels."""
+    if THEIRS.search(text[: one.start][-40:]) and LABEL_STD.search(text[: one.start][-40:]) is None:
+        return True
     before = [found for found in METRIC.finditer(text) if found.end() <= one.start]
     near = bool(before) and one.start - before[-1].end() < NEAR
     return near and before[-1].lastgroup in SPREADS and OF_RUNS.search(text) is not None
@@ -281,3 +295,39 @@ def nearest(pattern: re.Pattern[str], text: str, at: int = 0) -> str:
     names = [(found.start() < at, found.lastgroup or "") for found in pattern.finditer(text)]
     before = [name for is_before, name in names if is_before]
     return before[-1] if before else next((name for _, name in names), "")
+
+
+def label_of(text: str, one: Numeral) -> str:
+    """The label in brackets right behind a number, else the last before it, or the first behind."""
+    unit = UNIT.match(text, one.end)
+    behind = re.compile(r"\s*[(（]\s*").match(text, unit.end() if unit else one.end)
+    found = LABEL.match(text, behind.end()) if behind else None
+    return (found.lastgroup or "") if found else nearest(LABEL, text, one.start)
+
+
+def other_labels(text: str, one: Numeral) -> tuple[str, ...]:
+    """The other labels that a sentence names, where it names several."""
+    names = dict.fromkeys(found.lastgroup or "" for found in LABEL.finditer(text))
+    return tuple(name for name in names if name != label_of(text, one))
+
+
+def other_metrics(text: str, one: Numeral, metric: str) -> tuple[str, ...]:
+    """The other metrics before a number, where its own does not stand right beside it."""
+    before = [found for found in METRIC.finditer(text) if found.end() <= one.start]
+    if before and one.start - before[-1].end() < NEAR // 2:
+        return ()
+    names = dict.fromkeys(found.lastgroup or "" for found in before)
+    if one.unit:
+        names.pop("r2", None)
+    return tuple(name for name in names if name != metric)
+
+
+def outside(text: str, one: Numeral) -> str:
+    """The clause of a number without the brackets that it does not stand in."""
+    start, end = span(text, one)
+    part = text[start:end]
+    for found in BRACKETS.finditer(text, start, end):
+        is_beside = not text[one.end : found.start()].strip() and not re.search(r"\d", found[0])
+        if not found.start() < one.start < found.end() and not is_beside:
+            part = part.replace(found[0], " " * len(found[0]))
+    return part

@@ -35,11 +35,13 @@ _BLOCKS = re.compile(f"{TABLE}([^{END}]*){END}?")
 _ABOVE = re.compile(f"{CAPTION}([^{CAPTION}{END}]{{1,1000}})$")
 _BELOW = re.compile(rf"\s{{0,9}}{CAPTION}([^{CAPTION}{TABLE}\n]{{1,1000}})")
 """A caption before the rows of its table, and one behind them."""
+_YEAR = r"[,，]?\s*[(（]?\s*(?:19|20)\d\d[a-z]?\b"
 _AUTHORS = re.compile(
-    r"[(（\[]?\b[A-Z][A-Za-z'’-]+(?:\s+(?:et al\.?|(?:&|and)\s+[A-Z][a-z]+)|\+"
-    r"|等)[,，]?\s*[(（]?\s*(?:19|20)\d\d[a-z]?\b"
+    r"[(（\[]?\b[A-Z][A-Za-z'’-]+(?:\s+(?:et al\.?|(?:&|and)\s+[A-Z][a-z]+)|\+|等)" + _YEAR
 )
 """A citation in markdown: `Ness et al. (2015)`, `(Leung+ 2019)`, `[Ting 等 2019]`."""
+_AUTHORS_IN_TEX = re.compile(_AUTHORS.pattern.replace("&|", "").replace(r"\s", r"[^\S\v]"))
+"""The same where `&` stands between cells."""
 _MATH = re.compile(r"\$([^$\n]{1,200})\$")
 _NAMED = re.compile(r"\s*[*_]*(?:table|tab\.|表)", re.IGNORECASE)
 Row = list[tuple[str, int]]
@@ -67,6 +69,7 @@ def read_draft(path: Path) -> Draft:
     if path.suffix.casefold() == ".tex":
         source = document.text.replace("\r\n", "\n")
         text, unknown = plain_tex(source, _numbers_of(path, source))
+        text = _AUTHORS_IN_TEX.sub(lambda found: CITED + "\n" * found[0].count("\n"), text)
         mentions = _in_tex(text, reader)
     else:
         mentions = _in_markdown(document, reader)

@@ -45,6 +45,14 @@ class Mention:
     """Models that it may be of as well, where the text does not say it firmly."""
     is_open: bool = False
     """Whether it is planned or hoped for."""
+    is_loose: bool = False
+    """Whether another model may be meant than the one that is named."""
+    is_own: bool = False
+    """Whether its sentence says that it is the draft's own."""
+    labels: tuple[str, ...] = ()
+    """Other labels that it may be of."""
+    metrics: tuple[str, ...] = ()
+    """Other metrics that it may be of, where none stands beside it."""
     near_ceiling: bool = False
     """Whether its sentence is about a ceiling too."""
     near: tuple[str, ...] = ()

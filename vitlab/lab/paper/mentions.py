@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
 from vitlab.lab.paper.claims import (
@@ -19,8 +19,12 @@ from vitlab.lab.paper.claims import (
     is_limit,
     is_open,
     is_spread,
+    label_of,
     metric_of,
     nearest,
+    other_labels,
+    other_metrics,
+    outside,
     span,
 )
 from vitlab.lab.paper.mention import TOP, Mention
@@ -28,11 +32,12 @@ from vitlab.lab.paper.names import Named, models_in
 from vitlab.lab.paper.numerals import Numeral, numerals
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
+    AT_MOST,
+    BRACKETS,
     CEILING,
     COUNTED,
     FROM_ONE,
     FROM_TO,
-    LABEL,
     METRIC,
     MORE_DATA,
     OF_REST,
@@ -191,9 +196,10 @@ class Reader:
             if kind == "ratio" and len(of.models) < 2:  # of speeds, errors, ...
                 continue
             before = text[: one.start]
+            said = nearest(SPLIT, outside(text, one)) or nearest(SPLIT, BRACKETS.sub(" ", before))
             scale = 0.01 if one.unit == "%" and kind == "score" else 1.0
             scale = 100.0 if one.unit != "%" and kind in ("share", "rest", "gap") else scale
-            yield Mention(
+            found = Mention(
                 line=lines.of(one.start),
                 text=_excerpt(text, one.start, one.end),
                 kind=kind,
@@ -202,22 +208,20 @@ class Reader:
                 step=one.step * scale,
                 error=one.error,
                 unit=one.unit,
-                label=nearest(LABEL, text, one.start),
-                split=nearest(SPLIT, clause(text, one)) or nearest(SPLIT, before) or split,
+                label=label_of(text, one),
+                split=said or split,
                 models=of.models,
                 inherited=of.inherited,
                 size=_size(text, one, scored, sizes),
                 between=between if kind == "difference" else None,
-                of_seed=OF_SEEDS.search(text) is not None,
                 is_less=kind == "percent" and is_less(text, one, metric),
                 others=() if of.firm else _others(models, self._recent, of),
-                near_ceiling=bool(self._ceiling or CEILING.search(text) or FROM_ONE.search(before)),
                 near=_near(text, one, models),
                 is_bare=one in bare,
-                of_rest=OF_REST.search(text) is not None,
-                grows=_GROWS.search(text) is not None,
+                is_loose=not of.firm,
                 sentence=self._sentence_number,
             )
+            yield _hinted(found, text, one, ceiling=self._ceiling)
 
     def _claims(
         self,
@@ -297,7 +301,7 @@ class Reader:
                 return _Of(self._subject, inherited=True)
             if names and models[-1].start < one.start and FROM_TO.search(text[: one.start]):
                 return _Of((*names, *self._subject) if self._subject else (), inherited=True)
-            if not names:
+            if not names or _is_aside(text, one, models[0]):
                 return _Of(self._subject, inherited=True)
             return _Of(tuple(names), firm=_is_firm(text, one, models))
         before = [named.name for named in models if named.start < one.start]
@@ -308,7 +312,8 @@ class Reader:
         if in_order and (len(scored) == len(models) or each):
             firm = bool(each or RESPECTIVELY.search(text))
             return _Of((models[scored.index(one) % len(models)].name,), firm=firm)
-        if behind := _OF_NEXT.match(text, one.end):
+        behind = _OF_NEXT.match(text, one.end)
+        if behind and not OTHER_SIDE.search(behind[0]):
             for named in models:
                 if abs(named.start - behind.end()) <= 3:
                     return _Of((named.name,), firm=True)
@@ -355,7 +360,23 @@ class Reader:
             inherited=not named and not self._goes_on,
             others=() if firm else _others(models, self._recent, _Of(of)),
             is_open=is_open(text, one),
+            is_own=OWN.search(text) is not None,
         )
+
+
+def _hinted(found: Mention, text: str, one: Numeral, *, ceiling: bool) -> Mention:
+    """With what its sentence says of other ways in which it may be meant."""
+    near = ceiling or CEILING.search(text) or AT_MOST.search(text)
+    return replace(
+        found,
+        labels=other_labels(text, one),
+        metrics=other_metrics(text, one, found.metric),
+        of_seed=OF_SEEDS.search(text) is not None,
+        near_ceiling=bool(near or FROM_ONE.search(text[: one.start])),
+        is_own=OWN.search(text) is not None,
+        of_rest=OF_REST.search(text) is not None,
+        grows=_GROWS.search(text) is not None,
+    )
 
 
 def _others(models: Sequence[Named], recent: Sequence[str], of: _Of) -> tuple[str, ...]:
@@ -371,6 +392,16 @@ def _near(text: str, one: Numeral, models: Sequence[Named]) -> tuple[str, ...]:
     found += [x for x in models if one.end <= x.start < min(end, one.end + _BEHIND)]
     found = found or [x for x in models if x.start < one.start][-1:]
     return tuple(dict.fromkeys(x.name for x in found))
+
+
+def _is_aside(text: str, one: Numeral, named: Named) -> bool:
+    """Whether a model is named in brackets behind a number that have numbers of their own."""
+    opened = text.rfind("(", one.end, named.start)
+    return (
+        opened >= 0
+        and not text[opened + 1 : named.start].strip()
+        and text[named.end : named.end + 1] != ")"
+    )
 
 
 def _is_firm(text: str, one: Numeral, models: Sequence[Named]) -> bool:
@@ -414,6 +445,8 @@ def _size(
     """The training stars of a score: the only ones that are named, or those in the same order."""
     if own := _own_size(text, one, sizes):
         return own
+    _, end = span(text, one)
+    sizes = [x for x in sizes if x.start < end]  # what follows later is of something else
     values = list(dict.fromkeys(size.value for size in sizes))
     if len(values) == 1:
         return values[0]

@@ -15,7 +15,8 @@ _IN_WORDS = {
     r"(?: (?:decision |regression )?trees?)?|decision trees?"
     r"|(?<![\d][ ])trees\b(?! of| with)|梯度提升树?|提升树",
     "mlp": r"(?:multi-?layer )?perceptrons?|多层感知机|感知机",
-    "template": r"template[- ]?(?:fit(?:s|ting)?|matching)(?![a-z])|模板拟合",
+    "template": r"(?<!\d )(?<!\d)templates(?! of)"
+    r"|template[- ]?(?:fit(?:s|ting)?|matching)(?![a-z])|模板拟合",
     "ridge": r"linear (?:model|regression|fit|baseline)s?|岭回归|线性(?:模型|回归|基线)",
 }
 _WORDS = re.compile(

@@ -59,7 +59,8 @@ def numerals(text: str) -> Iterator[Numeral]:
             yield from waiting
             waiting = []
         if one.unit:
-            yield from (replace(other, unit=one.unit) for other in waiting)
+            for other in waiting:
+                yield replace(other, unit=one.unit) if other.step == one.step else other
             waiting = []
             yield one
         else:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from vitlab.contract.value import IN_SIGMA
+from vitlab.contract.value import IN_SIGMA, SIGMA
 from vitlab.lab.paper.mention import TOP, Mention
 
 
@@ -17,10 +17,22 @@ def readings(one: Mention) -> Iterator[Mention]:
     """The other ways in which a number may be meant, by what its text leaves open."""
     if one.kind in ("score", "share", "count", "rest", "gap"):
         yield from (replace(one, models=(name,)) for name in one.others)
-    is_score = one.kind == "score" and one.metric == "r2" and one.unit != "%"
+        if one.is_loose and not one.others:
+            yield replace(one, models=())
+    if one.kind == "score":
+        ways = [
+            (label, metric)
+            for label in (one.label, *one.labels)
+            for metric in (one.metric, *one.metrics)
+        ]
+        for name in (one.models, *((name,) for name in one.others)):
+            yield from (replace(one, models=name, label=x, metric=m) for x, m in ways[1:])
+    if one.kind == "score" and one.metric == "label_std":  # `relative to the spread of the labels`
+        yield from (replace(one, metric=name, unit=SIGMA) for name in ("mae", "rmse"))
+    is_score = one.kind == "score" and one.metric == "r2"
     if is_score and one.near_ceiling:
         yield replace(one, kind="ceiling")
-    if is_score and one.of_rest:
+    if is_score and one.of_rest and one.unit != "%":
         yield replace(one, kind="rest", value=100 * one.value, step=100 * one.step)
         yield replace(one, kind="ceiling", value=1 - one.value)
     if one.kind == "rest":

@@ -16,7 +16,7 @@ from vitlab.lab.paper.claims import (
     is_count,
     nearest,
 )
-from vitlab.lab.paper.mention import Mention
+from vitlab.lab.paper.mention import TOP, Mention
 from vitlab.lab.paper.names import models_in
 from vitlab.lab.paper.numerals import Numeral, numerals
 from vitlab.lab.paper.tex import CITED
@@ -45,7 +45,8 @@ _COUNTS = {
     "seeds": re.compile(r"\bseeds\b|#\s*seeds?|种子数", re.IGNORECASE),
 }
 _SHARE = re.compile(
-    r"(?:[%％]|fraction|share|percent|ratio|占|比例).{0,12}(?:ceiling|limit|oracle|optim|bound"
+    r"(?:[%％]|fraction|share|percent|ratio|占|比例).{0,12}(?:ceiling|limit|oracle|optim|bayes"
+    r"|bound"
     r"|上限)"
     r"|(?:ceiling|limit|oracle|bound|上限).{0,8}(?:[%％]|fraction|share|比例|占比)"
     r"|R\s?\^?[2²]\s?/\s?R\s?\^?[2²]|/\s?(?:ceiling|oracle|limit|bayes)",
@@ -164,6 +165,8 @@ class _Cell:
         if not own and kind != "difference":
             own = [one.name for one in models_in(self.table.caption)][:1]
         named = tuple(dict.fromkeys([*own[:1], *self.table.models])) if kind == "difference" else ()
+        if named and CEILING.search(f"{head} {self.label.split(' | ', 1)[0]}"):
+            named = (*own[:1], TOP)
         about = f"{head} {self.label}"
         units = _UNIT.search(head) or _UNIT.search(self.label)
         unit = number.unit or (units[1].replace("％", "%") if units and kind != "count" else "")
@@ -179,7 +182,7 @@ class _Cell:
             error=None if number.error is None else number.error * scale,
             unit="" if unit == "%" and kind == "count" else unit,
             label=nearest(LABEL, f"{about} {self.table.caption}"),
-            split="" if whole else nearest(SPLIT, f"{head} {self.table.caption}"),
+            split="" if whole else nearest(SPLIT, f"{about} {self.table.caption}"),
             models=named or tuple(own[:1]),
             size=None if whole else size or _size_of(head) or _in_caption(self.table.caption),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _METRICS = {
-    "r2": r"R\s?_?\^?\s?\(?2\)?(?!\d|\.\d)|R²|coefficient of determination|决定系数"
+    "r2": r"R\s?_?\^?\s?\(?2\)?(?!\d|\.\d)|R²|coefficients? of determination|决定系数"
     r"|explain(?:s|ed|ing)?(?=[^;]{0,40}\bvarian)|(?:the )?variance (?:is |are |was )?explained"
     r"|(?<!z-)(?<!z )scores? (?=(?:of|is|was) \d?\.\d)|unexplained(?: variance)?"
     r"|explained variance|解释(?:了)?(?=[^。；]{0,20}方差)",
@@ -134,7 +134,8 @@ SHARE = re.compile(
     r"|理论){0,4}"
     r"(?:ceiling|upper (?:bound|limit)|limit|oracle|optimum|(?<=the )information"
     r"|(?<=ble )information"
-    r"|(?<=what )(?:is|can be|could be) (?:possible|known|achieved|attained)|R\^?[2²]_?max|上限)",
+    r"|optimal|Bayes(?:-optimal)?|(?<=what )(?:is|can be|could be) (?:possible|known|achieved"
+    r"|attained)|R\^?[2²]_?max|上限)",
     re.IGNORECASE,
 )
 OF_IT = re.compile(r"\s*of (?:it|this|that)\b", re.IGNORECASE)
@@ -150,7 +151,7 @@ BY = re.compile(
     r"|Δ\s*R\^?[2²]\s*(?:=|of|is|为)?"
     r"|\b(?:costs?|loses?|adds?|leaves?|excess|shortfall|distance|short of)\b[^,;.\d]{0,30}"
     r"|高出?|低出?|提升|提高|领先|相差|还差|超过|增益|涨了?|多了?|下降了?|差距为?"
-    r"|(?<![误偏方])差为?|[大小好低高]出?了?)"
+    r"|(?<![误偏方准])差为?|[大小好低高]出?了?)"
     r"\s*(?:about|only|by|another|~|≈|约|了|仅)?\s*$",
     re.IGNORECASE,
 )
@@ -188,7 +189,10 @@ FROM_TO = re.compile(
 )
 """`A improves the MAE of B from 0.5 to 0.4`: what stands before either number."""
 OF_SEEDS = re.compile(
-    r"\bseeds(?: of (?:the |our )?\w+)? (?:give|gave|have|had|reach|range|are|yield|span)"
+    r"\b(?:two|three|four|five|\d) (?:models|networks|transformers|ViTs|MLPs|perceptrons|copies"
+    r"|runs)\b"
+    r"|种子[^，。；]{0,12}分别|\bseeds(?: of (?:the |our )?\w+)? (?:give|gave|have|had|reach"
+    r"|range|are|yield|span)"
     r"|\b(?:each|single|individual|every) seeds?\b|每个种子|各种子"
     r"|\d\.\d+(?:,| and|,? to|、| /|/)? ?[^;.]{0,12}\d\.\d+[^;.]{0,30}\bseeds?\b"
     r"|\bindividual (?:values|runs|scores|models|networks)"
@@ -210,7 +214,8 @@ PRONOUN = re.compile(
 )
 """What stands for the model that the sentence before is about."""
 MORE_DATA = re.compile(
-    r"(?:\b\w*fold|\bdoubl\w+|\btimes (?:more|as many|larger))\b[^.;]{0,40}"
+    r"\d\s?[×x] (?:of |more )?data\b|(?:\b\w*fold|\bdoubl\w+|\btimes (?:more|as many"
+    r"|larger))\b[^.;]{0,40}"
     r"(?:\bN\b|data|spectra|stars|training|sample)|\b(?:per|each|a|every) decade\b|\b(?:whole"
     r"|full|entire) range\b"
     r"|每个?\s?(?:decade|数?量级)",
@@ -237,6 +242,8 @@ OPEN = re.compile(
     re.IGNORECASE,
 )
 """What makes a number one that nobody has measured."""
+AT_MOST = re.compile(r"\bat (?:most|best)\b|\bpermits?\b|\bcould be\b|最多", re.IGNORECASE)
+"""What makes a number one of the ceiling, perhaps."""
 RESPECTIVELY = re.compile(r"\brespectively\b|分别|依次", re.IGNORECASE)
 OWN = re.compile(r"\b(?:we|our|ours|us|this work)\b|我们|本文", re.IGNORECASE)
 """What makes a sentence one about the draft's own results."""
@@ -276,3 +283,11 @@ FROM_ONE = re.compile(r"\b1\s*[-−–]\s*$")
 TEMPERATURE = 2000
 """Kelvin from which on a number is a temperature, not the error of one."""
 CLAUSE = re.compile(r"[,;，；](?!\d)|\bwhile\b|\bwhereas\b|而")
+TO_REACH = re.compile(
+    r"\bto (?:reach|get|obtain|attain|achieve)\b[^,;]{0,24}$|达到[^，；]{0,8}$", re.IGNORECASE
+)
+NEEDS = re.compile(r"\b(?:needs?|needed|requires?|would)\b|需要", re.IGNORECASE)
+"""`to reach R² = 0.6 a model needs`: what stands before and about a number that is a condition."""
+LABEL_STD = re.compile(r"(?:标签|log g)\s?的?标准差|labels?", re.IGNORECASE)
+THEIRS = re.compile(r"\btheir standard deviation|标准差\s*(?:为|约)?\s*$", re.IGNORECASE)
+BRACKETS = re.compile(r"[(（][^()（）]{0,80}[)）]")
