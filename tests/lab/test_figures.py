@@ -256,7 +256,9 @@ def test_seeds_are_shown_as_one_and_in_their_order(lab: Lab, ended: Ended) -> No
         enriched(job, 100, 0.8, 1)  # the same stars
         spec = json.loads(job.spec.read_bytes())
         job.spec.write_text(json.dumps({**spec, "config": {"train": {"seed": seed}}}))
-    enriched(ended("two", model="Ridge"), 100, 0.5, 1)
+    job = ended("two", model="Ridge")
+    enriched(job, 100, 0.5, 1)
+    job.spec.write_text(json.dumps({**json.loads(job.spec.read_bytes()), "recipe": "ridge"}))
     made = figure_specs.figure_data(lab, ())
     (panel,) = star_figures.snr(made).panels
     assert [curve.name for curve in panel.curves] == ["ViT (3 seeds)", "Ridge"]

@@ -30,7 +30,7 @@ from vitlab.contract.reading import read_regular
 from vitlab.contract.validation import memory_bytes
 from vitlab.contract.value import Value
 from vitlab.docs.judge.gates import thresholds
-from vitlab.docs.judge.seeds import base_name
+from vitlab.docs.judge.seeds import base_name, seed_name
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.save import FileChange, change, save
 from vitlab.docs.write import status
@@ -363,8 +363,7 @@ def _seed_of(spec: Spec) -> int:
 
 def _with_seed(spec: Spec, seed: int) -> Spec:
     """The spec with another seed, and named by it."""
-    base = base_name(spec.run)
-    run = f"seed={seed}" if base == "main" else f"{base}{',' if '=' in base else ' '}seed={seed}"
+    run = seed_name(spec.run, seed)
     if spec.recipe == "command":
         return replace(spec, run=run, config={**spec.config, "seed": seed})
     train = {**spec.config.get("train", {}), "seed": seed}

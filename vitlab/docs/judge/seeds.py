@@ -28,6 +28,14 @@ def base_name(run: str) -> str:
     return _SEED.sub("", run).strip(" ,") or "main"
 
 
+def seed_name(run: str, seed: int) -> str:
+    """`Run 1` -> `Run 1 seed=43`; `seed=43` for `main`; another seed takes the place of its own."""
+    base = base_name(run)
+    if base == "main":
+        return f"seed={seed}"
+    return f"{base}{',' if '=' in base else ' '}seed={seed}"
+
+
 @dataclass(frozen=True)
 class Repeats:
     """The results of one configuration, which differ in their seed alone; often a single one."""

@@ -6,8 +6,8 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from vitlab.contract.job import (
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, real, write_atomic
 from vitlab.contract.reading import Room, read_document
 from vitlab.contract.validation import from_document, misfit
+from vitlab.docs.judge.seeds import seed_name
 from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, job_folders, read_job
 from vitlab.lab.results.run_settings import seed_of, seedless_hash, settings_of
 
@@ -95,16 +96,48 @@ def _parsed(path: str, _stamp: tuple[int, ...]) -> Result | None:
     return load_result(Path(path))
 
 
-def run_of(result: Result) -> tuple[str, str, str, bool]:
+_Run = tuple[str, str, str, bool]
+
+
+def run_of(result: Result) -> _Run:
     """MVP, run, profile, and whether another job's model was scored again."""
     return result.mvp, result.run, result.profile, result.recipe == "evaluate"
 
 
 def latest(results: Iterable[Finished]) -> list[Finished]:
-    """The newest of each run of each MVP at each profile; a model scored again is not its run."""
-    newest = list({run_of(one.result): one for one in results}.values())
+    """The newest of each run of each MVP at each profile; a model scored again is not its run.
+
+    One that was launched again with another seed stays, named by its seed: else a gate would pass
+    on the first seed that does.
+    """
+    every = list(results)
+    last = {run_of(one.result): one for one in every}
+    newest = [*last.values(), *filter(None, (_other_seed(one, last) for one in every))]
     kept = {_computed(one): one for one in sorted(newest, key=lambda one: one.ended)}
     return [one for one in newest if kept[_computed(one)] is one]
+
+
+def _other_seed(one: Finished, last: Mapping[_Run, Finished]) -> Finished | None:
+    """An earlier job of a run that was launched again with another seed alone, named by its own.
+
+    None for the last one, and for one that differs in more, or not at all.
+    """
+    newer = last[run_of(one.result)]
+    if newer is one or seedless_hash(one.job.spec) != seedless_hash(newer.job.spec):
+        return None
+    seed = seed_of(settings_of(one.job.spec))
+    if seed is None or seed == seed_of(settings_of(newer.job.spec)):
+        return None
+    result = replace(one.result, run=seed_name(one.result.run, seed))
+    return None if run_of(result) in last else replace(one, result=result)
+
+
+def other_seeds(launch: Sequence[Job], jobs: Iterable[Job]) -> list[Job]:
+    """Earlier jobs of a launch's runs that differ in their seed alone: they are told with it."""
+    names = {one.job.name for one in finished(launch)}
+    runs = {(job.spec.mvp, job.spec.profile, job.spec.run) for job in launch if job.name in names}
+    alike = [job for job in jobs if (job.spec.mvp, job.spec.profile, job.spec.run) in runs]
+    return [one.job for one in latest(finished(alike)) if one.job.name not in names]
 
 
 def _computed(one: Finished) -> object:

@@ -52,7 +52,7 @@ from vitlab.lab.linked_files import (
 )
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.findings import findings
-from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
+from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap, other_seeds
 from vitlab.lab.results.launches import (
     LaunchEnd,
     has_ended,
@@ -160,7 +160,8 @@ def _update(
     mvp = roadmap.mvp(mvp_id)
     end = launch_end(lab, mvp, mine, _of_mvp(jobs, mvp_id))
     links = list(run_links_of(lab, mine, jobs, roadmap_path.parent))
-    ended = latest(finished(mine))
+    told = [*other_seeds(mine, jobs), *mine]
+    ended = latest(finished(told))
     groups = [group for group in grouped(ended) if has_headline(group.as_one())]
     if not groups:
         return _without_numbers(lab, roadmap, mvp, mine, end, links, texts)
@@ -169,7 +170,7 @@ def _update(
     is_full = mine[-1].spec.profile == "full"  # a trial closes no gate
     verdicts = _verdicts(roadmap, mvp, everything, evidence) if is_full else {}
     results = [one.result for group in groups for one in group.members]
-    ranking, judged = rank_runs(mine, everything, evidence), list(verdicts.values())
+    ranking, judged = rank_runs(told, everything, evidence), list(verdicts.values())
     found = [*findings(ended, everything, evidence), *_laws(ended, everything)]
     report = _Report(
         roadmap=roadmap,
