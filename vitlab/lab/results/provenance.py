@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import LABEL, Value
@@ -16,6 +18,8 @@ from vitlab.lab.results.repeats import Group, grouped
 
 NAMED = 5
 """Jobs that are named of a number from many."""
+MOST_EQUAL = 300
+"""Of more results that are a number when they are rounded, only the first are compared."""
 MOST_SEEDS = 10
 """Of more seeds not every earlier mean is looked at."""
 
@@ -89,6 +93,23 @@ def sources_of(result: Result, jobs: Sequence[str]) -> Iterator[Source]:
             )
 
 
+class Sources(list[Source]):
+    """Sources in their order: of thousands those near a number are found without a look at all."""
+
+    @cached_property
+    def _by_number(self) -> tuple[list[float], list[int]]:
+        found = sorted((one.number, at) for at, one in enumerate(self) if one.number is not None)
+        return [number for number, _ in found], [at for _, at in found]
+
+    def near(self, number: Digits) -> Iterator[Source]:
+        """Those that may be this number when they are rounded, in their order."""
+        numbers, places = self._by_number
+        reach = 0.5 * 10.0**-number.decimals * (1 + 1e-6) + 1e-12 * abs(number.value)
+        first = bisect_left(numbers, number.value - reach)
+        last = bisect_right(numbers, number.value + reach)
+        return (self[at] for at in sorted(places[first:last]))
+
+
 class Provenance:
     """The results of a lab by the numbers that stand in its documents."""
 
@@ -96,7 +117,7 @@ class Provenance:
         self._of_mvp: dict[str, list[Finished]] = defaultdict(list)
         for one in results:
             self._of_mvp[one.result.mvp].append(one)
-        self._sources: dict[str, list[Source]] = {}
+        self._sources: dict[str, Sources] = {}
         self._by_metric: dict[str, dict[str, list[Source]]] = {}
 
     def __bool__(self) -> bool:
@@ -111,10 +132,10 @@ class Provenance:
         """By name."""
         return {one.job.name: one for each in self._of_mvp.values() for one in each}
 
-    def sources(self, mvp: str) -> Sequence[Source]:
+    def sources(self, mvp: str) -> Sources:
         """Every number of an MVP: first means over seeds and the newest of each run."""
         if mvp not in self._sources:
-            self._sources[mvp] = list(self._all_sources(self.finished(mvp)))
+            self._sources[mvp] = Sources(self._all_sources(self.finished(mvp)))
         return self._sources[mvp]
 
     def stated(self, mvp: str, stated: Stated) -> Sequence[Source]:
@@ -126,10 +147,13 @@ class Provenance:
                     known[name].append(one)
         return self._by_metric[mvp].get(stated.metric, ())
 
-    def everywhere(self) -> Iterator[Source]:
+    def everywhere(self) -> Sources:
         """Every number of every MVP."""
-        for mvp in self._of_mvp:
-            yield from self.sources(mvp)
+        return self._everywhere
+
+    @cached_property
+    def _everywhere(self) -> Sources:
+        return Sources(one for mvp in self._of_mvp for one in self.sources(mvp))
 
     def _all_sources(self, results: Sequence[Finished]) -> Iterator[Source]:
         newest = latest(results)
@@ -173,12 +197,14 @@ def best_source(
     of it, the first of equals. `beside`: the row or sentence it stands in.
     """
     words = words_of(beside)
-    found = [
+    sources = sources if isinstance(sources, Sources) else Sources(sources)
+    found = (
         one
-        for one in sources
+        for one in sources.near(number)
         if number.is_rounded(one.number, one.error) and (stated is None or one.is_stated(stated))
-    ]
-    return max(found, key=lambda one: _agreement(one, words), default=None)
+    )
+    first = islice(found, MOST_EQUAL)
+    return max(first, key=lambda one: _agreement(one, words), default=None)
 
 
 def _agreement(source: Source, words: frozenset[str]) -> int:

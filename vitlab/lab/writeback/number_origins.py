@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from vitlab.docs.text.numbers import Digits, NumberPlace, numbers_of
 from vitlab.docs.text.source import Document
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import all_results
-from vitlab.lab.results.provenance import Provenance, Source, best_source
+from vitlab.lab.results.provenance import Provenance, Source, Sources, best_source
 from vitlab.lab.writeback.contradictions import neighbours
 from vitlab.lab.writeback.number_checks import NumberChecks, same_text
 from vitlab.lab.writeback.written_numbers import SURE
@@ -71,7 +71,7 @@ def origins(lab: Lab, wanted: Callable[[Path, NumberPlace], bool]) -> list[Origi
 
 def results_with(lab: Lab, asked: Digits) -> list[Source]:
     """The numbers of results that are the one asked for, whether a document has it or not."""
-    known = Provenance(all_results(lab)).everywhere()
+    known: Iterable[Source] = Provenance(all_results(lab)).everywhere()
     if asked.error is not None:
         known = (one for one in known if one.error is not None)
     return [one for one in known if asked.is_rounded(one.number, one.error)]
@@ -136,7 +136,7 @@ class _Judge:
         if stated is None and (one.is_whole or one.number.significant < SURE):
             return NOT_CHECKED, None, "no metric is named, and too few digits"
         known, beside = self._checks.lab_wide, one.row or one.text
-        own = self._checks.own.sources(mvp) if mvp else ()
+        own = self._checks.own.sources(mvp) if mvp else Sources()
         source = best_source(one.number, own, stated, beside)
         source = source or best_source(one.number, known.everywhere(), stated, beside)
         if source is not None:

@@ -34,7 +34,7 @@ from vitlab.jobs.submissions import identity
 from vitlab.lab.documents import is_report
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import finished, names_of_roadmap
-from vitlab.lab.results.provenance import Provenance, Source, best_source
+from vitlab.lab.results.provenance import Provenance, Source, Sources, best_source
 from vitlab.lab.writeback.sync_ledger import digest, locked, undone_texts
 
 VERSION = 1
@@ -194,7 +194,7 @@ class _Record:
     def __init__(self, known: Provenance, jobs: Sequence[Job], by_person: str = "") -> None:
         self._known, self._by_person = known, by_person
         mvp, profile = (jobs[-1].spec.mvp, jobs[-1].spec.profile) if jobs else ("", "")
-        self._own = [one for one in known.sources(mvp) if one.profile == profile]
+        self._own = Sources(one for one in known.sources(mvp) if one.profile == profile)
         self.computed = Source("", tuple(job.name for job in jobs), mvp, "", profile)
         """What is said of a number that was computed from several, or counted."""
         self._index: dict[tuple[str, tuple[str, ...]], int] = {}
