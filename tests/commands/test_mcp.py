@@ -168,7 +168,7 @@ async def test_a_plan_is_run_by_an_assistant_and_concluded_by_a_person(
             if mvp not in REAL:
                 assert change["values"] == {"val/r2/log_g": score}
             assert mvp in (await ask("next"))["data"]["plans"][0]["to_conclude"]
-            own = {"conclusion": f"R² is {score:.2f}"} if number % 2 else {}
+            own = {"conclusion": f"R² is {score:.2f} (smoke)"} if number % 2 else {}
             put = await ask("propose_results", mvp=mvp, reason="it has run", **own)
             assert put["proposal"] == number
             assert ask.heard - heard < 3 * DECISION
