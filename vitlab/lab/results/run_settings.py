@@ -20,19 +20,10 @@ SEEDS = ("train.seed", "seed", "args.seed")
 """Where a recipe has the seed that repeats differ in; a command has the others."""
 
 
-_NAMED_FREELY = ("vit", "mlp", "lightgbm")
-"""Recipes with seeds that compute the same whatever a run is called."""
-
-
 def seedless_hash(spec: Spec) -> str:
-    """16 hex digits, equal for two jobs that differ in their seed alone.
-
-    Where the file of an experiment gives its runs seeds, another name makes them no other runs.
-    """
+    """16 hex digits, equal for two jobs that differ in their seed alone."""
     settings = {name: value for name, value in settings_of(spec).items() if name not in SEEDS}
-    seeded = spec.recipe in _NAMED_FREELY and "seed" in (spec.config.get("train") or {})
-    run = "main" if seeded else base_name(spec.run)
-    meaning = [spec.mvp, spec.profile, spec.recipe, run, settings]
+    meaning = [spec.mvp, spec.profile, spec.recipe, base_name(spec.run), settings]
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
 
 
