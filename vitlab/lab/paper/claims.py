@@ -71,6 +71,10 @@ from vitlab.lab.paper.words import (
 
 _RATIO_OF_R2 = 3
 """A larger one is of something else."""
+_WITH = re.compile(r"\s*(?:with|at|for|on|using|from|[(（])\s*(?:N\s*=\s*)?")
+_NEAR_BEHIND = 8
+_ERROR = re.compile(r"\berrors?\b|scatter|deviation|误差|弥散", re.IGNORECASE)
+_LEAST_R2 = 0.02
 _LARGEST = 0.5
 """Of a number that is a difference by the words around it alone."""
 _CITED_BEHIND = re.compile(rf"\s*(?:dex|K|[%％])?\s*(?:of|by|from|in)?\s*[(（]?{CITED}")
@@ -115,6 +119,10 @@ def claim(text: str, one: Numeral, *, of_ceiling: bool = False) -> tuple[Kind, s
         return None if is_other or metric is None else ("ratio", metric)
     if one.is_decimal and not one.unit and FRACTION.search(before) and 0 < one.value <= 1:
         return "share", "r2"
+    if metric == "label_std" and before.rstrip().endswith(("mean of", "mean is")):
+        return None
+    if metric == "r2" and abs(one.value) < _LEAST_R2 and _ERROR.search(clause(text, one)):
+        return None
     if metric == "r2" and one.is_decimal and REST.search(before):
         return "rest", metric
     if _is_difference(text, one, metric, after):
@@ -143,7 +151,8 @@ def _is_difference(text: str, one: Numeral, metric: str | None, after: str) -> b
 
 def is_open(text: str, one: Numeral) -> bool:
     """Whether a number is one that is hoped for or asked for, not one that was measured."""
-    return OPEN.search(clause(text, one)[:80]) is not None
+    start, _ = span(text, one)
+    return OPEN.search(text[start : one.end + _NEAR_BEHIND][:100]) is not None
 
 
 def is_spread(text: str, one: Numeral) -> bool:
@@ -331,3 +340,27 @@ def outside(text: str, one: Numeral) -> str:
         if not found.start() < one.start < found.end() and not is_beside:
             part = part.replace(found[0], " " * len(found[0]))
     return part
+
+
+def own_size(text: str, one: Numeral, sizes: Sequence[Numeral]) -> float | None:
+    """The training stars that stand right behind a score: `0.66 with 10,000`."""
+    found = [size.value for size in sizes if _WITH.fullmatch(text, one.end, size.start)]
+    return found[0] if found else None
+
+
+def size_of(
+    text: str, one: Numeral, scored: Sequence[Numeral], sizes: Sequence[Numeral]
+) -> float | None:
+    """The training stars of a score: the only ones that are named, or those in the same order."""
+    if own := own_size(text, one, sizes):
+        return own
+    _, end = span(text, one)
+    sizes = [x for x in sizes if x.start < end]  # what follows later is of something else
+    values = list(dict.fromkeys(size.value for size in sizes))
+    if len(values) == 1:
+        return values[0]
+    if one not in scored or not values or len(scored) % len(sizes):
+        return None
+    # Of twice as many scores, `from A to B x rises from 0.1 to 0.2, y from 0.3 to 0.4`.
+    in_order = len(scored) == len(sizes) or sizes[-1].end <= scored[0].start
+    return sizes[scored.index(one) % len(sizes)].value if in_order else None

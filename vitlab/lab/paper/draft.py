@@ -18,6 +18,7 @@ from vitlab.lab.paper.mention import Mention
 from vitlab.lab.paper.mentions import Reader
 from vitlab.lab.paper.tables import table_mentions
 from vitlab.lab.paper.tex import (
+    BREAK,
     CAPTION,
     CITED,
     END,
@@ -30,7 +31,7 @@ from vitlab.lab.paper.tex import (
 
 LARGEST = 1_000_000
 """Characters of a draft."""
-_BLANK = re.compile(r"\n[ \t\n]*\n")
+_BLANK = re.compile(rf"\n[ \t\n]*\n|{BREAK}")
 _BLOCKS = re.compile(f"{TABLE}([^{END}]*){END}?")
 _ABOVE = re.compile(f"{CAPTION}([^{CAPTION}{END}]{{1,1000}})$")
 _BELOW = re.compile(rf"\s{{0,9}}{CAPTION}([^{CAPTION}{TABLE}\n]{{1,1000}})")

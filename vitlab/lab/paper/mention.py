@@ -49,6 +49,10 @@ class Mention:
     """Whether another model may be meant than the one that is named."""
     is_own: bool = False
     """Whether its sentence says that it is the draft's own."""
+    splits: tuple[str, ...] = ()
+    """Those that its sentence names."""
+    split_open: bool = False
+    """Whether its own clause names none of them, or several."""
     labels: tuple[str, ...] = ()
     """Other labels that it may be of."""
     metrics: tuple[str, ...] = ()

@@ -25,6 +25,8 @@ from vitlab.lab.paper.claims import (
     other_labels,
     other_metrics,
     outside,
+    own_size,
+    size_of,
     span,
 )
 from vitlab.lab.paper.mention import TOP, Mention
@@ -40,6 +42,7 @@ from vitlab.lab.paper.words import (
     FROM_TO,
     METRIC,
     MORE_DATA,
+    NOT_OF_TRAINING,
     OF_REST,
     OF_SEEDS,
     OTHER_SIDE,
@@ -48,6 +51,7 @@ from vitlab.lab.paper.words import (
     RESPECTIVELY,
     SHARE,
     SPLIT,
+    THEY,
     UNNAMED,
 )
 
@@ -60,14 +64,15 @@ _SENTENCE = re.compile(
 """Where a sentence ends, or a part of one that says something of its own."""
 _GOES_ON = re.compile(r"[;；]\s*$")
 _OF_NEXT = re.compile(
-    r"[^,;,；.]{0,24}?(?:\bfor|\bwith|\bby|\bof|\busing|[(（])\s*(?:the\s+|our\s+)?"
+    r"(?:[^,;,；.(]{0,24}?(?:\bfor|\bwith|\bby|(?<!that )(?<!those )\bof|\busing)"
+    r"|\s*(?:dex|K|[%％])?\s*[(（])\s*(?:the\s+|our\s+)?"
 )
 _HAS = re.compile(
     r"(?:\s*\([^()\d]{0,20}\)|\s?[@(-]\s?(?:N\s?=\s?)?[\d.,^]{1,9}[kM]?\)?)?,?\s*的?\s*"
     r"(?:(?:only\s+)?(?:ha[sd]|have|with|reach(?:es|ed|ing)?|attain(?:s|ed|ing)?|scor(?:es?|ed"
     r"|ing)|at"
     r"|achiev(?:es?|ed|ing)|yield(?:s|ed|ing)?|gets?|got|(?:is|was) at|obtain(?:s|ed|ing)?"
-    r"|goes through"
+    r"|goes through|are"
     r"|为|是|达到)?\s*(?:only\s+|仅\s*)?)?[(（]?"
 )
 """From a model's name to the number that it has: ` (orange) `, ` reaches only `."""
@@ -78,7 +83,9 @@ _GROWS = re.compile(
 )
 """What may make a difference one of a single model between two training sizes."""
 _THE_TWO = re.compile(r"\bthe two\b|\bboth\b|\bbetween them\b|两者|二者", re.IGNORECASE)
-_WITH = re.compile(r"\s*(?:with|at|for|on|using|from|[(（])\s*(?:N\s*=\s*)?")
+_AND = re.compile(r"\d\s*(?:per cent|[%％])?[^\d.;]{0,24}(?:,|and|、|和)\s*$")
+_ARROW = re.compile(r"\d\s*(?:[(（][^()]{0,12}[)）]\s*)?(?:→|->)\s*$")
+"""From one number of a list to the next."""
 _MINUS = re.compile(r"\s*[-−–]\s*(?:the\s+)?")
 """Between two models whose difference is given: `ViT - LightGBM`."""
 _BETWEEN = ("difference", "percent", "ratio")
@@ -123,6 +130,9 @@ class Reader:
         self._metric = ""
         self._ceiling = False
         self._goes_on = False
+        self._last: tuple[str, ...] = ()
+        self._it = False
+        self._seeds = False
         self._kind: Kind = "score"
         self._split = ""
         self._sentence_number = 0
@@ -132,6 +142,7 @@ class Reader:
     def paragraph(self, text: str, line: int) -> Iterator[Mention]:
         """The numbers of a paragraph that begins at `line`."""
         self._subject, self._recent, self._metric, self._ceiling = (), (), "", False
+        self._last, self._seeds, self._kind = (), False, "score"
         ends = [found.end() for found in re.finditer("\n", text)]
         start = 0
         for end in [*_SENTENCE.finditer(text), None]:
@@ -149,6 +160,7 @@ class Reader:
         if not models and UNNAMED.search(text):
             self._subject = ()
         it = PRONOUN.search(text) if self._recent else None
+        self._it = bool(it) and len(self._last) > 1
         if it and not any(one.start < it.start() for one in models):
             models = [Named(it.start(), it.end(), self._recent[0]), *models]
         if models or CITED not in text or OWN.search(text):
@@ -157,6 +169,8 @@ class Reader:
             names = tuple(dict.fromkeys(one.name for one in models))
             self._subject = names[:1] if it or len(names) == 1 else ()
             self._recent = tuple(dict.fromkeys([*names, *self._recent]))
+            self._last = names
+        self._seeds = OF_SEEDS.search(text) is not None or "seeds" in text
         self._ceiling = self._ceiling or CEILING.search(text) is not None
 
     def _read(
@@ -196,6 +210,7 @@ class Reader:
             if kind == "ratio" and len(of.models) < 2:  # of speeds, errors, ...
                 continue
             before = text[: one.start]
+            of = replace(of, firm=of.firm and not _of_it(text, one, models))
             said = nearest(SPLIT, outside(text, one)) or nearest(SPLIT, BRACKETS.sub(" ", before))
             scale = 0.01 if one.unit == "%" and kind == "score" else 1.0
             scale = 100.0 if one.unit != "%" and kind in ("share", "rest", "gap") else scale
@@ -212,16 +227,17 @@ class Reader:
                 split=said or split,
                 models=of.models,
                 inherited=of.inherited,
-                size=_size(text, one, scored, sizes),
+                size=size_of(text, one, scored, sizes),
                 between=between if kind == "difference" else None,
                 is_less=kind == "percent" and is_less(text, one, metric),
-                others=() if of.firm else _others(models, self._recent, of),
+                others=() if of.firm and not self._it else _others(models, self._recent, of),
                 near=_near(text, one, models),
                 is_bare=one in bare,
-                is_loose=not of.firm,
+                is_loose=not of.firm or self._it,
                 sentence=self._sentence_number,
             )
-            yield _hinted(found, text, one, ceiling=self._ceiling)
+            theirs = self._seeds and bool(THEY.match(text))
+            yield _hinted(found, text, one, ceiling=self._ceiling, theirs=theirs)
 
     def _claims(
         self,
@@ -259,13 +275,17 @@ class Reader:
         follows = any(_HAS.fullmatch(text, named.end, one.start) for named in near)
         if one.unit == "%" and follows and SHARE.search(text[: one.start]):
             return "share", "r2"
-        if one.unit == "%" and self._goes_on and models and self._kind in ("share", "rest"):
+        is_next = _AND.search(text[: one.start]) is not None
+        goes_on = self._goes_on or follows or is_next
+        if one.unit == "%" and goes_on and models and self._kind in ("share", "rest"):
             return self._kind, "r2"
         beside = any(_BESIDE.fullmatch(text, named.end, one.start) for named in near)
         exact = one.step <= 0.001 and any(text[x.end : one.start].strip(" :") == "" for x in near)
         is_score = one.is_decimal and 0 < one.value < 1 and one.step <= 0.01 and not one.unit
-        goes_on = self._metric == "r2" and (follows or (self._goes_on and bool(models)))
-        goes_on = goes_on or (bool(models) and OF_SEEDS.search(text) is not None)
+        named = bool(models)
+        goes_on = self._metric == "r2" and (follows or (named and (is_next or self._goes_on)))
+        goes_on = goes_on or OF_SEEDS.search(text) is not None
+        goes_on = goes_on or (_ARROW.search(text[: one.start]) is not None and bool(models))
         if (
             is_score
             and one.value < 0.5
@@ -273,7 +293,7 @@ class Reader:
             and between_sizes(text, sizes, one)
         ):
             return "difference", "r2"
-        goes_on = goes_on or (self._metric == "r2" and _own_size(text, one, sizes) is not None)
+        goes_on = goes_on or (self._metric == "r2" and own_size(text, one, sizes) is not None)
         is_difference = any(_MINUS.fullmatch(text, a.end, b.start) for a, b in pairwise(models))
         if (
             is_score
@@ -295,7 +315,7 @@ class Reader:
         """What a number is of, and whether only an earlier sentence says so."""
         names = list(dict.fromkeys(named.name for named in models))
         if kind in _BETWEEN:
-            return self._of_two(kind, one, models, text)
+            return _of_two(kind, one, models, text, (self._subject, self._recent))
         if len(names) < 2:
             if names and OTHER_SIDE.search(text, one.end, models[0].start):
                 return _Of(self._subject, inherited=True)
@@ -320,34 +340,15 @@ class Reader:
         beside = before and _HAS.fullmatch(text, models[len(before) - 1].end, one.start)
         return _Of((before[-1] if before else names[0],), firm=bool(beside))
 
-    def _of_two(self, kind: Kind, one: Numeral, models: Sequence[Named], text: str) -> _Of:
-        names = list(dict.fromkeys(named.name for named in models))
-        if len(names) > 2:  # `A exceeds B by 0.1, and C by 0.2`
-            near = [named.name for named in models if named.start < one.start]
-            return _Of(tuple(dict.fromkeys([*near[:1], *near[-1:], *names])), inherited=True)
-        if len(names) < 2 and kind == "difference" and CEILING.search(text):
-            return _Of((*(names or self._subject), TOP), inherited=not names)
-        both = names if len(names) == 2 else [*self._subject, *names]
-        if (
-            kind != "ratio" and len(set(both)) < 2 and names and not _is_firm(text, one, models)
-        ):  # `the lead over B`
-            both = [*(name for name in self._recent if name not in names), *names]
-        if not names and _THE_TWO.search(text):
-            both = list(self._recent)
-        both = both or (list(self._recent) if kind != "ratio" else [])  # `the two differ by 0.1`
-        return _Of(tuple(dict.fromkeys(both))[:2], inherited=len(names) < 2)
-
     def _count(
         self, text: str, one: Numeral, models: Sequence[Named], lines: _Lines
     ) -> Iterator[Mention]:
         name = counted(text, one)
-        if name is None:
+        if name is None or (name == "epochs" and NOT_OF_TRAINING.search(text[: one.start])):
             return
-        before = [named.name for named in models if named.start < one.start]
-        named = {each.name for each in models}
-        found = COUNTED.match(text, one.end)
-        of = (tuple(named) if len(named) == 1 else tuple(before[-1:])) if named else self._subject
-        firm = len(named) == 1 or (not named and self._goes_on)
+        found, named = COUNTED.match(text, one.end), bool(models)
+        of = _counted_of(one, models) or self._subject
+        firm = len({each.name for each in models}) == 1 or (not named and self._goes_on)
         firm = firm or any(each.name in of for each in models_in(clause(text, one)))
         yield Mention(
             line=lines.of(one.start),
@@ -364,14 +365,57 @@ class Reader:
         )
 
 
-def _hinted(found: Mention, text: str, one: Numeral, *, ceiling: bool) -> Mention:
+def _of_two(
+    kind: Kind,
+    one: Numeral,
+    models: Sequence[Named],
+    text: str,
+    before: tuple[Sequence[str], Sequence[str]],
+) -> _Of:
+    """The two sides of a difference; `before`: what the sentences before are about, and name."""
+    subject, recent = before
+    names = list(dict.fromkeys(named.name for named in models))
+    if len(names) > 2:  # `A exceeds B by 0.1, and C by 0.2`
+        near = [named.name for named in models if named.start < one.start]
+        return _Of(tuple(dict.fromkeys([*near[:1], *near[-1:], *names])), inherited=True)
+    if kind == "difference" and names and CEILING.search(text, one.end, one.end + _BEHIND):
+        return _Of((names[0], TOP))
+    if len(names) < 2 and kind == "difference" and CEILING.search(text):
+        return _Of((*(names or subject), TOP), inherited=not names)
+    both = names if len(names) == 2 else [*subject, *names]
+    if (
+        kind != "ratio" and len(set(both)) < 2 and names and not _is_firm(text, one, models)
+    ):  # `the lead over B`
+        both = [*(name for name in recent if name not in names), *names]
+    if not names and _THE_TWO.search(text):
+        both = list(recent)
+    both = both or (list(recent) if kind != "ratio" else [])  # `the two differ by 0.1`
+    return _Of(tuple(dict.fromkeys(both))[:2], inherited=len(names) < 2)
+
+
+def _of_it(text: str, one: Numeral, models: Sequence[Named]) -> bool:
+    """Whether it is of what a pronoun stands for: `A exceeds B, and its bias is 0.1`."""
+    last = max((x.end for x in models if x.end <= one.start), default=one.start)
+    return PRONOUN.search(text, last, one.start) is not None
+
+
+def _counted_of(one: Numeral, models: Sequence[Named]) -> tuple[str, ...]:
+    """The model whose parameters or epochs a number counts: the only one, or the last before it."""
+    names = tuple(dict.fromkeys(each.name for each in models))
+    before = [each.name for each in models if each.start < one.start]
+    return names if len(names) == 1 else tuple(before[-1:])
+
+
+def _hinted(found: Mention, text: str, one: Numeral, *, ceiling: bool, theirs: bool) -> Mention:
     """With what its sentence says of other ways in which it may be meant."""
     near = ceiling or CEILING.search(text) or AT_MOST.search(text)
     return replace(
         found,
         labels=other_labels(text, one),
         metrics=other_metrics(text, one, found.metric),
-        of_seed=OF_SEEDS.search(text) is not None,
+        of_seed=theirs or OF_SEEDS.search(text) is not None,
+        split_open=len({x.lastgroup for x in SPLIT.finditer(clause(text, one))}) != 1,
+        splits=tuple(dict.fromkeys(x.lastgroup or "" for x in SPLIT.finditer(text))),
         near_ceiling=bool(near or FROM_ONE.search(text[: one.start])),
         is_own=OWN.search(text) is not None,
         of_rest=OF_REST.search(text) is not None,
@@ -431,30 +475,6 @@ def _each_has_one(models: Sequence[Named], scored: Sequence[Numeral]) -> bool:
     before = all(a < x < b for a, x, b in zip(names, numbers, ends, strict=False))
     behind = all(x < a < y for x, a, y in zip(numbers, names, numbers[1:], strict=False))
     return before or (behind and numbers[-1] < names[-1])
-
-
-def _own_size(text: str, one: Numeral, sizes: Sequence[Numeral]) -> float | None:
-    """The training stars that stand right behind a score: `0.66 with 10,000`."""
-    found = [size.value for size in sizes if _WITH.fullmatch(text, one.end, size.start)]
-    return found[0] if found else None
-
-
-def _size(
-    text: str, one: Numeral, scored: Sequence[Numeral], sizes: Sequence[Numeral]
-) -> float | None:
-    """The training stars of a score: the only ones that are named, or those in the same order."""
-    if own := _own_size(text, one, sizes):
-        return own
-    _, end = span(text, one)
-    sizes = [x for x in sizes if x.start < end]  # what follows later is of something else
-    values = list(dict.fromkeys(size.value for size in sizes))
-    if len(values) == 1:
-        return values[0]
-    if one not in scored or not values or len(scored) % len(sizes):
-        return None
-    # Of twice as many scores, `from A to B x rises from 0.1 to 0.2, y from 0.3 to 0.4`.
-    in_order = len(scored) == len(sizes) or sizes[-1].end <= scored[0].start
-    return sizes[scored.index(one) % len(sizes)].value if in_order else None
 
 
 def _excerpt(text: str, start: int, end: int) -> str:

@@ -10,6 +10,8 @@ TABLE, END = "\x01", "\x02"
 """Stand for the beginning and the end of a table's rows."""
 CAPTION, CITED = "\x03", "\x04"
 """Stand for the beginning of a caption, and for a citation."""
+BREAK = "\x05"
+"""Stands where a section begins: what was said before goes on no further."""
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*")
 _VERBATIM = re.compile(r"\\(begin|end)\{(?:verbatim|lstlisting|comment)\*?\}")
 _BODY = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]{0,200}\}){0,200}\}){0,500})\}"
@@ -32,7 +34,7 @@ _MOST = 4
 """Times its length that they may make the draft."""
 _WIDEST, _HEAD = 20, 80
 """Columns that a head may span, and its characters."""
-_MARKS = str.maketrans("", "", TABLE + END + CAPTION + CITED)
+_MARKS = str.maketrans("", "", TABLE + END + CAPTION + CITED + BREAK)
 _QUANTITY = re.compile(
     r"\\(?:SI|qty)(?:\[[^\]]{0,80}\])?\{([^{}]{0,80})\}(?:\[[^\]]{0,80}\])?\{([^{}]{0,80})\}"
 )
@@ -49,6 +51,7 @@ _BEGIN = re.compile(
 _FINISH = re.compile(r"\\end\{(?:tabular[xy]?\*?|longtable|deluxetable\*?|array)\}|\\enddata")
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[A-Za-z]+\*?\}(?:\[[^\]]{0,80}\])?")
 _CITED = re.compile(r"\\cite\w*\*?(?:\[[^\]]{0,80}\])*(?:\{[^{}]*\})?")
+_SECTION = re.compile(r"\\(?:sub){0,2}section\*?(?=[\[{])|\\paragraph\*?(?=\{)")
 _CAPTION = re.compile(r"\\(?:table)?caption\*?(?:\[[^\]]{0,80}\])?(?=\{)")
 _ROWS = re.compile(r"\\multirow(?:\[[^\]]{0,9}\])?\{[^{}]*\}(?:\[[^\]]{0,9}\])?\{[^{}]*\}")
 _COLUMNS = re.compile(r"\\multicolumn\{(\d{1,2})\}\{(?:[^{}]|\{[^{}]*\})*\}\s{0,9}" + _BODY)
@@ -130,6 +133,7 @@ def plain_tex(source: str, given: Mapping[str, str] | None = None) -> tuple[str,
     text = _replaced(text, own)
     text = _QUANTITY.sub(r"\1 \2", _NUM.sub(r"\1", text))
     text = _CITED.sub(lambda found: CITED + _lines(found), text)
+    text = _SECTION.sub(BREAK, text)
     text = _CAPTION.sub(CAPTION, _DROPPED.sub(_lines, text))
     text = _COLUMNS.sub(_repeated, _ROWS.sub("", text))
     text = _ENVIRONMENT.sub("", _FINISH.sub(END, _BEGIN.sub(_opened, text)))

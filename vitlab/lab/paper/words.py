@@ -145,7 +145,7 @@ SHARE_BEFORE = re.compile(
     re.IGNORECASE,
 )
 BY = re.compile(
-    r"(?:\bby|\bwithin|\bgains?|\b(?:lead|advantage|margin|gap"
+    r"(?:(?<!off )\bby|\bwithin|\bgains?|\b(?:lead|advantage|margin|gap"
     r"|difference)\b[^,;.]{0,40}?\b(?:is|was|of)"
     r"|\b(?:improvement|difference|gap|advantage|lead|gain|increase|reduction|drop) of"
     r"|Δ\s*R\^?[2²]\s*(?:=|of|is|为)?"
@@ -156,7 +156,7 @@ BY = re.compile(
     re.IGNORECASE,
 )
 MORE = re.compile(
-    r"\s*(?:better|higher|lower|more|larger|smaller|above|below|ahead|improvement|gain|lead"
+    r"\s*(?:better|higher|lower|less|more|larger|smaller|above|below|ahead|improvement|gain|lead"
     r"|relative|over(?=\s+(?:the\s+|our\s+)?(?:(?-i:[A-Z])|ridge|baseline|linear|boost|trees"
     r"|template|perceptron|transformer))|than|更高|更好|的?提升)",
     re.IGNORECASE,
@@ -189,7 +189,8 @@ FROM_TO = re.compile(
 )
 """`A improves the MAE of B from 0.5 to 0.4`: what stands before either number."""
 OF_SEEDS = re.compile(
-    r"\b(?:two|three|four|five|\d) (?:models|networks|transformers|ViTs|MLPs|perceptrons|copies"
+    r"\bseeds\b[^.;]{0,60} \d\.\d+, \d\.\d+|\b(?:two|three|four|five|\d) (?:models|networks"
+    r"|transformers|ViTs|MLPs|perceptrons|copies"
     r"|runs)\b"
     r"|种子[^，。；]{0,12}分别|\bseeds(?: of (?:the |our )?\w+)? (?:give|gave|have|had|reach"
     r"|range|are|yield|span)"
@@ -242,7 +243,9 @@ OPEN = re.compile(
     re.IGNORECASE,
 )
 """What makes a number one that nobody has measured."""
-AT_MOST = re.compile(r"\bat (?:most|best)\b|\bpermits?\b|\bcould be\b|最多", re.IGNORECASE)
+AT_MOST = re.compile(
+    r"\bat (?:most|best)\b|\bpermits?\b|\bcould be\b|\bpossible\b|最多", re.IGNORECASE
+)
 """What makes a number one of the ceiling, perhaps."""
 RESPECTIVELY = re.compile(r"\brespectively\b|分别|依次", re.IGNORECASE)
 OWN = re.compile(r"\b(?:we|our|ours|us|this work)\b|我们|本文", re.IGNORECASE)
@@ -291,3 +294,10 @@ NEEDS = re.compile(r"\b(?:needs?|needed|requires?|would)\b|需要", re.IGNORECAS
 LABEL_STD = re.compile(r"(?:标签|log g)\s?的?标准差|labels?", re.IGNORECASE)
 THEIRS = re.compile(r"\btheir standard deviation|标准差\s*(?:为|约)?\s*$", re.IGNORECASE)
 BRACKETS = re.compile(r"[(（][^()（）]{0,80}[)）]")
+THEY = re.compile(r"\s*(?:Their|They|These)\b")
+"""Begins a sentence about what the one before it names."""
+NOT_OF_TRAINING = re.compile(
+    r"\b(?:warm-?up|patience|early stopping|every|after|last|first)\s*(?:of|for)?\s*$",
+    re.IGNORECASE,
+)
+"""Before a number of epochs that is not that of a training."""
