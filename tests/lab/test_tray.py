@@ -136,6 +136,15 @@ def test_a_conclusion_has_numbers_of_results_alone(lab: Lab, roadmap: Path, ende
         short_text("reason", "x" * 601)
 
 
+def test_a_conclusion_of_trials_is_marked(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.7512, profile="smoke")
+    update = plan_update(lab, roadmap, "1.0")
+    with pytest.raises(UsageError, match=r"^0\.75: is of a trial: write \(smoke\) behind it$"):
+        check_conclusion(update, "R² is 0.75")
+    check_conclusion(update, "R² is 0.75 (smoke)")
+    check_conclusion(update, "it has run")
+
+
 def test_a_gate_s_reason_has_numbers_of_results_alone(
     lab: Lab, roadmap: Path, ended: Ended
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from vitlab.contract.job import ASCII_FORMS, Done, Failed, Result, Spec, ended_well
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.verdict import Verdict
+from vitlab.docs.lint.stated import profile_of
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
@@ -63,11 +64,17 @@ def _how(job: Job) -> str:
 
 
 def check_conclusion(update: MvpUpdate, text: str) -> None:
-    """`UsageError` for a conclusion without a result, or with a number that none of it has."""
-    if not update.conclusion or not any(ended_well(job.state) for job in update.jobs):
+    """`UsageError` for a conclusion without a result, or with a number that none of it has.
+
+    And for numbers of trials alone that are not marked as such.
+    """
+    ran = [job.spec.profile for job in update.jobs if ended_well(job.state)]
+    if not update.conclusion or not ran:
         raise UsageError(f"{update.summary}: {NOTHING}")
     results = (one.result for one in finished(update.jobs))
     _check_text(text, update.conclusion, results, f"MVP-{update.mvp}")
+    if "full" not in ran and _numbers(text) and profile_of(text) == "full":
+        raise UsageError(f"{_numbers(text)[0]}: is of a trial: write ({ran[-1]}) behind it")
 
 
 def check_because(gate: Gate, verdict: Verdict, results: Iterable[Finished], text: str) -> None:
