@@ -12,10 +12,12 @@ from tests.lab.conftest import EXP_ID, EXPERIMENT, HUB, ROADMAP, Ended
 from tests.lab.test_results_table import configured
 from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import read_document
 from vitlab.docs.text.edit import Conflict
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import Request, default_profile, plan_launch
 from vitlab.lab.live.snapshot import read_snapshot
+from vitlab.lab.writeback import sync_ledger
 from vitlab.lab.writeback.contradictions import lint_file
 from vitlab.lab.writeback.edits import accept, accept_automatically, redo, undo
 from vitlab.lab.writeback.writeback import end_summary, pending, plan_mvp
@@ -520,3 +522,24 @@ def test_a_gate_that_a_later_run_opens_again_is_open_in_the_hub_too(
     assert "✅ Gate-1" not in hub_text(lab)
     assert "✅ Gate-2" in hub_text(lab)
     assert re.search(r"clear: (\S+) Gate-1\.", hub_text(lab))
+
+
+def test_the_record_of_writes_is_read_once_for_one_look(
+    lab: Lab, roadmap: Path, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of 5 MB, which anybody may have put there, took a second for each MVP, many times."""
+    ended("one", 0.7512)
+    accept(lab, pending(lab, roadmap))
+    ended("two", 0.7612)
+    read: list[Path] = []
+
+    def counted(path: Path) -> object:
+        read.append(path)
+        return read_document(path)
+
+    monkeypatch.setattr(sync_ledger, "read_document", counted)
+    monkeypatch.setattr(sync_ledger, "_READ", {})
+    assert pending(lab, roadmap).mvps == ("1.0",)
+    assert read == [lab.paths.private.sync_ledger]
+    accept(lab, pending(lab, roadmap))
+    assert not pending(lab, roadmap).mvps

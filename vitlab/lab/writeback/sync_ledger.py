@@ -148,7 +148,24 @@ def digest(text: str) -> str:
 
 
 def _read(lab: Lab) -> list[_Entry]:
+    """The entries, read again where the file has changed: one look asks for each MVP."""
     path = lab.paths.private.sync_ledger
+    try:
+        found = path.lstat()
+    except OSError:
+        return _read_file(lab, path)  # there is none, or it says why
+    stamp = path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    kept = _READ.get("last")
+    if kept is None or kept[0] != stamp:
+        kept = _READ["last"] = stamp, _read_file(lab, path)
+    return kept[1]
+
+
+_READ: dict[str, tuple[object, list[_Entry]]] = {}
+"""The ledger that was read last, with its file's stamp."""
+
+
+def _read_file(lab: Lab, path: Path) -> list[_Entry]:
     try:
         records = read_document(path)
         for one in records:
