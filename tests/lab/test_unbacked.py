@@ -122,3 +122,38 @@ def test_a_size_typed_over_is_found(lab: Lab, roadmap: Path, ended: Ended) -> No
         }
         path.write_text(before, encoding="utf-8")
         assert found(lab, roadmap) == []
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The ViT reaches a test R2 of 0.951",
+        "R² is as high as 0.951",
+        "its R-squared is 0.951",
+        "决定系数达到 0.951",
+        "R² = ０.９５１",
+        "R² = 0．951",
+        "R² = 0,951",
+        "R² = 0.9\u200b51",
+        "R² = 1",
+    ],
+)
+def test_an_invented_number_is_found_however_it_is_spelled(
+    lab: Lab, roadmap: Path, ended: Ended, sentence: str
+) -> None:
+    ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    hand_edit(roadmap, "| MVP-1.0 | ViT", f"| MVP-1.0 | {sentence}. ViT")
+    assert "number-without-result" in kinds(lab, roadmap)
+
+
+@pytest.mark.parametrize(
+    "sentence", ["R² is 0.05 higher than before", "R² of 0.05-0.07 more", "seeds 0,10,20, R² 变化"]
+)
+def test_a_difference_in_words_is_no_number_of_a_result(
+    lab: Lab, roadmap: Path, ended: Ended, sentence: str
+) -> None:
+    ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    hand_edit(roadmap, "| MVP-1.0 | ViT", f"| MVP-1.0 | {sentence}. ViT")
+    assert found(lab, roadmap) == []

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from vitlab.docs.text.inline import plain
+from vitlab.docs.text.inline import plain, with_plain_numbers
 
 _METRIC = re.compile(
-    r"(?<![A-Za-z\d])(?P<delta>[Δ∆]\s*)?(?P<name>R\s?(?:\^\s?\{?2\}?|²|2(?![\d.]))|MAE|RMSE|bias|ρ)"
+    r"(?<![A-Za-z\d])(?P<delta>[Δ∆]\s*)?(?P<name>R\s?(?:\^\s?\{?2\}?|²|2(?![\d.]))|MAE|RMSE|bias|ρ"
+    r"|R[- ]squared|coefficient of determination|决定系数)"
     r"(?![A-Za-z])(?:_\{?(?P<of>[A-Za-z]\w*)\}?)?(?:\s*[(（\[](?P<in>[^()（）\[\]]*)[)）\]])?",
     re.I,
 )
@@ -22,6 +23,14 @@ _NUMBER = (
 _STATES = re.compile(
     rf"(?:\s*+[=:：]\s*+|\s++(?=[+\-−]?\d*\.\d)){_NUMBER}(?!\s*[-–~→]\s*[+\-−]?\d)"
 )
+_SAYS = re.compile(
+    r"\s*+(?:(?:of|is|was|reach(?:es|ed)?|attain(?:s|ed)?|achieve[sd]?|at|as high as|now"
+    r"|为|是|达到了?|达)(?![a-z])\s*+){1,3}(?=\d*\.\d)"
+    rf"{_NUMBER}(?!\s*[-–~→]\s*[+\-−]?\d|\s*(?:higher|lower|better|worse|above|below|more|less"
+    r"|larger|smaller|高|低|以[上下]))",
+    re.I,
+)
+"""In words, which a difference may be too."""
 _CELL = re.compile(rf"[^\w~≈≲≳<>≤≥+−.-]*+{_NUMBER}(?P<rest>.*)$")
 _BEHIND = re.compile(
     r"\s*(?:±\s*[\d.]+)?\s*(?P<at>@\s*[^\s,，;；|()（）]+|seed\s*=?\s*\d+|(?:K|dex)(?![A-Za-z]))?"
@@ -99,10 +108,10 @@ def profile_of(text: str) -> str:
 
 def numbers_in(text: str) -> Iterator[Stated]:
     """The numbers of metrics in a sentence: `R²_val=0.713 (ep112)`, `ViT test MAE: 0.38`."""
-    text = plain(text).replace("$", "")
+    text = with_plain_numbers(plain(text)).replace("$", "")
     end = 0
     for metric in _METRIC.finditer(text):
-        number = _STATES.match(text, metric.end())
+        number = _STATES.match(text, metric.end()) or _SAYS.match(text, metric.end())
         if number is None:
             continue
         behind = _BEHIND.match(text, number.end())
@@ -116,7 +125,8 @@ def numbers_in(text: str) -> Iterator[Stated]:
 
 def number_of(header: str, cell: str) -> Stated | None:
     """The number in a cell below the name of a metric; None for none, or several."""
-    metric, number = _METRIC.search(plain(header)), _CELL.match(plain(cell))
+    metric = _METRIC.search(plain(header))
+    number = _CELL.match(with_plain_numbers(plain(cell)))
     if metric is None or number is None:
         return None
     rest = re.sub(r"^\s*±\s*[\d.]+", "", number["rest"])
@@ -146,7 +156,7 @@ def _named(head: str, first: str, text: str) -> Mapping[float, Stated]:
 
 def _subject(metric: re.Match[str]) -> Stated:
     raw = re.sub(r"\s", "", metric["name"]).casefold()
-    name = "r2" if raw[0] == "r" and raw != "rmse" else {"ρ": "rho"}.get(raw, raw)
+    name = "r2" if raw[0] in "rc决" and raw != "rmse" else {"ρ": "rho"}.get(raw, raw)
     of = (metric["of"] or "").casefold()
     split = _SPLITS.get(of.partition("_")[0])
     label = of.partition("_")[2] if split else of

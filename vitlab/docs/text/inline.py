@@ -50,6 +50,21 @@ def plain(text: str) -> str:
     return _GAP.sub(" ", text).replace("\\|", "|").strip()
 
 
+_UNSEEN = dict.fromkeys((0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
+_AS_ASCII = {0xFF0E: ".", 0xFF05: "%", **_UNSEEN}
+_COMMA = re.compile(r"(?<![\d.,])0,(?=\d{2,}(?![\d,]))")
+
+
+def with_plain_numbers(text: str) -> str:
+    """A text whose numbers have a full stop and nothing unseen in them: `0．95`, `0,95`.
+
+    Other digits than ASCII's are kept: they are read as numbers all the same.
+    """
+    if text.isascii() and "0," not in text:
+        return text
+    return _COMMA.sub("0.", text.translate(_AS_ASCII))
+
+
 def link_target(text: str) -> str | None:
     """The target of the first link, `[a](b)` or `[[b|a]]`; None where there is none."""
     if len(text) > LONG:

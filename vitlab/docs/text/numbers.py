@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from vitlab.contract.job import PROFILES
-from vitlab.docs.text.inline import plain
+from vitlab.docs.text.inline import plain, with_plain_numbers
 from vitlab.docs.text.source import Document
 from vitlab.docs.text.tables import Row, tables_of
 
@@ -124,13 +124,13 @@ def numbers_of(document: Document, *, whole: bool = False) -> Iterator[NumberPla
         if index in rows:
             yield from _in_row(*rows[index], whole)
         elif (line := document.line_text(index)).strip():
-            text = plain(line)
+            text = with_plain_numbers(plain(line))
             yield from _placed(NumberPlace(_NONE, index + 1, "", 0, text), "", whole)
 
 
 def _in_row(header: Row, row: Row, whole: bool) -> Iterator[NumberPlace]:
     heads = [cell.text for cell in header.cells]
-    cells = [cell.text for cell in row.cells]
+    cells = [with_plain_numbers(cell.text) for cell in row.cells]
     key = [*cells[:1], *(cells[1:2] if cells and _DATE.match(cells[0]) else ())]
     around = "\x1f".join([*heads, *key[:1], *map(_masked, key[1:])])
     for column, text in enumerate(cells):

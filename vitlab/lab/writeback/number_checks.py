@@ -115,7 +115,8 @@ class NumberChecks:
     def unbacked(self, mvp: str, place: Place) -> Finding | None:
         """That no result has the number of a place; None also where none has to have it."""
         number, comparable = place.number, self.comparable(mvp, place)
-        digits = Digits(number.text, number.value, number.decimals)
+        # An integer is no rounding of a score.
+        digits = Digits(number.text, number.value, max(1, number.decimals))
         of_profile = [one for one in comparable if one.profile == number.profile]
         if any(digits.is_rounded(one.number) for one in of_profile):
             return None
