@@ -13,7 +13,16 @@ from campaign_strangers import CONSOLE, SECRET, Scene, case, edit_json
 
 WRITES: list[tuple[str, ...]] = [
     ("set", "roadmaps/survey_roadmap.md", "--mvp", "4.0", "--status", "ready"),
-    ("set", "roadmaps/survey_roadmap.md", "--gate", "Gate-1", "--status", "passed"),
+    (
+        "set",
+        "roadmaps/survey_roadmap.md",
+        "--gate",
+        "Gate-1",
+        "--status",
+        "passed",
+        "--because",
+        "seen",
+    ),
     ("hub", "add", "K", "Ridge is enough"),
     ("hub", "set", "H1", "--status", "confirmed"),
     ("lint", "--fix"),
