@@ -18,6 +18,7 @@ import pytest
 
 from tests.lab.conftest import Ended, error_of_mean
 from tests.lab.paper.artefacts_lab import ROADMAP, Score, bounded, filled, rescore, scorer
+from tests.lab.paper.results import finished
 from vitlab.cli import main
 from vitlab.commands.results import as_latex
 from vitlab.contract.job import Result, read_result, write_result
@@ -27,7 +28,9 @@ from vitlab.lab.paper.artefacts import make
 from vitlab.lab.paper.artefacts.latex import Cell, Column, escaped, in_brackets, rounded, table
 from vitlab.lab.paper.artefacts.macros import Subject
 from vitlab.lab.paper.artefacts.make import make_paper, wanted
+from vitlab.lab.paper.artefacts.score_table import _seeds
 from vitlab.lab.paper.artefacts.selection import chosen_results
+from vitlab.lab.results.repeats import grouped
 from vitlab.plot.figures.picture import Picture
 
 NAME = "test/r2/log_g"
@@ -139,6 +142,12 @@ def test_the_numbers_of_a_table_are_the_results_rounded(full: Lab, run: Run) -> 
         assert words in notes
 
 
+def test_seeds_are_named_in_their_order() -> None:
+    each = [finished("1.0", "Run 1", "ViT", 1000, {"r2": 0.7}, seed=n) for n in (43, 42, 44)]
+    (group,) = grouped(each)
+    assert _seeds(group) == "Mean of 3 seeds (42, 43, 44)"
+
+
 def test_bold_only_where_the_paired_difference_says_so(full: Lab, run: Run, score: Score) -> None:
     def bold() -> dict[str, bool]:
         assert run("--out", "paper") == 0
@@ -193,7 +202,7 @@ def test_trials_are_refused_but_for_a_draft_which_is_marked(
     assert r"\textbf{DRAFT: profile demo, trials}" in (folder / "table_main.tex").read_text()
     numbers = (folder / "numbers.tex").read_text()
     assert "% DRAFT" in numbers
-    values = re.findall(r"\\newcommand\{\\\w+?(?:FromOneDotZero|Value)\}\{(.*)\}", numbers)
+    values = re.findall(r"\\newcommand\{\\\w+?(?:FromOneDotZero|Value|Error)\}\{(.*)\}", numbers)
     assert values
     assert all(text.startswith(r"\vitlabtrial{") for text in values)
     (picture,) = plain_figures

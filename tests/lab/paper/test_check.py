@@ -102,6 +102,8 @@ OTHERS = {
     "draft_ml.tex": "14 33 44 51 55 56 60",
     "draft_zh.tex": "12 21 27 30 34 36 38 38",
     "draft_limits.tex": "24 35 35 37 43 45 45",
+    "draft_halo.tex": "18 19 26 26 32 34 36 36 36",
+    "draft_gate.md": "14 16 26 35 38 46",
     "draft_faint.tex": "18 18 22 31 41 43 43",
     "draft_story.md": "22 39 40 46 50 52 54 56",
     "draft_limited.tex": "12 14 16 16 18 20 24",

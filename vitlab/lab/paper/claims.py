@@ -20,6 +20,7 @@ from vitlab.lab.paper.words import (
     CEILING,
     CLAUSE,
     COMPLEMENT,
+    COSTS,
     COUNTED,
     COUNTED_BEFORE,
     ERROR_OF,
@@ -69,7 +70,7 @@ from vitlab.lab.paper.words import (
     WITHIN,
 )
 
-_RATIO_OF_R2 = 3
+_RATIO_OF_R2, _RATIO_OF_ERRORS = 3, 10
 """A larger one is of something else."""
 _WITH = re.compile(r"\s*(?:with|at|for|on|using|from|[(（])\s*(?:N\s*=\s*)?")
 _NEAR_BEHIND = 8
@@ -115,7 +116,8 @@ def claim(text: str, one: Numeral, *, of_ceiling: bool = False) -> tuple[Kind, s
     if one.unit == "K" and one.value >= TEMPERATURE:
         return None
     if TIMES.match(after) or RATIO.search(before):
-        is_other = metric is None or (metric == "r2" and one.value > _RATIO_OF_R2)
+        most = _RATIO_OF_R2 if metric == "r2" else _RATIO_OF_ERRORS
+        is_other = one.value > most or COSTS.match(behind) is not None
         return None if is_other or metric is None else ("ratio", metric)
     if one.is_decimal and not one.unit and FRACTION.search(before) and 0 < one.value <= 1:
         return "share", "r2"

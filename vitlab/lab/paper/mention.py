@@ -53,6 +53,8 @@ class Mention:
     """Those that its sentence names."""
     split_open: bool = False
     """Whether its own clause names none of them, or several."""
+    in_units: bool = False
+    """Whether its sentence gives errors in standard deviations of the label."""
     labels: tuple[str, ...] = ()
     """Other labels that it may be of."""
     metrics: tuple[str, ...] = ()

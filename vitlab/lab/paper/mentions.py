@@ -35,11 +35,14 @@ from vitlab.lab.paper.numerals import Numeral, numerals
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
     AT_MOST,
+    BATCH,
     BRACKETS,
     CEILING,
     COUNTED,
+    ELSEWHERE,
     FROM_ONE,
     FROM_TO,
+    IN_UNITS,
     METRIC,
     MORE_DATA,
     NOT_OF_TRAINING,
@@ -48,6 +51,7 @@ from vitlab.lab.paper.words import (
     OTHER_SIDE,
     OWN,
     PRONOUN,
+    REACHES,
     RESPECTIVELY,
     SHARE,
     SPLIT,
@@ -76,7 +80,10 @@ _HAS = re.compile(
     r"|为|是|达到)?\s*(?:only\s+|仅\s*)?)?[(（]?"
 )
 """From a model's name to the number that it has: ` (orange) `, ` reaches only `."""
-_BESIDE = re.compile(r"\s*[(（]|\s?@\s?[\d.,]{1,9}[kM]?\s*(?:的|:|：|=|has)?\s*[(（]?\s*")
+_BESIDE = re.compile(
+    r"\s*[(（]|\s?@\s?[\d.,]{1,9}[kM]?\s*(?:的|:|：|=|has)?\s*[(（]?\s*"
+    r"|[^\d,，;；]{0,6}\d[\d,]{0,9}\s?[kM万]?\s?[条颗]?\s*(?:光谱|恒星|spectra|stars)?\s*[(（]"
+)
 """From a model's name to its score: `ViT (0.711`, `ViT@100k: 0.596`."""
 _GROWS = re.compile(
     r"\b(?:ris|grow|gain|increas|improv|goes|going)\w*\b|涨|提升|增加|升|→", re.IGNORECASE
@@ -163,7 +170,8 @@ class Reader:
         self._it = bool(it) and len(self._last) > 1
         if it and not any(one.start < it.start() for one in models):
             models = [Named(it.start(), it.end(), self._recent[0]), *models]
-        if models or CITED not in text or OWN.search(text):
+        elsewhere = ELSEWHERE.search(text) or (CITED in text and not OWN.search(text))
+        if models or not elsewhere:
             yield from self._read(text, numbers, models, lines)
         if models:
             names = tuple(dict.fromkeys(one.name for one in models))
@@ -277,6 +285,8 @@ class Reader:
             return "share", "r2"
         is_next = _AND.search(text[: one.start]) is not None
         goes_on = self._goes_on or follows or is_next
+        if one.unit == "%" and models and self._ceiling and REACHES.search(text[: one.start]):
+            return "share", "r2"
         if one.unit == "%" and goes_on and models and self._kind in ("share", "rest"):
             return self._kind, "r2"
         beside = any(_BESIDE.fullmatch(text, named.end, one.start) for named in near)
@@ -344,7 +354,11 @@ class Reader:
         self, text: str, one: Numeral, models: Sequence[Named], lines: _Lines
     ) -> Iterator[Mention]:
         name = counted(text, one)
-        if name is None or (name == "epochs" and NOT_OF_TRAINING.search(text[: one.start])):
+        if (
+            name is None
+            or BATCH.search(text[: one.start])
+            or (name == "epochs" and NOT_OF_TRAINING.search(text[: one.start]))
+        ):
             return
         found, named = COUNTED.match(text, one.end), bool(models)
         of = _counted_of(one, models) or self._subject
@@ -418,6 +432,7 @@ def _hinted(found: Mention, text: str, one: Numeral, *, ceiling: bool, theirs: b
         splits=tuple(dict.fromkeys(x.lastgroup or "" for x in SPLIT.finditer(text))),
         near_ceiling=bool(near or FROM_ONE.search(text[: one.start])),
         is_own=OWN.search(text) is not None,
+        in_units=IN_UNITS.search(text) is not None,
         of_rest=OF_REST.search(text) is not None,
         grows=_GROWS.search(text) is not None,
     )

@@ -27,6 +27,9 @@ def readings(one: Mention) -> Iterator[Mention]:
         ]
         for name in (one.models, *((name,) for name in one.others)):
             yield from (replace(one, models=name, label=x, metric=m) for x, m in ways[1:])
+    if one.kind == "score" and one.in_units and not one.unit:
+        for name in (one.models, *((name,) for name in one.others)):
+            yield replace(one, models=name, unit=SIGMA)
     if one.kind == "score" and len(one.splits) > 1 and one.split_open:
         yield from (replace(one, split=split) for split in one.splits)
     if one.kind == "difference" and one.metric in IN_SIGMA:  # `off by 0.5 dex, those of B by 0.6`

@@ -78,7 +78,7 @@ NO_CLAIM_BEHIND = re.compile(
 )
 LIMIT = re.compile(
     r"(?:[<>≤≥≪≫]|\b(?:above|below|over|under|exceeds?|at (?:least|most)|more than|less than|up to"
-    r"|target(?: of)?|threshold(?: of)?)|超过|低于|高于|至少|至多|大于|小于)\s*$",
+    r"|target(?: of)?|threshold(?: of)?)|阈值为?|门槛为?|超过|低于|高于|至少|至多|大于|小于)\s*$",
     re.IGNORECASE,
 )
 """What stands before a limit, which no result has to reach."""
@@ -189,7 +189,8 @@ FROM_TO = re.compile(
 )
 """`A improves the MAE of B from 0.5 to 0.4`: what stands before either number."""
 OF_SEEDS = re.compile(
-    r"\bseeds\b[^.;]{0,60} \d\.\d+, \d\.\d+|\b(?:two|three|four|five|\d) (?:models|networks"
+    r"\bseeds\b[^.;]{0,60} \d\.\d+, \d\.\d+|\b(?:two|three|four|five"
+    r"|\d) (?:training )?(?:models|networks"
     r"|transformers|ViTs|MLPs|perceptrons|copies"
     r"|runs)\b"
     r"|种子[^，。；]{0,12}分别|\bseeds(?: of (?:the |our )?\w+)? (?:give|gave|have|had|reach"
@@ -301,3 +302,22 @@ NOT_OF_TRAINING = re.compile(
     re.IGNORECASE,
 )
 """Before a number of epochs that is not that of a training."""
+IN_UNITS = re.compile(
+    r"\bin units of (?:the |its )?(?:labels?'?s?'? )?(?:standard deviation|spread|dispersion|σ)"
+    r"|以标准差为单位",
+    re.IGNORECASE,
+)
+"""What makes errors numbers in standard deviations of their label."""
+ELSEWHERE = re.compile(
+    r"\b(?:previous|earlier|former|companion) (?:paper|work|study)\b|\bPaper I+\b|前作",
+    re.IGNORECASE,
+)
+"""Where numbers stand that are not those of this draft."""
+COSTS = re.compile(
+    r"\s*(?:times|[×x倍])\s*(?:the cost|faster|slower|longer|cheaper|more (?:expensive|data)"
+    r"|as (?:fast|long|many))",
+    re.IGNORECASE,
+)
+"""What makes a ratio one of times or costs."""
+BATCH = re.compile(r"\bbatch(?:es)?(?: size)?(?: of)?\s*$", re.IGNORECASE)
+REACHES = re.compile(r"(?:达到?|已达|\breach(?:es|ed)?|\battain(?:s|ed)?|\bat)\s*$", re.IGNORECASE)

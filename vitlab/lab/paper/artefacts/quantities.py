@@ -121,12 +121,12 @@ def numbers_tex(numbers: Mapping[str, Quantity], draft: str = "") -> str:
         both = rf"{number} \pm {error}" if error else number
         wrapped = [
             rf"\{TRIAL}{{{text}}}" if draft else text
-            for text in (rf"\ensuremath{{{both}}}", number)
+            for text in (rf"\ensuremath{{{both}}}", number, error)
         ]
         lines += [f"% {one.about}", rf"\newcommand{{\{name}}}{{{wrapped[0]}}}"]
         lines.append(rf"\newcommand{{\{name}Value}}{{{wrapped[1]}}}")
         if error:
-            lines.append(rf"\newcommand{{\{name}Error}}{{{error}}}")
+            lines.append(rf"\newcommand{{\{name}Error}}{{{wrapped[2]}}}")
         if one.stars:
             lines.append(rf"\newcommand{{\{name}Count}}{{{_spaced(one.stars)}}}")
     return "\n".join(lines) + "\n"

@@ -252,6 +252,6 @@ def _noise(world: World | None) -> str:
 
 def _seeds(group: Group) -> str:
     seeds = [seed_of(settings_of(one.job.spec)) for one in group.members]
-    known = ", ".join(str(seed) for seed in seeds if seed is not None)
+    known = ", ".join(str(seed) for seed in sorted(seed for seed in seeds if seed is not None))
     count_ = f"Mean of {len(seeds)} seeds" if len(seeds) > 1 else "One seed"
     return f"{count_} ({known})" if known else count_
