@@ -145,7 +145,7 @@ def main() -> int:
     parser.add_argument(
         "--corruptions",
         type=int,
-        help="how many (1500; short: 50, without an autopilot and proposals)",
+        help="how many (1500; short: 60, without an autopilot and proposals)",
     )
     parser.add_argument("--kills", type=int, help="how many (200; short: 5)")
     parser.add_argument("--labs", default="all", help="a stranger's lab by its name, or none")
@@ -158,7 +158,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="a few of each, below 20 s")
     arguments = parser.parse_args()
     if arguments.corruptions is None:
-        arguments.corruptions = 50 if arguments.short else 1500
+        arguments.corruptions = 60 if arguments.short else 1500
     if arguments.kills is None:
         arguments.kills = 5 if arguments.short else 200
     print(f"seed {arguments.seed}", flush=True)
