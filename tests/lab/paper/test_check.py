@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import process_time
 
@@ -312,6 +313,19 @@ def test_a_result_of_nought_decides_nothing(tmp_path: Path) -> None:
     path.write_text("The ViT has an MAE of 0.66 dex. It reaches 80% of the ceiling.", "utf-8")
     found = check(read_draft(path), facts)
     assert [one.verdict for one in found] == ["not backed", "not backed"]
+
+
+def test_an_earlier_seed_of_a_run_is_one_of_its_seeds_and_not_stale() -> None:
+    jobs = []
+    for seed, r2 in ((42, 0.6), (43, 0.7)):
+        one = finished("1.0", "Run", "ViT", 1000, {"r2": r2}, seed=seed)
+        spec = replace(one.job.spec, run="Run")  # launched again with the seed changed in the file
+        jobs.append(
+            replace(one, job=replace(one.job, spec=spec), result=replace(one.result, run="Run"))
+        )
+    facts = [one for one in facts_of(jobs, {}).numbers if one.value.metric == "r2"]
+    assert sorted(one.number for one in facts) == pytest.approx([0.6, 0.65, 0.7])
+    assert all(one.newest for one in facts)
 
 
 def test_a_sentence_without_end_is_told_and_not_read(tmp_path: Path) -> None:

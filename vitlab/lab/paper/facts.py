@@ -56,9 +56,9 @@ class Facts:
 
 def facts_of(results: Sequence[Finished], known: Bounds) -> Facts:
     """The facts of a lab's results, `known` its ceilings; oldest first."""
-    newest = {id(one) for one in latest(results)}
-    current = grouped([one for one in results if id(one) in newest])
-    before = [Group(one.result.run, (one,)) for one in results if id(one) not in newest]
+    newest = {one.job.name: one for one in latest(results)}
+    current = grouped(newest.values())
+    before = [Group(one.result.run, (one,)) for one in results if one.job.name not in newest]
     numbers: list[Fact] = []
     counts: list[Fact] = []
     for group, is_newest in [*((g, True) for g in current), *((g, False) for g in before)]:
