@@ -252,12 +252,31 @@ def verdicts(text: str, tmp_path: Path) -> list[str]:
         ("A tenfold increase in data raises R² of the ViT by 0.115.", ["right"]),
         ("The ViT has R² = 0.711. Over the RMSE of LightGBM the improvement is from 0.652 to "
          "0.564 dex.", ["right"] * 3),
+        ("The R² of Ridge is 99.9%.", ["not backed"]),
+        ("LightGBM has an R² of 0.614, the MLP 99.9%.", ["right", "not backed"]),
+        ("LightGBM has an R² of 0.614, the MLP 70.2%.", ["right", "right"]),
+        ("Ridge reaches R² = 46.6% and the ViT 65.1%.", ["right", "not backed"]),
+        ("Ridge has 46.6% in R²; the MLP 99.8%.", ["right", "not backed"]),
+        ("R² is 46.6% for Ridge, 61.4% for LightGBM and 99.9% for the MLP.",
+         ["right", "right", "not backed"]),
+        ("The R² of Ridge is 65.1.", ["not backed"]),
+        ("The MLP beats LightGBM by ΔR² = 0.999.", ["not backed"]),
+        ("The MLP is better than LightGBM (ΔR² = 0.088).", ["right"]),
+        ("The ViT has R² = 0.711 (95% CL) with 10% noise on 80%, 5% of the spectra are bad.",
+         ["right"]),
+        ("The R² of 0.711 of the ViT is reached with 80% for training.", ["right"]),
         ("```\nR² = 0.999\n```", []),
         ("<!-- R² = 0.999 -->", []),
     ],
 )  # fmt: skip
 def test_one_sentence(text: str, expected: list[str], tmp_path: Path) -> None:
     assert verdicts(text, tmp_path) == expected
+
+
+def test_a_percentage_of_r2_in_latex_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "draft.tex"
+    path.write_text("the R$^2$ of Ridge is 99.9\\%.\n", encoding="utf-8")
+    assert [one.verdict for one in check(read_draft(path), lab_facts())] == ["not backed"]
 
 
 def test_scores_that_contradict_each_other_are_told(tmp_path: Path) -> None:

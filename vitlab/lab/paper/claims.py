@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Literal
 
 from vitlab.contract.value import IN_SIGMA
-from vitlab.lab.paper.names import is_named
+from vitlab.lab.paper.names import is_named, models_in
 from vitlab.lab.paper.numerals import UNIT, Numeral, numerals
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
@@ -23,12 +23,15 @@ from vitlab.lab.paper.words import (
     COSTS,
     COUNTED,
     COUNTED_BEFORE,
+    ENDS_SCORE,
     ERROR_OF,
+    FOR,
     FORMULA,
     FRACTION,
     FROM,
     GREATER,
     GROWS,
+    HAS,
     IN_FORMULA,
     IS,
     IS_SO,
@@ -68,6 +71,7 @@ from vitlab.lab.paper.words import (
     TO_REACH,
     VARIABLE,
     WITHIN,
+    WORDS_OF_SCORE,
 )
 
 _RATIO_OF_R2, _RATIO_OF_ERRORS = 3, 10
@@ -78,6 +82,7 @@ _ERROR = re.compile(r"\berrors?\b|scatter|deviation|误差|弥散", re.IGNORECAS
 _LEAST_R2 = 0.02
 _LARGEST = 0.5
 """Of a number that is a difference by the words around it alone."""
+_ASIDE = re.compile(r"(?:\d\s*[%％]?\s*[(（]|\b(?:on|in|over|for|by))\s*$")
 _CITED_BEHIND = re.compile(rf"\s*(?:dex|K|[%％])?\s*(?:of|by|from|in)?\s*[(（]?{CITED}")
 Kind = Literal[
     "score", "ceiling", "share", "difference", "percent", "ratio", "count", "rest", "gap"
@@ -92,7 +97,7 @@ def claim(text: str, one: Numeral, *, of_ceiling: bool = False) -> tuple[Kind, s
     `of_ceiling`: what stands before the text, in the same sentence, is about a ceiling.
     """
     before, behind = text[: one.start], text[one.end :]
-    if NO_CLAIM.search(before[-40:]) or is_limit(before):
+    if NO_CLAIM.search(before[-40:]) or is_limit(before) or is_open(text, one):
         return None
     if _CITED_BEHIND.match(behind) or (NEEDS.search(text) and TO_REACH.search(before)):
         return None
@@ -107,8 +112,6 @@ def claim(text: str, one: Numeral, *, of_ceiling: bool = False) -> tuple[Kind, s
         return None
     unit = UNIT.match(behind)
     after, metric = behind[unit.end() if unit else 0 :], metric_of(text, one)
-    if is_open(text, one):
-        return None
     if one.unit == "%":
         if FRACTION.search(before) or (of_ceiling and re.search(r"\bshares?\b", before)):
             return "share", "r2"
@@ -135,7 +138,8 @@ def claim(text: str, one: Numeral, *, of_ceiling: bool = False) -> tuple[Kind, s
         return None
     if metric == "r2" and CEILING.search(_beside(text, one)):
         return "ceiling", metric
-    return None if metric == "r2" and abs(one.value) > 1 else ("score", metric)
+    is_other = metric == "r2" and abs(one.value) > 1 and not _is_of_r2(before, after)
+    return None if is_other else ("score", metric)
 
 
 def _is_difference(text: str, one: Numeral, metric: str | None, after: str) -> bool:
@@ -174,6 +178,7 @@ def is_variable(before: str) -> bool:
     names = [*METRIC.finditer(before), *LABEL.finditer(before)]
     at = len(before) - len(before[-40:]) + found.start()
     is_metric = any(one.start() <= at < one.end() or one.start() == at for one in names)
+    at += before[at] == "Δ"  # `ΔR² = 0.1`
     return not (is_metric or METRIC.match(before, at) or is_named(found["name"]))
 
 
@@ -201,7 +206,26 @@ def _percent(
     explained = re.search(
         r"explain|varianc|解释|方差", f"{before[-80:]} {after[:30]}", re.IGNORECASE
     )
-    return ("score", metric) if metric == "r2" and (beside or explained) else None
+    is_r2 = metric == "r2" and (beside or explained or _is_of_r2(before, after))
+    return ("score", "r2") if is_r2 else None
+
+
+def _is_of_r2(before: str, after: str) -> bool:
+    """Whether only models and words of a score stand between R² and a number, or it and R².
+
+    `the R² of Ridge is 99.9%`, `R² = 0.6 for Ridge and for the MLP 99.9%`, `Ridge has 99.9% in R²`.
+    """
+    if (behind := BEHIND.match(after)) and (found := METRIC.match(after, behind.end())):
+        return found.lastgroup == "r2" and HAS.search(before) is not None
+    last = [found for found in METRIC.finditer(before) if found.lastgroup == "r2"]
+    of = FOR.match(after)
+    ends = any(x.start == of.end() for x in models_in(after)) if of else ENDS_SCORE.match(after)
+    if not last or not ends or _ASIDE.search(before):
+        return False
+    between = before[last[-1].end() :]
+    for named in reversed(list(models_in(between))):
+        between = f"{between[: named.start]} {between[named.end :]}"
+    return not WORDS_OF_SCORE.sub("", between)
 
 
 def metric_of(text: str, one: Numeral) -> str | None:

@@ -289,6 +289,8 @@ class Reader:
             return "share", "r2"
         if one.unit == "%" and goes_on and models and self._kind in ("share", "rest"):
             return self._kind, "r2"
+        if one.unit == "%" and self._goes_on and follows and self._metric == "r2":
+            return ("score", "r2") if self._kind == "score" and not METRIC.search(text) else None
         beside = any(_BESIDE.fullmatch(text, named.end, one.start) for named in near)
         exact = one.step <= 0.001 and any(text[x.end : one.start].strip(" :") == "" for x in near)
         is_score = one.is_decimal and 0 < one.value < 1 and one.step <= 0.01 and not one.unit
@@ -305,12 +307,8 @@ class Reader:
             return "difference", "r2"
         goes_on = goes_on or (self._metric == "r2" and own_size(text, one, sizes) is not None)
         is_difference = any(_MINUS.fullmatch(text, a.end, b.start) for a, b in pairwise(models))
-        if (
-            is_score
-            and is_difference
-            and not METRIC.search(text)
-            and not is_limit(text[: one.start])
-        ):
+        is_difference = is_difference and not METRIC.search(text)
+        if is_score and is_difference and not is_limit(text[: one.start]):
             return "difference", "r2"
         return ("score", "r2") if is_score and (beside or exact or goes_on) else None
 

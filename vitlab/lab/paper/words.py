@@ -321,3 +321,29 @@ COSTS = re.compile(
 """What makes a ratio one of times or costs."""
 BATCH = re.compile(r"\bbatch(?:es)?(?: size)?(?: of)?\s*$", re.IGNORECASE)
 REACHES = re.compile(r"(?:达到?|已达|\breach(?:es|ed)?|\battain(?:s|ed)?|\bat)\s*$", re.IGNORECASE)
+WORDS_OF_SCORE = re.compile(
+    r"\b(?:of|for|with|by|on|at|in|to|than|over|the|our|an?|both|that|those|its?|and|but|while|whereas"
+    r"|versus|vs|scores?|values?|set|test|held-out|validation|val|stars|spectra|model|network|baseline"
+    r"|is|was|are|were|ha[sd]|have|reach(?:es|ed)?|attain(?:s|ed)?|achiev(?:es|ed)|gets?|got|gives?"
+    r"|gave|yield(?:s|ed)?|obtain(?:s|ed)?|scor(?:es|ed)|rises|only|about|even|just|nearly|almost"
+    r"|not|per\s?cent)\b|\d[\d.,]*\s?[kM]?\b|[\s,，、:：()（）=≈~±+\-–%％/]"
+    r"|测试集?|验证集?|上|在|的|为|是|约|仅|只有|达到?|和|而|则",
+    re.IGNORECASE,
+)
+"""All that may stand, with models' names, between R² and a number that it is said to be."""
+ENDS_SCORE = re.compile(
+    r"\s*(?:$|[.,;:!?()（）。，；、：/—–]"
+    r"|(?:and|but|while|whereas|respectively|versus|vs|against|when|as"
+    r"|on (?:the )?(?:test|validation))\b|和|而)",
+    re.IGNORECASE,
+)
+"""What stands behind such a number: nothing that makes it one of something else."""
+FOR = re.compile(r"\s*(?:for|with|by|from)\s+(?:(?:the|our|an?)\s+)?", re.IGNORECASE)
+"""Between a number and the model that it is of."""
+HAS = re.compile(
+    r"(?:\b(?:ha[sd]|have|with|at|is|was|are|were|reach(?:es|ed)?|attain(?:s|ed)?|achiev(?:es|ed)"
+    r"|scor(?:es|ed)|gets?|got|gives?|gave|yield(?:s|ed)?|obtain(?:s|ed)?)"
+    r"|为|是|达到?)\s*(?:an?|about|only|仅|约|~|≈)?\s*$",
+    re.IGNORECASE,
+)
+"""Before a number that something has, not one by which it changes."""
