@@ -15,6 +15,7 @@ from tests.lab.test_ranking import concluded
 from tests.lab.test_results_table import configured
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths
+from vitlab.docs.judge.comparison import Gap
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.findings import slope_of
@@ -95,6 +96,23 @@ def test_an_ablation_tells_what_each_change_does(lab: Lab, roadmap: Path, ended:
     assert f"compared with plain ({plain:.3f}): better {better:+.2g} ± " in said
     assert f", worse {worse:+.2g} ± " in said
     assert "within 2σ of it: same; one seed" in said
+
+
+def test_a_run_that_predicts_the_same_is_told_as_the_same(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    for run, loss in (("plain", "mse"), ("better", "l1"), ("twin", "huber")):
+        job = configured(ended(run), loss=loss)
+        scored(job, 0.1 if run == "better" else 0.5, 1)
+        if run == "twin":
+            stars = load_residuals(job.residuals)
+            save_residuals(job.residuals, replace(stars, predicted=stars.predicted + 1e-9))
+    said = concluded(lab, roadmap)
+    assert "the same predictions: twin" in said
+    assert "e-0" not in said
+    gap = Gap(6e-9, 3.7e-9, 400, is_one_seed=True, is_same=True)
+    told = [one.text("en") for one in (gap.phrase(), gap.verdict())]
+    assert told == ["0 (on the same 400 stars)", ": the same predictions"]
 
 
 def test_a_ceiling_tells_where_the_room_is(lab: Lab, roadmap: Path, ended: Ended) -> None:

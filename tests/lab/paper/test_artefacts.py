@@ -164,6 +164,23 @@ def test_bold_only_where_the_paired_difference_says_so(full: Lab, run: Run, scor
     assert bold() == {"ViT": False, "LightGBM": False}
 
 
+def test_a_difference_that_is_none_is_nought_in_the_digits_of_the_values(
+    full: Lab, run: Run
+) -> None:
+    for mvp, spread in (("1.0", 0.0), ("2.0", 1e-9)):
+        for job in jobs_of(full, mvp):
+            rescore(job, spread)
+    assert run("--out", "paper") == 0
+    text = (full.paths.root / "paper/table_baselines.tex").read_text()
+    deltas = {row[0]: row[-1] for row in rows(text)}
+    assert deltas["ViT"] == "{--}" or deltas["LightGBM"] == "{--}"
+    (nought,) = (one for one in deltas.values() if one != "{--}")
+    assert re.fullmatch(r"0\.0{2,4}", nought)
+    numbers = (full.paths.root / "paper/numbers.tex").read_text()
+    assert "0000000" not in numbers
+    assert "0.00000" not in text
+
+
 def test_nothing_is_touched_by_a_second_run_and_only_what_changed_by_a_third(
     full: Lab, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,9 @@ from vitlab.docs.judge.errors import SeedScatter, Spread, stars_error
 from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.judge.seeds import Chosen, Repeats, base_name, choose
 
+_SAME = 1e-6
+"""Of a value: a paired difference that, with its error, is smaller is none but that of rounding."""
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -31,23 +34,28 @@ class Gap:
     """Whether a side has one seed, and what another seed would change is not known."""
     spread: Spread | None = None
     """The parts of the error; None of two single results, or where it is not known."""
+    is_same: bool = False
+    """Whether both predict the same for the stars they share, to `_SAME` of the value."""
 
     @property
     def is_noise(self) -> bool:
         """Whether it is within 2 errors of zero; a gate asks for more."""
-        return abs(self.value) <= 2 * self.error
+        return self.is_same or abs(self.value) <= 2 * self.error
 
     def phrase(self) -> Phrase:
         """`+0.052 ± 0.004 (on the same 10000 stars)`, or `(independent errors)`."""
         number = f"{self.value:+.2g}" + (f" ± {self.error:.2g}" if self.error else "")
+        number = "0" if self.is_same else number
         if self.stars:
             return phrase("paired", number, self.stars)
         return phrase("independent", number) if self.error else phrase("as_is", number)
 
     def verdict(self, unequal: bool = False) -> Phrase:
         """What keeps it from being a difference of the models, after a colon; else nothing."""
-        keys = {"is_noise": self.is_noise, "is_one_seed": self.is_one_seed, "is_unequal": unequal}
-        key = next((key for key, true in keys.items() if true), None)
+        key = next((key for key, true in (
+            ("is_same", self.is_same), ("is_noise", self.is_noise),
+            ("is_one_seed", self.is_one_seed), ("is_unequal", unequal),
+        ) if true), None)  # fmt: skip
         return phrase("reason", "", phrase(key)) if key else phrase("as_is", "")
 
 
@@ -206,10 +214,12 @@ def seeds_gap(
     ]
     value, stars = fmean(gap.value for gap in known), [gap.error for gap in known]
     shared, one_seed = min(gap.stars for gap in known), None in sides
+    scale = max(abs(side.mean(name) or 0.0) for side in (left, right))
+    same = shared > 0 and all(abs(gap.value) + gap.error <= _SAME * scale for gap in known)
     if not all(stars):
-        return Gap(value, 0.0, shared, one_seed)
+        return Gap(value, 0.0, shared, one_seed, is_same=same)
     spread = Spread(fmean(stars), tuple(side for side in sides if side))
-    return Gap(value, spread.error, shared, one_seed, spread)
+    return Gap(value, spread.error, shared, one_seed, spread, same)
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,8 @@ def distance_to(condition: Threshold | Between, value: float) -> float:
 
 def why_open(pair: Pair, gap: Gap, gain: float, stands: bool) -> Phrase | None:
     """Why a difference tells nothing of the models; `gain`: by how much the left one is better."""
+    if gap.is_same:
+        return phrase("is_same")
     if gap.spread is None:
         return phrase("no_error_here")
     low, high = Score(gain, gap.spread, pair.left.cells, pair.right.cells).ends(
@@ -98,9 +100,12 @@ def why_open(pair: Pair, gap: Gap, gain: float, stands: bool) -> Phrase | None:
 
 
 def pair_needs(pair: Pair, gap: Gap, distance: float) -> Needs | None:
-    """What would tell a difference from its limit, `distance` away; None where it has no error."""
+    """What would tell a difference from its limit, `distance` away; None where it has no error.
+
+    None also where there is no difference and that is the distance: nothing would tell it.
+    """
     sides = [side.group for side in (pair.left, pair.right) if side.group]
-    if gap.spread is None:
+    if gap.spread is None or (gap.is_same and distance <= abs(gap.value)):
         return None
     spread = with_unknown(gap.spread, len(sides) - len(gap.spread.seeds))
     cells = max(pair.left.cells, pair.right.cells)

@@ -148,13 +148,19 @@ def _effects(groups: Sequence[Group], name: str, pairs: Pairs) -> list[Phrase]:
     others = [one for one in groups if one is not reference]
     gaps = [(one, group_gap(one, reference, name, pairs)) for one in others]
     told = [(one, gap) for one, gap in gaps if gap and gap.error and not gap.is_noise]
-    noise = [run_label(one) for one, gap in gaps if gap and gap.error and gap.is_noise]
-    rest = [run_label(one) for one, gap in gaps if not (gap and gap.error)]
+    same = [run_label(one) for one, gap in gaps if gap and gap.is_same]
+    noise = [
+        run_label(one) for one, gap in gaps
+        if gap and gap.error and gap.is_noise and not gap.is_same
+    ]  # fmt: skip
+    rest = [run_label(one) for one, gap in gaps if not (gap and (gap.error or gap.is_same))]
     ranked = sorted(told, key=lambda pair: -abs(pair[1].value))
     shown = sorted(ranked[:SHOWN], key=lambda pair: -pair[1].value)
     effects = [phrase("effect", run_label(one), _number(gap)) for one, gap in shown]
     if left := len(told) - len(shown):
         effects.append(phrase("more_effects", left))
+    if same:
+        effects.append(phrase("same_effect", ", ".join(same)))
     if noise:
         effects.append(phrase("no_effect", ", ".join(noise)))
     if rest:

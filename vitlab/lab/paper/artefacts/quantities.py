@@ -39,10 +39,14 @@ class Quantity:
     jobs: tuple[Finished, ...]
     detail: str = ""
     """What its name does not say: the edges of a bin."""
+    decimals: int | None = None
+    """Of a difference that is none, which is printed as 0: those of the values themselves."""
 
     @property
     def digits(self) -> tuple[str, str]:
         """Number and error as printed."""
+        if self.decimals is not None:
+            return f"{0:.{self.decimals}f}", ""
         return rounded(self.number, self.error)
 
     def cell(self, **style: str | bool) -> Cell:

@@ -170,9 +170,16 @@ def _gaps(
             gap.stars or None,
             len(group.members),
             (*group.members, *reference.members),
+            decimals=_decimals(group, reference, name) if gap.is_same else None,
         )
         found.append((gap, quantity))
     return found
+
+
+def _decimals(group: Group, reference: Group, name: str) -> int:
+    """Those that the values of two configurations are printed with."""
+    printed = [one.digits[0] for side in (group, reference) if (one := of_group(side, name))]
+    return max((len(number.partition(".")[2]) for number in printed), default=0)
 
 
 def _delta_head(value: Value) -> str:
@@ -183,8 +190,10 @@ def _delta_head(value: Value) -> str:
 def _delta_cell(gap: Gap | None, one: Quantity | None) -> Cell:
     if gap is None or one is None:
         return Cell()
-    mark = "".join([_INDEPENDENT * (not gap.stars), _ONE_SEED * gap.is_one_seed])
     number, error = one.digits
+    if gap.is_same:
+        return Cell(number)
+    mark = "".join([_INDEPENDENT * (not gap.stars), _ONE_SEED * gap.is_one_seed])
     return Cell(number if number.startswith("-") else f"+{number}", error, mark=mark)
 
 
