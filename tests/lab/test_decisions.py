@@ -10,9 +10,14 @@ import pytest
 from tests.lab.conftest import Ended
 from tests.lab.test_numbers import hand_edit
 from vitlab.cli import main
+from vitlab.docs.judge.verdict import Verdict
 from vitlab.docs.lint.finding import Finding
+from vitlab.jobs.store import all_jobs
 from vitlab.lab.earlier import keep_earlier
 from vitlab.lab.lab import Lab
+from vitlab.lab.live.judged import KeptJudgements, judge_roadmap
+from vitlab.lab.results.job_results import newest_results
+from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.contradictions import lint_file
 from vitlab.lab.writeback.edits import document_state, redo, undo, write
 
@@ -68,6 +73,61 @@ def test_a_person_s_decision_is_kept_with_its_reason(lab: Lab, roadmap: Path, en
     record["decisions"][0]["status"] = "failed"
     path.write_text(json.dumps(record))  # not of this user any more
     assert len(found(lab, roadmap)) == 1
+
+
+def decide_at(monkeypatch: pytest.MonkeyPatch, at: float, word: str) -> None:
+    """Decide the gate at a time among those at which jobs of `ended` end."""
+    with monkeypatch.context() as patch:
+        patch.setattr("vitlab.lab.writeback.decisions.time.time", lambda: at)
+        assert main([*SET, word, "--because", "seen by eye"]) == 0
+
+
+def verdict_now(lab: Lab, roadmap: Path) -> Verdict:
+    (verdict,) = verdicts_of(lab, lab.read_roadmap(roadmap), newest_results(lab, roadmap))
+    return verdict
+
+
+def test_a_person_s_decision_stands_while_full_results_leave_the_gate_open(
+    lab: Lab, roadmap: Path, ended: Ended, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended("one", 0.699)
+    write(lab, roadmap, "1.0")
+    jobs, kept = all_jobs(lab.paths), KeptJudgements()
+    read = lab.read_roadmap(roadmap)
+    assert judge_roadmap(lab, read, jobs, jobs, kept).verdicts["1"].shown == "open"
+    assert main([*SET, "passed", "--because", "seen by eye"]) == 0
+    again = judge_roadmap(lab, lab.read_roadmap(roadmap), jobs, jobs, kept)
+    assert again.verdicts["1"].shown == "passed (by hand)"
+    for command in (["gates"], ["status"]):
+        capsys.readouterr()
+        assert main([*command, "roadmaps/plan_roadmap.md"]) == 0
+        assert "passed (by hand)" in capsys.readouterr().out
+    ended("one", 0.698)
+    write(lab, roadmap, "1.0")
+    assert lab.read_roadmap(roadmap).gate("1").status == "done"
+    assert "seen by eye" in roadmap.read_text(encoding="utf-8")
+    assert verdict_now(lab, roadmap).shown == "passed (by hand)"
+    assert [one for one in found(lab, roadmap) if not one.is_note] == []
+
+
+def test_new_results_that_say_the_opposite_open_a_decided_gate_again(
+    lab: Lab, roadmap: Path, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (0.5, 0.51, 0.49):
+        job = ended("one", number)
+    assert verdict_now(lab, roadmap).shown == "fail"
+    decide_at(monkeypatch, json.loads(job.exit.read_bytes())["ended"] + 1, "passed")
+    write(lab, roadmap, "1.0")  # the person knew these results
+    assert lab.read_roadmap(roadmap).gate("1").status == "done"
+    assert verdict_now(lab, roadmap).shown == "passed (by hand)"
+    ended("one", 0.5)
+    now = verdict_now(lab, roadmap)
+    assert (now.verdict, now.reopens, now.by_hand) == ("open", True, None)
+    decided = roadmap.read_text(encoding="utf-8")
+    write(lab, roadmap, "1.0")
+    assert lab.read_roadmap(roadmap).gate("1").status == "analysing"
+    roadmap.write_text(decided, encoding="utf-8")  # what was taken back is no decision any more
+    assert [one.is_note for one in found(lab, roadmap)] == [False]
 
 
 def test_what_was_undone_or_opened_again_explains_nothing(

@@ -67,6 +67,18 @@ def test_a_gate_that_a_person_passes_without_results_is_followed_and_told(plan: 
     assert Counter(mvps(plan)) == Counter(["1.0", "3.0", "4.0"])
 
 
+def test_a_gate_that_a_person_passes_within_its_errors_is_followed(plan: Lab, ended: Ended) -> None:
+    for run in ("one", "two"):
+        ended(run, r2=0.699)
+    begin(plan)
+    path = plan.roadmap_path()
+    changes = [one for one, _ in gate_changes(plan, path, "1", "passed", "seen by eye")]
+    decide_gate(plan, path, "1", "passed", "seen by eye", changes)
+    until_it_ends(plan)
+    assert "- Gate-1: decided by hand; by the results it is open: " in page(plan)
+    assert "3.0" in mvps(plan)
+
+
 @pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("word", ["passed", "FAIL"])
 def test_a_gate_typed_into_the_document_is_not_followed(plan: Lab, first: bool, word: str) -> None:

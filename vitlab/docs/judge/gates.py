@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from vitlab.contract.job import Result, VerdictWord
 from vitlab.contract.value import HEADLINE, Value, judged_by
@@ -40,7 +41,7 @@ from vitlab.docs.model.gates.rules import Rule
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.vocabulary import CLOSING
 
-__all__ = ["Gate", "Rule", "Verdict", "judge", "thresholds"]
+__all__ = ["Gate", "Person", "Rule", "Verdict", "judge", "thresholds"]
 
 _AGAIN = "evaluate"
 """The recipe that scores another job's model."""
@@ -49,6 +50,10 @@ _CEILING = "of_ceiling"
 _GOOD = ("✅", "通过", "pass", "🟢")
 _NEITHER = ("⚠", "🟡")
 _BAD = ("❌", "🔴", "不通过", "未通过", "fail", "🚫", "止损", "放弃", "abandon", "give up")
+
+
+Person = Literal["no", "before", "since"]
+"""Whether a person gave a gate its verdict with vitlab: before its newest result, or since."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ def judge(
     results: Sequence[Result],
     roadmap: Roadmap,
     evidence: Evidence = NoEvidence(),  # noqa: B008 - frozen, without fields
+    person: Person = "no",
 ) -> Verdict:
     """Check a gate's rules against results, in their order; docs/gates.md has the formulas.
 
@@ -76,8 +82,9 @@ def judge(
     `evidence` knows them; else their errors are added as independent, and the verdict says so.
     Only full runs decide, controls aside, and none that fails a check. A gate is closed by a rule
     that allows a look at every seed; a verdict in the document stands until the results contradict
-    it or leave it within two standard errors. The first rule means pass and later ones fail, unless
-    a rule says otherwise (`✅`, `❌`).
+    it or leave it within two standard errors; one that a `person` gave, until new results say the
+    opposite. The first rule means pass and later ones fail, unless a rule says otherwise (`✅`,
+    `❌`).
     """
     if all(isinstance(rule.condition, Manual) or rule.is_consequence for rule in gate.rules):
         texts = "; ".join(rule.if_ for rule in gate.rules)
@@ -91,7 +98,8 @@ def judge(
         decision = kept if kept.verdict == standing else decision
     is_closed = any(word in gate.status_text.casefold() for word in CLOSING)  # by a person
     agrees = decision.verdict in (standing, "manual")
-    if standing and decision.values and not agrees and not is_closed:
+    overrules = person == "no" or (person == "before" and decision.verdict in ("pass", "fail"))
+    if standing and decision.values and not agrees and not is_closed and overrules:
         because = phrase("reopened", standing.upper(), decision.because)
         decision = replace(decision, verdict="open", because=because, rule=None, reopens=True)
     trial = [result for result in results if result.profile != "full"]

@@ -377,7 +377,8 @@ def _gate_text(sites: StatusSites, site: StatusSite, status: str) -> str:
 
 def _gate_status(status: str, verdict: Verdict | None, profile: str) -> tuple[str, str]:
     """A gate's status and the text of its verdict, which is empty while it is open."""
-    if verdict and profile == "full" and verdict.verdict in ("pass", "fail"):
+    is_decided = verdict and verdict.verdict in ("pass", "fail") and not verdict.by_hand
+    if verdict and is_decided and profile == "full":
         because = cell_text(verdict.because_in_document or verdict.because).replace("*", "·")
         passed = verdict.verdict == "pass"
         word = "✅ **PASS" if passed else "❌ **FAIL"

@@ -49,7 +49,8 @@ def judge_roadmap(
     """
     path = roadmap.document.path or Path()
     private, before = lab.paths.private, kept.get(path)
-    marks = tuple(map(_mark, (private.sync_ledger, private.ceilings, lab.paths.openings)))
+    files = (private.sync_ledger, private.ceilings, private.decisions, lab.paths.openings)
+    marks = tuple(map(_mark, files))
     if before is not None and (before.roadmap is not roadmap or before.marks != marks):
         before = None
     if before is not None and _are(_is_unchanged, before.jobs, jobs):

@@ -29,7 +29,7 @@ from vitlab.docs.judge.comparison import (
     seeds_gap,
 )
 from vitlab.docs.judge.errors import SeedScatter
-from vitlab.docs.judge.gates import Verdict, judge
+from vitlab.docs.judge.gates import Person, Verdict, judge
 from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.judge.seeds import choose, pooled, score_of, validated
 from vitlab.docs.model.gates.conditions import model_key
@@ -38,10 +38,18 @@ from vitlab.docs.model.roadmap import Roadmap
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import ceiling_of, ceilings, with_ceiling
+from vitlab.lab.results.decided import decided_by_person
 from vitlab.lab.results.job_results import Finished, finished, latest, run_of
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.lab.results.run_settings import seedless_hash
-from vitlab.lab.results.sealed import candidates, on_kept_stars, openings, with_openings
+from vitlab.lab.results.sealed import (
+    Opening,
+    bearing,
+    candidates,
+    on_kept_stars,
+    openings,
+    with_openings,
+)
 
 SEED = 42
 """Of the bootstrap: the same two jobs always differ by the same error."""
@@ -164,17 +172,25 @@ def verdicts_of(
     everything: Callable[[], Sequence[Finished]] | None = None,
 ) -> list[Verdict]:
     """The verdict of each of its gates, by the newest job of each run; the rest as `pairs_of`."""
-    return judged_gates(roadmap.gates, roadmap, newest, pairs_of(lab, newest, everything))
+    return judged_gates(lab, roadmap.gates, roadmap, newest, pairs_of(lab, newest, everything))
 
 
 def judged_gates(
-    gates: Iterable[Gate], roadmap: Roadmap, newest: Sequence[Finished], evidence: Pairs
+    lab: Lab,
+    gates: Iterable[Gate],
+    roadmap: Roadmap,
+    newest: Sequence[Finished],
+    evidence: Pairs,
 ) -> list[Verdict]:
     """The verdicts of some of its gates; each result is held against the ceilings known now."""
     known = ceilings(one.job for one in newest)
+    by_person = decided_by_person(lab, roadmap)
     if evidence.kept is None:
         results = [with_ceiling(one.result, known) for one in newest]
-        return [judge(gate, results, roadmap, evidence) for gate in gates]
+        return [
+            judge(gate, results, roadmap, evidence, _person(by_person.get(gate.id), gate, newest))
+            for gate in gates
+        ]
     every, verdicts = openings(evidence.kept, roadmap), []
     for gate in gates:
         opened = [one for one in every if one.gate == gate.id]
@@ -183,10 +199,21 @@ def judged_gates(
         on_these = replace(
             evidence, is_kept=True, jobs={run_of(one.result): one for one in kept}, _known={}
         )
-        verdict = judge(gate, results, roadmap, on_these)
+        person = _person(by_person.get(gate.id), gate, kept, opened)
+        verdict = judge(gate, results, roadmap, on_these, person)
         waiting = len({one.job.name for one in candidates(gate, newest)} - _names(kept))
         verdicts.append(with_openings(verdict, roadmap, opened, waiting))
     return verdicts
+
+
+def _person(
+    at: float | None, gate: Gate, newest: Iterable[Finished], opened: Iterable[Opening] = ()
+) -> Person:
+    """Whether a person decided a gate, `at` which time, and whether results came after that."""
+    if at is None:
+        return "no"
+    ends = [one.ended for one in bearing(gate, newest)] + [one.t for one in opened]
+    return "before" if any(end > at for end in ends) else "since"
 
 
 def _names(results: Iterable[Finished]) -> set[str]:

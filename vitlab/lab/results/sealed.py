@@ -67,7 +67,12 @@ def openings(lab: LabPaths, roadmap: Roadmap) -> list[Opening]:
 
 
 def candidates(gate: Gate, newest: Iterable[Finished]) -> list[Finished]:
-    """The full results that a gate may be judged by: of its MVPs, and of models its rules name."""
+    """The full results that a gate may be judged by and whose stars may be kept for gates."""
+    return [one for one in bearing(gate, newest) if _is_scored(one)]
+
+
+def bearing(gate: Gate, newest: Iterable[Finished]) -> list[Finished]:
+    """The full results that bear on a gate: of its MVPs, and of models its rules name."""
     named: set[str | None] = set()
     for rule in gate.rules:
         if isinstance(rule.condition, Comparison):
@@ -77,7 +82,7 @@ def candidates(gate: Gate, newest: Iterable[Finished]) -> list[Finished]:
     return [
         one
         for one in newest
-        if _is_scored(one)
+        if one.result.profile == "full"
         and (one.result.mvp in gate.mvps or model_key(one.result.model_name) in named)
     ]
 

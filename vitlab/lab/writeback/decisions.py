@@ -6,16 +6,15 @@ person took with vitlab, or by having stood there before the first job of its ro
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from vitlab.contract.paths import UsageError, real, write_atomic
-from vitlab.contract.user_key import own_record, sealed
+from vitlab.contract.user_key import sealed
 from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.lint.verdicts import in_words
@@ -28,31 +27,12 @@ from vitlab.docs.write.gate_decisions import find_gate, gate_status
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.earlier import is_settled, read_earlier
 from vitlab.lab.lab import Lab
+from vitlab.lab.results.decided import BY_RESULTS, VERSION, Decision, decided, read_decisions
 from vitlab.lab.results.job_results import finished, latest, newest_results, of_roadmap
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.sync_ledger import digest, locked
 
-VERSION = 1
 UNSUPPORTED = "no result supports it"
-BY_RESULTS = "by the results"
-"""Why a gate was decided that vitlab has decided itself."""
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A gate that was given a status by vitlab: when, why, and how its undo is known."""
-
-    roadmap: str
-    """By its path in the lab."""
-    gate: str
-    """Folded id."""
-    status: str
-    because: str
-    at: float
-    """Unix seconds."""
-    text: str = ""
-    """Digest of the roadmap that it left; empty where it changed nothing."""
-    undone: bool = False
 
 
 def judged_gate(lab: Lab, path: Path, name: str) -> tuple[Gate, Verdict]:
@@ -98,7 +78,7 @@ def decide_gate(
 
 
 def keep_verdicts(lab: Lab, mvp: str, written: Iterable[FileChange]) -> None:
-    """Keep the verdicts that a write of an MVP's results brought into roadmaps."""
+    """Keep the verdicts that a write of an MVP's results brought into roadmaps, or took back."""
     known = {real(path) for path in lab.roadmaps()}
     kept = []
     for one in written:
@@ -108,9 +88,10 @@ def keep_verdicts(lab: Lab, mvp: str, written: Iterable[FileChange]) -> None:
                 for text in (one.old_text or "", one.new_text)
             )
             kept += [
-                _decision(lab, one.path, gate, status, f"{BY_RESULTS} of MVP-{mvp}", one.new_text)
+                _decision(lab, one.path, gate, status or "", f"{BY_RESULTS}{mvp}", one.new_text)
                 for gate, status in now.items()
-                if status is not None and status in STANDING and status != before.get(gate)
+                if status != (was := before.get(gate))
+                and not STANDING.keys().isdisjoint({status, was})
             ]
     _keep(lab, kept)
 
@@ -118,17 +99,10 @@ def keep_verdicts(lab: Lab, mvp: str, written: Iterable[FileChange]) -> None:
 def mark_undone(lab: Lab, texts: Iterable[str], *, undone: bool) -> None:
     """Note that the writes that left these texts were undone, or redone."""
     digests = {digest(text) for text in texts}
-    if any(one.text in digests for one in _read(lab)):
+    if any(one.text in digests for one in read_decisions(lab)):
         with locked(lab):
-            old = _read(lab)
+            old = read_decisions(lab)
             _save(lab, [replace(d, undone=undone) if d.text in digests else d for d in old])
-
-
-def decided(lab: Lab, path: Path) -> Mapping[str, str]:
-    """Folded id -> the status it was given last, of each gate of a roadmap that was decided."""
-    name = lab.paths.relative(path)
-    mine = (one for one in _read(lab) if one.roadmap == name and not one.undone)
-    return {one.gate: one.status for one in mine}
 
 
 def unexplained(
@@ -229,15 +203,7 @@ def _decision(
 def _keep(lab: Lab, new: Sequence[Decision]) -> None:
     if new:
         with locked(lab):
-            _save(lab, [*_read(lab), *new])
-
-
-def _read(lab: Lab) -> list[Decision]:
-    record = own_record(lab.paths.private.decisions)
-    if record.get("v") == VERSION:
-        with contextlib.suppress(TypeError, KeyError):
-            return [Decision(**one) for one in record["decisions"]]
-    return []
+            _save(lab, [*read_decisions(lab), *new])
 
 
 def _save(lab: Lab, decisions: Sequence[Decision]) -> None:

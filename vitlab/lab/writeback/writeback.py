@@ -168,7 +168,7 @@ def _update(
     everything = latest(finished(jobs))
     evidence = pairs_of(lab, everything)
     is_full = mine[-1].spec.profile == "full"  # a trial closes no gate
-    verdicts = _verdicts(roadmap, mvp, everything, evidence) if is_full else {}
+    verdicts = _verdicts(lab, roadmap, mvp, everything, evidence) if is_full else {}
     results = [one.result for group in groups for one in group.members]
     ranking, judged = rank_runs(told, everything, evidence), list(verdicts.values())
     found = [*findings(ended, everything, evidence), *_laws(ended, everything)]
@@ -218,11 +218,11 @@ def _ran_with(lab: Lab, one: Finished) -> Mapping[str, object]:
 
 
 def _verdicts(
-    roadmap: Roadmap, mvp: Mvp, everything: Sequence[Finished], evidence: Pairs
+    lab: Lab, roadmap: Roadmap, mvp: Mvp, everything: Sequence[Finished], evidence: Pairs
 ) -> dict[str, Verdict]:
     """The verdict of each gate the MVP belongs to."""
     gates = [gate for gate in roadmap.gates if mvp.id in gate.mvps]
-    return {one.id: one for one in judged_gates(gates, roadmap, everything, evidence)}
+    return {one.id: one for one in judged_gates(lab, gates, roadmap, everything, evidence)}
 
 
 @dataclass(frozen=True)
