@@ -104,6 +104,17 @@ def test_gates_of_a_lone_document(alone: Path, capsys: pytest.CaptureFixture[str
     assert verdict["verdict"] == "open"
 
 
+def test_a_gates_reason_is_whole_where_no_terminal_is_too_narrow(
+    alone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = "If R² > 0.70" + " and the residuals show no trend with magnitude" * 10
+    alone.write_text(ROADMAP.replace("If R² > 0.70", rule), encoding="utf-8")
+    assert main(["gates", "plan.md", "--json"]) == 0
+    (verdict,) = json.loads(capsys.readouterr().out)
+    assert main(["gates", "plan.md"]) == 0
+    assert verdict["because"] in capsys.readouterr().out
+
+
 def test_set_and_undo_on_a_lone_document(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["set", "plan.md", "--mvp", "1.0", "--status", "done", "--dry-run"]) == 0
     assert alone.read_text(encoding="utf-8") == ROADMAP

@@ -289,7 +289,8 @@ def show_gates(args: argparse.Namespace) -> int:
             ]
         )
     else:
-        print_table(("GATE", "VERDICT", "BECAUSE"), [(v.id, v.shown, v.because) for v in verdicts])
+        rows = [(v.id, v.shown, v.because) for v in verdicts]
+        print_table(("GATE", "VERDICT", "BECAUSE"), rows, wrap=True)
         for verdict in verdicts:
             for line in verdict.needs.ways(verdict.id) if verdict.needs else ():
                 print(f"Gate-{verdict.id} needs: {line}")
