@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
 import os
@@ -15,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from vitlab.contract.paths import UsageError, real, write_atomic
+from vitlab.contract.paths import UsageError, cause, real, write_atomic
 from vitlab.contract.reading import parse, read_regular
 from vitlab.contract.user_key import is_sealed, seal
 from vitlab.contract.validation import from_document
@@ -155,11 +154,15 @@ class Tray:
     def _files(self) -> list[tuple[Path, int, State]]:
         """Every proposal's file, number and state, oldest first."""
         found: list[tuple[Path, int, State]] = []
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        try:
             for path in self._folder.iterdir():
                 if match := _NAME.fullmatch(path.name):
                     state = next(one for one in STATES if one == match[2])
                     found.append((path, int(match[1]), state))
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:  # of a lab of somebody else
+            self._lab.tell(f"{self._folder}: {cause(error)}: proposals are not read")
         return sorted(found, key=lambda one: one[1])
 
     def _path(self, number: int, state: State) -> Path:
