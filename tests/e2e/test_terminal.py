@@ -88,7 +88,7 @@ def test_launch_curve_write_undo_quit(lab: Path, terminal: Terminal) -> None:
     terminal.press("3")
     terminal.wait(lambda text: "R² log_g (val)" in text and "1 of 1 runs shown" in text, "curve")
     terminal.press("1")
-    terminal.wait(lambda text: "w write 1" in text, "end of the job")
+    terminal.wait(lambda text: "result to write: w" in text, "end of the job")
     wait_for(lambda: f"{row}🔆" in path.read_text(encoding="utf-8"))  # follows by itself
     launched = path.read_bytes()
 

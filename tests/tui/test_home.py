@@ -503,13 +503,13 @@ async def test_what_needs_a_person_and_what_is_next_stand_apart(stage: Open) -> 
             line = it.text().split("\n")[1]
             assert cells(line) == width
             assert line.startswith(" needs you  ! 1 unhealthy: 2 shows why "), line
-            assert ("1 result: w write" in line) == (" +2 more " not in line), line
+            assert ("1 result to write: w" in line) == (" +2 more " not in line), line
             assert "   next 2.0" in line, line
 
 
 async def test_what_assistants_propose_needs_the_person(stage: Open) -> None:
     async with stage(lab=FakeLab(view=usual_view(proposals=(3, 4)))) as it:
-        assert "2 proposals: 8 decide" in it.text().split("\n")[1]
+        assert "2 proposals to decide: 8" in it.text().split("\n")[1]
 
 
 async def test_the_next_profile_up_is_offered(stage: Open) -> None:

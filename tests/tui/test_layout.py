@@ -33,7 +33,7 @@ async def test_a_roomy_terminal_shows_everything_at_once(
             assert word in text
         assert "1/8 done  2 running  1 queued" in text
         assert "next 2.0 LightGBM" in text
-        assert "w write 1" in text
+        assert "1 result to write: w" in text
         assert "1.0 > ───── warn ViT 1M Scaling" in text
         assert home.plan_pane.outer_size.width == size[0] * 2 // 5
         assert home.beside.curve_pane.size.height > home.beside.tabs.size.height

@@ -32,6 +32,8 @@ class DiffView(VerticalScroll):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", "Down", show=False),
         Binding("k", "scroll_up", "Up", show=False),
+        Binding("g", "scroll_home", "Top", show=False),
+        Binding("G", "scroll_end", "End", show=False),
     ]
 
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
@@ -290,8 +292,8 @@ class WriteScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -large") as dialog:
             dialog.border_title = Text(self._title)
-            yield Static(Text(clean_lines(self._summary)), id="summary", markup=False)
-            yield self._diff
+            with self._diff:  # long conclusions scroll with it: they would take its place
+                yield Static(Text(clean_lines(self._summary)), id="summary", markup=False)
             keys = "y or enter writes   esc cancels   j k scroll"
             yield Static(keys, classes="keys", markup=False)
 

@@ -149,17 +149,17 @@ class Header(Static):
             entries.append((f"! {unhealthy} unhealthy: {key('open_jobs')} shows why", "warning"))
         if view.pending:
             words = _count(view.pending, "result")
-            entries.append((f"{words}: {key('write')} write", "accent"))
+            entries.append((f"{words} to write: {key('write')}", "accent"))
         if view.proposals:
             words = _count(len(view.proposals), "proposal")
-            entries.append((f"{words}: {key('open_documents')} decide", "accent"))
+            entries.append((f"{words} to decide: {key('open_documents')}", "accent"))
         if open_gates := sum(1 for one in view.verdicts.values() if one.holds == "manual"):
             words = _count(open_gates, "gate")
-            entries.append((f"{words}: {key('open_gates')} decide", "accent"))
+            entries.append((f"{words} to decide: {key('open_gates')}", "accent"))
         mine = next((line for line in self._roadmaps if line.path == view.path), None)
         if mine is not None and mine.findings:
-            words = _count(mine.findings, "document problem")
-            entries.append((f"{words}: {key('open_documents')} fix", "warning"))
+            words = _count(mine.findings, "problem")
+            entries.append((f"{words} to fix: {key('open_documents')}", "warning"))
         others = sum(line.pending for line in self._roadmaps if line.path != view.path)
         if others:
             words = f"{_count(others, 'result')} of other plans"
