@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.lab.conftest import Ended
 from tests.lab.test_numbers import found, hand_edit, told
+from vitlab.contract.job import read_result, write_result
+from vitlab.contract.paths import JobPaths
 from vitlab.lab.earlier import keep_earlier, read_earlier
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Request, launch, plan_launch
 from vitlab.lab.writeback.edits import write
-from vitlab.lab.writeback.number_origins import NOT_CHECKED
+from vitlab.lab.writeback.number_origins import NONE, NOT_CHECKED
 
 HUB_HEAD = "|-----------|-------|-----------|--------|\n"
 CONCLUSIONS = "|-----|------------|------------|\n"
@@ -157,3 +161,63 @@ def test_a_difference_in_words_is_no_number_of_a_result(
     write(lab, roadmap, "1.0")
     hand_edit(roadmap, "| MVP-1.0 | ViT", f"| MVP-1.0 | {sentence}. ViT")
     assert found(lab, roadmap) == []
+
+
+def without_validation(*jobs: JobPaths) -> None:
+    for job in jobs:
+        result = read_result(job.result)
+        assert result is not None
+        values = {name: x for name, x in result.values.items() if not name.startswith("val/")}
+        write_result(job.result, replace(result, values=values))
+
+
+def test_the_range_of_runs_of_which_none_is_chosen_is_backed(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    without_validation(ended("one", 0.6331, profile="smoke"), ended("two", 0.6419, profile="smoke"))
+    write(lab, roadmap, "1.0")
+    assert "R²_test=0.633..0.642 (smoke)" in roadmap.read_text(encoding="utf-8")
+    lab.paths.private.numbers.unlink()
+    assert found(lab, roadmap) == []
+    hand_edit(roadmap, "0.633..0.642", "0.733..0.742")
+    assert "number-without-result" in kinds(lab, roadmap)
+
+
+def test_what_a_run_told_while_it_went_on_is_explained_by_its_events(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    trial = ended("one", 0.7512, profile="smoke").result
+    result = read_result(trial)
+    assert result is not None
+    write_result(trial, replace(result, best={"epoch": 3.0}))
+    write(lab, roadmap, "1.0")
+    job = ended("one", None, outcome="failed")
+    told_then = {
+        "kind": "eval",
+        "t": 1.0,
+        "step": 9,
+        "epoch": 3,
+        "values": {"val/r2/log_g": 0.5551},
+    }
+    job.events.write_text(json.dumps({"v": 1, **told_then}) + "\n", encoding="utf-8")
+    in_hub(roadmap, "ViT R² (val)", "0.555 (ep3)")
+    hand_edit(roadmap, CONCLUSIONS, f"{CONCLUSIONS}| 1.0 | R²_val=0.555 (ep3) | - |\n")
+    assert found(lab, roadmap) == []
+    assert {(one.verdict, one.why) for one in told(lab, "0.555")} == {
+        (NOT_CHECKED, f"told by {job.name} as it ran")
+    }
+    hand_edit(roadmap, "0.555 (ep3)", "0.655 (ep3)")
+    assert "number-without-result" in kinds(lab, roadmap)
+
+
+def test_an_invented_number_of_an_mvp_whose_jobs_all_failed_is_found(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    hand_edit(roadmap, CONCLUSIONS, f"{CONCLUSIONS}| 1.0 | Before: | R²_test=0.811 |\n")
+    keep_earlier(lab, roadmap)
+    ended("one", None, outcome="failed")
+    assert found(lab, roadmap) == []
+    hand_edit(roadmap, "R²_test=0.811", "R²_test=0.951")
+    (hit,) = found(lab, roadmap)
+    assert hit.message == "R²_test=0.951 of MVP 1.0: none of its jobs here has a result"
+    assert {one.verdict for one in told(lab, "0.951")} == {NONE}

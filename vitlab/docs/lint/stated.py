@@ -33,7 +33,8 @@ _SAYS = re.compile(
 """In words, which a difference may be too."""
 _CELL = re.compile(rf"[^\w~≈≲≳<>≤≥+−.-]*+{_NUMBER}(?P<rest>.*)$")
 _BEHIND = re.compile(
-    r"\s*(?:±\s*[\d.]+)?\s*(?P<at>@\s*[^\s,，;；|()（）]+|seed\s*=?\s*\d+|(?:K|dex)(?![A-Za-z]))?"
+    r"\s*(?:±\s*[\d.]+|\.\.\s*[+\-−]?\d*\.?\d+)?"  # its error, or a range's other number
+    r"\s*(?P<at>@\s*[^\s,，;；|()（）]+|seed\s*=?\s*\d+|(?:K|dex|σ)(?![A-Za-z]))?"
     r"\s*(?:[(（](?P<in>[^()（）]*)[)）])?"
 )
 _CLAUSE = re.compile(

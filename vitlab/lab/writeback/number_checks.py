@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vitlab.contract.job import Done
 from vitlab.contract.paths import real
 from vitlab.contract.value import Value
 from vitlab.docs.judge.seeds import base_name
@@ -18,15 +20,18 @@ from vitlab.docs.model.gates.conditions import is_model, model_key
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.text.numbers import Digits, NumberPlace, numbers_of
 from vitlab.docs.text.source import Document
+from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.earlier import ENDED, read_earlier
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.job_results import all_results, names_of_roadmap
+from vitlab.lab.progress import Progress
+from vitlab.lab.results.job_results import all_results, names_of_roadmap, of_roadmap
 from vitlab.lab.results.provenance import Provenance, Source, best_source
 from vitlab.lab.results.repeats import Group
 from vitlab.lab.writeback.written_numbers import WrittenNumber, WrittenNumbers, read_numbers
 
 _SLICE = re.compile(r"(?:ep|seed|run)\d+|\d+(?:\.\d+)?[km]")
 """Words that name an epoch, a seed, a run or a size."""
+_EPOCH = re.compile(r"ep\d{1,9}")
 _OTHERS = re.compile(
     r"baseline|literature|paper|previous|old|target|goal|expect|reference|ceiling|limit|theor|bound"
     r"|bayes|crlb|fisher|mag|snr|linear|^(?:vs|max|min|mean|median|std|delta|gap|improvement)$"
@@ -49,6 +54,9 @@ class NumberChecks:
         jobs = [one.job for one in everything]
         names = names_of_roadmap(lab, jobs, path) if path and jobs else frozenset()
         self.own = Provenance(one for one in everything if one.job.spec.roadmap in names)
+        self._jobs: dict[str, list[Job]] = defaultdict(list)
+        for job in of_roadmap(lab, all_jobs(lab.paths), path) if path else ():
+            self._jobs[job.spec.mvp].append(job)
         self.lab_wide = Provenance(everything)
         self.written: WrittenNumbers = read_numbers(lab)
         self._earlier = read_earlier(lab, path)
@@ -66,7 +74,7 @@ class NumberChecks:
                 yield finding
         for page in self.around.pages:
             yield from self._gone(page)
-        mvps = {mvp.id for mvp in self.roadmap.mvps if self.own.finished(mvp.id)}
+        mvps = {mvp.id for mvp in self.roadmap.mvps if self.has_run(mvp.id)}
         if not mvps:
             return
         around = self.around
@@ -112,6 +120,19 @@ class NumberChecks:
             return f"{one.number.text} here, and {now.shown} is the result now of {_of(now)}"
         return None
 
+    def has_run(self, mvp: str) -> bool:
+        """Whether an MVP has results here, or jobs that have all ended without one."""
+        mine = self._jobs.get(mvp, ())
+        failed = bool(mine) and all(isinstance(job.state, Done) for job in mine)
+        return failed or bool(self.own.finished(mvp))
+
+    def told_by(self, mvp: str, number: Stated) -> str | None:
+        """The job that told a number of an epoch as it ran, by its events; None for none."""
+        jobs = self._jobs.get(mvp, ()) if any(map(_EPOCH.fullmatch, number.words)) else ()
+        alike = (job for job in jobs if job.spec.profile == number.profile)
+        mine = (job for job in alike if _has_told(job, self.lab.progress(job.paths), number))
+        return next((job.name for job in mine), None)
+
     def unbacked(self, mvp: str, place: Place) -> Finding | None:
         """That no result has the number of a place; None also where none has to have it."""
         number, comparable = place.number, self.comparable(mvp, place)
@@ -128,7 +149,12 @@ class NumberChecks:
             return None
         if not of_profile and not _is_measured(number):
             return None
-        message = f"{number.text} of MVP {mvp}: {self._lacking(place, of_profile, comparable)}"
+        if self.told_by(mvp, number) is not None:
+            return None
+        lacking = "none of its jobs here has a result"
+        if self.own.finished(mvp):
+            lacking = self._lacking(place, of_profile, comparable)
+        message = f"{number.text} of MVP {mvp}: {lacking}"
         return Finding(place.line, "number-without-result", message, path=place.path)
 
     def _lacking(
@@ -223,6 +249,10 @@ class NumberChecks:
         """Whether words beside a number say that no run of the MVP has to have it."""
         results = [one.result for one in self.own.finished(mvp)]
         own = words_of(" ".join(f"{r.model_name} {r.run} {base_name(r.run)}" for r in results))
+        specs = [] if results else [job.spec for job in self._jobs.get(mvp, ())]
+        own |= words_of(
+            " ".join(f"{spec.recipe} {spec.run} {base_name(spec.run)}" for spec in specs)
+        )
         models = {model_key(word) for word in own}
         own |= {f"ep{r.best['epoch']:g}" for r in results if "epoch" in r.best}
         own |= {_size(count) for r in results for count in r.n.values()}
@@ -271,6 +301,20 @@ def documents_of(roadmap: Roadmap, around: Neighbours) -> list[Document]:
 def same_text(number: Digits, written: Sequence[WrittenNumber]) -> WrittenNumber | None:
     """What was written that a number still is, the last of several; None where it is another."""
     return next((one for one in reversed(written) if one.text == number.text), None)
+
+
+def _has_told(job: Job, progress: Progress, number: Stated) -> bool:
+    """Whether a value of a job's events, of the epoch that a number names, is this number."""
+    epochs = [int(word[2:]) for word in number.words if _EPOCH.fullmatch(word)]
+    digits = Digits(number.text, number.value, number.decimals)
+    return any(
+        digits.is_rounded(one.value)
+        # The next epoch may have begun when it was written.
+        and (one.epoch is None or any(abs(one.epoch - epoch) <= 1 for epoch in epochs))
+        for name, curve in progress.curves.items()
+        if is_comparable(Source(name, (), job.spec.mvp, job.spec.run, job.spec.profile), number)
+        for one in curve
+    )
 
 
 def is_comparable(source: Source, stated: Stated, run: str = "") -> bool:

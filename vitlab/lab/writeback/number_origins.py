@@ -141,9 +141,11 @@ class _Judge:
         source = source or best_source(one.number, known.everywhere(), stated, beside)
         if source is not None:
             return RESULT, source, ""
-        if not known:
+        if mvp and stated and (job := self._checks.told_by(mvp, stated)):
+            return NOT_CHECKED, None, f"told by {job} as it ran"
+        if not known and not (mvp and self._checks.has_run(mvp)):
             return NOT_CHECKED, None, "no job of the lab has a result"
-        if mvp and not self._checks.own.finished(mvp):
+        if mvp and not self._checks.has_run(mvp):
             return NOT_CHECKED, None, f"no job of MVP {mvp} has a result"
         if mvp and place:
             return self._unbacked(mvp, place)
