@@ -491,8 +491,12 @@ def test_plans_mvps_and_gates_are_words_of_new(
     assert main(["new", "mvp", "--name", "x", "--id", "1.0"]) == 2
     assert "MVP 1.0 is there already (Ridge)" in capsys.readouterr().err
     assert main(["new", "1.0", "--template", "ridge", "--dry-run"]) == 0
+    capsys.readouterr()
     assert main(["undo"]) == 0
+    assert "restored roadmaps/sky_roadmap.md" in capsys.readouterr().out
     assert main(["undo"]) == 0
+    removed = [line for line in capsys.readouterr().out.splitlines() if "removed" in line]
+    assert removed == [f"removed {path}" for path in made["files"] if "exp_" in path]
     assert roadmap.read_bytes() == first
 
 

@@ -117,7 +117,7 @@ def test_the_same_cell_is_a_conflict_and_nothing_is_written(
         save(changes, journal)
     assert file.read_bytes() == theirs.encode()
     assert other.read_text() == "x 1\n"
-    assert undo(journal) == ()
+    assert undo(journal).changes == ()
 
 
 def test_a_row_that_was_moved_is_found_by_its_text() -> None:
@@ -152,7 +152,7 @@ def test_a_save_after_an_undo_forgets_what_could_be_redone(file: Path, journal: 
     save([planned(file, "4", "40")], journal)
     undo(journal)
     save([planned(file, "1", "11")], journal)
-    assert redo(journal) == ()
+    assert redo(journal).changes == ()
 
 
 def test_undo_keeps_what_others_wrote_since(file: Path, journal: Journal) -> None:
@@ -174,7 +174,7 @@ def test_a_new_file_is_made_taken_away_and_made_again(journal: Journal, tmp_path
     path = tmp_path / "deep" / "report.md"
     save([create(path, "# R\n")], journal)
     assert path.read_text() == "# R\n"
-    (gone,) = undo(journal)
+    (gone,) = undo(journal).changes
     assert not path.exists()
     assert gone.removed
     redo(journal)
@@ -252,7 +252,7 @@ def test_death_at_every_step_leaves_whole_files_and_a_journal_that_mends(
             redo(journal)
             assert [path.read_bytes() for path in files] == [new] * 2
         else:
-            assert undo(journal) == ()
+            assert undo(journal).changes == ()
         number += 1
     assert number == len(steps) > 10
 
@@ -319,7 +319,7 @@ def test_a_file_that_changes_while_it_is_written_is_left_alone(
         save([planned(other, "1", "2"), planned(file, "4", "40")], journal, meddle)
     assert file.read_text() == "theirs"
     assert other.read_text() == "x 1\n"
-    assert undo(journal) == ()
+    assert undo(journal).changes == ()
 
 
 def test_an_editors_lock_beside_the_file_is_seen(file: Path) -> None:
@@ -335,7 +335,7 @@ def test_a_journal_of_another_make_is_passed_by(journal: Journal) -> None:
     journal.folder.mkdir(parents=True)
     (journal.folder / "00000001.done.json").write_text("{")
     (journal.folder / "unfinished.json").write_text('{"v": 9}')
-    assert undo(journal) == ()
+    assert undo(journal).changes == ()
 
 
 def test_a_document_without_a_path_is_a_programmers_mistake() -> None:

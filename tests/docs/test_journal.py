@@ -107,7 +107,7 @@ def test_what_others_put_into_a_journal_is_set_aside_and_blocks_nothing(
         put(path)
         assert repair(journal) == (), kind
         assert file.read_text() == "| 2 |\n", kind
-        assert [one.path for one in undo(journal)] == [file], kind
+        assert [one.path for one in undo(journal).changes] == [file], kind
         assert file.read_text() == "| 1 |\n", kind
         redo(journal)
         assert file.read_text() == "| 2 |\n", kind
@@ -157,7 +157,7 @@ def test_large_entries_of_somebody_else_are_read_up_to_a_limit(
         assert read_entry(journal, number, "done") is None
     assert len(theirs) == 2
     save([planned(file, "1", "2")], journal)
-    assert undo(journal)
+    assert undo(journal).changes
     assert file.read_text() == "| 1 |\n"
     assert len(theirs) < 20
     assert len(journal.names()) < 20  # what is beyond goes with the next save
@@ -169,8 +169,8 @@ def test_entries_of_earlier_versions_are_set_aside_in_one_line(tmp_path: Path) -
     for number in range(1, 38):
         record = {**unsealed(tmp_path / "x.md", "x"), "number": number}
         (journal.folder / f"{number:08d}.done.json").write_text(json.dumps(record))
-    assert undo(journal) == ()
-    assert undo(journal) == ()
+    assert undo(journal).changes == ()
+    assert undo(journal).changes == ()
     assert told == ["journal: 37 entries do not belong to this user, or were changed; set aside"]
     assert len(list(journal.folder.glob("*.aside"))) == 37
 
@@ -187,14 +187,14 @@ def test_sealed_entries_hold_in_their_own_folder_and_under_their_own_name(tmp_pa
     for name in ("00000005.done.json", "00000006.undone.json", "unfinished.json"):
         shutil.copy(theirs, journal.folder / name)
     shutil.copy(journal.folder / "00000001.done.json", journal.folder / "00000004.done.json")
-    assert undo(journal)[0].path == mine / "r.md"
+    assert undo(journal).changes[0].path == mine / "r.md"
     assert len(told) == 2
-    assert undo(journal) == ()
+    assert undo(journal).changes == ()
     # The whole lab copied: its journal is that of another folder.
     save([planned(mine / "r.md", "1", "3")], journal)
     shutil.copytree(mine, tmp_path / "copy")
     copied, told = journal_in(tmp_path / "copy")
-    assert undo(copied) == ()
+    assert undo(copied).changes == ()
     assert (mine / "r.md").read_text() == (tmp_path / "copy/r.md").read_text() == "| 3 |\n"
     assert contents(other) == before
     # A journal that is a link to another lab's: its files are in no way of this one.
@@ -366,7 +366,7 @@ def test_a_disk_without_locks_has_one_writer_at_a_time(
         save([planned(file, "1", "2")], journal)
     save([planned(file, "1", "2")], journal)
     assert file.read_text() == "| 2 |\n"
-    assert [one.path for one in undo(journal)] == [file]
+    assert [one.path for one in undo(journal).changes] == [file]
     assert (file.read_text(), told) == ("| 1 |\n", [])
     number = errno.EIO
     with pytest.raises(OSError, match=r"Input/output error: .*/journal/lock"):

@@ -84,7 +84,7 @@ def test_a_person_who_undoes_it_is_not_corrected(
 ) -> None:
     ended("one", outcome="failed")
     sync_status(lab, roadmap)
-    undo(lab)
+    assert undo(lab).what == "MVP-1.0: status failed"
     assert sync_status(lab, roadmap) == []
     assert roadmap.read_text(encoding="utf-8") == running
 
@@ -127,7 +127,7 @@ def test_progress_of_full_runs_is_written_and_is_not_what_undo_takes_back(
         assert ("🚀 running (ep3)" in text) is told
         events.write("eval", step=9, epoch=4, split="val", values={"val/r2/log_g": 0.6})
         assert sync_status(lab, roadmap) == []  # not every epoch: once a minute at most
-        assert undo(lab) == []
+        assert undo(lab).changes == ()
         assert roadmap.read_text(encoding="utf-8") == text
 
 

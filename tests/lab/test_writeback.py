@@ -249,14 +249,17 @@ def test_undo_brings_back_every_byte_and_the_proposal(
     lab: Lab, roadmap: Path, ended: Ended
 ) -> None:
     ended("one", 0.75)
-    accept(lab, pending(lab, roadmap))
-    assert len(undo(lab)) == 3
+    plan = pending(lab, roadmap)
+    assert plan.steps == ("MVP-1.0",)
+    accept(lab, plan)
+    undone = undo(lab)
+    assert (undone.what, len(undone.changes)) == ("MVP-1.0: results", 3)
     assert roadmap.read_text(encoding="utf-8") == ROADMAP
     assert hub_text(lab) == HUB
     assert not list(lab.paths.roadmaps.glob("exp_*"))
     assert pending(lab, roadmap).mvps == ("1.0",)
-    assert undo(lab) == []
-    assert len(redo(lab)) == 3
+    assert undo(lab).changes == ()
+    assert len(redo(lab).changes) == 3
     assert pending(lab, roadmap).changes == ()
 
 

@@ -18,6 +18,7 @@ from vitlab.contract.job import Done, Queued, Running, Spec, state_word
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.docs.judge.ceiling import Share
 from vitlab.docs.judge.gates import Verdict
+from vitlab.docs.save import FileChange, Reverted
 from vitlab.jobs import gpus, slurm, store
 from vitlab.jobs.experiment.settings import Notify
 from vitlab.jobs.gpus import Device
@@ -207,6 +208,8 @@ class FakeLab:
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     error: str | None = None
     changes: tuple[Any, ...] = ((),)
+    summary: tuple[str, ...] = ("MVP-2.0: R² = 0.61",)
+    steps: tuple[str, ...] = ("MVP-2.0",)
     edited: list[str] = field(default_factory=list)
     """What is said of documents that an editor has open."""
     shown_diffs: list[str] = field(
@@ -338,7 +341,8 @@ class FakeLab:
 
     def pending(self, _: Path) -> Any:
         self._ask("pending")
-        return SimpleNamespace(changes=self.changes, mvps=("2.0",), summary=("MVP-2.0: R² = 0.61",))
+        return SimpleNamespace(changes=self.changes, mvps=("2.0",), summary=self.summary,
+                               steps=self.steps)  # fmt: skip
 
     def accept(self, waiting: Any) -> list[Path]:
         self._ask("accept", waiting.mvps)
@@ -417,13 +421,15 @@ class FakeLab:
         self._ask("save_new", new.id)
         return [new.roadmap]
 
-    def undo(self) -> list[Path]:
+    def undo(self) -> Reverted:
         self._ask("undo")
-        return [Path("/lab") / ROADMAP]
+        made = FileChange(Path("/lab/roadmaps/exp_m.md"), "a", "", (), removed=True)
+        changed = FileChange(Path("/lab") / ROADMAP, "a", "b", ())
+        return Reverted("MVP-2.0: status running", (changed, made))
 
-    def redo(self) -> list[Path]:
+    def redo(self) -> Reverted:
         self._ask("redo")
-        return [Path("/lab") / ROADMAP]
+        return Reverted("", (FileChange(Path("/lab") / ROADMAP, "b", "a", ()),))
 
     def diffs(self, _: Any) -> list[str]:
         return self.shown_diffs

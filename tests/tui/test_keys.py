@@ -242,6 +242,30 @@ async def test_w_shows_the_diff_and_writes_on_accept(stage: Open, key: str) -> N
         assert "written: roadmaps/vit_roadmap.md" in it.toasts[-1]
 
 
+async def test_the_diff_is_reached_below_long_conclusions(stage: Open) -> None:
+    """What writes and what scrolls is said, however much there is to read."""
+    summary = tuple(f"MVP-{i}.0: {'more stars help the ViT; ' * 14}" for i in range(4))
+    async with stage(size=(80, 24), lab=FakeLab(summary=summary)) as it:
+        await it.press("w")
+        await it.until(lambda: isinstance(it.app.screen, WriteScreen))
+        await it.settle()
+        assert "MVP-0.0: more stars" in it.text()
+        assert "y or enter writes" in it.text()
+        await it.press("G")
+        await it.until(lambda: "+| 2.0 | LightGBM 1M Baseline" in it.text())
+        assert "y or enter writes" in it.text()
+
+
+async def test_several_writes_say_that_each_is_undone_on_its_own(stage: Open) -> None:
+    async with stage(lab=FakeLab(steps=("MVP-2.0", "MVP-8.0"))) as it:
+        await it.press("w")
+        await it.until(lambda: isinstance(it.app.screen, WriteScreen))
+        await it.press("y")
+        await it.until(lambda: ("accept", ("2.0",)) in it.lab.asked)
+        await it.settle()
+        assert "2 writes, u undoes one at a time, MVP-8.0 first" in it.toasts[-1]
+
+
 async def test_escape_refuses_the_write(stage: Open) -> None:
     async with stage() as it:
         await it.press("w")
@@ -263,7 +287,9 @@ async def test_u_undoes(stage: Open) -> None:
         await it.press("u")
         await it.until(lambda: it.toasts)
         assert it.lab.asked == [("undo",)]
-        assert "undone: roadmaps/vit_roadmap.md" in it.toasts[-1]
+        assert it.toasts[-1] == (
+            "undone: MVP-2.0: status running: roadmaps/vit_roadmap.md, removed roadmaps/exp_m.md"
+        )
 
 
 async def test_shift_u_makes_it_again(stage: Open) -> None:

@@ -86,7 +86,7 @@ def draw_figure(args: argparse.Namespace) -> int:
     pdf, png = write(picture, stem, [one.job.name for one in made.results], args.columns)
     linking = not args.no_link and args.out is None
     changes = link_in_reports(lab, made.results, png) if linking else []
-    written = save(changes, lab.journal) if changes else ()
+    written = save(changes, lab.journal, what="figure") if changes else ()
     linked = [lab.paths.relative(one.path) for one in written]
     if args.json:
         files = [lab.paths.relative(path) for path in (pdf, png)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,11 @@ from vitlab.commands.common import (
 from vitlab.contract.job import read_result
 from vitlab.contract.paths import LabPaths, UsageError, real
 from vitlab.contract.terminal import print_exact
+from vitlab.docs.journal import Journal
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, next_mvp, parse_roadmap, passed_over
 from vitlab.docs.model.vocabulary import default_vocabulary
+from vitlab.docs.save import Reverted, save
 from vitlab.docs.save import redo as redo_lone
-from vitlab.docs.save import save
 from vitlab.docs.save import undo as undo_lone
 from vitlab.docs.text.edit import unified
 from vitlab.docs.text.source import read
@@ -356,7 +357,7 @@ def _lint(path: Path, lab: Lab | None, *, fix: bool, printed: bool) -> list[dict
     if fix and (changes := lint_fixes(lab, path)):
         for one in changes if printed else ():
             print_exact(unified(one.old_text, one.new_text, _shown(one.path, path)))
-        save(changes, journal_of(lab))
+        save(changes, journal_of(lab), what="fix")
         warn_of_editors([one.path for one in changes])
     records: list[dict[str, Any]] = []
     for finding in lint_file(lab, path):
@@ -391,7 +392,7 @@ def set_status(args: argparse.Namespace) -> int:
         name = other or str(args.roadmap)
         print_exact(unified(one.old_text, one.new_text, name))
     if not args.dry_run:
-        save(changes, journal_of(lab), what=f"MVP-{args.mvp}")
+        save(changes, journal_of(lab), what=f"MVP-{args.mvp}: status {args.status}")
         warn_of_editors([one.path for one in changes])
     for line in status_notes(lab, changes[0], args.mvp):
         print(f"{args.roadmap}: {line}", file=sys.stderr)
@@ -450,7 +451,9 @@ def sync_results(args: argparse.Namespace) -> int:
             written = accept(lab, plan)
             if written:
                 names = ", ".join(map(lab.paths.relative, written))
-                print(f"wrote {names}; `vitlab undo` undoes the last write", file=sys.stderr)
+                last = plan.steps[-1] if len(plan.steps) > 1 else ""
+                what = f"the last write, {last}" if last else "the last write"
+                print(f"wrote {names}; `vitlab undo` undoes {what}", file=sys.stderr)
             warn_of_editors(written)
         count += len(plan.changes)
     tell_broken(broken)
@@ -463,29 +466,26 @@ def sync_results(args: argparse.Namespace) -> int:
 
 def undo_last(_: argparse.Namespace) -> int:
     """`vitlab undo`: the files of the last write are as they were before it."""
-    lab = lab_around(Path.cwd() / "any")
-    if lab is not None:
-        restored = undo(lab)
-    else:
-        restored = [change.path for change in undo_lone(replace(journal_of(None), tell=print_note))]
-    if not restored:
-        raise UsageError(f"{lab.paths.root if lab else Path.cwd()}: nothing to undo")
-    for path in restored:
-        print(f"restored {lab.paths.relative(path) if lab else path}")
-    return 0
+    return _revert(undo, undo_lone, "undo", "restored")
 
 
 def redo_last(_: argparse.Namespace) -> int:
     """`vitlab redo`: the write that was undone last is repeated."""
+    return _revert(redo, redo_lone, "redo", "wrote")
+
+
+def _revert(
+    call: Callable[[Lab], Reverted], lone: Callable[[Journal], Reverted], word: str, deed: str
+) -> int:
     lab = lab_around(Path.cwd() / "any")
-    if lab is not None:
-        written = redo(lab)
-    else:
-        written = [change.path for change in redo_lone(replace(journal_of(None), tell=print_note))]
-    if not written:
-        raise UsageError(f"{lab.paths.root if lab else Path.cwd()}: nothing to redo")
-    for path in written:
-        print(f"wrote {lab.paths.relative(path) if lab else path}")
+    done = call(lab) if lab else lone(replace(journal_of(None), tell=print_note))
+    if not done.changes:
+        raise UsageError(f"{lab.paths.root if lab else Path.cwd()}: nothing to {word}")
+    if done.what:
+        print(f"{word}ne: {done.what}")
+    for change in done.changes:
+        name = lab.paths.relative(change.path) if lab else change.path
+        print(f"{'removed' if change.removed else deed} {name}")
     return 0
 
 

@@ -131,13 +131,23 @@ def save(
         return rebased
 
 
-def undo(journal: Journal, hook: Hook = _no_hook) -> tuple[FileChange, ...]:
-    """Undo the last save; edits by others since then stay. Empty when there is none."""
+@dataclass(frozen=True)
+class Reverted:
+    """A save that was undone or redone; of no file where there was none."""
+
+    what: str = ""
+    """What the save is of; empty where nobody told."""
+    changes: tuple[FileChange, ...] = ()
+    """Those that undid or redid it."""
+
+
+def undo(journal: Journal, hook: Hook = _no_hook) -> Reverted:
+    """Undo the last save; edits by others since then stay."""
     return _reverse_entry(journal, "done", "undone", hook)
 
 
-def redo(journal: Journal, hook: Hook = _no_hook) -> tuple[FileChange, ...]:
-    """Redo what the last undo reverted. Empty when there is nothing."""
+def redo(journal: Journal, hook: Hook = _no_hook) -> Reverted:
+    """Redo what the last undo reverted."""
     return _reverse_entry(journal, "undone", "done", hook)
 
 
@@ -149,9 +159,7 @@ def repair(journal: Journal) -> tuple[Path, ...]:
         return _repair(journal, _no_hook)
 
 
-def _reverse_entry(
-    journal: Journal, state: str, new_state: str, hook: Hook
-) -> tuple[FileChange, ...]:
+def _reverse_entry(journal: Journal, state: str, new_state: str, hook: Hook) -> Reverted:
     with journal.locked():
         _repair(journal, hook)
         _set_foreign_aside(journal)
@@ -161,11 +169,11 @@ def _reverse_entry(
         entries = (read_entry(journal, number, state) for number in ordered)
         entry = next((entry for entry in entries if entry), None)
         if entry is None:
-            return ()
+            return Reverted()
         rebased = tuple(_rebased(journal, done.reversed, again=True) for done in entry.changes)
         again = replace(entry, state=new_state, fresh=False, changes=rebased)
         _write_entry(journal, again, hook)
-        return rebased
+        return Reverted(entry.what, rebased)
 
 
 def _rebased(journal: Journal, planned: FileChange, *, again: bool = False) -> FileChange:

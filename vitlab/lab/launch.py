@@ -460,7 +460,7 @@ def launch_changes(lab: Lab, roadmap: Roadmap, mvp: Mvp, exp_id: str) -> tuple[F
 
 def write_launch(lab: Lab, mvp: str, changes: tuple[FileChange, ...]) -> None:
     if lab.settings.write_status == "auto" and changes:
-        save(changes, lab.journal, what=f"MVP-{mvp}")
+        save(changes, lab.journal, what=f"MVP-{mvp}: status running")
 
 
 def _with_options(spec: Spec, request: Request) -> Spec:

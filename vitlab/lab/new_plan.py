@@ -285,4 +285,5 @@ def _one_line(text: str, what: str) -> str:
 
 def save_new(lab: Lab, creation: Creation) -> list[Path]:
     """Write what was planned, as one step that `undo` reverses; the files written."""
-    return [file.path for file in save(creation.changes, lab.journal)]
+    written = save(creation.changes, lab.journal, what=f"new {creation.id}")
+    return [file.path for file in written]

@@ -34,6 +34,7 @@ from vitlab.tui.statuses import set_status
 from vitlab.tui.text import belongs, clean, job_label
 
 if TYPE_CHECKING:
+    from vitlab.docs.save import Reverted
     from vitlab.lab.lab import Lab
     from vitlab.lab.live.snapshot import JobView
     from vitlab.lab.new_experiment import Choice, NewExperiment
@@ -271,7 +272,7 @@ class Actions:
             return
         dialog = WriteScreen(waiting.summary, diffs(lab, waiting.changes))
         if await self._app.push_screen_wait(dialog):
-            await write_documents(session, lambda: edits.accept(lab, waiting))
+            await write_documents(session, lambda: edits.accept(lab, waiting), waiting.steps)
 
     async def undo(self) -> None:
         """Undo the last write."""
@@ -281,17 +282,21 @@ class Actions:
         """Make the last undone write again."""
         await self._revert(edits.redo, "redone", "nothing to redo")
 
-    async def _revert(self, call: Callable[[Lab], list[Path]], done: str, none: str) -> None:
+    async def _revert(self, call: Callable[[Lab], Reverted], done: str, none: str) -> None:
         lab, watcher = self._session.lab, self._session.watcher
 
-        def run() -> tuple[list[Path], Path | None]:
+        def run() -> tuple[Reverted, Path | None]:
             return call(lab), roadmap_there(lab, watcher.roadmap)
 
         written = await self._session.attempt(run)
         if written is not None:
-            files, shown = written
-            names = ", ".join(lab.paths.relative(path) for path in files)
-            self._app.notify(f"{done}: {names}" if names else none)
+            reverted, shown = written
+            names = ", ".join(
+                "removed " * change.removed + lab.paths.relative(change.path)
+                for change in reverted.changes
+            )
+            what = f"{reverted.what}: " if reverted.what else ""
+            self._app.notify(f"{done}: {what}{names}" if names else none)
             watcher.open_roadmap(shown)
 
     async def add(self) -> None:

@@ -62,7 +62,8 @@ async def _choose_status(app: App[int], session: Session, mvp: Mvp) -> Planned |
         if not changes:
             return [], [], tuple
         notes = status_notes(lab, changes[0], mvp.id) + linked_notes(lab, changes, mvp.id, word)
-        return changes, notes, lambda: save(changes, lab.journal, what=f"MVP-{mvp.id}")
+        what = f"MVP-{mvp.id}: status {word}"
+        return changes, notes, lambda: save(changes, lab.journal, what=what)
 
     return await session.attempt(plan)
 

@@ -134,7 +134,7 @@ def _carry_out(lab: Lab, proposal: Proposal, shown: Preview, because: str) -> Ac
         changes = _gate(lab, path, proposal, why)
         written = decide_gate(lab, path, proposal.target, proposal.word, why, changes)
     else:
-        written = save(shown.changes, lab.journal, what=f"MVP-{proposal.target}")
+        written = save(shown.changes, lab.journal, what=shown.summary)
     return Accepted(tuple(one.path for one in written))
 
 

@@ -14,7 +14,7 @@ from vitlab.docs.journal import Journal
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary, status_argument
-from vitlab.docs.save import FileChange, change, open_elsewhere, save
+from vitlab.docs.save import FileChange, Reverted, change, open_elsewhere, save
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import left_shared, not_restored, set_status
 from vitlab.jobs.store import all_jobs
@@ -228,7 +228,7 @@ def write(lab: Lab, roadmap_path: Path, mvp_id: str, conclusion: str | None = No
 
 
 def _write(lab: Lab, update: MvpUpdate) -> list[Path]:
-    written = save(update.changes, lab.journal, what=f"MVP-{update.mvp}")
+    written = save(update.changes, lab.journal, what=f"MVP-{update.mvp}: results")
     record_written(lab, update.jobs, [file.new_text for file in written])
     record_numbers(lab, update.jobs, written, update.conclusion if update.is_own else "")
     if update.jobs[-1].spec.profile == "full":  # a trial decides no gate
@@ -263,22 +263,22 @@ def fix(lab: Lab, problem: Problem) -> list[Path]:
     return [file.path for file in fixed]
 
 
-def undo(lab: Lab) -> list[Path]:
-    """Undo the last write to the documents; the files restored."""
+def undo(lab: Lab) -> Reverted:
+    """Undo the last write to the documents."""
     undone = saved.undo(lab.journal)
-    texts = [file.old_text for file in undone if file.old_text is not None]
+    texts = [file.old_text for file in undone.changes if file.old_text is not None]
     record_undone(lab, texts)
     mark_undone(lab, texts, undone=True)
-    return [file.path for file in undone]
+    return undone
 
 
-def redo(lab: Lab) -> list[Path]:
-    """Redo the last undone write; the files written."""
+def redo(lab: Lab) -> Reverted:
+    """Redo the last undone write."""
     redone = saved.redo(lab.journal)
-    texts = [file.new_text for file in redone]
+    texts = [file.new_text for file in redone.changes]
     record_undone(lab, texts, undone=False)
     mark_undone(lab, texts, undone=False)
-    return [file.path for file in redone]
+    return redone
 
 
 def open_in_editors(paths: Iterable[Path]) -> list[str]:

@@ -99,7 +99,8 @@ def _sync_held(
         edits = set_end(roadmap, mvp.id, "paused", False, before)
     linked = linked_changes(lab, roadmap, mvp.id, "paused") if edits else []
     changes = [change(roadmap.document, edits), *linked] if edits else []
-    written = save(changes, lab.journal, what=f"MVP-{mvp.id}") if changes else ()
+    what = f"MVP-{mvp.id}: status paused"
+    written = save(changes, lab.journal, what=what) if changes else ()
     return replace(synced, ends={**synced.ends, **ends}), [one.path for one in written]
 
 
@@ -123,7 +124,8 @@ def _sync_end(
     full = numbers and jobs[-1].spec.profile == "full"
     paused = mvp.status == "paused" and any(job.held for job in over)  # by `_sync_held`
     edits = []
-    if mvp.status == "running" or paused:
+    over_now = mvp.status == "running" or paused
+    if over_now:
         before = state_before_run(lab.journal, roadmap, mvp.id)
         edits = set_end(roadmap, mvp.id, status, full, before)
     linked = linked_changes(lab, roadmap, mvp.id, status) if edits else []
@@ -131,7 +133,8 @@ def _sync_end(
         links = list(run_links_of(lab, jobs, everything, path.parent))
         edits = unique_edits([*edits, *run_links(roadmap, mvp, links)])
     changes = [change(roadmap.document, edits), *linked] if edits else []
-    written = save(changes, lab.journal, what=f"MVP-{mvp.id}") if changes else ()
+    what = f"MVP-{mvp.id}: {f'status {status}' if over_now else 'links to its runs'}"
+    written = save(changes, lab.journal, what=what) if changes else ()
     if not numbers:
         # There is nothing else to write.
         record_written(lab, jobs, [file.new_text for file in written])

@@ -100,6 +100,8 @@ class Pending:
     summary: tuple[str, ...]
     left: tuple[str, ...] = ()
     """Of all its MVPs."""
+    steps: tuple[str, ...] = ()
+    """The writes in turn, each undone on its own: `MVP-1.0`, of those MVPs that change a file."""
 
 
 def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
@@ -124,6 +126,7 @@ def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
         tuple(update.mvp for update in updates),
         tuple(update.summary for update in updates),
         tuple(dict.fromkeys(line for update in updates for line in update.left)),
+        tuple(f"MVP-{update.mvp}" for update in updates if update.changes),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -379,18 +379,28 @@ def _past(past: PastWrite, name: Callable[[Path], str]) -> str:
     return "  ".join(part for part in (when, past.what, f"{count}: {files}") if part)
 
 
-async def write_documents(session: Session, call: Callable[[], list[Path]]) -> bool:
-    """Write documents in a thread and report the files; whether it was done."""
+async def write_documents(
+    session: Session, call: Callable[[], list[Path]], steps: Sequence[str] = ()
+) -> bool:
+    """Write documents in a thread and report the files; whether it was done.
+
+    `steps`: what each of several writes is of, in turn, as they are undone one at a time.
+    """
     files = await session.attempt(call)
     if files is not None:
-        report_written(session, files)
+        report_written(session, files, steps)
     return files is not None
 
 
-def report_written(session: Session, files: list[Path]) -> None:
-    """Show which files were written, and read them again."""
+def report_written(session: Session, files: list[Path], steps: Sequence[str] = ()) -> None:
+    """Show which files were written, and read them again. `steps`: what each write is of."""
     names = ", ".join(session.lab.paths.relative(path) for path in files)
-    session.notify(f"written: {names or 'nothing'} ({session.key('undo')} undoes it)")
+    undo = session.key("undo")
+    if len(steps) > 1:
+        how = f"{len(steps)} writes, {undo} undoes one at a time, {steps[-1]} first"
+        session.notify(f"{how}; written: {names}")  # the names can be longer than the line
+    else:
+        session.notify(f"written: {names or 'nothing'} ({undo} undoes it)")
     for line in edits.open_in_editors(files):
         session.notify(line, severity="warning")
     session.watcher.refresh_now()
