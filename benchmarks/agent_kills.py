@@ -491,13 +491,15 @@ async def begin(lab: Lab, draw: random.Random, longest: float) -> float:
 async def end(lab: Lab) -> None:
     """A last look, a spent budget, and all that was written taken out again."""
     spent = 1e-5  # hours
+    async with server(lab, "--role", "act", "--budget", f"{HOURS}h") as (ask, _):
+        await ask_again(lab, ask)  # what the last kill cut off, while there is a budget
     async with server(lab, "--role", "act", "--budget", str(spent)) as (ask, _):
         await check(lab, ask, spent)
         refused = await ask("launch", mvp="1.0", runs=lab.fresh("1.0"), reason="more")
         if refused is not None:
             lab.tell("launched beyond the budget")
     mine = open_lab(lab.root)
-    while undo(mine):
+    while undo(mine).changes:
         pass
     if lab.text() != ROADMAP:
         lab.tell("after undoing all, the roadmap is not what it was")
