@@ -111,13 +111,7 @@ class _Selection:
 
     def _label_std(self, fact: Fact, label: str) -> float | None:
         """The standard deviation of the labels of a fact's own test stars."""
-        own = {
-            other.value.metric: other.number
-            for other in self.facts.numbers
-            if (other.job, other.value.split, other.member)
-            == (fact.job, fact.value.split, fact.member)
-            and other.value.label == label
-        }
+        own = self.facts.beside(fact, label)
         std = own.get("label_std", 0.0)
         if std <= 0 and own.get("r2", 1.0) < 1:
             std = own.get("rmse", 0.0) / math.sqrt(1 - own["r2"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from vitlab.contract.job import PROFILES
 from vitlab.contract.value import Value
@@ -46,9 +47,28 @@ class Facts:
 
     def of(self, metric: str, label: str, split: str) -> list[Fact]:
         """The numbers of a value."""
-        return [one for one in self.numbers if one.value == Value(split, metric, label)]
+        return list(self._by_value.get(Value(split, metric, label), ()))
 
-    @property
+    def beside(self, fact: Fact, label: str) -> dict[str, float]:
+        """The numbers of a fact's own run, split and `label`, by metric."""
+        return self._by_run.get((fact.job, fact.value.split, fact.member, label), {})
+
+    @cached_property
+    def _by_value(self) -> dict[Value, list[Fact]]:
+        found: dict[Value, list[Fact]] = {}
+        for one in self.numbers:
+            found.setdefault(one.value, []).append(one)
+        return found
+
+    @cached_property
+    def _by_run(self) -> dict[tuple[str, str, int, str], dict[str, float]]:
+        found: dict[tuple[str, str, int, str], dict[str, float]] = {}
+        for one in self.numbers:
+            key = one.job, one.value.split, one.member, one.value.label
+            found.setdefault(key, {})[one.value.metric] = one.number
+        return found
+
+    @cached_property
     def labels(self) -> list[str]:
         """The labels that any result has a score of."""
         return list(dict.fromkeys(one.value.label for one in self.numbers if one.value.label))

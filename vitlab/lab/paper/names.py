@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -43,11 +44,13 @@ class Named(NamedTuple):
 def models_in(text: str) -> Iterator[Named]:
     """Where models are named; one that is named twice side by side is named once."""
     found = [Named(one.start(), one.end(), one.lastgroup or "") for one in _WORDS.finditer(text)]
+    in_words = [one.start for one in found]
     for one in _WORD.finditer(text):
         key = model_key(one[0])
         if one[0][-2:-1].isupper() and one[0].endswith("s"):  # MLPs
             key = model_key(one[0][:-1])
-        inside = any(other.start <= one.start() < other.end for other in found)
+        before = bisect.bisect_right(in_words, one.start()) - 1
+        inside = before >= 0 and one.start() < found[before].end
         if is_model(key) and not inside and not _NO_MODEL.match(text, one.end()):
             found.append(Named(one.start(), one.end(), key))
     last: Named | None = None

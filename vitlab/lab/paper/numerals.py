@@ -27,6 +27,8 @@ UNIT = re.compile(
 _AND = re.compile(r"\s*(?:,|and|, and|or|to|versus|vs\.?|–|和|、|/)\s*")
 _UNITS = {"dex": "dex", "％": "%", "per": "%", "sta": "σ"}
 """By the first letters of what is written, where it is not the unit itself."""
+_LONGEST = 60
+"""Characters of a number; longer ones overflow, or are of no step at all."""
 _EXACT = 1000
 """Whole numbers below are taken as exact; of larger ones the zeros at the end but one are not."""
 
@@ -71,7 +73,7 @@ def numerals(text: str) -> Iterator[Numeral]:
 def _numerals(text: str) -> Iterator[Numeral]:
     end = 0
     for found in _NUMERAL.finditer(text):
-        if found.start() < end:  # the error of the one before
+        if found.start() < end or len(found[0]) > _LONGEST:  # the error of the one before
             continue
         digits = (found["digits"] or "1").replace(",", "")
         scale = _SCALES.get(found["scale"] or found["letter"] or "", 1.0)
@@ -83,7 +85,7 @@ def _numerals(text: str) -> Iterator[Numeral]:
             step = 10.0 ** max(0, len(digits) - len(digits.rstrip("0")) - 1)
         end, error = found.end(), None
         beside = _ERROR.match(text, end)
-        if beside and (beside["plain"] or decimals):
+        if beside and len(beside[0]) <= _LONGEST and (beside["plain"] or decimals):
             error = float(beside["plain"]) if beside["plain"] else float(beside["last"]) * step
             end = beside.end()
         unit = UNIT.match(text, end)

@@ -1,0 +1,47 @@
+"""Drafts that no author writes: they cost bounded time, and end in no error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import process_time
+
+import pytest
+
+from tests.lab.paper.results import lab_facts
+from vitlab.lab.paper.check import check
+from vitlab.lab.paper.draft import read_draft
+
+
+def test_a_table_of_thousands_of_rows_takes_linear_time(tmp_path: Path) -> None:
+    path, facts = tmp_path / "draft.tex", lab_facts()
+    row = "ViT & 0.711 & 0.5 \\\\\n"
+    path.write_text(
+        f"\\begin{{tabular}}{{lll}}\nmodel & R2 & MAE \\\\\n{row * 1000}\\end{{tabular}}"
+    )
+    began = process_time()
+    assert len(check(read_draft(path), facts)) == 2000
+    assert process_time() - began < 4
+
+
+def test_names_without_end_take_linear_time(tmp_path: Path) -> None:
+    path = tmp_path / "draft.md"
+    cell = "^ViT " * 180
+    path.write_text("| model | R2 |\n|---|---|\n" + f"| {cell} | 0.7 {cell} |\n" * 40)
+    began = process_time()
+    read_draft(path)
+    assert process_time() - began < 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"The ViT has R2 = {'9' * 400} and MAE = 1{'0' * 400} dex.",
+        f"The ViT has R2 = 0.{'0' * 400}1 and MAE = 0.{'9' * 330} dex.",
+        f"The ViT has R2 = 0.711 ± {'9' * 400} and MAE = 0.5 ± 0.{'0' * 400}1 dex.",
+        f"The ViT has {'9' * 310} parameters, 10^99 times those of ridge; R2 = 0.7(99) x 10^-99.",
+    ],
+)
+def test_numbers_beyond_all_measure_are_no_error(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "draft.md"
+    path.write_text(text)
+    check(read_draft(path), lab_facts())
