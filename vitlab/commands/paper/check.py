@@ -7,9 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 from vitlab.commands.common import add_json, print_json, print_table, this_lab
-from vitlab.lab.paper.check import WRONG, Checked, check
+from vitlab.lab.paper.check import check
 from vitlab.lab.paper.draft import read_draft
 from vitlab.lab.paper.facts import facts_of
+from vitlab.lab.paper.verdicts import WRONG, Checked
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import all_results
 

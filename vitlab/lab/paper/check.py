@@ -3,54 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Literal
 
-from vitlab.contract.contradictions import find_contradictions
 from vitlab.contract.value import IN_SIGMA, LABEL, SIGMA, Value, unit_of
 from vitlab.lab.paper.derived import gains, of_two, parts_of_ceiling, same_size
 from vitlab.lab.paper.draft import Draft
 from vitlab.lab.paper.facts import Fact, Facts, of_highest_profile
 from vitlab.lab.paper.mention import TOP, Mention
 from vitlab.lab.paper.mentions import LONGEST, MOST
-from vitlab.lab.paper.readings import changes, follows, readings
+from vitlab.lab.paper.readings import readings
+from vitlab.lab.paper.verdicts import (
+    WRONG,
+    Certainty,
+    Checked,
+    Verdict,
+    computed,
+    contradictions,
+    proven,
+)
 
-Verdict = Literal[
-    "right", "rounded wrongly", "of another run", "stale", "of another unit", "contradiction",
-    "not backed", "not checked", "not read",
-]  # fmt: skip
-WRONG = frozenset((
-    "rounded wrongly", "of another run", "stale", "of another unit", "contradiction", "not backed",
-))  # fmt: skip
-Certainty = Literal["certain", "likely", "unsure"]
 _ERRORS = ("mae", "rmse", "scatter")
 """What an error may be that is called so and no more."""
+_LEAST = 0.2
+"""A number below may as well be a difference."""
 _TELLING = 3
 """Digits of a number from which on its match with another run is no accident."""
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What results say to one number."""
-
-    line: int
-    text: str
-    verdict: Verdict
-    value: float | None = None
-    """What it should be, in the draft's unit; None where results do not say one."""
-    job: str | None = None
-    why: str = ""
-    certainty: Certainty = "certain"
 
 
 def check(draft: Draft, facts: Facts) -> list[Checked]:
     """Every number of a draft with its verdict, in its order; unknown commands last."""
     found = [(one, _Check(one, facts).verdict()) for one in draft.mentions]
-    found = _computed(found)
+    found = list(proven(computed(found)))
     checked = [result for _, result in found]
-    checked += _contradictions(found)
+    checked += contradictions(found)
     checked.sort(key=lambda one: one.line)
     why = "a command that is not known here: its argument was read as text"
     checked += [Checked(one.line, f"\\{one.name}", "not read", why=why) for one in draft.unknown]
@@ -116,6 +103,13 @@ class _Selection:
         if std <= 0 and own.get("r2", 1.0) < 1:
             std = own.get("rmse", 0.0) / math.sqrt(1 - own["r2"])
         return std if std > 0 else None
+
+    def _other_unit(self, fact: Fact, label: str) -> Checked | None:
+        """An error of a temperature in dex, or of a gravity in kelvin."""
+        one, unit = self.mention, unit_of(label)
+        if one.unit not in ("dex", "K") or not unit or one.unit == unit or one.metric == "r2":
+            return None
+        return self._answer("of another unit", fact, f"it is in {unit}")
 
 
 @dataclass(frozen=True)
@@ -186,13 +180,6 @@ class _Check(_Selection):
             return self._answer("rounded wrongly", best)
         return self._elsewhere(mine, everything, label)
 
-    def _other_unit(self, fact: Fact, label: str) -> Checked | None:
-        """An error of a temperature in dex, or of a gravity in kelvin."""
-        one, unit = self.mention, unit_of(label)
-        if one.unit not in ("dex", "K") or not unit or one.unit == unit or one.metric == "r2":
-            return None
-        return self._answer("of another unit", fact, f"it is in {unit}")
-
     def _right(self, fact: Fact) -> Checked:
         """The number is right; its error may not be."""
         one = self.mention
@@ -214,7 +201,7 @@ class _Check(_Selection):
             if fact.member and fact.newest and self._is_of(fact) and one.means(fact.number):
                 why = f"it is one seed of {fact.member} ({fact.job}); their mean is quoted"
                 return self._answer("of another run", _should(mine, fact), why)
-        if _digits(one) >= _TELLING:
+        if one.digits >= _TELLING:
             for fact in self.facts.numbers:
                 if self._is_like(fact) and one.means(fact.number):
                     why = f"it is {_name(fact)} of {fact.model} ({fact.job})"
@@ -223,6 +210,8 @@ class _Check(_Selection):
             return self._answer(
                 "not checked", why=f"no result has {Value('test', one.metric).symbol}"
             )
+        if not one.models and (not mine or abs(one.value) < _LEAST):
+            return self._answer("not checked", why="it is not said of which model it is")
         if not everything:
             name = Value(one.split or "test", one.metric, label).short
             return self._answer("not backed", None, f"no result has {name}", certainty="unsure")
@@ -351,7 +340,9 @@ class _Check(_Selection):
 
     def _count(self) -> Checked:
         one = self.mention
-        names = ("train", "val", "test") if one.metric == "stars" else (one.metric,)
+        names = {"stars": ("train", "val", "test"), "size": ("train", "params")}.get(
+            one.metric, (one.metric,)
+        )
         everything = [f for f in self.facts.counts if f.value.metric in names]
         mine = of_highest_profile(f for f in everything if not one.models or f.model in one.models)
         for fact in mine:
@@ -368,47 +359,6 @@ class _Check(_Selection):
         if not mine or one.metric == "stars" or (one.metric == "seeds" and one.inherited):
             return self._answer("not checked", why="no result counts this")
         return self._answer("not backed", _only(mine), _told(mine), certainty="likely")
-
-
-def _computed(found: Sequence[tuple[Mention, Checked]]) -> list[tuple[Mention, Checked]]:
-    """The same; what follows from the right numbers of its own sentence is right."""
-    right: dict[int, list[float]] = {}
-    for one, checked in found:
-        if checked.verdict == "right" and one.kind in ("score", "ceiling") and one.sentence:
-            right.setdefault(one.sentence, []).append(one.value)
-    return [(one, _in_its_sentence(one, x, right.get(one.sentence, []))) for one, x in found]
-
-
-def _in_its_sentence(one: Mention, checked: Checked, numbers: Sequence[float]) -> Checked:
-    if checked.verdict in WRONG and follows(one, numbers):
-        return replace(checked, verdict="right", why="")
-    if checked.verdict != "not checked" or len(numbers) != 2 or not changes(one, numbers):
-        return checked
-    if follows(one, numbers):
-        return replace(checked, verdict="right", why="")
-    value = changes(one, numbers)[0]
-    why = f"{numbers[0]:.4g} and {numbers[1]:.4g} in the same sentence give {value:.3g}"
-    return replace(checked, verdict="not backed", value=value, why=why, certainty="likely")
-
-
-def _contradictions(found: Sequence[tuple[Mention, Checked]]) -> Iterator[Checked]:
-    """Scores of one model that cannot all be true; told where results do not back all of them."""
-    groups: dict[tuple[object, ...], list[tuple[Mention, Checked]]] = {}
-    for one, checked in found:
-        if one.kind == "score" and one.unit != "%":
-            key = one.models, one.size, one.label or LABEL, one.split or "test"
-            groups.setdefault(key, []).append((one, checked))
-    for (_, _, label, split), members in groups.items():
-        by_metric: dict[str, set[float]] = {}
-        for one, _ in members:
-            tail = "_sigma" if one.unit == SIGMA and one.metric in IN_SIGMA else ""
-            by_metric.setdefault(one.metric + tail, set()).add(one.value)
-        unexplained = [x for _, x in members if x.verdict != "right" and x.value is None]
-        if unexplained and all(len(values) == 1 for values in by_metric.values()):
-            values = {f"{split}/{name}/{label}": min(v) for name, v in by_metric.items()}
-            last = members[-1][0]
-            for contradiction in find_contradictions(values):
-                yield Checked(last.line, last.text, "contradiction", why=contradiction.text("en"))
 
 
 def _should(mine: Sequence[Fact], taken: Fact) -> Fact | None:
@@ -432,10 +382,3 @@ def _name(fact: Fact) -> str:
     profile = "" if fact.profile == "full" else f" ({fact.profile})"
     size = f" at {fact.size:,} stars" if fact.size else ""
     return f"{fact.value.printed}{size}{profile}"
-
-
-def _digits(one: Mention) -> int:
-    """The significant digits of a number as written."""
-    if not one.value:
-        return 0
-    return max(0, math.floor(math.log10(abs(one.value) / one.step) + 1e-9) + 1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Literal
 
 from vitlab.contract.value import IN_SIGMA
-from vitlab.lab.paper.names import is_named, models_in
+from vitlab.lab.paper.names import Named, is_named, models_in
 from vitlab.lab.paper.numerals import UNIT, Numeral, numerals
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
@@ -77,9 +77,10 @@ from vitlab.lab.paper.words import (
 _RATIO_OF_R2, _RATIO_OF_ERRORS = 3, 10
 """A larger one is of something else."""
 _WITH = re.compile(r"\s*(?:with|at|for|on|using|from|[(（])\s*(?:N\s*=\s*)?")
+_NAME_OF = re.compile(r"(?:-[A-Z]{1,2})?\s*[(（]\s*")
 _NEAR_BEHIND = 8
 _ERROR = re.compile(r"\berrors?\b|scatter|deviation|误差|弥散", re.IGNORECASE)
-_LEAST_R2 = 0.02
+LEAST_R2 = 0.02
 _LARGEST = 0.5
 """Of a number that is a difference by the words around it alone."""
 _ASIDE = re.compile(r"(?:\d\s*[%％]?\s*[(（]|\b(?:on|in|over|for|by))\s*$")
@@ -89,6 +90,10 @@ Kind = Literal[
 ]
 """`share`: percent of a ceiling, `gap`: what is missing of it; `percent`: a difference in percent;
 `rest`: 1 - R² in percent."""
+Claim = tuple[Numeral, tuple[Kind, str]]
+"""A number, what it says, and of which metric."""
+BEHIND_IT = 24
+"""Letters behind a number in which a model may stand that it is of."""
 
 
 def claim(text: str, one: Numeral, *, of_ceiling: bool = False) -> tuple[Kind, str] | None:
@@ -96,20 +101,9 @@ def claim(text: str, one: Numeral, *, of_ceiling: bool = False) -> tuple[Kind, s
 
     `of_ceiling`: what stands before the text, in the same sentence, is about a ceiling.
     """
+    if is_none(text, one):
+        return None
     before, behind = text[: one.start], text[one.end :]
-    if NO_CLAIM.search(before[-40:]) or is_limit(before) or is_open(text, one):
-        return None
-    if _CITED_BEHIND.match(behind) or (NEEDS.search(text) and TO_REACH.search(before)):
-        return None
-    if (
-        is_spread(text, one)
-        or OTHERS.search(before[-60:])
-        or IN_FORMULA.match(behind)
-        or FORMULA.search(before)
-    ):
-        return None
-    if is_variable(before) or (one.unit == "" and AN_ERROR.search(before)):
-        return None
     unit = UNIT.match(behind)
     after, metric = behind[unit.end() if unit else 0 :], metric_of(text, one)
     if one.unit == "%":
@@ -126,7 +120,7 @@ def claim(text: str, one: Numeral, *, of_ceiling: bool = False) -> tuple[Kind, s
         return "share", "r2"
     if metric == "label_std" and before.rstrip().endswith(("mean of", "mean is")):
         return None
-    if metric == "r2" and abs(one.value) < _LEAST_R2 and _ERROR.search(clause(text, one)):
+    if metric == "r2" and abs(one.value) < LEAST_R2 and _ERROR.search(clause(text, one)):
         return None
     if metric == "r2" and one.is_decimal and REST.search(before):
         return "rest", metric
@@ -140,6 +134,31 @@ def claim(text: str, one: Numeral, *, of_ceiling: bool = False) -> tuple[Kind, s
         return "ceiling", metric
     is_other = metric == "r2" and abs(one.value) > 1 and not _is_of_r2(before, after)
     return None if is_other else ("score", metric)
+
+
+def is_none(text: str, one: Numeral) -> bool:
+    """Whether what stands around a number makes it one that no result can back."""
+    before, behind = text[: one.start], text[one.end :]
+    return bool(
+        NO_CLAIM.search(before[-40:])
+        or is_limit(before)
+        or is_open(text, one)
+        or _CITED_BEHIND.match(behind)
+        or (NEEDS.search(text) and TO_REACH.search(before))
+        or is_spread(text, one)
+        or OTHERS.search(before[-60:])
+        or IN_FORMULA.match(behind)
+        or FORMULA.search(before)
+        or is_variable(before)
+        or (one.unit == "" and AN_ERROR.search(before))
+    )
+
+
+def may_be_score(text: str, one: Numeral) -> bool:
+    """Whether a number without its metric may be an R²."""
+    behind = NO_CLAIM_BEHIND.match(text, one.end)
+    is_like = one.is_decimal and LEAST_R2 <= one.value < 1 and 0.001 <= one.step <= 0.01
+    return is_like and not one.unit and not behind and not is_none(text, one)
 
 
 def _is_difference(text: str, one: Numeral, metric: str | None, after: str) -> bool:
@@ -249,6 +268,17 @@ def metric_of(text: str, one: Numeral) -> str | None:
     return before[-1].lastgroup
 
 
+def has_metric(text: str, one: Numeral) -> bool:
+    """Whether a metric stands between a number and the one before it, or right behind it.
+
+    `0.1 in R²` may be by how much it grows.
+    """
+    decimals = [x.end for x in numerals(text[: one.start]) if x.is_decimal or x.unit]
+    behind = BEHIND.match(text, one.end)
+    at = behind.end() if behind and " in" not in behind[0] else one.end
+    return bool(METRIC.search(text, max(decimals, default=0), one.start) or METRIC.match(text, at))
+
+
 def _around(text: str, one: Numeral) -> str:
     """The clause of a number, as far as it may say of which stars it is."""
     part = clause(text, one)
@@ -279,11 +309,31 @@ def span(text: str, one: Numeral) -> tuple[int, int]:
 def is_count(text: str, one: Numeral) -> bool:
     """Whether a number counts stars, epochs, parameters or seeds, not necessarily in words."""
     before = text[: one.start]
-    if SIZE_BEFORE.search(before) or COUNTED.match(text, one.end) or COUNTED_BEFORE.search(before):
+    if (
+        is_size_of_model(text, one)
+        or SIZE_BEFORE.search(before)
+        or COUNTED.match(text, one.end)
+        or COUNTED_BEFORE.search(before)
+    ):
         return True
     is_round = one.value >= 1000 and one.step >= 100 and not one.unit
     is_round = is_round and not RESAMPLED.match(text, one.end)
     return is_round and bool(AT_SIZE.search(text[: one.start]))
+
+
+def is_size_of_model(text: str, one: Numeral) -> bool:
+    """`ViT-S (330k)`: of a model its parameters, or its training stars."""
+    near = [
+        named
+        for named in models_in(text[: one.start])
+        if _NAME_OF.fullmatch(text, named.end, one.start)
+    ]
+    return (
+        bool(near)
+        and one.value >= 1000
+        and not one.unit
+        and text[one.end : one.end + 1] in (")", "）")
+    )
 
 
 def counted(text: str, one: Numeral) -> str | None:
@@ -291,6 +341,8 @@ def counted(text: str, one: Numeral) -> str | None:
     found = COUNTED.match(text, one.end)
     if found is None:
         named = COUNTED_BEFORE.search(text[: one.start])
+        if is_size_of_model(text, one):
+            return "size"
         size = "train" if SIZE_BEFORE.search(text[: one.start]) else None
         return named.lastgroup if named else size
     for name in ("epochs", "params", "seeds"):
@@ -390,3 +442,23 @@ def size_of(
     # Of twice as many scores, `from A to B x rises from 0.1 to 0.2, y from 0.3 to 0.4`.
     in_order = len(scored) == len(sizes) or sizes[-1].end <= scored[0].start
     return sizes[scored.index(one) % len(sizes)].value if in_order else None
+
+
+def near(text: str, one: Numeral, models: Sequence[Named]) -> tuple[str, ...]:
+    """The models that the part of a sentence around a number is about."""
+    start, end = span(text, one)
+    found = [x for x in models if start <= x.start < one.start]
+    found += [x for x in models if one.end <= x.start < min(end, one.end + BEHIND_IT)]
+    found = found or [x for x in models if x.start < one.start][-1:]
+    return tuple(dict.fromkeys(x.name for x in found))
+
+
+def gains_in(text: str, claims: Sequence[Claim]) -> Iterator[Claim]:
+    """`A gains 0.11 in R², B only 0.06`: what follows a gain without a metric is one too."""
+    end, gained = 0, False
+    for one, (kind, metric) in claims:
+        own = METRIC.search(text, end, one.start)  # `0.11 in R²` is that of the number before
+        bare = kind == "score" and (own is None or text[end : own.start()].strip() == "in")
+        gained = kind == "difference" or (gained and bare)
+        yield one, ("difference" if gained else kind, metric)
+        end = one.end

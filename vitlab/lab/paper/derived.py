@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
 
 from vitlab.contract.value import Value
 from vitlab.lab.paper.claims import Kind
@@ -51,6 +52,7 @@ def of_two(
     `is_less`: in percent of the larger number.
     """
     pairs = [(a, b) for a in first for b in second if same_size(a.size, b.size)]
+    pairs = list(dict.fromkeys([*pairs, *_apart(first, second)]))
     derived: Derived = []
     for a, b in pairs or [(a, b) for a in first for b in second]:
         low, high = sorted((a.number, b.number))
@@ -62,3 +64,20 @@ def of_two(
             base = high if is_less else low
             derived += [(100 * (high - low) / base, a), (100 * (high - low), a)]
     return derived
+
+
+def _apart(first: Sequence[Fact], second: Sequence[Fact]) -> Iterator[tuple[Fact, Fact]]:
+    """The largest of two models' runs in experiments that have one of them only."""
+    here, there = ({_experiment(fact) for fact in of} for of in (first, second))
+    own = [fact for fact in first if _experiment(fact) not in there]
+    other = [fact for fact in second if _experiment(fact) not in here]
+    yield from ((a, b) for a in _largest(own) for b in _largest(other))
+
+
+def _largest(facts: Sequence[Fact]) -> list[Fact]:
+    size = max((fact.size or 0 for fact in facts), default=0)
+    return [fact for fact in facts if (fact.size or 0) == size]
+
+
+def _experiment(fact: Fact) -> str:
+    return PurePosixPath(fact.job).parts[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from vitlab.lab.paper.claims import Kind
@@ -65,12 +66,21 @@ class Mention:
     """The models of its part of the sentence."""
     is_bare: bool = False
     """Whether no metric is said with it."""
+    is_guess: bool = False
+    """Whether it may as well be something else: it counts only beside others that are right."""
     of_rest: bool = False
     """Whether its sentence is about what is left of the variance."""
     grows: bool = False
     """Whether its sentence tells how scores grow with the training set."""
     sentence: int = 0
     """Numbers with the same one stand in one sentence; 0 in a table."""
+
+    @property
+    def digits(self) -> int:
+        """The significant digits of the number as written."""
+        if not self.value:
+            return 0
+        return max(0, math.floor(math.log10(abs(self.value) / self.step) + 1e-9) + 1)
 
     def means(self, number: float) -> bool:
         """Whether it is this number, rounded."""

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import bisect
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
 from vitlab.lab.paper.claims import (
+    BEHIND_IT,
+    LEAST_R2,
+    Claim,
     Kind,
     between_sizes,
     claim,
     clause,
     counted,
+    gains_in,
+    has_metric,
     is_count,
     is_less,
     is_limit,
     is_open,
     is_spread,
     label_of,
+    may_be_score,
     metric_of,
+    near,
     nearest,
     other_labels,
     other_metrics,
     outside,
     own_size,
     size_of,
-    span,
 )
 from vitlab.lab.paper.mention import TOP, Mention
 from vitlab.lab.paper.names import Named, models_in
@@ -40,6 +47,7 @@ from vitlab.lab.paper.words import (
     CEILING,
     COUNTED,
     ELSEWHERE,
+    EVERY,
     FROM_ONE,
     FROM_TO,
     IN_UNITS,
@@ -47,6 +55,7 @@ from vitlab.lab.paper.words import (
     MORE_DATA,
     NOT_OF_TRAINING,
     OF_REST,
+    OF_RUNS,
     OF_SEEDS,
     OTHER_SIDE,
     OWN,
@@ -91,14 +100,11 @@ _GROWS = re.compile(
 """What may make a difference one of a single model between two training sizes."""
 _THE_TWO = re.compile(r"\bthe two\b|\bboth\b|\bbetween them\b|两者|二者", re.IGNORECASE)
 _AND = re.compile(r"\d\s*(?:per cent|[%％])?[^\d.;]{0,24}(?:,|and|、|和)\s*$")
-_ARROW = re.compile(r"\d\s*(?:[(（][^()]{0,12}[)）]\s*)?(?:→|->)\s*$")
 """From one number of a list to the next."""
 _MINUS = re.compile(r"\s*[-−–]\s*(?:the\s+)?")
 """Between two models whose difference is given: `ViT - LightGBM`."""
 _BETWEEN = ("difference", "percent", "ratio")
-_Claim = tuple[Numeral, tuple[Kind, str]]
-_BEHIND = 24
-"""Letters behind a number in which a model may stand that it is of."""
+_LARGEST_GAIN = 0.5
 _LETTERS = 36
 """Of the words before a number that are shown with it."""
 
@@ -137,6 +143,7 @@ class Reader:
         self._metric = ""
         self._ceiling = False
         self._goes_on = False
+        self._named: Counter[str] = Counter()
         self._last: tuple[str, ...] = ()
         self._it = False
         self._seeds = False
@@ -178,6 +185,7 @@ class Reader:
             self._subject = names[:1] if it or len(names) == 1 else ()
             self._recent = tuple(dict.fromkeys([*names, *self._recent]))
             self._last = names
+            self._named.update(names)
         self._seeds = OF_SEEDS.search(text) is not None or "seeds" in text
         self._ceiling = self._ceiling or CEILING.search(text) is not None
 
@@ -190,16 +198,23 @@ class Reader:
         claims = self._claims(text, [one for one in numbers if one not in counts], models, sizes)
         more = MORE_DATA.search(text) is not None
         if more or any(between_sizes(text, sizes, one) for one, _ in claims):
-            claims = list(_gains(text, claims))
+            claims = list(gains_in(text, claims))
         self._kind = claims[-1][1][0] if claims else self._kind
         yield from self._mentions(text, claims, models, sizes, lines)
+        taken = [*counts, *(one for one, _ in claims)]
+        guesses = [one for one in numbers if one not in taken and may_be_score(text, one)]
+        if models or self._named:
+            said: list[Claim] = [(one, ("score", "r2")) for one in guesses]
+            of_seed = OF_RUNS.search(text) is not None
+            for found in self._mentions(text, said, models, sizes, lines):
+                yield replace(found, is_guess=True, is_loose=True, size=None, of_seed=of_seed)
         for one in counts:
             yield from self._count(text, one, models, lines)
 
     def _mentions(
         self,
         text: str,
-        claims: Sequence[_Claim],
+        claims: Sequence[Claim],
         models: Sequence[Named],
         sizes: Sequence[Numeral],
         lines: _Lines,
@@ -208,13 +223,13 @@ class Reader:
         self._split = nearest(SPLIT, text) or split
         more = MORE_DATA.search(text) is not None
         scored = [one for one, (kind, _) in claims if kind in ("score", "share")]
-        bare = [one for one, _ in claims if claim(text, one) is None]
+        said_before = (self._subject, self._recent)
         for one, (kind, metric) in claims:
             between = between_sizes(text, sizes, one)
             if kind == "difference" and (between or more):
-                of = self._of("score", one, models, [], text)
+                of = _whose("score", one, models, [], text, said_before)
             else:
-                of = self._of(kind, one, models, scored, text)
+                of = _whose(kind, one, models, scored, text, said_before)
             if kind == "ratio" and len(of.models) < 2:  # of speeds, errors, ...
                 continue
             before = text[: one.start]
@@ -238,14 +253,18 @@ class Reader:
                 size=size_of(text, one, scored, sizes),
                 between=between if kind == "difference" else None,
                 is_less=kind == "percent" and is_less(text, one, metric),
-                others=() if of.firm and not self._it else _others(models, self._recent, of),
-                near=_near(text, one, models),
-                is_bare=one in bare,
+                others=_others(models, (*self._recent, *self._main()), of),
+                near=near(text, one, models),
+                is_bare=not has_metric(text, one),
                 is_loose=not of.firm or self._it,
                 sentence=self._sentence_number,
             )
             theirs = self._seeds and bool(THEY.match(text))
             yield _hinted(found, text, one, ceiling=self._ceiling, theirs=theirs)
+
+    def _main(self) -> list[str]:
+        """The model that the draft is about: the one named most often so far."""
+        return [name for name, _ in self._named.most_common(1)]
 
     def _claims(
         self,
@@ -253,7 +272,7 @@ class Reader:
         numbers: Sequence[Numeral],
         models: Sequence[Named],
         sizes: Sequence[Numeral],
-    ) -> list[_Claim]:
+    ) -> list[Claim]:
         """Those of a sentence's numbers that a result may back."""
         of_ceiling = self._goes_on and self._ceiling
         found = [
@@ -279,74 +298,33 @@ class Reader:
         """
         if is_open(text, one) or is_spread(text, one) or metric_of(text, one) == "label_std":
             return None
-        near = [named for named in models if named.end <= one.start][-1:]
-        follows = any(_HAS.fullmatch(text, named.end, one.start) for named in near)
-        if one.unit == "%" and follows and SHARE.search(text[: one.start]):
-            return "share", "r2"
-        is_next = _AND.search(text[: one.start]) is not None
-        goes_on = self._goes_on or follows or is_next
-        if one.unit == "%" and models and self._ceiling and REACHES.search(text[: one.start]):
-            return "share", "r2"
-        if one.unit == "%" and goes_on and models and self._kind in ("share", "rest"):
-            return self._kind, "r2"
-        if one.unit == "%" and self._goes_on and follows and self._metric == "r2":
-            return ("score", "r2") if self._kind == "score" and not METRIC.search(text) else None
-        beside = any(_BESIDE.fullmatch(text, named.end, one.start) for named in near)
-        exact = one.step <= 0.001 and any(text[x.end : one.start].strip(" :") == "" for x in near)
-        is_score = one.is_decimal and 0 < one.value < 1 and one.step <= 0.01 and not one.unit
-        named = bool(models)
-        goes_on = self._metric == "r2" and (follows or (named and (is_next or self._goes_on)))
-        goes_on = goes_on or OF_SEEDS.search(text) is not None
-        goes_on = goes_on or (_ARROW.search(text[: one.start]) is not None and bool(models))
+        last = [named for named in models if named.end <= one.start][-1:]
+        follows = any(_HAS.fullmatch(text, named.end, one.start) for named in last)
+        if one.unit == "%" and models:
+            return self._bare_percent(text, one, follows=follows)
+        beside = any(_BESIDE.fullmatch(text, named.end, one.start) for named in last)
+        if not (one.is_decimal and LEAST_R2 <= one.value < 1 and one.step <= 0.01 and not one.unit):
+            return None
+        is_difference = any(_MINUS.fullmatch(text, a.end, b.start) for a, b in pairwise(models))
+        is_gain = one.value < _LARGEST_GAIN and between_sizes(text, sizes, one)
         if (
-            is_score
-            and one.value < 0.5
+            (is_difference or is_gain)
             and not METRIC.search(text)
-            and between_sizes(text, sizes, one)
+            and not is_limit(text[: one.start])
         ):
             return "difference", "r2"
-        goes_on = goes_on or (self._metric == "r2" and own_size(text, one, sizes) is not None)
-        is_difference = any(_MINUS.fullmatch(text, a.end, b.start) for a, b in pairwise(models))
-        is_difference = is_difference and not METRIC.search(text)
-        if is_score and is_difference and not is_limit(text[: one.start]):
-            return "difference", "r2"
-        return ("score", "r2") if is_score and (beside or exact or goes_on) else None
+        of_r2 = (self._metric == "r2" and follows) or own_size(text, one, sizes)
+        return ("score", "r2") if beside or of_r2 else None
 
-    def _of(
-        self,
-        kind: Kind,
-        one: Numeral,
-        models: Sequence[Named],
-        scored: Sequence[Numeral],
-        text: str,
-    ) -> _Of:
-        """What a number is of, and whether only an earlier sentence says so."""
-        names = list(dict.fromkeys(named.name for named in models))
-        if kind in _BETWEEN:
-            return _of_two(kind, one, models, text, (self._subject, self._recent))
-        if len(names) < 2:
-            if names and OTHER_SIDE.search(text, one.end, models[0].start):
-                return _Of(self._subject, inherited=True)
-            if names and models[-1].start < one.start and FROM_TO.search(text[: one.start]):
-                return _Of((*names, *self._subject) if self._subject else (), inherited=True)
-            if not names or _is_aside(text, one, models[0]):
-                return _Of(self._subject, inherited=True)
-            return _Of(tuple(names), firm=_is_firm(text, one, models))
-        before = [named.name for named in models if named.start < one.start]
-        if len(before) == len(models) and FROM_TO.search(text[: one.start]):
-            return _Of(tuple(names))
-        in_order = one in scored and not len(scored) % len(models)
-        each = in_order and _each_has_one(models, scored)
-        if in_order and (len(scored) == len(models) or each):
-            firm = bool(each or RESPECTIVELY.search(text))
-            return _Of((models[scored.index(one) % len(models)].name,), firm=firm)
-        behind = _OF_NEXT.match(text, one.end)
-        if behind and not OTHER_SIDE.search(behind[0]):
-            for named in models:
-                if abs(named.start - behind.end()) <= 3:
-                    return _Of((named.name,), firm=True)
-        beside = before and _HAS.fullmatch(text, models[len(before) - 1].end, one.start)
-        return _Of((before[-1] if before else names[0],), firm=bool(beside))
+    def _bare_percent(self, text: str, one: Numeral, *, follows: bool) -> tuple[Kind, str] | None:
+        before = text[: one.start]
+        if (follows and SHARE.search(before)) or (self._ceiling and REACHES.search(before)):
+            return "share", "r2"
+        goes_on = self._goes_on or follows or _AND.search(before)
+        if goes_on and self._kind in ("share", "rest"):
+            return self._kind, "r2"
+        is_r2 = self._goes_on and follows and self._metric == "r2" and self._kind == "score"
+        return ("score", "r2") if is_r2 and not METRIC.search(text) else None
 
     def _count(
         self, text: str, one: Numeral, models: Sequence[Named], lines: _Lines
@@ -359,7 +337,8 @@ class Reader:
         ):
             return
         found, named = COUNTED.match(text, one.end), bool(models)
-        of = _counted_of(one, models) or self._subject
+        every = name != "stars" and EVERY.search(text[: one.start]) is not None
+        of = _counted_of(one, models) or (() if every else self._subject)
         firm = len({each.name for each in models}) == 1 or (not named and self._goes_on)
         firm = firm or any(each.name in of for each in models_in(clause(text, one)))
         yield Mention(
@@ -370,11 +349,50 @@ class Reader:
             value=one.value,
             step=one.step,
             models=of,
-            inherited=not named and not self._goes_on,
-            others=() if firm else _others(models, self._recent, _Of(of)),
+            inherited=not (named or self._goes_on or every),
+            others=_others(models, self._recent, _Of(of)),
+            is_loose=not firm,
             is_open=is_open(text, one),
-            is_own=OWN.search(text) is not None,
+            is_own=OWN.search(text) is not None or every,
         )
+
+
+def _whose(
+    kind: Kind,
+    one: Numeral,
+    models: Sequence[Named],
+    scored: Sequence[Numeral],
+    text: str,
+    before: tuple[Sequence[str], Sequence[str]],
+) -> _Of:
+    """What a number is of, and whether only an earlier sentence says so."""
+    subject = tuple(before[0])
+    names = list(dict.fromkeys(named.name for named in models))
+    if kind in _BETWEEN:
+        return _of_two(kind, one, models, text, before)
+    if len(names) < 2:
+        if names and OTHER_SIDE.search(text, one.end, models[0].start):
+            return _Of(subject, inherited=True)
+        if names and models[-1].start < one.start and FROM_TO.search(text[: one.start]):
+            return _Of((*names, *subject) if subject else (), inherited=True)
+        if not names or _is_aside(text, one, models[0]):
+            return _Of(subject, inherited=True)
+        return _Of(tuple(names), firm=_is_firm(text, one, models))
+    names_before = [named.name for named in models if named.start < one.start]
+    if len(names_before) == len(models) and FROM_TO.search(text[: one.start]):
+        return _Of(tuple(names))
+    in_order = one in scored and not len(scored) % len(models)
+    each = in_order and _each_has_one(models, scored)
+    if in_order and (len(scored) == len(models) or each):
+        firm = bool(each or RESPECTIVELY.search(text))
+        return _Of((models[scored.index(one) % len(models)].name,), firm=firm)
+    behind = _OF_NEXT.match(text, one.end)
+    if behind and not OTHER_SIDE.search(behind[0]):
+        for named in models:
+            if abs(named.start - behind.end()) <= 3:
+                return _Of((named.name,), firm=True)
+    beside = names_before and _HAS.fullmatch(text, models[len(names_before) - 1].end, one.start)
+    return _Of((names_before[-1] if names_before else names[0],), firm=bool(beside))
 
 
 def _of_two(
@@ -390,7 +408,7 @@ def _of_two(
     if len(names) > 2:  # `A exceeds B by 0.1, and C by 0.2`
         near = [named.name for named in models if named.start < one.start]
         return _Of(tuple(dict.fromkeys([*near[:1], *near[-1:], *names])), inherited=True)
-    if kind == "difference" and names and CEILING.search(text, one.end, one.end + _BEHIND):
+    if kind == "difference" and names and CEILING.search(text, one.end, one.end + BEHIND_IT):
         return _Of((names[0], TOP))
     if len(names) < 2 and kind == "difference" and CEILING.search(text):
         return _Of((*(names or subject), TOP), inherited=not names)
@@ -442,15 +460,6 @@ def _others(models: Sequence[Named], recent: Sequence[str], of: _Of) -> tuple[st
     return tuple(name for name in names if name not in of.models)
 
 
-def _near(text: str, one: Numeral, models: Sequence[Named]) -> tuple[str, ...]:
-    """The models that the part of a sentence around a number is about."""
-    start, end = span(text, one)
-    found = [x for x in models if start <= x.start < one.start]
-    found += [x for x in models if one.end <= x.start < min(end, one.end + _BEHIND)]
-    found = found or [x for x in models if x.start < one.start][-1:]
-    return tuple(dict.fromkeys(x.name for x in found))
-
-
 def _is_aside(text: str, one: Numeral, named: Named) -> bool:
     """Whether a model is named in brackets behind a number that have numbers of their own."""
     opened = text.rfind("(", one.end, named.start)
@@ -465,17 +474,6 @@ def _is_firm(text: str, one: Numeral, models: Sequence[Named]) -> bool:
     """Whether the only model that a sentence names is what a number is of."""
     named = models[-1] if models[-1].start < one.start else models[0]
     return not OTHER_SIDE.search(text[max(0, named.start - _LETTERS) : named.start])
-
-
-def _gains(text: str, claims: Sequence[_Claim]) -> Iterator[_Claim]:
-    """`A gains 0.11 in R², B only 0.06`: what follows a gain without a metric is one too."""
-    end, gained = 0, False
-    for one, (kind, metric) in claims:
-        own = METRIC.search(text, end, one.start)  # `0.11 in R²` is that of the number before
-        bare = kind == "score" and (own is None or text[end : own.start()].strip() == "in")
-        gained = kind == "difference" or (gained and bare)
-        yield one, ("difference" if gained else kind, metric)
-        end = one.end
 
 
 def _each_has_one(models: Sequence[Named], scored: Sequence[Numeral]) -> bool:

@@ -14,6 +14,14 @@ _NUMERAL = re.compile(
     r"(?:\s*(?P<scale>million|billion|thousand|百万|千|万|亿)|(?P<letter>[kKM])(?![A-Za-z]))?"
     r"(?!\d|\.\d)"
 )
+_IN_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_CHINESE = "零一二三四五六七八九十"
+_WORD = re.compile(
+    rf"(?:\b(?:{'|'.join(_IN_WORDS)})|[两{_CHINESE}])"
+    r"(?=(?: (?:\w+ )?|个)?(?:seeds?|epochs?|(?:随机)?种子|轮)(?![a-z]))",
+    re.IGNORECASE,
+)
+"""A number in words that counts: `three random seeds`."""
 _SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "thousand": 1e3, "million": 1e6, "billion": 1e9,
            "千": 1e3, "万": 1e4, "百万": 1e6, "亿": 1e8}  # fmt: skip
 _ERROR = re.compile(
@@ -72,6 +80,10 @@ def numerals(text: str) -> Iterator[Numeral]:
 
 def _numerals(text: str) -> Iterator[Numeral]:
     end = 0
+    for word in _WORD.finditer(text):
+        said = word[0].casefold().replace("两", "二")
+        count = _IN_WORDS.index(said) if said in _IN_WORDS else _CHINESE.index(said)
+        yield Numeral(word.start(), word.end(), count, 1.0, False, None, "")
     for found in _NUMERAL.finditer(text):
         if found.start() < end or len(found[0]) > _LONGEST:  # the error of the one before
             continue

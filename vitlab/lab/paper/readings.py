@@ -15,9 +15,10 @@ from vitlab.lab.paper.mention import TOP, Mention
 
 def readings(one: Mention) -> Iterator[Mention]:
     """The other ways in which a number may be meant, by what its text leaves open."""
+    others = one.others if one.is_loose else ()
     if one.kind in ("score", "share", "count", "rest", "gap"):
-        yield from (replace(one, models=(name,)) for name in one.others)
-        if one.is_loose and not one.others:
+        yield from (replace(one, models=(name,)) for name in others)
+        if one.is_loose and not others:
             yield replace(one, models=())
     if one.kind == "score":
         ways = [
@@ -25,10 +26,10 @@ def readings(one: Mention) -> Iterator[Mention]:
             for label in (one.label, *one.labels)
             for metric in (one.metric, *one.metrics)
         ]
-        for name in (one.models, *((name,) for name in one.others)):
+        for name in (one.models, *((name,) for name in others)):
             yield from (replace(one, models=name, label=x, metric=m) for x, m in ways[1:])
     if one.kind == "score" and one.in_units and not one.unit:
-        for name in (one.models, *((name,) for name in one.others)):
+        for name in (one.models, *((name,) for name in others)):
             yield replace(one, models=name, unit=SIGMA)
     if one.kind == "score" and len(one.splits) > 1 and one.split_open:
         yield from (replace(one, split=split) for split in one.splits)
@@ -86,6 +87,8 @@ def follows(one: Mention, numbers: Sequence[float]) -> bool:
     found = changes(one, numbers)
     if one.kind == "percent":  # the base is said
         found = found[::2]
+    if one.kind == "score" and one.is_bare:
+        found += changes(replace(one, kind="difference"), numbers)
     if one.kind in ("score", "difference"):
         found += [1 - other for other in numbers]
     return any(abs(abs(one.value) - x) <= one.step * (1 + 1e-6) for x in found)

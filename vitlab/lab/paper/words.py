@@ -40,7 +40,9 @@ SPLIT = re.compile(
     re.IGNORECASE,
 )
 OF_SPLIT = re.compile(
-    r"(?P<test>test|held[- ]out|测试)|(?P<val>validation|验证)|(?P<train>train|训练)", re.IGNORECASE
+    r"(?P<test>test|held[- ]out|测试)|(?P<val>validation|验证)|(?P<train>train|训练"
+    r"|\bfit(?:ted)? (?:to|on)|\b(?:saw|seen|learn(?:s|ed|t)? from|limited (?:by \w+ )?to)\b)",
+    re.IGNORECASE,
 )
 COUNTED = re.compile(
     r"[\s-]*(?:[条颗个]\s*|(?:ViT|MLP|network|model) )?(?:(?P<kind>training|train|test"
@@ -251,6 +253,10 @@ AT_MOST = re.compile(
 RESPECTIVELY = re.compile(r"\brespectively\b|分别|依次", re.IGNORECASE)
 OWN = re.compile(r"\b(?:we|our|ours|us|this work)\b|我们|本文", re.IGNORECASE)
 """What makes a sentence one about the draft's own results."""
+EVERY = re.compile(
+    r"\b(?:all|each|every|both)\b[^,;.]{0,60}$|(?:每个|所有|均)[^，。；]{0,20}$", re.I
+)
+"""Before a count that is that of every model."""
 COMPLEMENT = re.compile(
     r"\bunexplained|\bleav(?:e|es|ing)\b|\bremain|\b(?:is|are) (?:left|missing)|剩|未解释",
     re.IGNORECASE,
