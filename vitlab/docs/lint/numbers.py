@@ -42,6 +42,8 @@ class Place:
     """The words beside it, which need not be repeated elsewhere."""
     run: str = ""
     """The run that its row is of; empty for none."""
+    headline: str = ""
+    """The profile that the first number of its sentence or cell is marked with; empty for none."""
 
     def may_be(self, other: Place, context: frozenset[str]) -> bool:
         """Whether two places state the same number; `context`: the words of their experiment."""
@@ -195,7 +197,15 @@ def _in_roadmap(roadmap: Roadmap, mvp: Mvp) -> Iterator[Group]:
     facts = [entry for spec in roadmap.specs if spec.mvp == mvp.id for entry in spec.facts]
     sentences += [(e, "content") for e in facts if e.text("item").casefold() in _RESULT_ITEMS]
     for entry, column in sentences:
-        yield [Place(number, entry.line) for number in numbers_in(entry.raw(column))]
+        yield list(_in_sentences(entry.raw(column), entry.line))
+
+
+def _in_sentences(text: str, line: int, path: Path | None = None) -> Iterator[Place]:
+    """The numbers of a cell or a line of sentences: the mark of the first may be that of all."""
+    numbers = list(numbers_in(text))
+    first = numbers[0].profile if numbers else "full"
+    headline = first if first != "full" else ""
+    yield from (Place(number, line, path, headline=headline) for number in numbers)
 
 
 def _is_of(roadmap: Roadmap, entry: Entry, mvp: Mvp) -> bool:
@@ -223,8 +233,7 @@ def _in_report(report: Hub) -> Iterator[Place]:
         for place in _in_table(report, table):
             yield replace(place, path=document.path)
     for index in _conclusion_lines(document):
-        for number in numbers_in(document.line_text(index)):
-            yield Place(number, index + 1, document.path)
+        yield from _in_sentences(document.line_text(index), index + 1, document.path)
 
 
 def _in_table(report: Hub, table: Table) -> Iterator[Place]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from vitlab.contract.job import Done
@@ -26,7 +25,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.progress import Progress
 from vitlab.lab.results.job_results import all_results, names_of_roadmap, of_roadmap
 from vitlab.lab.results.provenance import Provenance, Source, best_source
-from vitlab.lab.results.repeats import Group
+from vitlab.lab.writeback.picked_seeds import picked_runs
 from vitlab.lab.writeback.written_numbers import WrittenNumber, WrittenNumbers, read_numbers
 
 _SLICE = re.compile(r"(?:ep|seed|run)\d+|\d+(?:\.\d+)?[km]")
@@ -40,8 +39,8 @@ _OTHERS = re.compile(
 """Words that say that a number is no result of the MVP's own runs, or of a part of its stars."""
 _MEASURED = ("r2", "mae", "rmse", "bias")
 _LABELS = frozenset(("t_eff", "log_g", "m_h"))
-TRUSTED_DECIMALS = 3
-"""Digits by which a number without the mark of a trial is known for a trial's."""
+_SURE = 3
+"""Decimals from which on a number without the mark of a trial is known for a trial's."""
 
 
 class NumberChecks:
@@ -138,7 +137,10 @@ class NumberChecks:
         number, comparable = place.number, self.comparable(mvp, place)
         # An integer is no rounding of a score.
         digits = Digits(number.text, number.value, max(1, number.decimals))
-        of_profile = [one for one in comparable if one.profile == number.profile]
+        profiles = {number.profile}
+        if number.profile == "full" and place.headline:
+            profiles.add(place.headline)
+        of_profile = [one for one in comparable if one.profile in profiles]
         if any(digits.is_rounded(one.number) for one in of_profile):
             return None
         if not of_profile and (unmarked := self._unmarked(mvp, place, digits, comparable)):
@@ -218,7 +220,7 @@ class NumberChecks:
     ) -> Finding | None:
         """A trial's number that is not marked as one, of an MVP that has no full run."""
         same = best_source(digits, trials, place.number)
-        if same is None or place.number.profile != "full" or digits.decimals < TRUSTED_DECIMALS:
+        if same is None or place.number.profile != "full" or digits.decimals < _SURE:
             return None
         message = f"{place.number.text} of MVP {mvp} is of profile {same.profile}, not marked so: "
         return Finding(place.line, "number-without-result", message + _of(same), path=place.path)
@@ -270,23 +272,17 @@ class NumberChecks:
         groups = {mvp: self.own.launches_of_one_spec(mvp) for mvp in {mvp for mvp, _ in stated}}
         told: dict[Path | None, list[NumberPlace]] = {}
         for mvp, place in stated:
-            for group in () if self._is_on_record(mvp, place) else groups[mvp]:
-                best = _best_alone(group, place)
-                if best is None:
-                    continue
-                path = place.path or self.roadmap.document.path
-                key = path and real(path)
-                if key not in told:
-                    told[key] = list(numbers_of(texts[key])) if key in texts else []
-                if any(_tells(one, group, best) for one in told[key]):
-                    continue
-                mean = replace(best, number=group.value(best.value), error=group.error(best.value))
-                message = (
-                    f"{place.number.text} of MVP {mvp} is the best of {len(group.members)} runs of "
-                    f"one spec ({best.of_jobs}); their mean, {mean.shown}, is not told"
-                )
+            known = (x for x in self.comparable(mvp, place) if x.profile == place.number.profile)
+            picked = picked_runs(place, known, groups[mvp])
+            if not picked or self._is_on_record(mvp, place):
+                continue
+            path = place.path or self.roadmap.document.path
+            key = path and real(path)
+            if key not in told:
+                told[key] = list(numbers_of(texts[key])) if key in texts else []
+            if not any(one.is_told_by(number) for one in picked for number in told[key]):
+                message = f"{place.number.text} of MVP {mvp} is {picked[0].message}"
                 yield Finding(place.line, "picked-seed", message, path=place.path)
-                break
 
 
 def documents_of(roadmap: Roadmap, around: Neighbours) -> list[Document]:
@@ -325,52 +321,14 @@ def is_comparable(source: Source, stated: Stated, run: str = "") -> bool:
     labels = stated.words & _LABELS
     if labels and label not in labels:
         return False
-    own = " ".join(sorted(words_of(source.run))), " ".join(sorted(words_of(base_name(source.run))))
-    return not run or run in own
+    own = (source.run, base_name(source.run)) if run else ()
+    return not run or run in (" ".join(sorted(words_of(name))) for name in own)
 
 
 def _is_measured(stated: Stated) -> bool:
     """Whether a result has such a number: a score on test or validation stars, no difference."""
     metric, _, label = stated.metric.partition("_")
     return metric in _MEASURED and (not label or label in _LABELS) and stated.split != "train"
-
-
-def _best_alone(group: Group, place: Place) -> Source | None:
-    """The run of a group whose number a place states, where it is better than all others."""
-    for one in group.members:
-        result = one.result
-        if result.profile != place.number.profile:
-            return None
-        for name, number in result.values.items():
-            source = Source(
-                name, (one.job.name,), result.mvp, result.run, result.profile, number,
-                result.errors.get(name),
-            )  # fmt: skip
-            digits = Digits("", place.number.value, place.number.decimals)
-            if not is_comparable(source, place.number) or not digits.is_rounded(number):
-                continue
-            value = Value.parse(name)
-            numbers = [other.result.values.get(name) for other in group.members]
-            known = [x for x in numbers if x is not None]
-            others = [x for x in known if not digits.is_rounded(x)]
-            better = value.better
-            if better is None or len(others) != len(known) - 1 or number is None:
-                continue
-            if all(better.gain(number, other) > 0 for other in others):
-                return source
-    return None
-
-
-def _tells(one: NumberPlace, group: Group, best: Source) -> bool:
-    """Whether a number of the document is that of another run of the group, or of their mean."""
-    others = [
-        member.result.values.get(best.value)
-        for member in group.members
-        if member.job.name not in best.jobs
-    ]
-    if one.is_limit or one.number.decimals < TRUSTED_DECIMALS - 1:
-        return False
-    return any(one.number.is_rounded(x) for x in [*others, group.value(best.value)])
 
 
 def _of(source: Source) -> str:
