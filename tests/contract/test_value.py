@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitlab.contract.value import NAME, Better, Value, distance, for_choosing, judged_by, shown
+from vitlab.contract.value import (
+    NAME,
+    Better,
+    Value,
+    distance,
+    for_choosing,
+    judged_by,
+    measured,
+    shown,
+)
 
 WRITTEN = {
     "val/r2": ("val", "r2", ""),
@@ -182,3 +191,21 @@ def test_several_runs_are_judged_by_the_commonest_headline() -> None:
     assert judged_by(["a/r2/x", "b/mae/x", "b/mae/x"]) == "b/mae/x"
     assert judged_by(["a/r2/x", "b/mae/x"]) == "a/r2/x"
     assert judged_by([]) == "test/r2/log_g"
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "signed", "text"),
+    [
+        (0.7, 0.005, False, "0.700 ± 0.005"),
+        (0.1996, 0.006, True, "+0.200 ± 0.006"),
+        (-0.00041, 0.0031, True, "0.000 ± 0.003"),
+        (0.0467, 0.0142, True, "+0.047 ± 0.014"),
+        (152.26, 12.4, False, "152 ± 12"),
+        (0.71234, None, False, "0.7123"),
+        (0.05, 0.0, True, "+0.05"),
+    ],
+)
+def test_a_number_has_the_decimals_of_its_error(
+    number: float, error: float | None, signed: bool, text: str
+) -> None:
+    assert measured(number, error, signed=signed) == text

@@ -135,7 +135,7 @@ def test_a_ceiling_tells_where_the_room_is(lab: Lab, roadmap: Path, ended: Ended
         replace(result, values=values, errors={}, headline=headline, recipe="ceiling"),
     )
     said = concluded(lab, roadmap)
-    assert f"above ViT (MVP-2.0), R² {score:.3f}: {0.9 - score:+.2g} ± " in said
+    assert f"above ViT (MVP-2.0), R² {score:.3f}: {0.9 - score:+.3f} ± " in said
     assert "at magnitude 3 " in said
     assert "at magnitude 3.45" not in said  # its stars are on one side
     assert "at magnitude 9" not in said  # no star was scored there

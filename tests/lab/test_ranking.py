@@ -40,7 +40,7 @@ def test_a_clear_lead_is_told_with_its_error(lab: Lab, roadmap: Path, ended: End
     ended("d", outcome="failed")
     said = concluded(lab, roadmap)
     assert f"ViT [a] on 1k spectra: R²_test={r2[0]:.3f} ± " in said
-    assert f"best of 3 runs on validation, runner-up b, Δ = {r2[0] - r2[1]:+.2g} ± " in said
+    assert f"best of 3 runs on validation, runner-up b, Δ = {r2[0] - r2[1]:+.3f} ± " in said
     assert "(on the same 800 stars)" in said
     assert "within 2 errors" not in said
     assert "without a result: d" in said
@@ -143,7 +143,7 @@ def test_a_scaling_sweep_is_told_against_another_model_of_its_size(
     said = concluded(lab, roadmap)
     assert "ViT [ViT train_size=9000] on 9k spectra" in said
     lead = r2["ViT", 9000] - r2["LightGBM", 9000]
-    assert f"against LightGBM (MVP-1.0): Δ = {lead:+.2g}" in said
+    assert f"against LightGBM (MVP-1.0): Δ = {lead:+.3f} ± " in said
 
 
 def test_a_ceiling_says_what_it_is_and_how_it_falls(lab: Lab, roadmap: Path, ended: Ended) -> None:

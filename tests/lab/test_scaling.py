@@ -102,8 +102,9 @@ def test_a_grid_of_runs_gives_the_law_they_follow(
     (line,) = pending(lab, roadmap, "1.0").summary
     assert "ViT (16 runs of 16 sizes): 1 - R² = " in line
     powers = r"b = 0\.\d\d \(\d\.\d\d\.\.\d\.\d\d, 90%\)"
-    assert re.search(f"E from the ceiling, {powers}, {powers.replace('b', 'a', 1)}; 4 times", line)
-    assert "; 4 times the largest N P: R² 0.9" in line
+    both = f"{powers}, {powers.replace('b', 'a', 1)}"
+    assert re.search(f"E from the ceiling, {both}; predicted R² 0", line)
+    assert " at 4 times the largest N and P" in line
     assert re.search(r"E fitted instead: 0\.0\d\d \(\d\.\d{3}\.\.\d\.\d{3}, 90%\)", line)
 
 
@@ -200,7 +201,7 @@ def test_the_law_of_trials_is_on_record_until_it_is_edited(
     write(lab, roadmap, "1.0")
     assert "1 - R² = " in roadmap.read_text()
     assert found(lab, roadmap) == []
-    edited = re.sub(r"(largest P: R² )0\.\d", r"\g<1>0.3", roadmap.read_text())
+    edited = re.sub(r"(predicted R² )0\.\d", r"\g<1>0.3", roadmap.read_text())
     assert edited != roadmap.read_text()
     roadmap.write_text(edited)
     assert found(lab, roadmap)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.lab.conftest import EXP_ID, EXPERIMENT, HUB, ROADMAP, Ended
 from tests.lab.test_results_table import configured
 from vitlab.contract.events import EventWriter
+from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import UsageError
 from vitlab.contract.reading import read_document
 from vitlab.docs.text.edit import Conflict
@@ -546,3 +548,19 @@ def test_the_record_of_writes_is_read_once_for_one_look(
     assert read == [lab.paths.private.sync_ledger]
     accept(lab, pending(lab, roadmap))
     assert not pending(lab, roadmap).mvps
+
+
+def test_a_report_lists_runs_as_they_were_launched(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    for at, job in enumerate([ended(f"run{at}") for at in range(9)]):
+        exit_record = json.loads(job.exit.read_bytes())
+        job.exit.write_text(
+            json.dumps({**exit_record, "ended": exit_record["ended"] + 200 - 20 * at})
+        )
+        result = read_result(job.result)
+        assert result is not None
+        write_result(job.result, replace(result, best={"epoch": 20.0 + at}))
+    accept(lab, pending(lab, roadmap, "1.0"))
+    (report,) = lab.paths.roadmaps.glob("exp_*")
+    text = report.read_text(encoding="utf-8")
+    assert re.findall(r"^\| (run\d) \|", text, re.MULTILINE) == [f"run{at}" for at in range(9)]
+    assert "Best epoch: 20 to 28 of 9 runs\n" in text

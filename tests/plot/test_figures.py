@@ -66,7 +66,7 @@ def test_the_terminal_shows_the_same_names_and_levels() -> None:
         assert name in text
     assert "log10 training spectra" in text
     errors = ["ViT: ± 0.01 to 0.02", "Ridge: ± 0.01 to 0.02"]
-    errors.append("C1D p16 +0.500 ± 0.01, SW p16 +0.300 ± 0.02")
+    errors.append("C1D p16 +0.500 ± 0.010, SW p16 +0.30 ± 0.02")
     assert text.split("\n")[1 + 3 * 14 :] == errors
     assert "─" not in draw_panels(PICTURE, 90, 14, color=False, ascii=True)
 

@@ -18,7 +18,7 @@ from vitlab.contract.config import DataConfig
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.paths import NoLab, UsageError, find_lab
 from vitlab.contract.terminal import print_drawn
-from vitlab.contract.value import axis_of_label
+from vitlab.contract.value import axis_of_label, measured
 from vitlab.lab.results.worlds import grid_world
 from vitlab.plot.figures.paper import write
 from vitlab.plot.figures.picture import Curve, Panel, Picture
@@ -303,7 +303,7 @@ def _print_own(report: dict[str, Any], label: str) -> None:
 
 
 def _measured(value: float | None, error: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}" + (f" ± {error:.2g}" if error else "")
+    return "-" if value is None else measured(value, error)
 
 
 def _windows_picture(report: dict[str, Any], label: str) -> Picture:

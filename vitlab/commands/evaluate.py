@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
 from vitlab.contract.excluded import sentence
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
-from vitlab.contract.value import LOG_SCORE, SCORES, Value
+from vitlab.contract.value import LOG_SCORE, SCORES, Value, measured
 from vitlab.docs.judge.ceiling import Ceiling, Share
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.results.ceilings import ceiling_in, ceilings
@@ -151,7 +151,7 @@ def _shown(part: dict[str, Any], name: str) -> str:
     value, error = part["values"].get(name), part["errors"].get(name)
     if value is None:
         return "-"
-    return f"{value:.4g}" + (f" ± {error:.2g}" if error is not None else "")
+    return measured(value, error)
 
 
 OPTIONS: Options = {"evaluate": _evaluate_options}

@@ -16,11 +16,11 @@ from vitlab.commands.common import Options, add_json, print_json, print_table, t
 from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError
 from vitlab.contract.terminal import print_drawn, spreadsheet_text
-from vitlab.contract.value import Value
+from vitlab.contract.value import Value, rounded
 from vitlab.docs.judge.ceiling import Share
 from vitlab.jobs.store import all_jobs, find_job, read_job
 from vitlab.lab.lab import Lab
-from vitlab.lab.paper.artefacts.latex import escaped, rounded, with_scripts
+from vitlab.lab.paper.artefacts.latex import escaped, with_scripts
 from vitlab.lab.results.job_results import Finished, all_results, lookup_results
 from vitlab.lab.results.rows import (
     compare,

@@ -321,6 +321,36 @@ def score_text(headline: str, value: float | None, digits: int = 3) -> str:
     return f"{name}{value:.{digits}f}{one.mark}"
 
 
+def rounded(number: float, error: float | None) -> tuple[str, str]:
+    """A number and its error in digits, with as many decimals as two figures of the error need.
+
+    Without an error above 0 four figures, and `""`. A minus is a hyphen.
+    """
+    if error is None or not math.isfinite(error) or not error > 0:
+        digits = 3 - math.floor(math.log10(abs(number))) if number else 3
+        return _unsigned_zero(f"{number:.{min(max(digits, 0), 8)}f}"), ""
+    digits = next((d for d in range(9) if error >= 10 ** (1 - d) * 0.95), 8)
+    return _unsigned_zero(f"{number:.{digits}f}"), f"{error:.{digits}f}"
+
+
+def _unsigned_zero(text: str) -> str:
+    return text if text.strip("+-0.") else text.lstrip("+-")
+
+
+def measured(number: float, error: float | None, *, signed: bool = False) -> str:
+    """`0.711 ± 0.004`, `0.800 ± 0.012`: with the error's first digit, or two where it is a 1.
+
+    Without an error above 0 four figures. Signed: a difference, `+0.052 ± 0.012`, of two
+    figures without an error.
+    """
+    if error is None or not math.isfinite(error) or not error > 0:
+        return f"{number:+.2g}" if signed else f"{number:.4g}"
+    digit, _, power = f"{error:.1e}".partition("e")
+    decimals = min(max(-int(power) + (digit < "2"), 0), 9)
+    text = _unsigned_zero(f"{number:{'+' if signed else ''}.{decimals}f}")
+    return f"{text} ± {error:.{decimals}f}"
+
+
 def for_choosing(headline: str, values: Mapping[str, Number]) -> Number:
     """The number to select runs by: on validation, so that the test set selects nothing.
 

@@ -23,9 +23,10 @@ from vitlab.cli import main
 from vitlab.commands.results import as_latex
 from vitlab.contract.job import Result, read_result, write_result
 from vitlab.contract.paths import JobPaths, write_atomic
+from vitlab.contract.value import rounded
 from vitlab.lab.lab import Lab
 from vitlab.lab.paper.artefacts import make
-from vitlab.lab.paper.artefacts.latex import Cell, Column, escaped, in_brackets, rounded, table
+from vitlab.lab.paper.artefacts.latex import Cell, Column, escaped, in_brackets, table
 from vitlab.lab.paper.artefacts.macros import Subject
 from vitlab.lab.paper.artefacts.make import make_paper, wanted
 from vitlab.lab.paper.artefacts.score_table import _seeds

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Protocol
 
 from vitlab.contract.job import Result
+from vitlab.contract.value import measured
 from vitlab.contract.world import same_spectra
 from vitlab.docs.judge.budget import budget_of, is_unequal
 from vitlab.docs.judge.ceiling import Ceiling, Share
@@ -44,8 +45,7 @@ class Gap:
 
     def phrase(self) -> Phrase:
         """`+0.052 ± 0.004 (on the same 10000 stars)`, or `(independent errors)`."""
-        number = f"{self.value:+.2g}" + (f" ± {self.error:.2g}" if self.error else "")
-        number = "0" if self.is_same else number
+        number = "0" if self.is_same else measured(self.value, self.error, signed=True)
         if self.stars:
             return phrase("paired", number, self.stars)
         return phrase("independent", number) if self.error else phrase("as_is", number)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from vitlab.contract.job import Result, VerdictWord
-from vitlab.contract.value import HEADLINE, Value, judged_by
+from vitlab.contract.value import HEADLINE, Value, judged_by, measured
 from vitlab.docs.judge.budget import budget_of
 from vitlab.docs.judge.checks import checks_of, control_fails, failed_phrases
 from vitlab.docs.judge.comparison import Evidence, Gap, NoEvidence, Pair, fair_pair, seeds_gap
@@ -275,7 +275,7 @@ def _check_threshold(condition: Threshold | Between, gate: Gate, known: _Known) 
     number = score.value
     if isinstance(condition, Threshold) and condition.absolute:
         number = abs(number)
-    text = f"{number:.4g}" + (f" ± {score.error:.2g}" if score.error else "")
+    text = measured(number, score.error)
     shown = phrase("remarked", text, phrase("comma", *remarks)) if remarks else _as_is(text)
     return against_limit(condition, name, score, shown, (chosen.group,), known.stands)
 
@@ -314,7 +314,7 @@ def _check_share(
     share, spread = score.value / ceiling.value, score.spread
     if spread is not None:
         spread = spread.scaled(1 / ceiling.value, share * ceiling.error / ceiling.value)
-    text = f"{share:.3g}" + (f" ± {spread.error:.2g}" if spread else "")
+    text = measured(share, spread.error if spread else None)
     shown = phrase("of_ceiling", text, f"{ceiling.value:.4g}")
     if remarks:
         shown = phrase("remarked", shown, phrase("comma", *remarks))

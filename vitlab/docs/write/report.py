@@ -15,6 +15,9 @@ from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.text.inline import cell_text, code, one_line
 from vitlab.docs.write.rows import TITLES, figure_lines
 
+EACH = 8
+"""Runs up to which each is named with its best epoch; of more the range is told."""
+
 _WORDS = {
     "zh": {
         "conclusion": "结论", "question": "问题", "setup": "设置", "results": "结果",
@@ -22,7 +25,8 @@ _WORDS = {
         "run": "Run", "model": "模型", "train": "训练数", "params": "参数量", "seconds": "用时 (s)",
         "item": "项", "verdict": "判定", "because": "依据", "rule": "规则",
         "profile": "配置档", "data": "数据", "hash": "数据 hash", "n": "训练/验证/测试",
-        "best": "最佳 epoch", "nan": "非有限数值", "none": "无",
+        "best": "最佳 epoch", "range": "{:g} 至 {:g}（{} 个 run）",
+        "nan": "非有限数值", "none": "无",
         "plan": "计划（roadmap 原文）", "ran": "实际运行：{}", "next": "下一步", "line": "- {}：{}",
         "labels": "标签", "training": "训练设置", "input": "数据设置",
         "other": "其他设置", "unknown": "未知（无运行配置）",
@@ -38,7 +42,8 @@ _WORDS = {
         "run": "Run", "model": "Model", "train": "Train", "params": "Parameters",
         "seconds": "Time (s)", "item": "Item", "verdict": "Verdict",
         "because": "Because", "rule": "Rule", "profile": "Profile", "data": "Data",
-        "hash": "Data hash", "n": "Train/val/test", "best": "Best epoch",
+        "hash": "Data hash", "n": "Train/val/test",
+        "best": "Best epoch", "range": "{:g} to {:g} of {} runs",
         "nan": "Non-finite values", "none": "none", "plan": "Plan (from the roadmap)",
         "ran": "What ran: {}", "next": "Next steps", "line": "- {}: {}",
         "recipe": "Recipe", "labels": "Labels", "training": "Training settings",
@@ -327,9 +332,12 @@ def _sanity(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
     lines = [words["line"].format(words[key], text) for key, text in found.items()]
     if len(results) > 1 and hashes:
         lines.append(f"- {words['same'] if len(hashes) == 1 else words['differ']}")
-    epochs = [f"{r.run} {r.best['epoch']:g}" for r in results if r.best.get("epoch")]
-    best = words["line"].format(words["best"], ", ".join(epochs))
-    return [*lines, *([best] if epochs else [])]
+    epochs = {r.run: r.best["epoch"] for r in results if r.best.get("epoch")}
+    each = [f"{run} {epoch:g}" for run, epoch in epochs.items()]
+    if len(each) > EACH:
+        numbers = epochs.values()
+        each = [words["range"].format(min(numbers), max(numbers), len(each))]
+    return [*lines, *([words["line"].format(words["best"], ", ".join(each))] if each else [])]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

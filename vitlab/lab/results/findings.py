@@ -8,7 +8,7 @@ from statistics import fmean
 
 from vitlab.contract.job import PROFILES, Result
 from vitlab.contract.paths import UsageError
-from vitlab.contract.value import Value, judged_by
+from vitlab.contract.value import Value, judged_by, measured
 from vitlab.contract.world import read_world
 from vitlab.docs.judge.checks import checks_of, failed_phrases
 from vitlab.docs.judge.comparison import Gap
@@ -108,7 +108,7 @@ def _slope_phrase(series: Sequence[Group], name: str, pairs: Pairs) -> Phrase:
     slope, error, is_one_seed = slope_of(series, name, pairs)
     if error is None:
         return phrase("remarked", f"{slope:+.3f}", phrase("no_error_here"))
-    number = f"{slope:+.3f} ± {error:.3f}"
+    number = measured(slope, error, signed=True)
     remark = phrase("one_seed")
     return phrase("remarked", number, remark) if is_one_seed else phrase("as_is", number)
 
@@ -173,7 +173,7 @@ def _effects(groups: Sequence[Group], name: str, pairs: Pairs) -> list[Phrase]:
 
 
 def _number(gap: Gap) -> str:
-    return f"{gap.value:+.2g} ± {gap.error:.2g}"
+    return measured(gap.value, gap.error, signed=True)
 
 
 def _room(groups: Sequence[Group], everything: Sequence[Finished]) -> list[Phrase]:

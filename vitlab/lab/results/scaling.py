@@ -251,15 +251,14 @@ def law_phrases(found: Sequence[Scaling]) -> list[Phrase]:
             phrases.append(phrase("scaling_open", one.model, names))
             continue
         ahead = law.run(*one.larger(AHEAD))
-        axes = " ".join(law.axes)
         numbers = f"{1 - ahead.value:.3f} ({1 - ahead.high:.3f}..{1 - ahead.low:.3f}, 90%)"
         kind = "scaling_fixed" if law.fixed else "scaling_free"
-        exponents = ", ".join(
-            f"{EXPONENTS[axis]} = {_within(law.exponent(axis), 2)}" for axis in law.axes
-        )
+        each = [f"{EXPONENTS[axis]} = {_within(law.exponent(axis), 2)}" for axis in law.axes]
         sizes = {(run.stars, run.params) for run in one.runs}
         of = phrase("scaling_runs", one.model, len(one.runs), len(sizes))
-        phrases.append(phrase(kind, of, formula(law), exponents, AHEAD, axes, numbers))
+        phrases.append(
+            phrase(kind, of, formula(law), phrase("comma", *each), AHEAD, list(law.axes), numbers)
+        )
         if law.fixed and one.free is not None:
             phrases.append(phrase("scaling_floor", _within(one.free.floor, 3)))
     return phrases

@@ -164,7 +164,7 @@ def _update(
     end = launch_end(lab, mvp, mine, _of_mvp(jobs, mvp_id))
     links = list(run_links_of(lab, mine, jobs, roadmap_path.parent))
     told = [*other_seeds(mine, jobs), *mine]
-    ended = latest(finished(told))
+    ended = sorted(latest(finished(told)), key=lambda one: one.job.spec.submitted)
     groups = [group for group in grouped(ended) if has_headline(group.as_one())]
     if not groups:
         return _without_numbers(lab, roadmap, mvp, mine, end, links, texts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 
+from vitlab.contract.value import measured
 from vitlab.plot.chart import draw
 from vitlab.plot.figures.picture import Curve, Panel, Picture, drawable, styles, x_range, y_range
 from vitlab.plot.figures.styles import Style
@@ -86,7 +87,9 @@ def _errors(curve: Curve, panel: Panel) -> str:
         return ""
     if panel.names:
         each = zip(curve.x, curve.y, curve.errors, strict=True)
-        return ", ".join(f"{panel.names[round(x)]} {y:+.3f} ± {e:.2g}" for x, y, e in each if e > 0)
+        return ", ".join(
+            f"{panel.names[round(x)]} {measured(y, e, signed=True)}" for x, y, e in each if e > 0
+        )
     low, high = f"{min(known):.2g}", f"{max(known):.2g}"
     of = f"{curve.name}: " if curve.name else ""
     return f"{of}± {low}" + (f" to {high}" if high != low else "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,7 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from vitlab.contract.paths import UsageError
-from vitlab.contract.value import Value
+from vitlab.contract.value import Value, measured
 from vitlab.lab.results import rows as results
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
@@ -72,7 +71,7 @@ class ResultTable(StableTable):
         )
         gap = gaps.get(row.job)
         score = _score(row)
-        minus = "" if gap is None else _with_error(*gap, signed=True)
+        minus = "" if gap is None else measured(*gap, signed=True)
         good = gap is not None and abs(gap[0]) > 2 * gap[1]
         return (
             cell(row.mvp, "bold"),
@@ -170,7 +169,7 @@ class ResultsScreen(LabScreen):
         text.append(clean(f"{row.job}  {row.model}") + "\n", "bold")
         for name, value in sorted(row.values.items()):
             if value is not None:
-                score = _with_error(value, row.errors.get(name) or 0.0)
+                score = measured(value, row.errors.get(name))
                 text.append(f"{clean(metric_name(name)):<26}", tone_style(self, "muted"))
                 text.append(f"{score}\n")
         base = next((one for one in self._rows if one.job == self._reference), None)
@@ -236,23 +235,13 @@ def _score(row: ResultRow) -> str:
         return "-"
     one = Value.parse(row.headline)
     name = "" if one.metric == "r2" else f"{one.symbol} "
-    return f"{name}{_with_error(row.score, row.error or 0.0)}{one.mark}"
+    return f"{name}{measured(row.score, row.error)}{one.mark}"
 
 
 def _share(share: Share | None, narrow: bool) -> str:
     if share is None:
         return ""
     return f"{100 * share.value:.0f}%" if narrow else str(share)
-
-
-def _with_error(value: float, error: float, *, signed: bool = False) -> str:
-    """Both rounded to the error's first digit, or two of them where it is a 1."""
-    decimals = 4
-    if error > 0 and math.isfinite(error):
-        digit, _, power = f"{error:.1e}".partition("e")
-        decimals = min(max(-int(power) + (digit < "2"), 0), 9)
-    text = f"{value:{'+' if signed else ''}.{decimals}f}"
-    return f"{text} ± {error:.{decimals}f}" if error else text
 
 
 def _count(number: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,22 +70,6 @@ def _foreign(text: str) -> str:
 def with_scripts(tex: str) -> str:
     """With the definition of the command for letters beyond ASCII before it, where it is used."""
     return f"{_OTHER_SCRIPT}\n{tex}" if r"\vitlabtext" in tex else tex
-
-
-def rounded(number: float, error: float | None) -> tuple[str, str]:
-    """A number and its error in digits, with as many decimals as two figures of the error need.
-
-    Without an error above 0 four figures, and `""`. A minus is a hyphen.
-    """
-    if error is None or not math.isfinite(error) or not error > 0:
-        digits = 3 - math.floor(math.log10(abs(number))) if number else 3
-        return _unsigned_zero(f"{number:.{min(max(digits, 0), 8)}f}"), ""
-    digits = next((d for d in range(9) if error >= 10 ** (1 - d) * 0.95), 8)
-    return _unsigned_zero(f"{number:.{digits}f}"), f"{error:.{digits}f}"
-
-
-def _unsigned_zero(text: str) -> str:
-    return text if text.strip("-0.") else text.lstrip("-")
 
 
 def in_brackets(number: str, error: str) -> str:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from vitlab.contract.job import Result
 from vitlab.contract.terminal import harmless
-from vitlab.contract.value import Value
+from vitlab.contract.value import Value, rounded
 from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.files import read_json
-from vitlab.lab.paper.artefacts.latex import Cell, rounded
+from vitlab.lab.paper.artefacts.latex import Cell
 from vitlab.lab.paper.artefacts.macros import Subject, short_run
 from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.repeats import Group

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from vitlab.contract.value import LABEL, Value, judged_by
+from vitlab.contract.value import LABEL, Value, judged_by, rounded
 from vitlab.contract.world import World, read_world
 from vitlab.docs.judge.comparison import Gap
 from vitlab.docs.judge.seeds import base_name
 from vitlab.lab.figures.costs import cost_notes
-from vitlab.lab.paper.artefacts.latex import Cell, Column, escaped, in_brackets, rounded, table
+from vitlab.lab.paper.artefacts.latex import Cell, Column, escaped, in_brackets, table
 from vitlab.lab.paper.artefacts.macros import short_run
 from vitlab.lab.paper.artefacts.quantities import Quantity, of_group, subject_of
 from vitlab.lab.paper.artefacts.selection import Chosen
