@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 import subprocess
@@ -124,6 +125,9 @@ def test_what_a_stranger_s_results_name_and_measure_is_drawn_or_counted(tmp_path
                            names=("n",) * 200),)),
         Picture("", (Panel("x", "y", tuple(replace(curve, name=f"{k}") for k in range(200))),)),
         Picture("x" * 10**6, (Panel("x" * 10**6, "y", (curve,)),), ("n",) * 9 + ("m" * 10**6,)),
+        Picture("", (Panel("x", "y", (curve,), log_x=True, bins=(1, 1e300), top=((1e300, "far"),),
+                           marks=((math.inf, "m"),), x_range=(1, 1e300),
+                           y_range=(-math.inf, 1)),)),
     )  # fmt: skip
     for picture in pictures:
         _, png = write(picture, tmp_path / "a")

@@ -122,12 +122,28 @@ def _drawable(whole: Panel, notes: list[str]) -> Panel:
         panel = replace(panel, curves=panel.curves[:MOST])
     lines = tuple(line for line in panel.lines if _has(panel, (1, line.value)))
     notes += [f"{line.label}: not shown" for line in panel.lines if line not in lines]
-    panel = replace(panel, lines=lines)
+    panel = replace(
+        panel,
+        lines=lines,
+        top=tuple(one for one in panel.top if _has(panel, (one[0], 0))),
+        marks=tuple(one for one in panel.marks if _has(panel, (one[0], 0))),
+        bins=panel.bins if all(_has(panel, (x, 0)) for x in panel.bins) else (),
+        x_range=_ends(panel.x_range, log=panel.log_x),
+        y_range=_ends(panel.y_range),
+    )
     curves = tuple(_shown(curve, panel, notes) for curve in panel.curves)
     panel = replace(panel, curves=curves)
     notes += _outside(panel)
     below = None if panel.below is None else _drawable(panel.below, notes)
     return replace(panel, below=below)
+
+
+def _ends(ends: Range | None, *, log: bool = False) -> Range | None:
+    """The ends of an axis, where it has room for them."""
+    drawn = ends is not None and all(
+        abs(x) <= LARGEST and (x > 1 / LARGEST or not log) for x in ends
+    )
+    return ends if drawn else None
 
 
 def _outside(panel: Panel) -> list[str]:
