@@ -19,6 +19,7 @@ from vitlab.lab.paper.verdicts import (
     Certainty,
     Checked,
     Verdict,
+    bears_out,
     computed,
     contradictions,
     proven,
@@ -34,7 +35,7 @@ _TELLING = 3
 
 def check(draft: Draft, facts: Facts) -> list[Checked]:
     """Every number of a draft with its verdict, in its order; unknown commands last."""
-    found = [(one, _Check(one, facts).verdict()) for one in draft.mentions]
+    found = _at_sizes([(one, _Check(one, facts).verdict()) for one in draft.mentions], facts)
     found = list(proven(computed(found)))
     checked = [result for _, result in found]
     checked += contradictions(found)
@@ -43,6 +44,24 @@ def check(draft: Draft, facts: Facts) -> list[Checked]:
     checked += [Checked(one.line, f"\\{one.name}", "not read", why=why) for one in draft.unknown]
     why = f"a sentence of more than {LONGEST:,} characters or {MOST} numbers"
     return checked + [Checked(line, "", "not read", why=why) for line in draft.skipped]
+
+
+def _at_sizes(
+    found: Sequence[tuple[Mention, Checked]], facts: Facts
+) -> list[tuple[Mention, Checked]]:
+    """The same; scores behind a size are of that size where most of them are."""
+    groups: dict[tuple[int, float], dict[int, Checked]] = {}
+    for at, (one, _) in enumerate(found):
+        if one.near_size and one.size is None and one.kind == "score":
+            sized = _Check(replace(one, size=one.near_size), facts).verdict()
+            groups.setdefault((one.sentence, one.near_size), {})[at] = sized
+    sure = {
+        at: sized
+        for group in groups.values()
+        if bears_out([(found[at][0], sized) for at, sized in group.items()])
+        for at, sized in group.items()
+    }
+    return [(one, sure.get(at, checked)) for at, (one, checked) in enumerate(found)]
 
 
 @dataclass(frozen=True)
@@ -67,7 +86,10 @@ class _Selection:
         if one.size is None:
             return mine
         sized = [fact for fact in mine if not fact.size or same_size(fact.size, one.size)]
-        return sized or (mine if self._is_of_test(one.size) else [])
+        is_of_other = one.models and any(
+            same_size(f.size, one.size) for f in everything if not self._is_of(f)
+        )
+        return sized or (mine if is_of_other or self._is_of_test(one.size) else [])
 
     def _is_of_test(self, size: float) -> bool:
         """Whether so many stars are those of a test set, which a draft may not say."""

@@ -9,7 +9,7 @@ from typing import Literal
 
 from vitlab.contract.value import IN_SIGMA
 from vitlab.lab.paper.names import Named, is_named, models_in
-from vitlab.lab.paper.numerals import UNIT, Numeral, numerals
+from vitlab.lab.paper.numerals import AND, UNIT, Numeral, numerals
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
     AN_ERROR,
@@ -26,6 +26,7 @@ from vitlab.lab.paper.words import (
     ENDS_SCORE,
     ERROR_OF,
     FOR,
+    FORMER,
     FORMULA,
     FRACTION,
     FROM,
@@ -92,6 +93,11 @@ Kind = Literal[
 `rest`: 1 - R² in percent."""
 Claim = tuple[Numeral, tuple[Kind, str]]
 """A number, what it says, and of which metric."""
+OF_NEXT = re.compile(
+    r"(?:[^,;,；.(]{0,24}?(?:\bfor|\bwith|\bby|(?<!that )(?<!those )\bof|\busing)"
+    r"|\s*(?:dex|K|[%％])?\s*[(（])\s*(?:the\s+|our\s+)?"
+)
+"""From a number to the model that it is said to be of."""
 BEHIND_IT = 24
 """Letters behind a number in which a model may stand that it is of."""
 
@@ -147,6 +153,7 @@ def is_none(text: str, one: Numeral) -> bool:
         or (NEEDS.search(text) and TO_REACH.search(before))
         or is_spread(text, one)
         or OTHERS.search(before[-60:])
+        or FORMER.search(before[-90:])
         or IN_FORMULA.match(behind)
         or FORMULA.search(before)
         or is_variable(before)
@@ -353,6 +360,22 @@ def counted(text: str, one: Numeral) -> str | None:
     return splits[-1] if splits and splits[-1] else "stars"
 
 
+def kinds_of(text: str, counts: Sequence[Numeral]) -> dict[Numeral, str | None]:
+    """What each count of a sentence counts: `0.3, 0.8 and 2.1 million parameters`."""
+    chains: list[list[Numeral]] = []
+    for one in counts:
+        if chains and AND.fullmatch(text, chains[-1][-1].end, one.start):
+            chains[-1].append(one)
+        else:
+            chains.append([one])
+    kinds: dict[Numeral, str | None] = {}
+    for chain in chains:
+        said = {one: counted(text, one) for one in chain}
+        of_all = next((kind for kind in said.values() if kind in ("params", "epochs")), None)
+        kinds |= {one: kind or of_all for one, kind in said.items()}
+    return kinds
+
+
 def between_sizes(text: str, sizes: Sequence[Numeral], one: Numeral) -> tuple[float, float] | None:
     """`from 10^5 to 10^6 stars`: the two training sizes that a sentence says a gain is between."""
     found = [
@@ -446,6 +469,10 @@ def size_of(
 
 def near(text: str, one: Numeral, models: Sequence[Named]) -> tuple[str, ...]:
     """The models that the part of a sentence around a number is about."""
+    unit = UNIT.match(text, one.end)
+    own = OF_NEXT.match(text, unit.end() if unit else one.end)
+    if own and (named := [x.name for x in models if abs(x.start - own.end()) <= 3]):
+        return (named[0],)
     start, end = span(text, one)
     found = [x for x in models if start <= x.start < one.start]
     found += [x for x in models if one.end <= x.start < min(end, one.end + BEHIND_IT)]

@@ -59,7 +59,7 @@ def of_two(
         if kind == "difference":
             derived.append((high - low, a))
         elif kind == "ratio" and low > 0:
-            derived.append((high / low, a))
+            derived += [(high / low, a), (low / high, a)]
         elif low > 0:
             base = high if is_less else low
             derived += [(100 * (high - low) / base, a), (100 * (high - low), a)]

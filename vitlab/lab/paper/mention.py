@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass
 
 from vitlab.lab.paper.claims import Kind
+from vitlab.lab.paper.tex import CITED
 
+_LETTERS = 36
+"""Of the words before a number that are shown with it."""
 TOP = "ceiling"
 """Stands for the ceiling among the two sides of a difference."""
 
@@ -36,6 +39,8 @@ class Mention:
     """Whether the model is named in an earlier sentence only."""
     size: float | None = None
     """Training stars, where the draft says of how many."""
+    near_size: float | None = None
+    """The one of several that its sentence names last before it."""
     between: tuple[float, float] | None = None
     """Of what one model gains: the training sizes it gains it between."""
     is_less: bool = False
@@ -89,3 +94,11 @@ class Mention:
     def nearly(self, number: float) -> bool:
         """Whether it is within one unit of its last digit: rounded the wrong way, or cut."""
         return abs(self.value - number) <= self.step * (1 + 1e-6)
+
+
+def excerpt(text: str, start: int, end: int) -> str:
+    """A number with a few words before it."""
+    first = max(0, start - _LETTERS)
+    if first:
+        first = text.find(" ", first, start) + 1 or first
+    return " ".join(text[first:end].replace(CITED, "").split())

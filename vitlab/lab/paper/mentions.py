@@ -12,12 +12,12 @@ from itertools import islice, pairwise
 from vitlab.lab.paper.claims import (
     BEHIND_IT,
     LEAST_R2,
+    OF_NEXT,
     Claim,
     Kind,
     between_sizes,
     claim,
     clause,
-    counted,
     gains_in,
     has_metric,
     is_count,
@@ -25,6 +25,7 @@ from vitlab.lab.paper.claims import (
     is_limit,
     is_open,
     is_spread,
+    kinds_of,
     label_of,
     may_be_score,
     metric_of,
@@ -36,7 +37,7 @@ from vitlab.lab.paper.claims import (
     own_size,
     size_of,
 )
-from vitlab.lab.paper.mention import TOP, Mention
+from vitlab.lab.paper.mention import TOP, Mention, excerpt
 from vitlab.lab.paper.names import Named, models_in
 from vitlab.lab.paper.numerals import Numeral, numerals
 from vitlab.lab.paper.tex import CITED
@@ -48,6 +49,7 @@ from vitlab.lab.paper.words import (
     COUNTED,
     ELSEWHERE,
     EVERY,
+    FORMER,
     FROM_ONE,
     FROM_TO,
     IN_UNITS,
@@ -71,15 +73,11 @@ from vitlab.lab.paper.words import (
 LONGEST, MOST = 2000, 60
 """Characters and numbers of a sentence; of a longer one nothing is read, and that is told."""
 _SENTENCE = re.compile(
-    r"(?<=[.!?])\s+(?=[A-Z(\[])|(?<=[。！？])|(?<=\n)(?=\s*(?:[-*•]|\d{1,2}[.)])\s)"
+    r"(?<=[.!?])\s+(?=[A-Z(\[\u4e00-\u9fff])|(?<=[。！？])|(?<=\n)(?=\s*(?:[-*•]|\d{1,2}[.)])\s)"
     r"|(?<=[;；])|\s(?=\((?:[ivx]{1,4}|\d)\)\s)"
 )
 """Where a sentence ends, or a part of one that says something of its own."""
 _GOES_ON = re.compile(r"[;；]\s*$")
-_OF_NEXT = re.compile(
-    r"(?:[^,;,；.(]{0,24}?(?:\bfor|\bwith|\bby|(?<!that )(?<!those )\bof|\busing)"
-    r"|\s*(?:dex|K|[%％])?\s*[(（])\s*(?:the\s+|our\s+)?"
-)
 _HAS = re.compile(
     r"(?:\s*\([^()\d]{0,20}\)|\s?[@(-]\s?(?:N\s?=\s?)?[\d.,^]{1,9}[kM]?\)?)?,?\s*的?\s*"
     r"(?:(?:only\s+)?(?:ha[sd]|have|with|reach(?:es|ed|ing)?|attain(?:s|ed|ing)?|scor(?:es?|ed"
@@ -105,8 +103,11 @@ _MINUS = re.compile(r"\s*[-−–]\s*(?:the\s+)?")
 """Between two models whose difference is given: `ViT - LightGBM`."""
 _BETWEEN = ("difference", "percent", "ratio")
 _LARGEST_GAIN = 0.5
+_OF_ALL = ("share", "difference")
+"""What goes on to the next number of a list."""
+_SAID_BEFORE = 90
 _LETTERS = 36
-"""Of the words before a number that are shown with it."""
+"""Of the words around a name or a number."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,8 @@ class Reader:
     ) -> Iterator[Mention]:
         self._sentence_number += 1
         counts = [one for one in numbers if is_count(text, one)]
-        sizes = [one for one in counts if counted(text, one) in (None, "train", "stars")]
+        kinds = kinds_of(text, counts)
+        sizes = [one for one in counts if kinds[one] in (None, "train", "stars")]
         claims = self._claims(text, [one for one in numbers if one not in counts], models, sizes)
         more = MORE_DATA.search(text) is not None
         if more or any(between_sizes(text, sizes, one) for one, _ in claims):
@@ -209,7 +211,8 @@ class Reader:
             for found in self._mentions(text, said, models, sizes, lines):
                 yield replace(found, is_guess=True, is_loose=True, size=None, of_seed=of_seed)
         for one in counts:
-            yield from self._count(text, one, models, lines)
+            if kinds[one] and not FORMER.search(text[: one.start][-_SAID_BEFORE:]):
+                yield from self._count(text, one, kinds[one] or "", models, lines)
 
     def _mentions(
         self,
@@ -235,11 +238,10 @@ class Reader:
             before = text[: one.start]
             of = replace(of, firm=of.firm and not _of_it(text, one, models))
             said = nearest(SPLIT, outside(text, one)) or nearest(SPLIT, BRACKETS.sub(" ", before))
-            scale = 0.01 if one.unit == "%" and kind == "score" else 1.0
-            scale = 100.0 if one.unit != "%" and kind in ("share", "rest", "gap") else scale
+            scale = _scale(kind, one)
             found = Mention(
                 line=lines.of(one.start),
-                text=_excerpt(text, one.start, one.end),
+                text=excerpt(text, one.start, one.end),
                 kind=kind,
                 metric=metric,
                 value=one.value * scale,
@@ -251,6 +253,7 @@ class Reader:
                 models=of.models,
                 inherited=of.inherited,
                 size=size_of(text, one, scored, sizes),
+                near_size=next((x.value for x in sizes[::-1] if x.end <= one.start), None),
                 between=between if kind == "difference" else None,
                 is_less=kind == "percent" and is_less(text, one, metric),
                 others=_others(models, (*self._recent, *self._main()), of),
@@ -275,15 +278,15 @@ class Reader:
     ) -> list[Claim]:
         """Those of a sentence's numbers that a result may back."""
         of_ceiling = self._goes_on and self._ceiling
-        found = [
-            (one, said)
-            for one in numbers
-            if (
-                said := claim(text, one, of_ceiling=of_ceiling)
-                or self._bare_score(text, one, models, sizes)
-            )
-        ]
-        found = [(one, said) for one, said in found if models or said[1] != "error"]
+        found: list[Claim] = []
+        for one in numbers:
+            last, kind = found[-1] if found else (one, ("score", ""))
+            is_next = one.unit == last.unit and _AND.search(text[max(0, last.end - 1) : one.start])
+            said = kind if is_next and kind[0] in _OF_ALL and not has_metric(text, one) else None
+            said = said or claim(text, one, of_ceiling=of_ceiling)
+            said = said or self._bare_score(text, one, models, sizes)
+            if said and (models or said[1] != "error"):
+                found.append((one, said))
         for metric in METRIC.finditer(text):
             self._metric = metric.lastgroup or ""
         return found
@@ -327,13 +330,10 @@ class Reader:
         return ("score", "r2") if is_r2 and not METRIC.search(text) else None
 
     def _count(
-        self, text: str, one: Numeral, models: Sequence[Named], lines: _Lines
+        self, text: str, one: Numeral, name: str, models: Sequence[Named], lines: _Lines
     ) -> Iterator[Mention]:
-        name = counted(text, one)
-        if (
-            name is None
-            or BATCH.search(text[: one.start])
-            or (name == "epochs" and NOT_OF_TRAINING.search(text[: one.start]))
+        if BATCH.search(text[: one.start]) or (
+            name == "epochs" and NOT_OF_TRAINING.search(text[: one.start])
         ):
             return
         found, named = COUNTED.match(text, one.end), bool(models)
@@ -343,7 +343,7 @@ class Reader:
         firm = firm or any(each.name in of for each in models_in(clause(text, one)))
         yield Mention(
             line=lines.of(one.start),
-            text=_excerpt(text, one.start, found.end() if found else one.end),
+            text=excerpt(text, one.start, found.end() if found else one.end),
             kind="count",
             metric=name,
             value=one.value,
@@ -386,7 +386,7 @@ def _whose(
     if in_order and (len(scored) == len(models) or each):
         firm = bool(each or RESPECTIVELY.search(text))
         return _Of((models[scored.index(one) % len(models)].name,), firm=firm)
-    behind = _OF_NEXT.match(text, one.end)
+    behind = OF_NEXT.match(text, one.end)
     if behind and not OTHER_SIDE.search(behind[0]):
         for named in models:
             if abs(named.start - behind.end()) <= 3:
@@ -476,6 +476,13 @@ def _is_firm(text: str, one: Numeral, models: Sequence[Named]) -> bool:
     return not OTHER_SIDE.search(text[max(0, named.start - _LETTERS) : named.start])
 
 
+def _scale(kind: Kind, one: Numeral) -> float:
+    """What makes a score of percent a fraction, and a share of a fraction percent."""
+    if one.unit == "%":
+        return 0.01 if kind == "score" else 1.0
+    return 100.0 if kind in ("share", "rest", "gap") else 1.0
+
+
 def _each_has_one(models: Sequence[Named], scored: Sequence[Numeral]) -> bool:
     """Whether each model has a score of its own before those that follow in the same order.
 
@@ -486,11 +493,3 @@ def _each_has_one(models: Sequence[Named], scored: Sequence[Numeral]) -> bool:
     before = all(a < x < b for a, x, b in zip(names, numbers, ends, strict=False))
     behind = all(x < a < y for x, a, y in zip(numbers, names, numbers[1:], strict=False))
     return before or (behind and numbers[-1] < names[-1])
-
-
-def _excerpt(text: str, start: int, end: int) -> str:
-    """A number with a few words before it."""
-    first = max(0, start - _LETTERS)
-    if first:
-        first = text.find(" ", first, start) + 1 or first
-    return " ".join(text[first:end].replace(CITED, "").split())

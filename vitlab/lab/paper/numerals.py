@@ -15,15 +15,16 @@ _NUMERAL = re.compile(
     r"(?!\d|\.\d)"
 )
 _IN_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_CHINESE = "零一二三四五六七八九十"
+_DIGITS, _TENS = "零一二三四五六七八九", {"十": 10, "百": 100, "千": 1000, "万": 10_000}
 _WORD = re.compile(
-    rf"(?:\b(?:{'|'.join(_IN_WORDS)})|[两{_CHINESE}])"
-    r"(?=(?: (?:\w+ )?|个)?(?:seeds?|epochs?|(?:随机)?种子|轮)(?![a-z]))",
+    rf"(?:\b(?:{'|'.join(_IN_WORDS)})(?= (?:\w+ )?(?:seeds?|epochs?)\b)"
+    rf"|(?<!\d)(?<!\d )[两{_DIGITS}{''.join(_TENS)}]{{1,8}}(?=个?(?:(?:随机)?种子|轮|条|颗)))",
     re.IGNORECASE,
 )
 """A number in words that counts: `three random seeds`."""
 _SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "thousand": 1e3, "million": 1e6, "billion": 1e9,
            "千": 1e3, "万": 1e4, "百万": 1e6, "亿": 1e8}  # fmt: skip
+_BY_WORD = re.compile("million|billion|thousand|百万|万|亿")
 _ERROR = re.compile(
     r"\s*(?P<open>\(\s*)?(?:±|\+/-|\+-)\s*(?P<plain>\d*\.?\d+)(?(open)\s*\))"
     r"|\((?P<last>\d{1,2})\)"
@@ -32,7 +33,7 @@ UNIT = re.compile(
     r"\s*(?P<unit>(?i:dex)|K(?![A-Za-z])|σ(?![A-Za-z_])|%|％|(?i:per\s?cent)(?![a-z])"
     r"|(?i:standard deviations? of (?:the|its|these) labels?))"
 )
-_AND = re.compile(r"\s*(?:,|and|, and|or|to|versus|vs\.?|–|和|、|/)\s*")
+AND = re.compile(r"\s*(?:,|and|, and|or|to|versus|vs\.?|–|和|、|/)\s*")
 _UNITS = {"dex": "dex", "％": "%", "per": "%", "sta": "σ"}
 """By the first letters of what is written, where it is not the unit itself."""
 _LONGEST = 60
@@ -61,16 +62,23 @@ class Numeral:
 def numerals(text: str) -> Iterator[Numeral]:
     """The numbers of a text: `0.711 ± 0.005 dex`, `1,000,000`, `4.9M`, `1.2 × 10^6`, `100 万`.
 
-    A unit behind the last of several is that of all: `48 and 88 K`.
+    A unit behind the last of several is that of all: `48 and 88 K`, `0.8 and 2.1 million`.
     """
     waiting: list[Numeral] = []
     for one in _numerals(text):
-        if waiting and not _AND.fullmatch(text, waiting[-1].end, one.start):
+        if waiting and not AND.fullmatch(text, waiting[-1].end, one.start):
             yield from waiting
             waiting = []
         if one.unit:
             for other in waiting:
                 yield replace(other, unit=one.unit) if other.step == one.step else other
+            waiting = []
+            yield one
+        elif waiting and (scale := _BY_WORD.search(text, one.start, one.end)):
+            by = _SCALES[scale[0]]
+            for x in waiting:
+                small = x.is_decimal and x.step < by
+                yield replace(x, value=x.value * by, step=x.step * by) if small else x
             waiting = []
             yield one
         else:
@@ -81,9 +89,7 @@ def numerals(text: str) -> Iterator[Numeral]:
 def _numerals(text: str) -> Iterator[Numeral]:
     end = 0
     for word in _WORD.finditer(text):
-        said = word[0].casefold().replace("两", "二")
-        count = _IN_WORDS.index(said) if said in _IN_WORDS else _CHINESE.index(said)
-        yield Numeral(word.start(), word.end(), count, 1.0, False, None, "")
+        yield Numeral(word.start(), word.end(), _in_words(word[0]), 1.0, False, None, "")
     for found in _NUMERAL.finditer(text):
         if found.start() < end or len(found[0]) > _LONGEST:  # the error of the one before
             continue
@@ -105,3 +111,18 @@ def _numerals(text: str) -> Iterator[Numeral]:
         sign = -1.0 if found["sign"] in ("-", "−") else 1.0
         is_decimal = decimals > 0
         yield Numeral(found.start(), end, sign * value, step, is_decimal, error, name)
+
+
+def _in_words(word: str) -> float:
+    """What a word counts: `three`, `二十`, `三千`, `两万五千`."""
+    if word.casefold() in _IN_WORDS:
+        return _IN_WORDS.index(word.casefold())
+    total = digit = 0
+    for letter in word.replace("两", "二"):
+        if letter in _DIGITS:
+            digit = _DIGITS.index(letter)
+        elif letter == "万":
+            total, digit = (total + digit) * _TENS[letter], 0
+        else:
+            total, digit = total + (digit or 1) * _TENS[letter], 0
+    return total + digit

@@ -45,6 +45,10 @@ def readings(one: Mention) -> Iterator[Mention]:
         yield replace(one, kind="ceiling", value=1 - one.value)
     if one.kind == "rest":
         yield replace(one, kind="ceiling", value=1 - one.value / 100, step=one.step / 100)
+    if one.kind == "difference" and one.is_bare:  # `rises by 0.1 (0.6 to 0.7)`
+        yield from (replace(one, kind="score", models=(name,), is_bare=False) for name in one.near)
+    if one.kind == "percent" and one.is_bare and one.metric == "r2":
+        yield from (x for name in IN_SIGMA for x in _differences(replace(one, metric=name)))
     if one.kind in ("difference", "percent", "ratio"):
         yield from _differences(one)
     elif is_score and one.is_bare:  # `... is that of LightGBM (0.17)`, of a difference
@@ -89,6 +93,6 @@ def follows(one: Mention, numbers: Sequence[float]) -> bool:
         found = found[::2]
     if one.kind == "score" and one.is_bare:
         found += changes(replace(one, kind="difference"), numbers)
-    if one.kind in ("score", "difference"):
+    if one.kind in ("score", "difference") and one.metric == "r2":
         found += [1 - other for other in numbers]
     return any(abs(abs(one.value) - x) <= one.step * (1 + 1e-6) for x in found)

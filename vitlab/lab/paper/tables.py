@@ -53,11 +53,13 @@ _SHARE = re.compile(
     re.IGNORECASE,
 )
 _DIFFERENCE = re.compile(
-    r"Δ|\bgains?\b|\bgap\b|\bdiff|\bimprovement|\bvs\.?\b|\badvantage|\blead\b|差|提升|增益", re.I
+    r"Δ|\bgains?\b|\bgap\b|\bdiff|\bimprovement|\bvs\.?\b|\badvantage|\blead\b|(?<![偏误方])差|提升|增益",
+    re.I,
 )
 _UNIT = re.compile(r"(?:[\[(（/]\s*)(dex|K|σ|[%％])\s*(?:[\])）]|$)")
 _SCALE = re.compile(
-    r"[\[(（]\s*(?:(?P<k>k|10\^?3)|(?P<M>M|million|10\^?6|百万))\s*[\])）]|/\s?10\^?6"
+    r"(?:[\[(（]|/)\s*(?:(?P<k>k|千|10\^?3)|(?P<w>万|10\^?4)|(?P<M>M|million|10\^?6|百万))"
+    r"\s*[条颗个]?\s*(?:[\])）]|$)|/\s?10\^?6"
 )
 _DIGIT = re.compile(r"\d")
 _LEAST = 500
@@ -211,10 +213,14 @@ class _Cell:
         if kind == "count":
             scale = _SCALE.search(self.head) or _SCALE.search(self.label)
             small = self.number.value < 1e4
-            return (1e3 if scale["k"] else 1e6) if scale and small else 1.0
+            return _factor(scale) if scale and small else 1.0
         if kind == "share":
             return 100.0 if unit != "%" and abs(self.number.value) <= 1.5 else 1.0
         return 0.01 if unit == "%" and kind in ("score", "ceiling") else 1.0
+
+
+def _factor(scale: re.Match[str]) -> float:
+    return 1e3 if scale["k"] else 1e4 if scale["w"] else 1e6
 
 
 def _size_below(head: str, cell: str) -> float | None:
@@ -224,7 +230,7 @@ def _size_below(head: str, cell: str) -> float | None:
     if number is None or not is_size:
         return None
     scale = _SCALE.search(head)
-    value = number.value * ((1e3 if scale["k"] else 1e6) if scale and number.value < 1e4 else 1.0)
+    value = number.value * (_factor(scale) if scale and number.value < 1e4 else 1.0)
     return value if value >= 100 else None
 
 

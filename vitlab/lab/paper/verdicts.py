@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -51,18 +50,20 @@ def proven(
     found: Sequence[tuple[Mention, Checked]],
 ) -> Iterator[tuple[Mention, Checked]]:
     """Without the guesses that the numbers beside them do not bear out."""
-    right: Counter[int] = Counter()
-    wrong: Counter[int] = Counter()
-    digits: Counter[int] = Counter()
+    groups: dict[int, list[tuple[Mention, Checked]]] = {}
     for one, checked in found:
         if one.kind == "score" and one.metric == "r2":
-            (right if checked.verdict == "right" else wrong)[one.sentence] += 1
-            digits[one.sentence] += one.digits if checked.verdict == "right" else 0
+            groups.setdefault(one.sentence, []).append((one, checked))
+    sure = {sentence for sentence, group in groups.items() if bears_out(group)}
     for one, checked in found:
-        at = one.sentence
-        is_borne_out = digits[at] >= _BESIDE and right[at] >= wrong[at]
-        if not one.is_guess or checked.verdict == "right" or is_borne_out:
+        if not one.is_guess or checked.verdict == "right" or one.sentence in sure:
             yield one, checked
+
+
+def bears_out(group: Sequence[tuple[Mention, Checked]]) -> bool:
+    """Whether so many of these numbers are right, of so many digits, that it is no accident."""
+    right = [one for one, checked in group if checked.verdict == "right"]
+    return sum(one.digits for one in right) >= _BESIDE and 2 * len(right) >= len(group)
 
 
 def _in_its_sentence(one: Mention, checked: Checked, numbers: Sequence[float]) -> Checked:

@@ -14,7 +14,7 @@ _METRICS = {
     r"|deviation)"
     r"|均方根(?:误差|偏差)",
     "error": r"(?:test |typical |median )?errors? (?:is|are|of) (?=(?:about |only |~ ?)?\d)",
-    "bias": r"bias(?:ed)?(?![a-z])|mean (?:residual|error|offset)(?! in)"
+    "bias": r"bias(?:ed (?:by|low|high))?(?![a-z])|mean (?:residual|error|offset)(?! in)"
     r"|(?<!绝对)(?<!均方根)(?<!标准)偏差|系统偏移",
     "scatter": r"scatter(?![a-z])|弥散",
     "label_std": r"σ_?(?:label|y|logg|log g)|labels?'? (?:standard deviation|scatter|spread"
@@ -62,7 +62,7 @@ COUNTED_BEFORE = re.compile(
 )
 SIZE_BEFORE = re.compile(r"(?<!/)(?:\bN(?:_?\(?train\)?)?|N_tr)\s*=\s*$")
 AT_SIZE = re.compile(
-    r"(?:\bat|\bon|\bwith|\bfrom|\bbetween|\bto|,|\band|@|和|、|至|在|用|到|从"
+    r"(?:\bat|\bon|\bwith|\bfrom|\bbetween|\bto|,|\band|@|和|、|至|在|用|到|从|由"
     r"|[(（/])\s*(?:N\s*=\s*)?$",
     re.IGNORECASE,
 )
@@ -93,7 +93,8 @@ OF_SOME = re.compile(
 )
 """What makes a number one of some stars only, which results do not hold."""
 CEILING = re.compile(
-    r"ceiling|(?:upper|theoretical|information|noise) (?:bound|limit)|\b(?:remaining )?excess\b"
+    r"ceiling|(?:upper|theoretical|information|noise|Bayes(?:ian)?) (?:bound|limit)"
+    r"|\bthe limit (?:is|was|falls|of)\b|\b(?:remaining )?excess\b"
     r"|headroom|\b(?:to|with|of|below) the limit\b|Fisher|Bayes|CRLB"
     r"|Cram[eé]r[- ]Rao|2_?max|oracle|optimal|optimum|posterior mean|上限|理论极限|最优",
     re.IGNORECASE,
@@ -113,7 +114,8 @@ OF_REST = re.compile(
 """What makes numbers ones that are left of the variance."""
 REST = re.compile(r"\b1\s*[-−–]\s*R\s?\^?[2²]\s*[=≈]\s*$")
 RATIO = re.compile(
-    r"(?:\b(?:ratio|factor)\s*(?:of|is|=)?|比值|倍数)\s*(?:为|是|约)?\s*$", re.IGNORECASE
+    r"(?:\b(?:ratio|factor)\b(?:[^,;.\d]{0,50}\b(?:of|is)|\s*=)?|比值|倍数)\s*(?:为|是|约)?\s*$",
+    re.IGNORECASE,
 )
 FRACTION = re.compile(
     r"\b(?:fraction|share|proportion)s? of (?:the |its |this )?(?:\w+ )?(?:ceiling|limit|oracle"
@@ -150,7 +152,7 @@ BY = re.compile(
     r"(?:(?<!off )\bby|\bwithin|\bgains?|\b(?:lead|advantage|margin|gap"
     r"|difference)\b[^,;.]{0,40}?\b(?:is|was|of)"
     r"|\b(?:improvement|difference|gap|advantage|lead|gain|increase|reduction|drop) of"
-    r"|Δ\s*R\^?[2²]\s*(?:=|of|is|为)?"
+    r"|Δ\s*R\^?[2²]\s*(?:=|of|is|为)?|\bremains? (?:is|are)"
     r"|\b(?:costs?|loses?|adds?|leaves?|excess|shortfall|distance|short of)\b[^,;.\d]{0,30}"
     r"|高出?|低出?|提升|提高|领先|相差|还差|超过|增益|涨了?|多了?|下降了?|差距为?"
     r"|(?<![误偏方准])差为?|[大小好低高]出?了?)"
@@ -170,10 +172,11 @@ OF_SECOND = re.compile(
     r"|[%％])?)?\s*[(（]"
 )
 """From a number to what stands in brackets behind it and the next: `0.4 versus 0.5 dex (MAE)`."""
-STATES_ANOTHER = re.compile(r"[^,;.，；。\d]{0,24}(?:=|of|is|:|：|为)\s*[\d.]")
+STATES_ANOTHER = re.compile(r"\s*(?:[^,;.，；。\d]{0,24}(?:=|of|is|:|：|为)\s*)?[\d.]")
 FROM = re.compile(r"(?:\bbetween|\bfrom|从|由|在)\s*(?:N(?:_?train)?\s*=\s*)?$", re.IGNORECASE)
 TO = re.compile(
-    r"\s*(?:spectra|stars)?\s*(?:\band|\bto|–|至|到|和)\s*(?:N(?:_?train)?\s*=\s*)?", re.IGNORECASE
+    r"\s*(?:spectra|stars|条)?\s*(?:\band|\bto|–|[增升加]*[至到]|和)\s*(?:N(?:_?train)?\s*=\s*)?",
+    re.IGNORECASE,
 )
 LESS = re.compile(
     r"\b(?:lower|reduc|decreas|smaller|less\b|cut|fewer|drop|declin|below|down\b)"
@@ -195,7 +198,8 @@ OF_SEEDS = re.compile(
     r"|\d) (?:training )?(?:models|networks"
     r"|transformers|ViTs|MLPs|perceptrons|copies"
     r"|runs)\b"
-    r"|种子[^，。；]{0,12}分别|\bseeds(?: of (?:the |our )?\w+)? (?:give|gave|have|had|reach"
+    r"|种子[^，。；]{0,12}(?:分别|依次)"
+    r"|\bseeds(?: of (?:the |our )?\w+)? (?:give|gave|have|had|reach"
     r"|range|are|yield|span)"
     r"|\b(?:each|single|individual|every) seeds?\b|每个种子|各种子"
     r"|\d\.\d+(?:,| and|,? to|、| /|/)? ?[^;.]{0,12}\d\.\d+[^;.]{0,30}\bseeds?\b"
@@ -300,6 +304,13 @@ NEEDS = re.compile(r"\b(?:needs?|needed|requires?|would)\b|需要", re.IGNORECAS
 """`to reach R² = 0.6 a model needs`: what stands before and about a number that is a condition."""
 LABEL_STD = re.compile(r"(?:标签|log g)\s?的?标准差|labels?", re.IGNORECASE)
 THEIRS = re.compile(r"\btheir standard deviation|标准差\s*(?:为|约)?\s*$", re.IGNORECASE)
+FORMER = re.compile(
+    r"(?:\b(?:first|original|initial|previous|earlier|old|former)(?:ly)?(?: \w+)?\s*[(（]?"
+    r"|[(（]was |\bread |\bnot |\b(?:rather than|instead of) |\bchanges? from "
+    r"|原为|原来|此前|而非|不是)\s*$",
+    re.IGNORECASE,
+)
+"""Before a number that a draft says was given before, or is not so."""
 BRACKETS = re.compile(r"[(（][^()（）]{0,80}[)）]")
 THEY = re.compile(r"\s*(?:Their|They|These)\b")
 """Begins a sentence about what the one before it names."""
