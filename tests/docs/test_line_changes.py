@@ -123,3 +123,13 @@ def test_long_lines_of_anything_are_read_in_bounded_time() -> None:
         boards_named(roadmap.document.text), hubs_named(roadmap.document.text)
         assert roadmap.mvps
         assert time.process_time() - began < 10, piece  # some took hours
+
+
+def test_sections_of_many_mvps_are_read_in_linear_time() -> None:
+    plan = "| MVP | Name | Status |\n|---|---|---|\n| MVP-1.0 | a | x |\n\n"
+    document = Document(plan + "# MVP-1.0\n" * 12_000)
+    began = time.process_time()
+    roadmap = parse_roadmap(document)
+    parsed = time.process_time()
+    assert len(roadmap.specs) == 12_000
+    assert time.process_time() - parsed < parsed - began  # it took several times as long

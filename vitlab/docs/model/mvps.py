@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect
+from bisect import bisect, bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import pairwise
 
 from vitlab.contract.job import bare_id
 from vitlab.docs.model.boards.kanban import find_boards, lines_of_boards
@@ -107,12 +107,13 @@ def specs_of(
     firsts = [view.table.first for view in views]
     starts = [heading.index for heading in document.headings]
     after = dict(pairwise(starts))
+    places = [heading.index for heading, _ in openings]
     specs = []
     for number, (heading, (mvp, _)) in enumerate(openings):
         end = document.section_end(heading)
         # What stands below the heading of another MVP inside is that one's.
-        others = (h.index for h, o in islice(openings, number + 1, None) if o[0] != mvp)
-        stop = min(end, next(others, end))
+        below = openings[number + 1 : bisect_left(places, end)]
+        stop = next((h.index for h, other in below if other[0] != mvp), end)
         inside = views[bisect(firsts, heading.index) : bisect(firsts, stop - 1)]
         specs.append(
             Spec(
