@@ -180,12 +180,26 @@ def test_a_stranger_s_tray_is_never_accepted(
     (path.parent / "00000003.open.json").write_bytes(mark + b"\n" + json.dumps(changed).encode())
     assert Tray(lab).proposals() == [replace(one, state="open")]
     assert lab.notes == ["2 proposals in the tray are not of this user: left out"]
+    assert Tray(lab).waiting() == Tray(lab).waiting() == (1,)
     for number in (2, 3):
         with pytest.raises(UsageError, match="is not of this user; nothing is done with it"):
             accept(lab, number)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
     with pytest.raises(UsageError, match="is not of this user"):
         accept(lab, 1)
+
+
+def test_names_of_a_stranger_s_files_hide_no_proposal(lab: Lab) -> None:
+    """Nor is the last number a name may have the last that is given, or an own one forgotten."""
+    lab.paths.private.make()
+    lab.paths.private.tray.mkdir()
+    for name in ("99999999.open", "00000002.dismissed", "00000003.open"):
+        (lab.paths.private.tray / f"{name}.json").write_text("x")
+    first, second = put(lab, "status", word="paused"), put(lab, "status", word="cancelled")
+    assert (first.number, second.number) == Tray(lab).waiting() == (1, 4)
+    mark = lab.paths.private.tray / "00000001.open.json"
+    mark.write_bytes(mark.read_bytes() + b" ")
+    assert Tray(lab).waiting() == (4,)
 
 
 def test_a_tray_is_not_filled_without_end(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

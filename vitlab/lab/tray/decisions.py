@@ -80,7 +80,7 @@ def acceptable(lab: Lab, proposal: Proposal, because: str | None) -> Preview:
 
 
 def waiting(lab: Lab) -> tuple[int, ...]:
-    """The numbers of the proposals that wait for a decision, by their files' names alone."""
+    """The numbers of the proposals of this user that wait for a decision."""
     return Tray(lab).waiting()
 
 

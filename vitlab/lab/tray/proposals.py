@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -38,6 +40,10 @@ Kind = Literal["launch", "status", "gate", "results"]
 State = Literal["open", "accepted", "dismissed"]
 STATES: tuple[State, ...] = get_args(State)
 _NAME = re.compile(r"(\d{8})\.(open|accepted|dismissed)\.json")
+_OWN: dict[Path, tuple[tuple[int, ...], bool]] = {}
+"""What was seen of files that wait: as they were, and whether they are of this user. A screen asks
+at every look; who accepts one reads it anew."""
+_MOST_KNOWN = 50_000
 
 
 @dataclass(frozen=True)
@@ -96,8 +102,9 @@ class Tray:
         return found
 
     def waiting(self) -> tuple[int, ...]:
-        """The numbers of those that wait, by their names alone."""
-        return tuple(number for _, number, state in self._files() if state == "open")
+        """The numbers of those that wait, without those that are not of this user."""
+        open_ones = [(path, number) for path, number, state in self._files() if state == "open"]
+        return tuple(number for path, number in open_ones if self._is_own(path, number))
 
     def proposal(self, number: int) -> Proposal:
         """One that waits; `UsageError` where there is none of this user, or it is decided."""
@@ -126,17 +133,19 @@ class Tray:
                     raise UsageError(f"proposal {one.number} was the same and was dismissed")
             if sum(one.state == "open" for one in known) >= MOST_OPEN:
                 raise UsageError(f"the tray is full: {MOST_OPEN} proposals wait for a person")
-            last = max((number for _, number, _ in self._files()), default=0)
-            new = replace(proposal, number=last + 1, at=time.time())
+            taken = {number for _, number, _ in self._files()}  # by strangers' files too
+            last = max((one.number for one in known), default=0)
+            number = next(n for n in itertools.count(last + 1) if n not in taken)
+            new = replace(proposal, number=number, at=time.time())
             self._write(new)
             return new
 
     def decide(self, proposal: Proposal, state: State) -> None:
         """Take one that waits out of the tray; with the lock held."""
         self._path(proposal.number, "open").rename(self._path(proposal.number, state))
-        decided = [path for path, _, one in self._files() if one != "open"]
-        for path in decided[:-KEPT]:
-            path.unlink(missing_ok=True)
+        decided = [one for one in self.proposals(None) if one.state != "open"]
+        for one in decided[:-KEPT]:
+            self._path(one.number, one.state).unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -165,8 +174,22 @@ class Tray:
             self._lab.tell(f"{self._folder}: {cause(error)}: proposals are not read")
         return sorted(found, key=lambda one: one[1])
 
-    def _path(self, number: int, state: State) -> Path:
+    def _path(self, number: int, state: str) -> Path:
         return self._folder / f"{number:08d}.{state}.json"
+
+    def _is_own(self, path: Path, number: int) -> bool:
+        """Whether a file has this user's seal; one that was looked at is not read again."""
+        try:
+            seen = path.lstat()
+        except OSError:
+            return False
+        stamp = seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+        known = _OWN.get(path)
+        if known is None or known[0] != stamp:
+            if len(_OWN) >= _MOST_KNOWN:
+                _OWN.clear()
+            known = _OWN[path] = stamp, self._read(path, number, "open") is not None
+        return known[1]
 
     def _read(self, path: Path, number: int, state: State) -> Proposal | None:
         """None for a file that has not the seal of this user, this folder and its number."""
@@ -186,7 +209,11 @@ class Tray:
         write_atomic(self._path(one.number, "open"), data)
 
     def _parts(self, number: int, body: bytes) -> tuple[bytes, ...]:
-        return b"tray", os.fsencode(real(self._folder)), str(number).encode(), body
+        return b"tray", os.fsencode(self._place), str(number).encode(), body
+
+    @cached_property
+    def _place(self) -> Path:
+        return real(self._folder)
 
 
 def short_text(name: str, text: str, *, needed: bool = False) -> str:
