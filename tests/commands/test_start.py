@@ -66,6 +66,17 @@ def test_a_gitignore_of_ones_own_stays(tmp_path: Path) -> None:
     assert mine.read_text() == "*.pt\n"
 
 
+@pytest.mark.parametrize("words", [["init"], ["init", "--agents"]])
+def test_nothing_is_made_where_a_file_is_in_the_way_of_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    (tmp_path / ".claude").mkdir()
+    (tmp_path / ".claude/skills").write_text("mine")
+    assert main([*words, str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"vitlab: {tmp_path}/.claude/skills: is no folder\n"
+    assert [one.name for one in tmp_path.iterdir()] == [".claude"]
+
+
 @pytest.mark.parametrize("name", [".vitlab", "roadmaps", "experiments"])
 def test_nothing_is_made_through_a_link_that_lies_in_the_folder(
     tmp_path: Path,

@@ -99,7 +99,7 @@ def agent_files(folder: Path) -> Mapping[Path, str]:
     """What assistants are told of a lab: the files that it lacks, with their texts.
 
     One text, where most assistants look and where one looks for skills. `UsageError` for a link out
-    of the lab.
+    of the lab, and for what is in the way of their folders.
     """
     text = template("agents")
     wanted = {
@@ -107,6 +107,9 @@ def agent_files(folder: Path) -> Mapping[Path, str]:
         folder / ".claude/skills/vitlab/SKILL.md": _SKILL + text,
     }
     check_inside(folder, [path.parent for path in wanted])
+    for parent in (one for path in wanted for one in path.parents if one.is_relative_to(folder)):
+        if os.path.lexists(parent) and not parent.is_dir():
+            raise UsageError(f"{parent}: is no folder")
     return {path: text for path, text in wanted.items() if not os.path.lexists(path)}
 
 
