@@ -86,6 +86,9 @@ def test_a_number_of_the_roadmap_is_told_from_one_of_a_job(
     assert best_scores(finished(all_jobs(lab.paths))) == {"1.0": "0.600 (smoke)"}
     ended("one", 0.5)
     assert best_scores(finished(all_jobs(lab.paths))) == {"1.0": "0.500"}
+    ended("two seed=1", 0.5)
+    ended("two seed=2", 0.7)  # the mean of its seeds, as the documents have it
+    assert best_scores(finished(all_jobs(lab.paths))) == {"1.0": "0.600"}
 
 
 @pytest.mark.parametrize(

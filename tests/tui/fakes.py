@@ -6,8 +6,8 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from functools import partial
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -125,7 +125,14 @@ def job(name: str, run: str, state: Any, **more: Any) -> Any:
     }
     health = str(more.get("health", "")).partition(": ")[2]
     shape["warnings"] = (health,) if health else ()
-    return SimpleNamespace(paths=JobPaths(folder), spec=spec, state=state, **{**shape, **more})
+    shape |= {"paths": JobPaths(folder), "spec": spec, "state": state, **more}
+    return _of_fields(tuple(shape))(**shape)
+
+
+@cache
+def _of_fields(names: tuple[str, ...]) -> Any:
+    """A class that `replace` works on, whose objects can be changed."""
+    return make_dataclass("FakeJob", names)
 
 
 def usual_jobs() -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, job, usual_view
 from vitlab.contract.job import Done, Running
 from vitlab.contract.value import score_text
+from vitlab.lab.live.snapshot import JobView
 from vitlab.lab.results.rows import ResultRow
 from vitlab.tui.screens.results import ResultsScreen
 from vitlab.tui.text import best_jobs, best_line, best_score, last_r2, score_words
@@ -89,6 +90,18 @@ async def test_the_results_by_score_begin_with_the_best(
         await it.press("s")
         await it.until(lambda: "by score" in it.text())
         assert list(screen.table._shown) == ["job-0", "job-1", "job-2"]
+
+
+def test_seeds_of_a_run_are_one_with_their_mean() -> None:
+    jobs = []
+    for run, number in (("Run 1 seed=1", 0.9), ("Run 1 seed=2", 0.5), ("Run 2", 0.6)):
+        one = judged(run, "r2", number)
+        jobs.append(JobView(**{key.name: getattr(one, key.name) for key in fields(JobView)}))
+    view = usual_view(jobs=jobs)
+    assert best_values(view) == {"1.0": pytest.approx(0.7)}
+    assert best_jobs(view)["1.0"].spec.run == "Run 1"
+    running = replace(jobs[1], state=Running(0, 7, "cpu"))
+    assert best_values(usual_view(jobs=(jobs[0], running))) == {"1.0": 0.5}
 
 
 @pytest.mark.parametrize(

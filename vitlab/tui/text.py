@@ -8,6 +8,8 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -33,6 +35,7 @@ from vitlab.contract.job import (
 from vitlab.contract.terminal import UNSAFE
 from vitlab.contract.value import Value, judged_by, score_text, shown
 from vitlab.docs.judge.conclusion import profile_mark
+from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.processes import ADOPTED
 from vitlab.lab.progress import TREND
 from vitlab.plot.series import SELECTORS, cells, shortened
@@ -415,8 +418,8 @@ def best_line(best: JobView, view: LabSnapshot) -> str:
 def best_jobs(view: LabSnapshot) -> Mapping[str, JobView]:
     """MVP id -> the job with its best headline so far: a full run, or of the trials without one.
 
-    Of these the running ones, once any has a number, and the newest of each run. None is best
-    where it is not known which way is better.
+    Of these the running ones, once any has a number, and the newest of each run; ended seeds of
+    a run are one, with their mean. None is best where it is not known which way is better.
     """
     best = {}
     for mvp, jobs in index_of(view).of_mvp.items():
@@ -434,11 +437,29 @@ _best: dict[str, tuple[Sequence[JobView], JobView | None]] = {}
 def _best_of(jobs: Sequence[JobView]) -> JobView | None:
     known = [job for job in jobs if last_r2(job) is not None]
     full = [job for job in known if job.spec.profile == "full"] or known
-    mine = [job for job in full if isinstance(job.state, Running)] or full
-    by_age = sorted(mine, key=lambda job: job.spec.submitted)
+    running = [job for job in full if isinstance(job.state, Running)]
+    by_age = sorted(running or full, key=lambda job: job.spec.submitted)
     mine = list({(job.spec.run, job.spec.profile, job.spec.recipe): job for job in by_age}.values())
+    mine = mine if running else _seeds_as_one(mine)
     name = judged_by(j.spec.headline for j in mine)
     return Value.parse(name).best((j for j in mine if j.spec.headline == name), last_r2)
+
+
+def _seeds_as_one(jobs: Iterable[JobView]) -> list[JobView]:
+    """Jobs whose names differ in their seed alone as one, with their mean as documents have it."""
+    groups: dict[tuple[str, ...], list[JobView]] = {}
+    for job in jobs:
+        spec = job.spec
+        key = (base_name(spec.run), spec.profile, spec.recipe, spec.headline)
+        groups.setdefault(key, []).append(job)
+    return [_mean(name, mine) if len(mine) > 1 else mine[0] for (name, *_), mine in groups.items()]
+
+
+def _mean(name: str, jobs: Sequence[JobView]) -> JobView:
+    numbers = [number for job in jobs if (number := last_r2(job)) is not None]
+    first = jobs[0]
+    values = {**first.values, first.spec.headline: fmean(numbers)}
+    return replace(first, spec=replace(first.spec, run=name), values=values)
 
 
 def ended_badly(job: JobView) -> bool:

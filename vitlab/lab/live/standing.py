@@ -13,6 +13,7 @@ from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.launches import has_headline
+from vitlab.lab.results.repeats import grouped
 from vitlab.lab.writeback.sync_ledger import unwritten
 
 BY_HAND = "running (document)"
@@ -57,10 +58,13 @@ def standings(
 
 
 def best_scores(results: Sequence[Finished]) -> Mapping[str, str]:
-    """MVP id -> the best headline of its full runs as text, or of trials, marked as such."""
+    """MVP id -> the best headline of its full runs as text, or of trials, marked as such.
+
+    Seeds of one run are one, with their mean.
+    """
     of_mvp: dict[str, list[Result]] = {}
-    for one in results:
-        of_mvp.setdefault(one.job.spec.mvp, []).append(one.result)
+    for group in grouped(results):
+        of_mvp.setdefault(group.first.mvp, []).append(group.as_one())
     found = {}
     for mvp_id, mine in of_mvp.items():
         full = [one for one in mine if one.profile == "full" and has_headline(one)]
