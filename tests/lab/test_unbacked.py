@@ -140,6 +140,18 @@ def test_a_size_typed_over_is_found(lab: Lab, roadmap: Path, ended: Ended) -> No
         "R² = 0,951",
         "R² = 0.9\u200b51",
         "R² = 1",
+        "R²≈0.951",
+        "R² rises to 0.951",
+        "R² improves from 0.75 to 0.951",
+        "0.951 R²",
+        "R² (0.951)",
+        "it reaches 0.951 on the test stars",
+        "it explains 95.1% of the variance",
+        "R² 提升到 0.951",
+        "R² 约为0.951",
+        "达到 0.951 的 R²",
+        "在测试集上达到 0.951",
+        "R² = 0.951 (seed 3)",
     ],
 )
 def test_an_invented_number_is_found_however_it_is_spelled(
@@ -152,7 +164,23 @@ def test_an_invented_number_is_found_however_it_is_spelled(
 
 
 @pytest.mark.parametrize(
-    "sentence", ["R² is 0.05 higher than before", "R² of 0.05-0.07 more", "seeds 0,10,20, R² 变化"]
+    "sentence",
+    [
+        "R² is 0.05 higher than before",
+        "R² of 0.05-0.07 more",
+        "seeds 0,10,20, R² 变化",
+        "R² rises by 0.05",
+        "R² 提升 0.05",
+        "R² should reach 0.951",
+        "next: once R² reaches 0.951",
+        "若 R² 达到 0.951",
+        "R² between 0.90 and 0.951",
+        "0.939 of the ceiling",
+        "达到 Bayes 上限的 0.939",
+        "the loss reaches 0.123",
+        "R² rises from 0.70 to 0.751",
+        "R² ≈ 0.75",
+    ],
 )
 def test_a_difference_in_words_is_no_number_of_a_result(
     lab: Lab, roadmap: Path, ended: Ended, sentence: str
@@ -221,3 +249,12 @@ def test_an_invented_number_of_an_mvp_whose_jobs_all_failed_is_found(
     (hit,) = found(lab, roadmap)
     assert hit.message == "R²_test=0.951 of MVP 1.0: none of its jobs here has a result"
     assert {one.verdict for one in told(lab, "0.951")} == {NONE}
+
+
+def test_a_model_that_a_program_does_not_name_excuses_no_number(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.7512, model="my program")
+    write(lab, roadmap, "1.0")
+    hand_edit(roadmap, "| MVP-1.0 | ", "| MVP-1.0 | ViT R² = 0.951; ")
+    assert kinds(lab, roadmap) == {"number-without-result"}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vitlab.docs.lint.finding import Finding, file_name
 from vitlab.docs.lint.stated import Stated, number_of, numbers_in, profile_of, words_of
+from vitlab.docs.lint.told import told_in
 from vitlab.docs.model.gates.conditions import is_model, model_key
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -99,7 +100,10 @@ def _groups(
         groups: list[Group] = list(_in_roadmap(roadmap, mvp))
         if mvp.id in reports:
             groups.append(list(_in_report(reports[mvp.id])))
-        yield mvp, groups + [[place] for name, place in in_hub if name == mvp.id]
+        groups += [[place] for name, place in in_hub if name == mvp.id]
+        if mvps is None:  # what may be another number is no contradiction
+            groups = [[one for one in group if not one.number.is_loose] for group in groups]
+        yield mvp, groups
 
 
 _SURER = ("test", "val", None, "train")
@@ -110,7 +114,10 @@ def stated_r2(roadmap: Roadmap, mvp: Mvp) -> str | None:
 
     Of the test set if it states that, else of validation; None where it states none, or several.
     """
-    groups = [[p for p in group if p.number.metric == "r2"] for group in _in_roadmap(roadmap, mvp)]
+    groups = [
+        [p for p in group if p.number.metric == "r2" and not p.number.is_loose]
+        for group in _in_roadmap(roadmap, mvp)
+    ]
     for split, full in ((split, full) for full in (True, False) for split in _SURER):
         for group in groups:
             places = [
@@ -202,7 +209,7 @@ def _in_roadmap(roadmap: Roadmap, mvp: Mvp) -> Iterator[Group]:
 
 def _in_sentences(text: str, line: int, path: Path | None = None) -> Iterator[Place]:
     """The numbers of a cell or a line of sentences: the mark of the first may be that of all."""
-    numbers = list(numbers_in(text))
+    numbers = list(told_in(text))
     first = numbers[0].profile if numbers else "full"
     headline = first if first != "full" else ""
     yield from (Place(number, line, path, headline=headline) for number in numbers)

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from vitlab.docs.text.inline import plain, with_plain_numbers
 
-_METRIC = re.compile(
+METRIC = re.compile(
     r"(?<![A-Za-z\d])(?P<delta>[Δ∆]\s*)?(?P<name>R\s?(?:\^\s?\{?2\}?|²|2(?![\d.]))|MAE|RMSE|bias|ρ"
     r"|R[- ]squared|coefficient of determination|决定系数)"
     r"(?![A-Za-z])(?:_\{?(?P<of>[A-Za-z]\w*)\}?)?(?:\s*[(（\[](?P<in>[^()（）\[\]]*)[)）\]])?",
@@ -21,7 +21,7 @@ _NUMBER = (
     r"(?P<percent>\s*%)?"
 )
 _STATES = re.compile(
-    rf"(?:\s*+[=:：]\s*+|\s++(?=[+\-−]?\d*\.\d)){_NUMBER}(?!\s*[-–~→]\s*[+\-−]?\d)"
+    rf"(?:\s*+[=:：＝]{{1,2}}\s*+|\s++(?=[+\-−]?\d*\.\d)){_NUMBER}(?!\s*[-–~→]\s*[+\-−]?\d)"
 )
 _SAYS = re.compile(
     r"\s*+(?:(?:of|is|was|reach(?:es|ed)?|attain(?:s|ed)?|achieve[sd]?|at|as high as|now"
@@ -92,6 +92,8 @@ class Stated:
     decimals: int
     text: str
     """As written, with its name."""
+    is_loose: bool = False
+    """Whether it is told in words that may mean another number, as `told.told_in` reads them."""
 
     def same_as(self, other: Stated) -> bool:
         """Whether two numbers differ by rounding at most."""
@@ -125,32 +127,47 @@ def profile_of(text: str) -> str:
 
 def numbers_in(text: str) -> Iterator[Stated]:
     """The numbers of metrics in a sentence: `R²_val=0.713 (ep112)`, `ViT test MAE: 0.38`."""
-    text = with_plain_numbers(plain(text)).replace("$", "")
+    return (one for _, one in numbers_at(as_read(text)) if one is not None)
+
+
+def as_read(text: str) -> str:
+    """A sentence as its numbers are read: without markup, in plain letters and digits."""
+    return with_plain_numbers(plain(text)).replace("$", "")
+
+
+def numbers_at(text: str) -> Iterator[tuple[int, Stated | None]]:
+    """The numbers of a text as `as_read` gives it, and where each begins; None for a law's."""
     end = 0
-    for metric in _METRIC.finditer(text):
+    for metric in METRIC.finditer(text):
         number = _STATES.match(text, metric.end()) or _SAYS.match(text, metric.end())
-        if number is None or _is_of_law(text, metric, number):
+        if number is None:
+            continue
+        if _is_of_law(text, metric, number):
+            yield number.start("value"), None
             continue
         behind = _BEHIND.match(text, number.end())
         # What is in brackets is of what stands before them: `LightGBM (R²=0.6)`.
         before = _CLAUSE.split(text[end : metric.start()].rstrip(" (（"))[-1]
         end = behind.end() if behind else number.end()
         more = " ".join(filter(None, (behind["at"], behind["in"]))) if behind else ""
-        found = _stated(_subject(metric), number, text[metric.start() : end])
+        found = stated_by(subject_of(metric), number, text[metric.start() : end])
         if _COMPLEMENT.search(_before(text, metric)):
             found = replace(found, value=1 - found.value, text=f"1 - {found.text}")
         series = _SERIES.match(text, number.end())
-        if series is None:
-            yield found.with_words(f"{before} {more}")
-            continue
-        end = series.end()
-        # Which of the sizes or seeds before it each number is of is not read.
-        found = found.with_words(_COUNTS.sub(" ", before))
-        yield found
-        for one in re.findall(r"\d*\.\d+", series[0]):
-            name = metric["name"]
-            decimals = len(one.partition(".")[2])
-            yield replace(found, value=float(one), decimals=decimals, text=f"{name} {one}")
+        # Of a series is not read which of the sizes or seeds before it each number is of.
+        words = f"{before} {more}" if series is None else _COUNTS.sub(" ", before)
+        yield number.start("value"), (found := found.with_words(words))
+        if series is not None:
+            end = series.end()
+            yield from _series(series, found, metric["name"])
+
+
+def _series(series: re.Match[str], first: Stated, name: str) -> Iterator[tuple[int, Stated]]:
+    """The numbers behind the first of a series."""
+    for one in re.finditer(r"\d*\.\d+", series[0]):
+        decimals = len(one[0].partition(".")[2])
+        number = replace(first, value=float(one[0]), decimals=decimals, text=f"{name} {one[0]}")
+        yield series.start() + one.start(), number
 
 
 def _before(text: str, metric: re.Match[str]) -> str:
@@ -170,7 +187,7 @@ def _is_of_law(text: str, metric: re.Match[str], number: re.Match[str]) -> bool:
 
 def number_of(header: str, cell: str) -> Stated | None:
     """The number in a cell below the name of a metric; None for none, or several."""
-    metric = _METRIC.search(plain(header))
+    metric = METRIC.search(plain(header))
     number = _CELL.match(with_plain_numbers(plain(cell)))
     if metric is None or number is None:
         return None
@@ -179,7 +196,7 @@ def number_of(header: str, cell: str) -> Stated | None:
         return None
     whole = plain(header)
     beside = whole[: metric.start()] + " " + whole[metric.end() :]
-    found = _stated(_subject(metric), number, f"{whole} {number['value']}")
+    found = stated_by(subject_of(metric), number, f"{whole} {number['value']}")
     return replace(found, profile=profile_of(rest)).with_words(f"{beside} {rest}")
 
 
@@ -199,7 +216,8 @@ def _named(head: str, first: str, text: str) -> Mapping[float, Stated]:
     return {round(one.value, 12): one for one in reversed(named)}
 
 
-def _subject(metric: re.Match[str]) -> Stated:
+def subject_of(metric: re.Match[str]) -> Stated:
+    """What a number with a metric's name, as `METRIC` finds it, is of; without the number."""
     raw = re.sub(r"\s", "", metric["name"]).casefold()
     name = "r2" if raw[0] in "rc决" and raw != "rmse" else {"ρ": "rho"}.get(raw, raw)
     of = (metric["of"] or "").casefold()
@@ -212,7 +230,8 @@ def _subject(metric: re.Match[str]) -> Stated:
     return found.with_words(metric["in"] or "")
 
 
-def _stated(subject: Stated, number: re.Match[str], text: str) -> Stated:
+def stated_by(subject: Stated, number: re.Match[str], text: str) -> Stated:
+    """`subject` with the number of a match that has groups `value` and `percent`."""
     raw = number["value"].replace("−", "-")
     decimals = len(raw.partition(".")[2])
     shift = 2 if number["percent"] else 0

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vitlab.contract.job import Done
+from vitlab.contract.job import Done, Result, Spec
 from vitlab.contract.paths import real
 from vitlab.contract.value import Value
 from vitlab.docs.judge.seeds import base_name
@@ -28,17 +28,21 @@ from vitlab.lab.results.provenance import Provenance, Source, best_source
 from vitlab.lab.writeback.picked_seeds import picked_runs
 from vitlab.lab.writeback.written_numbers import WrittenNumber, WrittenNumbers, read_numbers
 
-_SLICE = re.compile(r"(?:ep|seed|run)\d+|\d+(?:\.\d+)?[km]")
-"""Words that name an epoch, a seed, a run or a size."""
+_SLICE = re.compile(r"(?:ep|run)\d+|\d+(?:\.\d+)?[km]")
+"""Words that name an epoch, a run or a size."""
 _EPOCH = re.compile(r"ep\d{1,9}")
 _OTHERS = re.compile(
-    r"baseline|literature|paper|previous|old|target|goal|expect|reference|ceiling|limit|theor|bound"
-    r"|bayes|crlb|fisher|mag|snr|linear|^(?:vs|max|min|mean|median|std|delta|gap|improvement)$"
+    r"^(?:if|when|once|until|unless|needs?|should|must|would)$|若|如果|当|需|应|计划"
+    r"|baseline|literature|paper|previous|old|target|goal|expect|reference|ceiling|limit|theor|bound"
+    r"|bayes|crlb|fisher|mag|snr|linear|^(?:vs|max|min|median|std|delta|gap|improvement)$"
     r"|基线|文献|论文|之前|此前|旧|目标|预期|上限|理论|星等|提升|差",
 )
 """Words that say that a number is no result of the MVP's own runs, or of a part of its stars."""
 _MEASURED = ("r2", "mae", "rmse", "bias")
 _LABELS = frozenset(("t_eff", "log_g", "m_h"))
+_MOST = 200
+"""Numbers of results of which the differences are looked at."""
+_LARGEST_GAIN = 0.5
 _SURE = 3
 """Decimals from which on a number without the mark of a trial is known for a trial's."""
 
@@ -137,17 +141,24 @@ class NumberChecks:
         number, comparable = place.number, self.comparable(mvp, place)
         # An integer is no rounding of a score.
         digits = Digits(number.text, number.value, max(1, number.decimals))
+        if number.is_loose and self._is_of_any(mvp, digits):
+            return None
         profiles = {number.profile}
         if number.profile == "full" and place.headline:
             profiles.add(place.headline)
         of_profile = [one for one in comparable if one.profile in profiles]
         if any(digits.is_rounded(one.number) for one in of_profile):
             return None
-        if not of_profile and (unmarked := self._unmarked(mvp, place, digits, comparable)):
+        sure = not number.is_loose
+        if sure and not of_profile and (unmarked := self._unmarked(mvp, place, digits, comparable)):
             return unmarked
         if self._is_of_known(mvp, place, digits, comparable) or self._is_on_record(mvp, place):
             return None
-        if self._is_of_another(mvp, place) or (not of_profile and self.is_earlier(mvp, place)):
+        results = [one.result for one in self.own.finished(mvp)]
+        specs = [job.spec for job in self._jobs.get(mvp, ())]
+        if _is_of_another(number, results, specs):
+            return None
+        if not of_profile and self.is_earlier(mvp, place):
             return None
         if not of_profile and not _is_measured(number):
             return None
@@ -209,6 +220,15 @@ class NumberChecks:
             and one.is_stated(number)
         )
 
+    def _is_of_any(self, mvp: str, digits: Digits) -> bool:
+        """Whether a number is that of any result, or a difference of two of its MVP."""
+        if any(digits.is_rounded(one.number) for one in self.lab_wide.everywhere().near(digits)):
+            return True
+        if digits.value > _LARGEST_GAIN:
+            return False
+        known = {one.number for one in self.own.sources(mvp)[:_MOST] if one.number is not None}
+        return any(digits.is_rounded(a - b) for a in known for b in known)
+
     def comparable(self, mvp: str, place: Place) -> list[Source]:
         """The numbers of an MVP's results that a place may state, of every profile."""
         number = place.number
@@ -247,25 +267,6 @@ class NumberChecks:
         written = f"{number.value:.{number.decimals}f}"
         return any(text == written or text.startswith(f"{written} ±") for text in texts)
 
-    def _is_of_another(self, mvp: str, place: Place) -> bool:
-        """Whether words beside a number say that no run of the MVP has to have it."""
-        results = [one.result for one in self.own.finished(mvp)]
-        own = words_of(" ".join(f"{r.model_name} {r.run} {base_name(r.run)}" for r in results))
-        specs = [] if results else [job.spec for job in self._jobs.get(mvp, ())]
-        own |= words_of(
-            " ".join(f"{spec.recipe} {spec.run} {base_name(spec.run)}" for spec in specs)
-        )
-        models = {model_key(word) for word in own}
-        own |= {f"ep{r.best['epoch']:g}" for r in results if "epoch" in r.best}
-        own |= {_size(count) for r in results for count in r.n.values()}
-        for word in place.number.words - own:
-            key = model_key(word)
-            if (is_model(key) and key not in models) or _OTHERS.search(word):
-                return True
-            if _SLICE.fullmatch(word):
-                return True
-        return False
-
     def _picked(self, stated: Iterable[tuple[str, Place]]) -> Iterator[Finding]:
         """Numbers of the best of several runs of one spec, where nothing tells of the others."""
         texts = self.documents
@@ -297,6 +298,28 @@ def documents_of(roadmap: Roadmap, around: Neighbours) -> list[Document]:
 def same_text(number: Digits, written: Sequence[WrittenNumber]) -> WrittenNumber | None:
     """What was written that a number still is, the last of several; None where it is another."""
     return next((one for one in reversed(written) if one.text == number.text), None)
+
+
+def _is_of_another(number: Stated, results: Sequence[Result], specs: Sequence[Spec]) -> bool:
+    """Whether words beside a number say that no run of an MVP has to have it.
+
+    `results`, and where there are none `specs`: those of its runs.
+    """
+    own = words_of(" ".join(f"{r.model_name} {r.run} {base_name(r.run)}" for r in results))
+    for spec in () if results else specs:
+        own |= words_of(f"{spec.recipe} {spec.run} {base_name(spec.run)}")
+    models = {model_key(word) for word in own}
+    # A program of one's own may say nothing of its model: any that is named is its.
+    are_known = any(map(is_model, models))
+    own |= {f"ep{r.best['epoch']:g}" for r in results if "epoch" in r.best}
+    own |= {_size(count) for r in results for count in r.n.values()}
+    for word in number.words - own:
+        key = model_key(word)
+        if are_known and is_model(key) and key not in models:
+            return True
+        if _OTHERS.search(word) or _SLICE.fullmatch(word):
+            return True
+    return False
 
 
 def _has_told(job: Job, progress: Progress, number: Stated) -> bool:
