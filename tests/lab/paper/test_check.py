@@ -121,6 +121,17 @@ def wrong(found: list[Checked]) -> dict[int, Checked]:
     return {one.line: one for one in found if one.verdict in WRONG}
 
 
+def test_of_a_revised_text_the_new_one_counts(tmp_path: Path) -> None:
+    path = tmp_path / "draft.tex"
+    path.write_text(
+        r"From \SIrange{18}{23}{mag}, \num{1000000} spectra give the ViT \added[id=A]{$R^2=0.711$}"
+        r"\deleted{$R^2=0.601$}. \replaced{LightGBM has $R^2=0.614$.}{LightGBM has $R^2=0.602$.}",
+        encoding="utf-8",
+    )
+    found = check(read_draft(path), lab_facts())
+    assert [one.verdict for one in found] == ["right"] * 3
+
+
 @pytest.mark.parametrize(
     ("draft", "planted"),
     [
@@ -292,6 +303,15 @@ def verdicts(text: str, tmp_path: Path) -> list[str]:
         ("| 模型 | 训练数/万 | 参数量/万 | 偏差/dex |\n|---|---|---|---|\n"
          "| ViT | 100 | 489 | 0.012 |\n",
          ["right"] * 3),
+        ("The ViT has R² = 0.596.", ["of another run"]),
+        ("The ViT has R² = 0.596; its learning curve is steep.", ["right"]),
+        ("The ViT with N=100k is below LightGBM with N=1,000,000 by 0.018.", ["right"] * 3),
+        ("The authors claim an R² of 0.72 of the ViT.", []),
+        ("Models:\n100 epochs for all models.\nThe ViT has R² = 0.711.", ["right", "right"]),
+        ("R² on the test stars:\n\n| N | ViT | ridge |\n|---|---|---|\n| 1M | .711 | .564 |\n",
+         ["right", "right", "of another run"]),
+        ("The ViT has 0.711 - 0.614 = 0.097 over LightGBM, 0.711 - 0.466 = 0.245 over ridge.",
+         ["right"] * 6),
         ("```\nR² = 0.999\n```", []),
         ("<!-- R² = 0.999 -->", []),
     ],

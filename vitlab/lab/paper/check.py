@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from vitlab.contract.value import IN_SIGMA, LABEL, SIGMA, Value, unit_of
-from vitlab.lab.paper.derived import gains, of_two, parts_of_ceiling, same_size
+from vitlab.lab.paper.derived import gains, largest, of_two, parts_of_ceiling, same_size
 from vitlab.lab.paper.draft import Draft
 from vitlab.lab.paper.facts import Fact, Facts, of_highest_profile
 from vitlab.lab.paper.mention import TOP, Mention
@@ -27,6 +27,7 @@ from vitlab.lab.paper.verdicts import (
 
 _ERRORS = ("mae", "rmse", "scatter")
 """What an error may be that is called so and no more."""
+_BETWEEN_WHICH = "it is not said between which two models"
 _LEAST = 0.2
 """A number below may as well be a difference."""
 _TELLING = 3
@@ -84,12 +85,22 @@ class _Selection:
         newest = [f for f in everything if f.newest and not f.member and self._is_of(f)]
         mine = of_highest_profile(newest)
         if one.size is None:
-            return mine
+            return self._sized(mine)
         sized = [fact for fact in mine if not fact.size or same_size(fact.size, one.size)]
         is_of_other = one.models and any(
             same_size(f.size, one.size) for f in everything if not self._is_of(f)
         )
         return sized or (mine if is_of_other or self._is_of_test(one.size) else [])
+
+    def _sized(self, facts: list[Fact]) -> list[Fact]:
+        """Those of the largest training sets, where the text around speaks of no others."""
+        large = largest(facts)
+        return facts if self.mention.grows or self._is_of_sizes(facts, large) else large
+
+    def _is_of_sizes(self, facts: Sequence[Fact], large: Sequence[Fact]) -> bool:
+        sizes = self.mention.sizes
+        others = {fact.size for fact in facts} - {fact.size for fact in large}
+        return sizes is None or any(same_size(x, size) for x in sizes for size in others)
 
     def _is_of_test(self, size: float) -> bool:
         """Whether so many stars are those of a test set, which a draft may not say."""
@@ -150,6 +161,8 @@ class _Check(_Selection):
             for other in (*ways[1:], *(other for way in ways for other in readings(way))):
                 if (again := _Check(other, self.facts)._read()).verdict == "right":
                     return again
+            if one.kind in ("difference", "percent", "ratio") and not one.near and one.sentence:
+                return self._answer("not checked", why=_BETWEEN_WHICH)
         return found
 
     def _read(self) -> Checked:
@@ -315,7 +328,7 @@ class _Check(_Selection):
         if is_alone and not one.between and (gain := self._gain_unsaid(label)):
             return gain
         if len(models) < (1 if one.between or TOP in one.models else 2):
-            return self._answer("not checked", why="it is not said between which two models")
+            return self._answer("not checked", why=_BETWEEN_WHICH)
         if TOP in one.models:
             return self._part_of_ceiling(models)
         if len(models) > 2:
@@ -329,11 +342,12 @@ class _Check(_Selection):
             return self._derived(gains(mine, one.between), "no result at these sizes")
         if one.size:
             everything = [f for f in everything if same_size(f.size, one.size)]
+        everything = self._sized(everything)
         first, second = ([f for f in everything if f.model == name] for name in models)
         if not first or not second:
             missing = models[0] if not first else models[1]
             return self._answer("not backed", None, f"no result of {missing}", certainty="unsure")
-        derived = of_two(one.kind, first, second, is_less=one.is_less)
+        derived = of_two(one.kind, first, second, is_less=one.is_less, sizes=one.at_sizes)
         return self._derived(derived, "it does not follow from the results")
 
     def _gain_unsaid(self, label: str) -> Checked | None:
@@ -341,7 +355,8 @@ class _Check(_Selection):
         one = self.mention
         scores = self.facts.of(one.metric, label, one.split or "test")
         newest = [f for f in scores if f.newest and not f.member and self._is_of(f)]
-        pairs = combinations(of_highest_profile(newest), 2)
+        mine = of_highest_profile(newest)
+        pairs = combinations(mine if self._is_of_sizes(mine, largest(mine)) else (), 2)
         found = [(abs(a.number - b.number), a) for a, b in pairs]
         same = [(gain, a) for gain, a in found if abs(gain - one.value) <= one.step * (1 + 1e-6)]
         return self._answer("right", same[0][1], value=same[0][0]) if same else None

@@ -80,6 +80,8 @@ _RATIO_OF_R2, _RATIO_OF_ERRORS = 3, 10
 _WITH = re.compile(r"\s*(?:with|at|for|on|using|from|[(（])\s*(?:N\s*=\s*)?")
 _NAME_OF = re.compile(r"(?:-[A-Z]{1,2})?\s*[(（]\s*")
 _NEAR_BEHIND = 8
+_LONGEST = 10_000
+"""Letters of a paragraph in which sizes are looked for."""
 _ERROR = re.compile(r"\berrors?\b|scatter|deviation|误差|弥散", re.IGNORECASE)
 LEAST_R2 = 0.02
 _LARGEST = 0.5
@@ -164,7 +166,7 @@ def is_none(text: str, one: Numeral) -> bool:
 def may_be_score(text: str, one: Numeral) -> bool:
     """Whether a number without its metric may be an R²."""
     behind = NO_CLAIM_BEHIND.match(text, one.end)
-    is_like = one.is_decimal and LEAST_R2 <= one.value < 1 and 0.001 <= one.step <= 0.01
+    is_like = one.is_decimal and LEAST_R2 <= one.value < 1 and 0.0001 <= one.step <= 0.01
     return is_like and not one.unit and not behind and not is_none(text, one)
 
 
@@ -358,6 +360,11 @@ def counted(text: str, one: Numeral) -> str | None:
     near = f"{text[: one.start][-40:]} {found['kind'] or ''}"
     splits = [one.lastgroup for one in OF_SPLIT.finditer(near)]
     return splits[-1] if splits and splits[-1] else "stars"
+
+
+def sizes_in(text: str) -> tuple[float, ...]:
+    """The numbers of stars that a text names, if any: of training sets or others."""
+    return tuple(one.value for one in numerals(text[:_LONGEST]) if is_count(text, one))
 
 
 def kinds_of(text: str, counts: Sequence[Numeral]) -> dict[Numeral, str | None]:

@@ -45,14 +45,19 @@ def gains(mine: Sequence[Fact], between: tuple[float, float]) -> Derived:
 
 
 def of_two(
-    kind: Kind, first: Sequence[Fact], second: Sequence[Fact], *, is_less: bool = False
+    kind: Kind,
+    first: Sequence[Fact],
+    second: Sequence[Fact],
+    *,
+    is_less: bool = False,
+    sizes: Sequence[float] = (),
 ) -> Derived:
     """Difference, ratio or difference in percent of two models, at equal sizes if there are any.
 
-    `is_less`: in percent of the larger number.
+    `is_less`: in percent of the larger number. `sizes`: of each, where a draft says so.
     """
     pairs = [(a, b) for a in first for b in second if same_size(a.size, b.size)]
-    pairs = list(dict.fromkeys([*pairs, *_apart(first, second)]))
+    pairs = list(dict.fromkeys([*pairs, *_apart(first, second), *_at(sizes, first, second)]))
     derived: Derived = []
     for a, b in pairs or [(a, b) for a in first for b in second]:
         low, high = sorted((a.number, b.number))
@@ -66,17 +71,31 @@ def of_two(
     return derived
 
 
+def _at(
+    sizes: Sequence[float], first: Sequence[Fact], second: Sequence[Fact]
+) -> Iterator[tuple[Fact, Fact]]:
+    if sizes:
+        here = [fact for fact in first if same_size(fact.size, sizes[0])]
+        yield from ((a, b) for a in here for b in second if same_size(b.size, sizes[1]))
+
+
 def _apart(first: Sequence[Fact], second: Sequence[Fact]) -> Iterator[tuple[Fact, Fact]]:
     """The largest of two models' runs in experiments that have one of them only."""
     here, there = ({_experiment(fact) for fact in of} for of in (first, second))
     own = [fact for fact in first if _experiment(fact) not in there]
     other = [fact for fact in second if _experiment(fact) not in here]
-    yield from ((a, b) for a in _largest(own) for b in _largest(other))
+    top, bottom = (max((fact.size or 0 for fact in of), default=0) for of in (own, other))
+    for a in own:
+        yield from ((a, b) for b in other if (a.size or 0, b.size or 0) == (top, bottom))
 
 
-def _largest(facts: Sequence[Fact]) -> list[Fact]:
-    size = max((fact.size or 0 for fact in facts), default=0)
-    return [fact for fact in facts if (fact.size or 0) == size]
+def largest(facts: Sequence[Fact]) -> list[Fact]:
+    """Those of the largest training set of each model in each experiment."""
+    top: dict[tuple[str, str], int] = {}
+    for one in facts:
+        key = one.model, _experiment(one)
+        top[key] = max(top.get(key, 0), one.size or 0)
+    return [one for one in facts if (one.size or 0) == top[one.model, _experiment(one)]]
 
 
 def _experiment(fact: Fact) -> str:

@@ -131,7 +131,8 @@ def _in_markdown(document: Document, reader: Reader) -> Iterator[Mention]:
     for table in tables_of(document):
         rows = [table.header, *(row for row in table.rows if not row.is_delimiter)]
         above = [text for text in said[: rows[0].line - 1] if text.strip()][-1:]
-        caption = above[0] if above and _NAMED.match(above[0]) else ""
+        is_caption = bool(above) and (_NAMED.match(above[0]) or above[0].endswith((":", "：")))
+        caption = above[0] if is_caption else ""
         cells = [[(_markdown(cell.raw), row.line) for cell in row.cells] for row in rows]
         yield from table_mentions(cells, caption, reader.paragraph)
 

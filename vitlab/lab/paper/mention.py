@@ -39,6 +39,10 @@ class Mention:
     """Whether the model is named in an earlier sentence only."""
     size: float | None = None
     """Training stars, where the draft says of how many."""
+    sizes: tuple[float, ...] | None = None
+    """Those that its paragraph names; None where it speaks of sizes in words, and in a table."""
+    at_sizes: tuple[float, ...] = ()
+    """Of a sentence with two models and two sizes, that of each: `A with 1k, B with 100k`."""
     near_size: float | None = None
     """The one of several that its sentence names last before it."""
     between: tuple[float, float] | None = None

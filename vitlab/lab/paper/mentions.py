@@ -36,9 +36,10 @@ from vitlab.lab.paper.claims import (
     outside,
     own_size,
     size_of,
+    sizes_in,
 )
 from vitlab.lab.paper.mention import TOP, Mention, excerpt
-from vitlab.lab.paper.names import Named, models_in
+from vitlab.lab.paper.names import Named, is_aside, is_firm, models_in
 from vitlab.lab.paper.numerals import Numeral, numerals
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
@@ -49,6 +50,7 @@ from vitlab.lab.paper.words import (
     COUNTED,
     ELSEWHERE,
     EVERY,
+    FOR_ALL,
     FORMER,
     FROM_ONE,
     FROM_TO,
@@ -59,6 +61,7 @@ from vitlab.lab.paper.words import (
     OF_REST,
     OF_RUNS,
     OF_SEEDS,
+    OF_SIZES,
     OTHER_SIDE,
     OWN,
     PRONOUN,
@@ -66,6 +69,7 @@ from vitlab.lab.paper.words import (
     RESPECTIVELY,
     SHARE,
     SPLIT,
+    TERM,
     THEY,
     UNNAMED,
 )
@@ -73,7 +77,7 @@ from vitlab.lab.paper.words import (
 LONGEST, MOST = 2000, 60
 """Characters and numbers of a sentence; of a longer one nothing is read, and that is told."""
 _SENTENCE = re.compile(
-    r"(?<=[.!?])\s+(?=[A-Z(\[\u4e00-\u9fff])|(?<=[。！？])|(?<=\n)(?=\s*(?:[-*•]|\d{1,2}[.)])\s)"
+    r"(?<=[.!?])\s+(?=[A-Z(\[\u4e00-\u9fff])|(?<=[a-z\d%)][.!?])\n|(?<=[。！？])|(?<=\n)(?=\s*(?:[-*•]|\d{1,2}[.)])\s)"
     r"|(?<=[;；])|\s(?=\((?:[ivx]{1,4}|\d)\)\s)"
 )
 """Where a sentence ends, or a part of one that says something of its own."""
@@ -93,7 +97,8 @@ _BESIDE = re.compile(
 )
 """From a model's name to its score: `ViT (0.711`, `ViT@100k: 0.596`."""
 _GROWS = re.compile(
-    r"\b(?:ris|grow|gain|increas|improv|goes|going)\w*\b|涨|提升|增加|升|→", re.IGNORECASE
+    r"\b(?:ris|grow|gain|increas|improv|goes|going)\w*\b|涨|提升|增加|升|\d\s*→\s*[\d.]",
+    re.IGNORECASE,
 )
 """What may make a difference one of a single model between two training sizes."""
 _THE_TWO = re.compile(r"\bthe two\b|\bboth\b|\bbetween them\b|两者|二者", re.IGNORECASE)
@@ -150,6 +155,7 @@ class Reader:
         self._seeds = False
         self._kind: Kind = "score"
         self._split = ""
+        self._sizes: tuple[float, ...] | None = None
         self._sentence_number = 0
         self.skipped: list[int] = []
         """Lines of sentences that are too long to be read."""
@@ -158,6 +164,8 @@ class Reader:
         """The numbers of a paragraph that begins at `line`."""
         self._subject, self._recent, self._metric, self._ceiling = (), (), "", False
         self._last, self._seeds, self._kind = (), False, "score"
+        is_of_sizes = OF_SIZES.search(text) or MORE_DATA.search(text)
+        self._sizes = None if is_of_sizes else sizes_in(text)
         ends = [found.end() for found in re.finditer("\n", text)]
         start = 0
         for end in [*_SENTENCE.finditer(text), None]:
@@ -253,17 +261,17 @@ class Reader:
                 models=of.models,
                 inherited=of.inherited,
                 size=size_of(text, one, scored, sizes),
-                near_size=next((x.value for x in sizes[::-1] if x.end <= one.start), None),
+                sizes=self._sizes,
                 between=between if kind == "difference" else None,
                 is_less=kind == "percent" and is_less(text, one, metric),
                 others=_others(models, (*self._recent, *self._main()), of),
-                near=near(text, one, models),
+                near=near(text, one, models) or (of.models if _THE_TWO.search(text) else ()),
                 is_bare=not has_metric(text, one),
                 is_loose=not of.firm or self._it,
                 sentence=self._sentence_number,
             )
-            theirs = self._seeds and bool(THEY.match(text))
-            yield _hinted(found, text, one, ceiling=self._ceiling, theirs=theirs)
+            found = _hinted(found, text, one, ceiling=self._ceiling, seeds=self._seeds)
+            yield _sized(found, one, models, sizes)
 
     def _main(self) -> list[str]:
         """The model that the draft is about: the one named most often so far."""
@@ -282,7 +290,8 @@ class Reader:
         for one in numbers:
             last, kind = found[-1] if found else (one, ("score", ""))
             is_next = one.unit == last.unit and _AND.search(text[max(0, last.end - 1) : one.start])
-            said = kind if is_next and kind[0] in _OF_ALL and not has_metric(text, one) else None
+            is_own = has_metric(text, one) or TERM.match(text, one.end)
+            said = kind if is_next and not is_own and kind[0] in _OF_ALL else None
             said = said or claim(text, one, of_ceiling=of_ceiling)
             said = said or self._bare_score(text, one, models, sizes)
             if said and (models or said[1] != "error"):
@@ -337,8 +346,9 @@ class Reader:
         ):
             return
         found, named = COUNTED.match(text, one.end), bool(models)
-        every = name != "stars" and EVERY.search(text[: one.start]) is not None
-        of = _counted_of(one, models) or (() if every else self._subject)
+        of_all = EVERY.search(text[: one.start]) or FOR_ALL.match(text, one.end)
+        every = name != "stars" and of_all is not None
+        of = () if every else _counted_of(one, models) or self._subject
         firm = len({each.name for each in models}) == 1 or (not named and self._goes_on)
         firm = firm or any(each.name in of for each in models_in(clause(text, one)))
         yield Mention(
@@ -375,9 +385,9 @@ def _whose(
             return _Of(subject, inherited=True)
         if names and models[-1].start < one.start and FROM_TO.search(text[: one.start]):
             return _Of((*names, *subject) if subject else (), inherited=True)
-        if not names or _is_aside(text, one, models[0]):
+        if not names or is_aside(text, one, models[0]):
             return _Of(subject, inherited=True)
-        return _Of(tuple(names), firm=_is_firm(text, one, models))
+        return _Of(tuple(names), firm=is_firm(text, one, models))
     names_before = [named.name for named in models if named.start < one.start]
     if len(names_before) == len(models) and FROM_TO.search(text[: one.start]):
         return _Of(tuple(names))
@@ -414,13 +424,14 @@ def _of_two(
         return _Of((*(names or subject), TOP), inherited=not names)
     both = names if len(names) == 2 else [*subject, *names]
     if (
-        kind != "ratio" and len(set(both)) < 2 and names and not _is_firm(text, one, models)
+        kind != "ratio" and len(set(both)) < 2 and names and not is_firm(text, one, models)
     ):  # `the lead over B`
         both = [*(name for name in recent if name not in names), *names]
     if not names and _THE_TWO.search(text):
         both = list(recent)
     both = both or (list(recent) if kind != "ratio" else [])  # `the two differ by 0.1`
-    return _Of(tuple(dict.fromkeys(both))[:2], inherited=len(names) < 2)
+    is_other = len(names) < 2 or OTHER_SIDE.search(text[: models[0].start][-_LETTERS:])
+    return _Of(tuple(dict.fromkeys(both))[:2], inherited=bool(is_other))
 
 
 def _of_it(text: str, one: Numeral, models: Sequence[Named]) -> bool:
@@ -433,17 +444,26 @@ def _counted_of(one: Numeral, models: Sequence[Named]) -> tuple[str, ...]:
     """The model whose parameters or epochs a number counts: the only one, or the last before it."""
     names = tuple(dict.fromkeys(each.name for each in models))
     before = [each.name for each in models if each.start < one.start]
-    return names if len(names) == 1 else tuple(before[-1:])
+    return names[:1] if len(names) == 1 else tuple(before[-1:]) or names[:1]
 
 
-def _hinted(found: Mention, text: str, one: Numeral, *, ceiling: bool, theirs: bool) -> Mention:
+def _sized(
+    found: Mention, one: Numeral, models: Sequence[Named], sizes: Sequence[Numeral]
+) -> Mention:
+    """With what its sentence says of the sizes that it may be of."""
+    each = tuple(x.value for x in sizes) if len(sizes) == len(models) == 2 else ()
+    last = next((x.value for x in sizes[::-1] if x.end <= one.start), None)
+    return replace(found, at_sizes=each, near_size=last)
+
+
+def _hinted(found: Mention, text: str, one: Numeral, *, ceiling: bool, seeds: bool) -> Mention:
     """With what its sentence says of other ways in which it may be meant."""
     near = ceiling or CEILING.search(text) or AT_MOST.search(text)
     return replace(
         found,
         labels=other_labels(text, one),
         metrics=other_metrics(text, one, found.metric),
-        of_seed=theirs or OF_SEEDS.search(text) is not None,
+        of_seed=(seeds and THEY.match(text) is not None) or OF_SEEDS.search(text) is not None,
         split_open=len({x.lastgroup for x in SPLIT.finditer(clause(text, one))}) != 1,
         splits=tuple(dict.fromkeys(x.lastgroup or "" for x in SPLIT.finditer(text))),
         near_ceiling=bool(near or FROM_ONE.search(text[: one.start])),
@@ -458,22 +478,6 @@ def _others(models: Sequence[Named], recent: Sequence[str], of: _Of) -> tuple[st
     """The models that a number may be of as well: of its sentence, then of its paragraph."""
     names = dict.fromkeys([*(one.name for one in models), *recent])
     return tuple(name for name in names if name not in of.models)
-
-
-def _is_aside(text: str, one: Numeral, named: Named) -> bool:
-    """Whether a model is named in brackets behind a number that have numbers of their own."""
-    opened = text.rfind("(", one.end, named.start)
-    return (
-        opened >= 0
-        and not text[opened + 1 : named.start].strip()
-        and text[named.end : named.end + 1] != ")"
-    )
-
-
-def _is_firm(text: str, one: Numeral, models: Sequence[Named]) -> bool:
-    """Whether the only model that a sentence names is what a number is of."""
-    named = models[-1] if models[-1].start < one.start else models[0]
-    return not OTHER_SIDE.search(text[max(0, named.start - _LETTERS) : named.start])
 
 
 def _scale(kind: Kind, one: Numeral) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from vitlab.docs.model.gates.conditions import is_model, model_key
+from vitlab.lab.paper.numerals import Numeral
+from vitlab.lab.paper.words import OTHER_SIDE
 
 _WORD = re.compile(r"(?<![A-Za-z])(?:light gbm|[A-Za-z][A-Za-z]+)", re.IGNORECASE)
 _IN_WORDS = {
@@ -30,6 +32,10 @@ _NO_MODEL = re.compile(
     r"\s*[- ]?(?:ratio|hidden|layers?\b|blocks?|heads?\b|width|dim|expansion)", re.IGNORECASE
 )
 """What stands behind a name that is of a part of a network: `MLP ratio 4`."""
+
+
+_LETTERS = 36
+"""Before a model in which a word may stand that makes it the other side."""
 
 
 class Named(NamedTuple):
@@ -68,3 +74,19 @@ def models_in(text: str) -> Iterator[Named]:
 def is_named(word: str) -> bool:
     """Whether a word alone is a model's name."""
     return is_model(model_key(word)) or _WORDS.fullmatch(word) is not None
+
+
+def is_aside(text: str, one: Numeral, named: Named) -> bool:
+    """Whether a model is named in brackets behind a number that have numbers of their own."""
+    opened = text.rfind("(", one.end, named.start)
+    return (
+        opened >= 0
+        and not text[opened + 1 : named.start].strip()
+        and text[named.end : named.end + 1] != ")"
+    )
+
+
+def is_firm(text: str, one: Numeral, models: Sequence[Named]) -> bool:
+    """Whether the only model that a sentence names is what a number is of."""
+    named = models[-1] if models[-1].start < one.start else models[0]
+    return not OTHER_SIDE.search(text[max(0, named.start - _LETTERS) : named.start])

@@ -11,7 +11,8 @@ _NUMERAL = re.compile(
     r"(?:10\s*\^\s*(?P<power_of_ten>\d{1,2})"
     r"|(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+|\d+)"
     r"(?:\s*[×x*]\s*10\s*\^?\s*(?P<power>[+\-−]?\d{1,2}))?)"
-    r"(?:\s*(?P<scale>million|billion|thousand|百万|千|万|亿)|(?P<letter>[kKM])(?![A-Za-z]))?"
+    r"(?:\s*(?P<scale>million|billion|thousand|百万|千|万|亿)|(?P<letter>[kKM])(?![A-Za-z])"
+    r"|[ ](?P<mega>[kM])(?=[ ](?:free |trainable )?(?:param|weights|spectra|stars)))?"
     r"(?!\d|\.\d)"
 )
 _IN_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -94,7 +95,7 @@ def _numerals(text: str) -> Iterator[Numeral]:
         if found.start() < end or len(found[0]) > _LONGEST:  # the error of the one before
             continue
         digits = (found["digits"] or "1").replace(",", "")
-        scale = _SCALES.get(found["scale"] or found["letter"] or "", 1.0)
+        scale = _SCALES.get(found["scale"] or found["letter"] or found["mega"] or "", 1.0)
         scale *= 10.0 ** int((found["power"] or found["power_of_ten"] or "0").replace("−", "-"))
         decimals = len(digits.partition(".")[2])
         step = 10.0**-decimals * scale

@@ -57,7 +57,9 @@ def readings(one: Mention) -> Iterator[Mention]:
 
 def _differences(one: Mention) -> Iterator[Mention]:
     """The other two sides that a difference may have, one of them named in its own clause."""
-    names = tuple(dict.fromkeys((*(name for name in one.models if name != TOP), *one.others)))
+    both = tuple(name for name in one.models if name != TOP)
+    is_said = len(both) == len(one.models) == 2 and not one.inherited
+    names = both if is_said else tuple(dict.fromkeys((*both, *one.others)))
     near = one.near or names
     for pair in combinations(names, 2):
         if set(pair) & set(near):

@@ -42,7 +42,7 @@ _NUM = re.compile(r"\\num(?:\[[^\]]{0,80}\])?\{([^{}]{0,80})\}")
 _DROPPED = re.compile(
     r"\\(?:ref|eqref|autoref|[cC]ref|label|url|href|includegraphics|plotone|bibliography\w*|usepackage"
     r"|documentclass|input|include|vspace|hspace|setlength|phantom|footnotemark|cmidrule|tablenum"
-    r"|email|orcid|affil\w*|author|date|color|textcolor)\*?(?:\([^)]{0,80}\))?(?:\[[^\]]{0,80}\])*(?:\{[^{}]*\})?"
+    r"|email|orcid|affil\w*|author|date|color)\*?(?:\([^)]{0,80}\))?(?:\[[^\]]{0,80}\])*(?:\{[^{}]*\})?"
 )
 _BEGIN = re.compile(
     r"\\begin\{(?:tabular[xy]?\*?|longtable|deluxetable\*?|array)\}"
@@ -78,7 +78,7 @@ _SILENT = frozenset((
     "mathchar", "limits", "tableline", "endhead", "endfirsthead", "acknowledgments", "keywords",
     "newline", "linebreak", "smallskip", "medskip", "bigskip", "frac", "sqrt", "sum", "tilde",
     "hat", "bar", "overline", "vec", "dot", "prime", "mid", "in", "cdots", "sout", "protect",
-    "vitlabtrial", "vitlabtext",
+    "vitlabtrial", "vitlabtext", "nano", "metre", "meter", "micro", "kilo", "parsec", "second",
 ))  # fmt: skip
 """Commands that say nothing of a number; what is in their braces is text."""
 _FONTS = frozenset(("rm", "bf", "it", "sc", "tt", "em"))
@@ -94,6 +94,15 @@ class Command:
     arguments: int = 0
     default: str | None = None
     """The first argument where it is not given; None where it must be."""
+
+
+_PACKAGES = {
+    "added": Command("#2", 2, ""), "deleted": Command("", 2, ""), "replaced": Command("#2", 3, ""),
+    "highlight": Command("#2", 2, ""), "textcolor": Command("#2", 2), "xspace": Command(""),
+    "SIrange": Command("#1–#2 #3", 3), "qtyrange": Command("#1–#2 #3", 3),
+    "numrange": Command("#1–#2", 2), "numlist": Command("#1", 1),
+}  # fmt: skip
+"""Commands of `changes`, `siunitx` and the like: of a revised text the new one counts."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,8 @@ def plain_tex(source: str, given: Mapping[str, str] | None = None) -> tuple[str,
     """
     text = _without_verbatim(_COMMENT.sub(r"\1", source.translate(_MARKS)))
     head, begin, body = text.partition(r"\begin{document}")
-    own = {name: Command(to) for name, to in [*(given or {}).items(), *_OWN.findall(text)]}
+    defined = [*(given or {}).items(), *_OWN.findall(text)]
+    own = _PACKAGES | {name: Command(to) for name, to in defined}
     for one in _WITH_ARGUMENTS.finditer(text):
         own[one[1]] = Command(one[4], int(one[2]), one[3])
     text = (re.sub(r"[^\n]", "", head) + body) if begin else text

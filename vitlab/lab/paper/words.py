@@ -16,7 +16,7 @@ _METRICS = {
     "error": r"(?:test |typical |median )?errors? (?:is|are|of) (?=(?:about |only |~ ?)?\d)",
     "bias": r"bias(?:ed (?:by|low|high))?(?![a-z])|mean (?:residual|error|offset)(?! in)"
     r"|(?<!绝对)(?<!均方根)(?<!标准)偏差|系统偏移",
-    "scatter": r"scatter(?![a-z])|弥散",
+    "scatter": r"scatter(?![a-z])|弥散|σ_?N?MAD",
     "label_std": r"σ_?(?:label|y|logg|log g)|labels?'? (?:standard deviation|scatter|spread"
     r"|dispersion|std)"
     r"|(?:labels have a )?standard deviation(?: of the labels?)?|std\s?\((?:y|log g)\)"
@@ -118,7 +118,8 @@ RATIO = re.compile(
     re.IGNORECASE,
 )
 FRACTION = re.compile(
-    r"\b(?:fraction|share|proportion)s? of (?:the |its |this )?(?:\w+ )?(?:ceiling|limit|oracle"
+    r"\b(?:fraction|share|proportion)s? (?:reached|attained)\b"
+    r"|\b(?:fraction|share|proportion)s? of (?:the |its |this )?(?:\w+ )?(?:ceiling|limit|oracle"
     r"|bound)"
     r"|占(?:理论)?上限|R\^?[2²]\s?/\s?R\^?[2²]_?max",
     re.IGNORECASE,
@@ -149,7 +150,7 @@ SHARE_BEFORE = re.compile(
     re.IGNORECASE,
 )
 BY = re.compile(
-    r"(?:(?<!off )\bby|\bwithin|\bgains?|\b(?:lead|advantage|margin|gap"
+    r"(?:(?<!off )\bby|\bwithin|\bgains?(?: (?:is|are|was|were|of))?|\b(?:lead|advantage|margin|gap"
     r"|difference)\b[^,;.]{0,40}?\b(?:is|was|of)"
     r"|\b(?:improvement|difference|gap|advantage|lead|gain|increase|reduction|drop) of"
     r"|Δ\s*R\^?[2²]\s*(?:=|of|is|为)?|\bremains? (?:is|are)"
@@ -243,7 +244,7 @@ UNNAMED = re.compile(
 )
 """Models without their names: a sentence with these alone is of none named before."""
 OPEN = re.compile(
-    r"\b(?:would|should|(?:could|might|may) (?:reach|raise|improve|give|yield|bring|rise"
+    r"\b(?:would|should|thought|(?:could|might|may) (?:reach|raise|improve|give|yield|bring|rise"
     r"|increase)|expect(?:s|ed|ing)?|hop(?:e|es|ing)|aim(?:s|ing)?|goals?|targets?"
     r"|project(?:s|ed)|extrapolat\w+|forecast\w*|require[sd]?|planned)\b|预计|预期|有望|目标"
     r"|计划|希望",
@@ -257,6 +258,13 @@ AT_MOST = re.compile(
 RESPECTIVELY = re.compile(r"\brespectively\b|分别|依次", re.IGNORECASE)
 OWN = re.compile(r"\b(?:we|our|ours|us|this work)\b|我们|本文", re.IGNORECASE)
 """What makes a sentence one about the draft's own results."""
+FOR_ALL = re.compile(r"[^.;\n]{0,40}\bfor (?:all|each|every)\b", re.IGNORECASE)
+OF_SIZES = re.compile(
+    r"\b(?:small(?:er|est)?|few(?:er|est)?|subsets?|scaling|learning[- ]curves?"
+    r"|per decade|(?:training|sample)(?:[- ]set)? sizes?)\b|样本[量数]|规模|训练集大小|量级",
+    re.IGNORECASE,
+)
+"""What makes numbers of a paragraph ones of any training size."""
 EVERY = re.compile(
     r"\b(?:all|each|every|both)\b[^,;.]{0,60}$|(?:每个|所有|均)[^，。；]{0,20}$", re.I
 )
@@ -282,7 +290,7 @@ RESULT = re.compile(r"\d*\.\d+\s*[-−–]\s*\d*\.\d+\s*[=≈]\s*$")
 """The terms of a difference that is written out, `0.792 - 0.711 = 0.081`."""
 OTHERS = re.compile(
     r"\b(?:Cannon|Payne|TransformerPayne|StarNet|astroNN|SpectraFM|AspGap|FERRE|ASPCAP|APOGEE"
-    r"|GALAH|LAMOST|Gaia|literature)"
+    r"|GALAH|LAMOST|Gaia|literature|the (?:authors|referee|reviewer))"
     r"\b[^,;，；]{0,30}$|文献[^,;，；]{0,20}$",
     re.IGNORECASE,
 )
