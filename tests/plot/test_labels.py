@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vitlab.plot.canvas import Curve, Look, Panel, paint, y_labels
 from vitlab.plot.chart import MARKS, draw
 from vitlab.plot.labels import End, annotate, margin
-from vitlab.plot.series import Line, Series, cells, tick_labels, ticks
+from vitlab.plot.series import Line, Series, cells, shortened, tick_labels, ticks
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -103,7 +103,7 @@ def test_a_finished_run_has_its_best_and_its_test_value_at_its_planned_end() -> 
         ("1.0 a run with a very long name", "1.0 a r..ng name 0.5000"),
         (
             "3.0 ViT-S train_size=9000,seed=43",
-            "3.0 ViT..00,s=43 0.5000",
+            "3.0 ViT..9k,s=43 0.5000",
         ),  # that of seed 42 is another
     ):
         long = replace(rising, name=name)
@@ -122,3 +122,13 @@ def test_letters_stand_at_the_ends_of_curves_only_without_colour() -> None:
         assert [text.count(mark) for mark in "ox+"] == [letters] * 3
     assert rows[-1].split()[0] == "0"
     assert rows[-1].split()[-1] == "20"
+
+
+def test_a_short_name_keeps_what_tells_the_runs_of_a_sweep_apart() -> None:
+    sizes, seeds = (1000, 9000, 25000), (42, 43)
+    runs = [f"LightGBM train_size={n},seed={seed}" for n in sizes for seed in seeds]
+    assert shortened(runs[0], 40) == runs[0]
+    assert shortened(runs[0], 21) == "LightGBM t=1000,s=42"
+    assert shortened(runs[0], 18) == "LightGBM t=1k,s=42"
+    for width in (17, 18, 21):
+        assert len({shortened(run, width) for run in runs}) == len(runs)

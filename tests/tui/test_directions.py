@@ -92,6 +92,13 @@ async def test_the_results_by_score_begin_with_the_best(
         assert list(screen.table._shown) == ["job-0", "job-1", "job-2"]
 
 
+def test_the_test_set_chooses_no_run() -> None:
+    jobs = [judged("a", "r2", 0.8), judged("b", "r2", 0.7)]
+    for one, number in zip(jobs, (0.70, 0.75), strict=True):
+        one.values = {**one.values, "test/r2/log_g": number}
+    assert best_values(usual_view(jobs=jobs)) == {"1.0": 0.70}
+
+
 def test_seeds_of_a_run_are_one_with_their_mean() -> None:
     jobs = []
     for run, number in (("Run 1 seed=1", 0.9), ("Run 1 seed=2", 0.5), ("Run 2", 0.6)):

@@ -44,14 +44,20 @@ def fit(text: str, width: int) -> str:
 
 _SETTING = re.compile(r"(?<![^ ,])(lr|[^\W\d])[\w.]*=")
 """The name of a setting in that of a run, and its initial."""
+_THOUSANDS = re.compile(r"(?<=[=\d])000(?![\d.])")
+"""Those of a whole number."""
 
 
 def shortened(run: str, width: int) -> str:
     """A run's name in `width` cells at most: its settings by their initials, then cut inside.
 
-    What tells the runs of a sweep apart is at both ends: `ViT-S t=1000,s=42`, `ViT-S..00,s=42`.
+    What tells the runs of a sweep apart is at both ends: `ViT-S t=25k,s=42`, `ViT-S..5k,s=42`.
     """
-    if cells(run) <= width or cells(run := _SETTING.sub(r"\1=", run)) <= width:
+    for pattern, short in ((_SETTING, r"\1="), (_THOUSANDS, "k")):
+        if cells(run) <= width:
+            return run
+        run = pattern.sub(short, run)
+    if cells(run) <= width:
         return run
     tail = max(width - 2, 0) // 2
     end = run[len(run) - tail :]

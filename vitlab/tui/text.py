@@ -33,7 +33,7 @@ from vitlab.contract.job import (
     ended_well,
 )
 from vitlab.contract.terminal import UNSAFE
-from vitlab.contract.value import Value, judged_by, score_text, shown
+from vitlab.contract.value import Value, for_choosing, judged_by, score_text, shown
 from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.processes import ADOPTED
@@ -419,7 +419,8 @@ def best_jobs(view: LabSnapshot) -> Mapping[str, JobView]:
     """MVP id -> the job with its best headline so far: a full run, or of the trials without one.
 
     Of these the running ones, once any has a number, and the newest of each run; ended seeds of
-    a run are one, with their mean. None is best where it is not known which way is better.
+    a run are one, with their mean. Chosen on validation where all have such a number. None is best
+    where it is not known which way is better.
     """
     best = {}
     for mvp, jobs in index_of(view).of_mvp.items():
@@ -442,7 +443,10 @@ def _best_of(jobs: Sequence[JobView]) -> JobView | None:
     mine = list({(job.spec.run, job.spec.profile, job.spec.recipe): job for job in by_age}.values())
     mine = mine if running else _seeds_as_one(mine)
     name = judged_by(j.spec.headline for j in mine)
-    return Value.parse(name).best((j for j in mine if j.spec.headline == name), last_r2)
+    mine = [job for job in mine if job.spec.headline == name]
+    validated = [for_choosing(name, job.values) for job in mine]
+    by = last_r2 if None in validated else lambda job: for_choosing(name, job.values)
+    return Value.parse(name).best(mine, by)
 
 
 def _seeds_as_one(jobs: Iterable[JobView]) -> list[JobView]:
@@ -456,9 +460,11 @@ def _seeds_as_one(jobs: Iterable[JobView]) -> list[JobView]:
 
 
 def _mean(name: str, jobs: Sequence[JobView]) -> JobView:
-    numbers = [number for job in jobs if (number := last_r2(job)) is not None]
     first = jobs[0]
-    values = {**first.values, first.spec.headline: fmean(numbers)}
+    values = dict(first.values)
+    for key in values:
+        numbers = [number for job in jobs if (number := job.values.get(key)) is not None]
+        values[key] = fmean(numbers) if len(numbers) == len(jobs) else None
     return replace(first, spec=replace(first.spec, run=name), values=values)
 
 

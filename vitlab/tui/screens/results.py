@@ -16,6 +16,7 @@ from textual.widgets import Static
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value, measured
 from vitlab.lab.results import rows as results
+from vitlab.plot.series import shortened
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.session import CopiedText, Session
@@ -51,9 +52,9 @@ class ResultTable(StableTable):
 
     @property
     def fitted(self) -> Mapping[str, int]:
-        """Without the settings where no row has other ones."""
+        """Without the settings where no row has other ones, or names would be cut for them."""
         widths = dict(super().fitted)
-        if self._same:
+        if self._same or self.narrow:
             widths["Run"] += widths.pop(CHANGED, 0)
         return widths
 
@@ -75,7 +76,7 @@ class ResultTable(StableTable):
         good = gap is not None and abs(gap[0]) > 2 * gap[1]
         return (
             cell(row.mvp, "bold"),
-            cell(row.run),
+            cell(shortened(row.run, self.fitted["Run"]) if self.narrow else row.run),
             cell(row.profile, muted if row.profile != "full" else ""),
             cell(score.partition(" ±")[0] if self.narrow else score),
             cell(
