@@ -165,7 +165,7 @@ def is_none(text: str, one: Numeral) -> bool:
 
 def may_be_score(text: str, one: Numeral) -> bool:
     """Whether a number without its metric may be an R²."""
-    behind = NO_CLAIM_BEHIND.match(text, one.end)
+    behind = NO_CLAIM_BEHIND.match(text, one.end) or OF_SOME.search(text)
     is_like = one.is_decimal and LEAST_R2 <= one.value < 1 and 0.0001 <= one.step <= 0.01
     return is_like and not one.unit and not behind and not is_none(text, one)
 

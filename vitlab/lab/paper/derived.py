@@ -67,7 +67,9 @@ def of_two(
             derived += [(high / low, a), (low / high, a)]
         elif low > 0:
             base = high if is_less else low
-            derived += [(100 * (high - low) / base, a), (100 * (high - low), a)]
+            derived.append((100 * (high - low) / base, a))
+            if a.value.metric == "r2":  # in points
+                derived.append((100 * (high - low), a))
     return derived
 
 

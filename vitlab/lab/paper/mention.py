@@ -81,6 +81,7 @@ class Mention:
     """Whether its sentence is about what is left of the variance."""
     grows: bool = False
     """Whether its sentence tells how scores grow with the training set."""
+    paragraph: int = 0
     sentence: int = 0
     """Numbers with the same one stand in one sentence; 0 in a table."""
 

@@ -156,12 +156,13 @@ class Reader:
         self._kind: Kind = "score"
         self._split = ""
         self._sizes: tuple[float, ...] | None = None
-        self._sentence_number = 0
+        self._paragraph = self._sentence_number = 0
         self.skipped: list[int] = []
         """Lines of sentences that are too long to be read."""
 
     def paragraph(self, text: str, line: int) -> Iterator[Mention]:
         """The numbers of a paragraph that begins at `line`."""
+        self._paragraph += 1
         self._subject, self._recent, self._metric, self._ceiling = (), (), "", False
         self._last, self._seeds, self._kind = (), False, "score"
         is_of_sizes = OF_SIZES.search(text) or MORE_DATA.search(text)
@@ -271,7 +272,7 @@ class Reader:
                 sentence=self._sentence_number,
             )
             found = _hinted(found, text, one, ceiling=self._ceiling, seeds=self._seeds)
-            yield _sized(found, one, models, sizes)
+            yield replace(_sized(found, one, models, sizes), paragraph=self._paragraph)
 
     def _main(self) -> list[str]:
         """The model that the draft is about: the one named most often so far."""

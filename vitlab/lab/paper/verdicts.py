@@ -21,6 +21,8 @@ WRONG = frozenset((
 Certainty = Literal["certain", "likely", "unsure"]
 _BESIDE = 6
 """Digits of right numbers in its sentence that make a guess a claim: no accident."""
+_LEAST_SCORE = 0.2
+"""A smaller number may as well be a difference."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,20 @@ def computed(found: Sequence[tuple[Mention, Checked]]) -> list[tuple[Mention, Ch
 def proven(
     found: Sequence[tuple[Mention, Checked]],
 ) -> Iterator[tuple[Mention, Checked]]:
-    """Without the guesses that the numbers beside them do not bear out."""
-    groups: dict[int, list[tuple[Mention, Checked]]] = {}
+    """Without the guesses that the numbers beside them do not bear out.
+
+    Those of its sentence, or one of these and those of its paragraph.
+    """
+    scores = [(one, x) for one, x in found if one.kind == "score" and one.metric == "r2"]
     for one, checked in found:
-        if one.kind == "score" and one.metric == "r2":
-            groups.setdefault(one.sentence, []).append((one, checked))
-    sure = {sentence for sentence, group in groups.items() if bears_out(group)}
-    for one, checked in found:
-        if not one.is_guess or checked.verdict == "right" or one.sentence in sure:
-            yield one, checked
+        if one.is_guess and checked.verdict != "right":
+            near = [(x, y) for x, y in scores if x.paragraph == one.paragraph]
+            beside = [(x, y) for x, y in near if x.sentence == one.sentence]
+            right = sum(checked.verdict == "right" for _, checked in beside)
+            is_likely = one.value >= _LEAST_SCORE and 2 * right >= len(beside) and bears_out(near)
+            if not (is_likely or bears_out(beside)):
+                continue
+        yield one, checked
 
 
 def bears_out(group: Sequence[tuple[Mention, Checked]]) -> bool:

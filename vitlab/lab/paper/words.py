@@ -10,7 +10,8 @@ _METRICS = {
     r"|(?<!z-)(?<!z )scores? (?=(?:of|is|was) \d?\.\d)|unexplained(?: variance)?"
     r"|explained variance|解释(?:了)?(?=[^。；]{0,20}方差)",
     "mae": r"MAE|(?:mean|average) absolute (?:error|deviation|residual)|平均绝对(?:误差|偏差)",
-    "rmse": r"RMSE|root[- ]mean[- ]squared? (?:error|deviation)|r\.?m\.?s\.? (?:error|residual"
+    "rmse": r"RMSE|root[- ]mean[- ]squared?(?: (?:error|deviation|sense))?"
+    r"|r\.?m\.?s\.? (?:error|residual"
     r"|deviation)"
     r"|均方根(?:误差|偏差)",
     "error": r"(?:test |typical |median )?errors? (?:is|are|of) (?=(?:about |only |~ ?)?\d)",
