@@ -258,3 +258,67 @@ def test_a_model_that_a_program_does_not_name_excuses_no_number(
     write(lab, roadmap, "1.0")
     hand_edit(roadmap, "| MVP-1.0 | ", "| MVP-1.0 | ViT R² = 0.951; ")
     assert kinds(lab, roadmap) == {"number-without-result"}
+
+
+IN_HUB = {
+    "a consensus": "| K1 | **ViT 在 1M 上达到 R²=0.951** | MVP-1.0 |",
+    "a next step": "- MVP-1.0 has R² = 0.951, so go on",
+    "its log": "| 2026-01-02 | MVP-1.0: R²=0.951 | - |",
+    "the tree": "```\n├── Q1: 能否预测 log_g？ (MVP-1.0: R²=0.951)\n```",
+    "two MVPs": "| Indicator | Value | Condition | Source |\n"
+    f"{HUB_HEAD}| ViT R² (test) | 0.951 | 1k | MVP-1.0, MVP-3.0 |",
+}
+NO_RESULT = [
+    "MVP-1.0 should reach R² = 0.951",
+    "目标：MVP-1.0 的 R²=0.951",
+    "MVP-2.0, which ended before, has R² = 0.951",
+    "MVP-1.0: R² > 0.951",
+    "MVP-1.0: R² = 0.751",
+    "R² = 0.951 in the literature",
+]
+
+
+@pytest.mark.parametrize("text", IN_HUB.values(), ids=IN_HUB)
+def test_an_invented_number_is_found_anywhere_in_the_hub(
+    lab: Lab, roadmap: Path, ended: Ended, text: str
+) -> None:
+    ended("one", 0.7512)
+    hub = roadmap.with_name("plan_hub.md")
+    hub.write_text(f"{hub.read_text(encoding='utf-8')}\n{text}\n", encoding="utf-8")
+    assert [one.kind for one in found(lab, roadmap)] == ["number-without-result"]
+
+
+def test_what_needs_no_result_in_a_hub_is_no_finding(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.7512)
+    hub = roadmap.with_name("plan_hub.md")
+    lines = "".join(f"- {one}\n" for one in NO_RESULT)
+    hub.write_text(f"{hub.read_text(encoding='utf-8')}\n{lines}", encoding="utf-8")
+    assert found(lab, roadmap) == []
+    hand_edit(hub, "R² = 0.751", "R² = 0.761")
+    assert [one.kind for one in found(lab, roadmap)] == ["number-without-result"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("| 2026-01-01 | Made |\n", "| 2026-01-01 | Made |\n| 2026-01-02 | MVP-1.0: R²=0.951 |\n"),
+        ("| Status | ⏳ planned |", "| Result | R² = 0.951 |\n| Status | ⏳ planned |"),
+        ("# Plan\n", "# Plan\n\n```\nStage: MVP-1.0 has R² = 0.951\n```\n"),
+    ],
+    ids=["the timeline", "a gate's result", "the goals"],
+)
+def test_and_anywhere_in_the_roadmap(
+    lab: Lab, roadmap: Path, ended: Ended, old: str, new: str
+) -> None:
+    hand_edit(roadmap, old, new)
+    ended("one", 0.7512)
+    assert [one.kind for one in found(lab, roadmap)] == ["number-without-result"]
+    hand_edit(roadmap, "0.951", "0.751")
+    assert found(lab, roadmap) == []
+
+
+def test_and_in_the_prose_of_a_report(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.7512)
+    report = next(one for one in write(lab, roadmap, "1.0") if one.name.startswith("exp_"))
+    hand_edit(report, "## Results\n", "## Results\n\nThe best has R² = 0.951.\n")
+    assert [one.path for one in found(lab, roadmap)] == [report]

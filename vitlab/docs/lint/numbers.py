@@ -27,7 +27,7 @@ _AT_SNR = re.compile(r"\b(?:mag|snr|s/n)\b|星等", re.I)
 _TEST_SIZE = re.compile(r"/\s*\d+(?:\.\d+)?[kM]\b")
 _SIZE = re.compile(r"\d+(?:\.\d+)?[km]")
 _RUN = re.compile(r"run\d+")
-_MVP_NAMED = re.compile(r"(?<![A-Za-z])MVP[-_ ]?([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)")
+MVP_NAMED = re.compile(r"(?<![A-Za-z])MVP[-_ ]?([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)")
 
 
 @dataclass(frozen=True)
@@ -296,6 +296,12 @@ def _conclusion_lines(document: Document) -> Iterator[int]:
 
 def _in_hub(roadmap: Roadmap, hub: Hub) -> Iterator[tuple[str, Place]]:
     """The numbers of a hub's tables that name one MVP, or its report, with that MVP."""
+    rows = hub_rows(roadmap, hub)
+    return ((next(iter(mvps)), place) for mvps, place in rows if len(mvps) == 1)
+
+
+def hub_rows(roadmap: Roadmap, hub: Hub) -> Iterator[tuple[set[str], Place]]:
+    """The numbers of a hub's tables of numbers, each with the MVPs that its row or source names."""
     reports: dict[str, set[str]] = {}
     for mvp in roadmap.mvps:
         stem = (mvp.report or "").rpartition("/")[2].partition(".")[0]
@@ -303,18 +309,15 @@ def _in_hub(roadmap: Roadmap, hub: Hub) -> Iterator[tuple[str, Place]]:
     for entry in (*hub.key_numbers, *hub.numbers):
         cells = [cell.raw for cell in entry.row.cells]
         named = {
-            i for cell in cells for i in _MVP_NAMED.findall(plain(cell)) if i in roadmap.ids.ids
+            i for cell in cells for i in MVP_NAMED.findall(plain(cell)) if i in roadmap.ids.ids
         }
         source = entry.text("source") or entry.text("evidence")
         sources = {i for stem, ids in reports.items() if _is_stem(source, stem) for i in ids}
-        mvps = named or sources
-        if len(mvps) != 1:
-            continue
         indicator = entry.raw("indicator") or entry.raw("method")
         condition = entry.raw("condition") or entry.raw("config")
         own = words_of(_TEST_SIZE.sub("", " ".join(cells)))
         for number in _named_numbers(indicator, entry.raw("value"), condition):
-            yield next(iter(mvps)), Place(number, entry.line, hub.document.path, own)
+            yield named or sources, Place(number, entry.line, hub.document.path, own)
 
 
 def _is_stem(source: str, stem: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from vitlab.contract.job import Done, Result, Spec
@@ -13,6 +13,7 @@ from vitlab.contract.value import Value
 from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.lint.across import Neighbours
 from vitlab.docs.lint.finding import Finding
+from vitlab.docs.lint.named import named_numbers
 from vitlab.docs.lint.numbers import Place, stated_numbers
 from vitlab.docs.lint.stated import Stated, words_of
 from vitlab.docs.model.gates.conditions import is_model, model_key
@@ -28,8 +29,8 @@ from vitlab.lab.results.provenance import Provenance, Source, best_source
 from vitlab.lab.writeback.picked_seeds import picked_runs
 from vitlab.lab.writeback.written_numbers import WrittenNumber, WrittenNumbers, read_numbers
 
-_SLICE = re.compile(r"(?:ep|run)\d+|\d+(?:\.\d+)?[km]")
-"""Words that name an epoch, a run or a size."""
+_SLICE = re.compile(r"(?:ep|run)\d+")
+"""Words that name an epoch or a run."""
 _EPOCH = re.compile(r"ep\d{1,9}")
 _OTHERS = re.compile(
     r"^(?:if|when|once|until|unless|needs?|should|must|would)$|若|如果|当|需|应|计划"
@@ -61,6 +62,7 @@ class NumberChecks:
         for job in of_roadmap(lab, all_jobs(lab.paths), path) if path else ():
             self._jobs[job.spec.mvp].append(job)
         self.lab_wide = Provenance(everything)
+        self.models = frozenset(model_key(one.result.model_name) for one in everything)
         self.written: WrittenNumbers = read_numbers(lab)
         self._earlier = read_earlier(lab, path)
         files = documents_of(roadmap, around)
@@ -82,11 +84,25 @@ class NumberChecks:
             return
         around = self.around
         stated = list(stated_numbers(self.roadmap, around.hub, around.reports, mvps))
-        for mvp, place in stated:
-            unbacked = self.unbacked(mvp, place)
+        found = [(place, self.unbacked(mvp, place)) for mvp, place in stated]
+        seen = {(place.path, place.line, place.number.value) for place, _ in found}
+        for one in named_numbers(self.roadmap, around.hub, around.reports):
+            place = one.place
+            if (place.path, place.line, place.number.value) not in seen:
+                found.append((place, self._unbacked_by_any(one.mvps, place)))
+        for _, unbacked in found:
             if unbacked is not None and (unbacked.path, unbacked.line) not in told:
                 yield unbacked
         yield from self._picked(stated)
+
+    def _unbacked_by_any(self, mvps: Sequence[str], place: Place) -> Finding | None:
+        """That none of the MVPs a line names has its number; None also where that is not sure."""
+        with_run = [mvp for mvp in mvps if self.has_run(mvp)]
+        ended = {mvp.id for mvp in self.roadmap.mvps if mvp.status in ENDED}
+        if not ended.isdisjoint(set(mvps) - set(with_run)):
+            return None
+        found = [self.unbacked(mvp, place) for mvp in with_run]
+        return found[0] if found and None not in found else None
 
     def _changed(self, document: Document, path: Path | None) -> Iterator[Finding]:
         """The numbers of a file that stand where another one was written."""
@@ -156,7 +172,7 @@ class NumberChecks:
             return None
         results = [one.result for one in self.own.finished(mvp)]
         specs = [job.spec for job in self._jobs.get(mvp, ())]
-        if _is_of_another(number, results, specs):
+        if _is_of_another(number, results, specs, self.models):
             return None
         if not of_profile and self.is_earlier(mvp, place):
             return None
@@ -166,23 +182,9 @@ class NumberChecks:
             return None
         lacking = "none of its jobs here has a result"
         if self.own.finished(mvp):
-            lacking = self._lacking(place, of_profile, comparable)
+            lacking = _lacking(place, of_profile, comparable)
         message = f"{number.text} of MVP {mvp}: {lacking}"
         return Finding(place.line, "number-without-result", message, path=place.path)
-
-    def _lacking(
-        self, place: Place, of_profile: Sequence[Source], comparable: Sequence[Source]
-    ) -> str:
-        """Why no result has a number, in a few words."""
-        number = place.number
-        if of_profile:
-            nearest = min(of_profile, key=lambda one: abs((one.number or 0.0) - number.value))
-            return f"no result has it; the nearest is {nearest.shown}, {_of(nearest)}"
-        if comparable:
-            profiles = "/".join(dict.fromkeys(one.profile for one in comparable))
-            return f"no {number.profile} run has a result; there are results of {profiles}"
-        run = f" of {place.run}" if place.run else ""
-        return f"no result{run} has such a number"
 
     def is_earlier(self, mvp: str, place: Place) -> bool:
         """Whether a number stood where it stands before the first job of its roadmap.
@@ -300,10 +302,12 @@ def same_text(number: Digits, written: Sequence[WrittenNumber]) -> WrittenNumber
     return next((one for one in reversed(written) if one.text == number.text), None)
 
 
-def _is_of_another(number: Stated, results: Sequence[Result], specs: Sequence[Spec]) -> bool:
+def _is_of_another(
+    number: Stated, results: Sequence[Result], specs: Sequence[Spec], models_of_lab: Container[str]
+) -> bool:
     """Whether words beside a number say that no run of an MVP has to have it.
 
-    `results`, and where there are none `specs`: those of its runs.
+    `results`, and where there are none `specs`: those of its runs. A model of the lab has its own.
     """
     own = words_of(" ".join(f"{r.model_name} {r.run} {base_name(r.run)}" for r in results))
     for spec in () if results else specs:
@@ -312,14 +316,26 @@ def _is_of_another(number: Stated, results: Sequence[Result], specs: Sequence[Sp
     # A program of one's own may say nothing of its model: any that is named is its.
     are_known = any(map(is_model, models))
     own |= {f"ep{r.best['epoch']:g}" for r in results if "epoch" in r.best}
-    own |= {_size(count) for r in results for count in r.n.values()}
     for word in number.words - own:
         key = model_key(word)
-        if are_known and is_model(key) and key not in models:
+        if are_known and is_model(key) and key not in models and key not in models_of_lab:
             return True
         if _OTHERS.search(word) or _SLICE.fullmatch(word):
             return True
     return False
+
+
+def _lacking(place: Place, of_profile: Sequence[Source], comparable: Sequence[Source]) -> str:
+    """Why no result has a number, in a few words."""
+    number = place.number
+    if of_profile:
+        nearest = min(of_profile, key=lambda one: abs((one.number or 0.0) - number.value))
+        return f"no result has it; the nearest is {nearest.shown}, {_of(nearest)}"
+    if comparable:
+        profiles = "/".join(dict.fromkeys(one.profile for one in comparable))
+        return f"no {number.profile} run has a result; there are results of {profiles}"
+    run = f" of {place.run}" if place.run else ""
+    return f"no result{run} has such a number"
 
 
 def _has_told(job: Job, progress: Progress, number: Stated) -> bool:
@@ -357,14 +373,3 @@ def _is_measured(stated: Stated) -> bool:
 def _of(source: Source) -> str:
     """`test/r2/log_g of VIT-.../a1b2`."""
     return f"{source.value} of {source.of_jobs}" if source.value else source.of_jobs
-
-
-def _size(count: int) -> str:
-    return next(
-        (
-            f"{count / unit:g}{word}"
-            for unit, word in ((1_000_000, "m"), (1000, "k"))
-            if count >= unit
-        ),
-        str(count),
-    )

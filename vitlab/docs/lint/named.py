@@ -1,0 +1,105 @@
+"""Numbers on lines that name MVPs, outside of the places that `numbers` reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitlab.docs.lint.numbers import MVP_NAMED, Place, hub_rows
+from vitlab.docs.lint.stated import profile_of
+from vitlab.docs.lint.told import told_in
+from vitlab.docs.model.hub import Hub
+from vitlab.docs.model.roadmap import Roadmap
+from vitlab.docs.text.inline import plain
+from vitlab.docs.text.source import Document
+
+_PART = re.compile(r"[,，;；。|]|\.\s")
+_NOT_YET = re.compile(
+    r"\b(?:if|when|once|until|unless|should|must|would|could|might|needs?|requires?|after|before"
+    r"|targets?|goals?|aims?|thresholds?|expect\w*|plan\w*|accept\w*)\b"
+    r"|若|如果|当(?!前)|待|需|应[该当达]|之后|目标|阈值|门槛|预期|预计|计划|验收|希望",
+    re.I,
+)
+"""In the part of a line that has a number: it is a rule or a plan."""
+_RESULTS = re.compile(r"结果|分析|讨论|result|analysis|discussion", re.I)
+_HISTORY = ("timeline", "changelog")
+_MOST = 1000
+"""Characters of a line beyond which none is looked for."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A number on a line that names MVPs."""
+
+    mvps: tuple[str, ...]
+    """Bare ids, in their order."""
+    place: Place
+
+
+def named_numbers(roadmap: Roadmap, hub: Hub | None, reports: Mapping[str, Hub]) -> Iterator[Named]:
+    """The numbers on lines of the hub and the roadmap that name MVPs, and of gates' result rows.
+
+    And in the prose of the results of reports, bare id -> the MVP's own. Not those of rules,
+    specifications and plans.
+    """
+    document = roadmap.document
+    entries = {entry.line - 1: entry for view in roadmap.views for entry in view.entries}
+    tables = {index for first, last in document.tables for index in range(first, last)}
+    of_gates = _gate_results(roadmap)
+    titles = {heading.index for heading in document.headings}
+    for index in range(len(document.lines)):
+        entry = entries.get(index)
+        if index in of_gates:
+            yield from _on_line(document, index, of_gates[index])
+        elif entry.kind in _HISTORY if entry else index not in tables | titles:
+            yield from _on_line(document, index, _mvps(roadmap, document.line_text(index)))
+    if hub:
+        rows = hub_rows(roadmap, hub)
+        yield from (Named(tuple(sorted(of)), place) for of, place in rows if len(of) > 1)
+        for index in range(hub.document.front_matter_end, len(hub.document.lines)):
+            mvps = _mvps(roadmap, hub.document.line_text(index))
+            yield from _on_line(hub.document, index, mvps, hub.document.path)
+    for mvp, report in reports.items():
+        for index in _result_lines(report.document):
+            yield from _on_line(report.document, index, (mvp,), report.document.path)
+
+
+def _result_lines(document: Document) -> Iterator[int]:
+    """The 0-based lines of a report's sections of results, tables and code left out."""
+    blocks = (*document.tables, *((fence.first, fence.last + 1) for fence in document.fences))
+    hidden = {index for first, last in blocks for index in range(first, last)}
+    titles = {heading.index: heading.title for heading in document.headings}
+    inside = False
+    for index in range(len(document.lines)):
+        if index in titles:
+            inside = _RESULTS.search(titles[index]) is not None
+        elif inside and index not in hidden:
+            yield index
+
+
+def _gate_results(roadmap: Roadmap) -> dict[int, tuple[str, ...]]:
+    """The 0-based lines of the rows that tell results of gates, each with the gate's MVPs."""
+    cells = {gate.result_cell: gate.mvps for gate in roadmap.gates if gate.result_cell}
+    return {roadmap.document.line_of(cell.span.start) - 1: mvps for cell, mvps in cells.items()}
+
+
+def _mvps(roadmap: Roadmap, text: str) -> tuple[str, ...]:
+    if "MVP" not in text.upper():
+        return ()
+    known = roadmap.ids.ids
+    return tuple(dict.fromkeys(one for one in MVP_NAMED.findall(plain(text)) if one in known))
+
+
+def _on_line(
+    document: Document, index: int, mvps: tuple[str, ...], path: Path | None = None
+) -> Iterator[Named]:
+    if not mvps or index in document.hidden_lines:
+        return
+    text = document.line_text(index)[:_MOST]
+    profile = profile_of(text)
+    headline = profile if profile != "full" else ""
+    for part in _PART.split(plain(text)):
+        for number in told_in(part) if not _NOT_YET.search(part) else ():
+            yield Named(mvps, Place(number, index + 1, path, headline=headline))
