@@ -103,10 +103,6 @@ def test_a_gate_is_decided_in_roadmap_and_hub(lab: Path) -> None:
         (["hub", "--status", "open"], "belong to `hub set` and `hub add`"),
         (["set", "a_roadmap.md", "--gate", "7", "--status", "passed"], "no gate '7'"),
         (["set", "a_roadmap.md", "--gate", "1", "--status", "closed"], "passed, failed, or"),
-        (
-            ["set", "a_roadmap.md", "--mvp", "1.0", "--status", "done", "--because", "x"],
-            "gates only",
-        ),
     ],
 )
 def test_what_cannot_be_written_is_told_in_one_line(

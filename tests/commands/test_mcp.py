@@ -244,7 +244,7 @@ async def test_cheats_are_refused_in_one_line(
 
         # The same seed until it passes, by whatever way; one that failed is tried twice.
         line = await ask.refused("launch", mvp="1.0", reason="once more")
-        assert line.startswith("main: was launched before (VIT-")
+        assert line.startswith("'main': was launched before (VIT-")
         assert "the same seed is not run again" in line
         assert await ask.refused("propose_launch", mvp="1.0", reason="once more") == line
         await ask("launch", mvp="2.0", reason="once more")

@@ -205,3 +205,28 @@ def test_a_gate_whose_rule_names_a_typed_one_is_found_too(
     ended("one", 0.6)
     hand_edit(roadmap, "⏳ planned", "✅ passed")
     assert [one.message[:6] for one in found(lab, roadmap)] == ["Gate-1", "Gate-2"]
+
+
+def test_done_without_a_full_result_needs_a_reason(
+    lab: Lab, roadmap: Path, ended: Ended, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = ["set", "roadmaps/plan_roadmap.md", "--mvp", "1.0", "--status", "done"]
+    ended("one", 0.75, profile="smoke")
+    before = roadmap.read_bytes()
+    assert main(done) == 2
+    assert "MVP-1.0: no result supports it: give your reason" in capsys.readouterr().err
+    assert roadmap.read_bytes() == before
+    assert main([*done, "--because", "it ran elsewhere"]) == 0
+    assert "status done (it ran elsewhere)" in "".join(
+        one.read_text(encoding="utf-8") for one in lab.paths.private.journal.glob("*.json")
+    )
+    assert main([*done[:3], "2.0", "--status", "planned"]) == 0
+    assert main([*done[:3], "2.0", "--status", "done"]) == 0  # it has no job here
+
+
+def test_a_person_s_reason_is_none_of_vitlab_s(
+    lab: Lab, roadmap: Path, ended: Ended, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended("one", 0.6)
+    assert main([*SET, "passed", "--because", "by the results of MVP-1.0"]) == 2
+    assert "begins what vitlab itself decides" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.lab.conftest import EXPERIMENT, ROADMAP, Ended
+from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.autopilot.budget import Estimate, Spent
@@ -115,7 +116,8 @@ def test_a_conclusion_has_numbers_of_results_alone(lab: Lab, roadmap: Path, ende
     ):  # fmt: skip
         with pytest.raises(UsageError, match=r"no result of MVP-1.0 has this number"):
             check_conclusion(update, bad)
-    for bad in ("R² = 0.75⁹", "½ of them", "Ⅸ"):
+    for bad in ("R² = 0.75⁹", "½ of them", "Ⅸ", "R² is ninety-five percent", "zero point nine five",
+                "five per cent", "零点九五", "百分之九十五"):  # fmt: skip
         with pytest.raises(UsageError, match=r"write numbers in digits"):
             check_conclusion(update, bad)
     for bad in (
@@ -134,6 +136,20 @@ def test_a_conclusion_has_numbers_of_results_alone(lab: Lab, roadmap: Path, ende
         short_text("reason", "\n \u200b\u202e\x00\ufffd", needed=True)
     with pytest.raises(UsageError, match="601 characters, at most 600"):
         short_text("reason", "x" * 601)
+
+
+def test_a_number_is_that_of_the_metric_beside_it(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    job = ended("one", 0.7512)
+    result = read_result(job.result)
+    assert result is not None
+    values = {**result.values, "test/rmse/log_g": 0.913, "test/mae/log_g": 0.62}
+    write_result(job.result, replace(result, values=values))
+    update = plan_update(lab, roadmap, "1.0")
+    for good in ("RMSE 0.913, R² = 0.751", "an R² of 0.75", "MAE is 0.62 dex", "75.1 percent"):
+        check_conclusion(update, good)
+    for bad in ("R² = 0.913", "R² rises to 0.913", "0.62 R²", "RMSE: 0.751", "达到 0.913 的 R²"):
+        with pytest.raises(UsageError, match=r"no result of MVP-1.0 has this as its"):
+            check_conclusion(update, bad)
 
 
 def test_a_conclusion_of_trials_is_marked(lab: Lab, roadmap: Path, ended: Ended) -> None:
@@ -243,7 +259,7 @@ def test_launches_are_within_the_budget(lab: Lab, monkeypatch: pytest.MonkeyPatc
     assert len(Account(lab, 6.5).launch(plan).jobs) == 2
     # What is queued counts as what it is expected to take, also for a server started anew.
     assert Account(lab, 6.5).balance().left_hours == pytest.approx(0.5)
-    with pytest.raises(UsageError, match=r"one: was launched before \(.*, queued\)"):
+    with pytest.raises(UsageError, match=r"'one': was launched before \(.*, queued\)"):
         Account(lab, 100.0).launch(plan)
     # What no earlier run tells is launched alone.
     monkeypatch.setattr(account, "estimate", lambda *_: Estimate(None, None, None, None, "no run"))

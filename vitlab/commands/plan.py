@@ -47,7 +47,7 @@ from vitlab.lab.results.job_results import finished, latest, newest_results, of_
 from vitlab.lab.results.sealed import candidates, record_opening
 from vitlab.lab.tray.proposals import Tray
 from vitlab.lab.writeback.contradictions import lint_file, lint_fixes
-from vitlab.lab.writeback.decisions import check_reason, decide_gate
+from vitlab.lab.writeback.decisions import check_done, check_reason, decide_gate
 from vitlab.lab.writeback.edits import (
     accept,
     journal_of,
@@ -95,9 +95,7 @@ def _set_options(change: argparse.ArgumentParser) -> None:
     which.add_argument("--mvp", metavar="ID")
     which.add_argument("--gate", metavar="ID", help="decide a gate, or open it again")
     change.add_argument("--status", required=True, metavar="WORD", help="planned, passed, ...")
-    change.add_argument(
-        "--because", default="", metavar="TEXT", help="why the gate is decided this way"
-    )
+    change.add_argument("--because", default="", metavar="TEXT", help="your reason")
     change.add_argument("--dry-run", action="store_true", help="print the diff, write nothing")
     change.set_defaults(handler=set_status)
 
@@ -382,8 +380,8 @@ def set_status(args: argparse.Namespace) -> int:
     lab = lab_around(path)
     if args.gate:
         return _set_gate(args, lab, path)
-    if args.because:
-        raise UsageError("--because applies to gates only")
+    if lab:
+        check_done(lab, path, args.mvp, args.status, args.because)
     changes = status_changes(lab, path, args.mvp, args.status)
     if not changes:
         return 0
@@ -392,7 +390,8 @@ def set_status(args: argparse.Namespace) -> int:
         name = other or str(args.roadmap)
         print_exact(unified(one.old_text, one.new_text, name))
     if not args.dry_run:
-        save(changes, journal_of(lab), what=f"MVP-{args.mvp}: status {args.status}")
+        why = f" ({args.because.strip()})" if args.because else ""
+        save(changes, journal_of(lab), what=f"MVP-{args.mvp}: status {args.status}{why}")
         warn_of_editors([one.path for one in changes])
     for line in status_notes(lab, changes[0], args.mvp):
         print(f"{args.roadmap}: {line}", file=sys.stderr)

@@ -17,10 +17,14 @@ from vitlab.lab.autopilot.budget import estimate, hours_text
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, launch, plan_launch
 from vitlab.lab.results.job_results import newest_results, of_roadmap
-from vitlab.lab.results.launches import full_jobs
 from vitlab.lab.tray.proposals import Proposal, Tray
 from vitlab.lab.writeback.decisions import UNSUPPORTED as UNSUPPORTED
-from vitlab.lab.writeback.decisions import decide_gate, judged_gate, lacks_support
+from vitlab.lab.writeback.decisions import (
+    decide_gate,
+    is_unsupported,
+    judged_gate,
+    lacks_support,
+)
 from vitlab.lab.writeback.edits import plan_update, status_changes, write
 from vitlab.lab.writeback.gate_edits import gate_changes
 
@@ -192,9 +196,8 @@ def _planned_status(lab: Lab, path: Path, proposal: Proposal) -> tuple[Preview, 
     changes = status_changes(lab, path, mvp.id, proposal.word)
     if not changes:
         raise UsageError(f"MVP-{mvp.id}: is {proposal.word} already")
-    jobs = [j for j in of_roadmap(lab, all_jobs(lab.paths), path) if j.spec.mvp == mvp.id]
     has = {one.job.name for one in newest_results(lab, path) if one.result.mvp == mvp.id}
-    lacks = proposal.word == "done" and not has & {job.name for job in full_jobs(jobs)}
+    lacks = is_unsupported(lab, path, mvp.id, proposal.word)
     remarks = (UNSUPPORTED,) if lacks else ()
     found = Preview(proposal, _title(proposal), tuple(changes), remarks, lacks)
     return found, _digest([mvp.status, sorted(has)])

@@ -10,14 +10,18 @@ from vitlab.contract.job import ASCII_FORMS, Done, Failed, Result, Spec, ended_w
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.verdict import Verdict
 from vitlab.docs.lint.stated import profile_of
+from vitlab.docs.lint.told import told_in
 from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.text.numbers import Digits
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import Finished, finished
+from vitlab.lab.results.provenance import sources_of
 from vitlab.lab.writeback.writeback import MvpUpdate
 
 TRIES = 2
 """Jobs of one specification that may fail by themselves before a person has to look."""
+_LONGEST_NAME = 60
 _WORD = r"\b(?:MVP|Gate)[- ]?\d+(?:[.-]?\w+)*|[A-Za-z]\w*+(?!\.\d|\s?%)"
 """What holds digits and is no number, as `MVP-1.0`, `R2` and `H100`."""
 _DIGITS = r"[1-9]\d{0,2}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:[.,]\d+)?|\.\d+"
@@ -39,11 +43,12 @@ def check_repeat(lab: Lab, specs: Sequence[Spec]) -> None:
     for spec in specs:
         same = known.get(_identity(spec), [])
         failed = [job for job in same if _failed(job)]
+        run = repr(spec.run[:_LONGEST_NAME])  # a file's words, which are none of vitlab's
         if left := [job for job in same if job not in failed]:
             how = _how(left[-1])
-            raise UsageError(f"{spec.run}: was launched before ({left[-1].name}, {how}): {_MORE}")
+            raise UsageError(f"{run}: was launched before ({left[-1].name}, {how}): {_MORE}")
         if len(failed) >= TRIES:
-            raise UsageError(f"{spec.run}: failed {len(failed)} times: a person has to look at it")
+            raise UsageError(f"{run}: failed {len(failed)} times: a person has to look at it")
 
 
 _MORE = "the same seed is not run again; further seeds can be proposed"
@@ -91,14 +96,42 @@ def _check_text(text: str, told: str, results: Iterable[Result], what: str) -> N
         raise UsageError(
             f"{match[0].strip()}: write a sentence, without marks of sections and code"
         )
-    known, values = set(_numbers(told)), list(_values(results))
+    known, every = set(_numbers(told)), list(results)
+    values = list(_values(every))
     for number in _numbers(text):
         if number not in known and not any(_rounds_to(value, number) for value in values):
             raise UsageError(f"{number}: no result of {what} has this number")
-    if odd := next((one for one in text if _is_odd(one)), ""):
-        raise UsageError(f"{odd}: write numbers in digits, as 0.75")
+    odd = _IN_WORDS.search(text)
+    if said := odd[0] if odd else next((one for one in text if _is_odd(one)), ""):
+        raise UsageError(f"{said}: write numbers in digits, as 0.75")
+    _check_metrics(text, told, every, what)
 
 
+def _check_metrics(text: str, told: str, results: Sequence[Result], what: str) -> None:
+    """Each number beside the name of a metric is one of that metric."""
+    known = [one for result in results for one in sources_of(result, ())]
+    stated = list(told_in(told))
+    for one in told_in(text):
+        digits = Digits(one.text, one.value, max(1, one.decimals))
+        same = any(one.metric == other.metric and one.same_as(other) for other in stated)
+        mine = (source for source in known if one.metric in source.metrics)
+        if one.metric in SCORED and not same and not any(digits.is_rounded(x.number) for x in mine):
+            raise UsageError(
+                f"{one.text}: no result of {what} has this as its {one.metric.upper()}"
+            )
+
+
+SCORED = ("r2", "mae", "rmse", "bias")
+_DIGIT = r"zero|oh|one|two|three|four|five|six|seven|eight|nine"
+_TENS = r"(?:twen|thir|for|fif|six|seven|eigh|nine)t(?:y|een)"
+_IN_WORDS = re.compile(
+    rf"\bpoint (?:{_DIGIT})\b|\b{_TENS}\b|\b(?:{_DIGIT}|ten|eleven|twelve|hundred)[- ]"
+    r"(?:per ?cent|hundredths?|tenths?|thirds?|quarters?)\b"
+    r"|[零〇一二三四五六七八九十]点[零〇一二三四五六七八九]+|百分之[零〇一二三四五六七八九十百]+"
+    r"|[一二三四五六七八九]成",
+    re.I,
+)
+"""Numbers of scores that are spelled out."""
 NOTHING = "no result, so nothing to conclude"
 
 

@@ -29,6 +29,7 @@ from vitlab.lab.earlier import is_settled, read_earlier
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.decided import BY_RESULTS, VERSION, Decision, decided, read_decisions
 from vitlab.lab.results.job_results import finished, latest, newest_results, of_roadmap
+from vitlab.lab.results.launches import full_jobs
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.sync_ledger import digest, locked
 
@@ -55,9 +56,26 @@ def check_reason(
     `option`: how a reason is given.
     """
     gate, verdict = judged_gate(lab, path, name)
+    if because.strip().startswith(BY_RESULTS):
+        raise UsageError(f"Gate-{gate.id}: {BY_RESULTS!r} begins what vitlab itself decides")
     if lacks_support(verdict, gate_status(word)) and not because.strip():
         says = f"by the results {verdict.verdict}: {verdict.because}"
         raise UsageError(f"Gate-{gate.id}: {UNSUPPORTED}: give your reason{option}; {says}")
+
+
+def is_unsupported(lab: Lab, path: Path, mvp: str, status: str) -> bool:
+    """Whether an MVP would be done of which no job has a full result, by its bare id."""
+    mine = [job for job in of_roadmap(lab, all_jobs(lab.paths), path) if job.spec.mvp == mvp]
+    has = {one.job.name for one in newest_results(lab, path) if one.result.mvp == mvp}
+    return status == "done" and has.isdisjoint(job.name for job in full_jobs(mine))
+
+
+def check_done(lab: Lab, path: Path, name: str, status: str, because: str) -> None:
+    """`UsageError` where an MVP that has jobs would be done without a full result or a reason."""
+    mvp = lab.read_roadmap(path).mvp(name).id
+    has_jobs = any(job.spec.mvp == mvp for job in of_roadmap(lab, all_jobs(lab.paths), path))
+    if has_jobs and is_unsupported(lab, path, mvp, status) and not because.strip():
+        raise UsageError(f"MVP-{mvp}: {UNSUPPORTED}: give your reason (--because TEXT)")
 
 
 def decide_gate(
