@@ -23,6 +23,19 @@ def test_a_table_of_thousands_of_rows_takes_linear_time(tmp_path: Path) -> None:
     assert process_time() - began < 4
 
 
+def test_tables_far_apart_and_inputs_take_linear_time(tmp_path: Path) -> None:
+    path, facts = tmp_path / "draft.md", lab_facts()
+    table = "| model | R2 |\n|---|---|\n| ViT | 0.7 |\n"
+    path.write_text((table + "\n" * 150) * 600)
+    began = process_time()
+    assert len(read_draft(path).mentions) == 600
+    (tmp_path / "numbers.tex").write_text(r"\newcommand{\vitlabRA}{0.711}" + "\n%" * 200_000)
+    path = tmp_path / "draft.tex"
+    path.write_text(r"\input{numbers}" * 200 + r"The ViT has $R^2 = \vitlabRA$.")
+    assert [one.verdict for one in check(read_draft(path), facts)] == ["right"]
+    assert process_time() - began < 3
+
+
 def test_names_without_end_take_linear_time(tmp_path: Path) -> None:
     path = tmp_path / "draft.md"
     cell = "^ViT " * 180

@@ -85,7 +85,7 @@ def _numbers_of(path: Path, source: str) -> dict[str, str]:
     except NoLab:
         inside = real(path.parent)
     found: dict[str, str] = {}
-    for name in inputs(source):
+    for name in dict.fromkeys(inputs(source)):
         file = path.parent / (name if name.endswith(".tex") else f"{name}.tex")
         if file.name == NUMBERS and real(file).is_relative_to(inside):
             with contextlib.suppress(OSError, ValueError):  # its macros are listed as not known
@@ -128,11 +128,14 @@ def _in_markdown(document: Document, reader: Reader) -> Iterator[Mention]:
     lines = enumerate(document.prose.splitlines())
     said = ["" if i in in_table else _markdown(text) for i, text in lines]
     yield from _paragraphs("\n".join(said), 1, reader)
+    above = [""]  # what was said last before each line
+    for text in said:
+        above.append(text if text.strip() else above[-1])
     for table in tables_of(document):
         rows = [table.header, *(row for row in table.rows if not row.is_delimiter)]
-        above = [text for text in said[: rows[0].line - 1] if text.strip()][-1:]
-        is_caption = bool(above) and (_NAMED.match(above[0]) or above[0].endswith((":", "：")))
-        caption = above[0] if is_caption else ""
+        before = above[rows[0].line - 1]
+        is_caption = _NAMED.match(before) or before.endswith((":", "："))
+        caption = before if is_caption else ""
         cells = [[(_markdown(cell.raw), row.line) for cell in row.cells] for row in rows]
         yield from table_mentions(cells, caption, reader.paragraph)
 
