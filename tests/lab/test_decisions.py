@@ -230,3 +230,31 @@ def test_a_person_s_reason_is_none_of_vitlab_s(
     ended("one", 0.6)
     assert main([*SET, "passed", "--because", "by the results of MVP-1.0"]) == 2
     assert "begins what vitlab itself decides" in capsys.readouterr().err
+
+
+def rules(lab: Lab, roadmap: Path) -> list[Finding]:
+    return [one for one in lint_file(lab, roadmap) if one.kind == "gate-rule-changed"]
+
+
+def test_a_rule_that_was_moved_after_its_results_is_found(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.6)
+    write(lab, roadmap, "1.0")
+    assert rules(lab, roadmap) == []
+    before = roadmap.read_text(encoding="utf-8")
+    hand_edit(roadmap, "If R² > 0.70", "If R² > 0.55")
+    hand_edit(roadmap, "If R² < 0.65", "If R² < 0.50")
+    (hit,) = rules(lab, roadmap)
+    assert not hit.is_note
+    assert hit.message == (
+        "Gate-1: its rule was 'R² > 0.70; R² < 0.65' when results were written, "
+        "and is 'R² > 0.55; R² < 0.50' now"
+    )
+    ended("two", 0.61)
+    write(lab, roadmap, "1.0")  # by the rule of now, which stays told
+    (hit,) = rules(lab, roadmap)
+    assert hit.is_note
+    roadmap.write_text(before, encoding="utf-8")
+    lab.paths.private.numbers.unlink()
+    assert rules(lab, roadmap) == []

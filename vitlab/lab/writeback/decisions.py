@@ -27,12 +27,22 @@ from vitlab.docs.write.gate_decisions import find_gate, gate_status
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.earlier import is_settled, read_earlier
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.decided import BY_RESULTS, VERSION, Decision, decided, read_decisions
+from vitlab.lab.results.decided import (
+    BY_RESULTS,
+    VERSION,
+    Decision,
+    decided,
+    decided_by_person,
+    read_decisions,
+)
 from vitlab.lab.results.job_results import finished, latest, newest_results, of_roadmap
 from vitlab.lab.results.launches import full_jobs
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.sync_ledger import digest, locked
+from vitlab.lab.writeback.written_numbers import read_numbers, rules_text
 
+_SHOWN = 120
+"""Characters of a rule."""
 UNSUPPORTED = "no result supports it"
 
 
@@ -157,6 +167,27 @@ def unexplained(
             return verdicts, without
         without |= more
         seen = roadmap.undecided(without)
+
+
+def rule_findings(lab: Lab, roadmap: Roadmap) -> list[Finding]:
+    """Each gate whose rule is another than when results that decide it were written.
+
+    A note where it stands by its rule of now, or is open.
+    """
+    path, found = roadmap.document.path, list[Finding]()
+    written, name = read_numbers(lab), lab.paths.relative(path) if path else ""
+    by_person = decided_by_person(lab, roadmap)
+    for gate in roadmap.gates:
+        now, known = rules_text(gate), written.rules_of(name, folded(gate.id))
+        was = next((text for text in reversed(known) if text != now), None)
+        if was is not None:
+            is_note = gate.status not in STANDING or known[-1] == now or gate.id in by_person
+            message = (
+                f"Gate-{gate.id}: its rule was {was[:_SHOWN]!r} when results were written, "
+                f"and is {now[:_SHOWN]!r} now"
+            )
+            found.append(Finding(gate.line, "gate-rule-changed", message, is_note=is_note))
+    return found
 
 
 def decision_findings(lab: Lab, roadmap: Roadmap) -> list[Finding]:

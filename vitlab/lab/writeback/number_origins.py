@@ -99,17 +99,17 @@ class _Judge:
         for document in self._checks.documents.values():
             if (path := document.path) is None:
                 continue
-            where = real(path)
+            where, name = real(path), self._checks.name(document)
             for one in numbers_of(document, whole=True):
                 if wanted(path, one):
-                    verdict, source, why = self._judged(document, where, one)
+                    verdict, source, why = self._judged(name, where, one)
                     key = where, one.line, one.place, one.index
                     yield key, Origin(path, one.line, one.number.text, verdict, source, why)
 
     def _judged(
-        self, document: Document, where: Path, one: NumberPlace
+        self, name: str, where: Path, one: NumberPlace
     ) -> tuple[str, Source | None, str]:
-        if was := self._checks.written.at(self._checks.name(document), one):
+        if was := self._checks.written.at(name, one):
             kept = same_text(one.number, was)
             if kept is None:
                 return f"{DIFFERS}{was[-1].text}", was[-1].source, ""

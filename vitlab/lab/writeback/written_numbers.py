@@ -19,13 +19,16 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from vitlab.contract.paths import UsageError, cause, write_atomic
+from vitlab.contract.paths import UsageError, cause, real, write_atomic
 from vitlab.contract.reading import parse, read_regular
 from vitlab.contract.user_key import is_sealed, seal
 from vitlab.contract.validation import from_document
 from vitlab.docs.lint.stated import stated_at
+from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.save import FileChange
 from vitlab.docs.text.edit import reverse
+from vitlab.docs.text.inline import folded
 from vitlab.docs.text.numbers import NumberPlace, numbers_of
 from vitlab.docs.text.source import Document
 from vitlab.jobs.files import open_appending
@@ -63,6 +66,7 @@ class WrittenNumbers:
         default_factory=dict
     )
     _last: Mapping[str, Mapping[tuple[str, int], WrittenNumber]] = field(default_factory=dict)
+    _rules: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     def of_file(self, name: str) -> Mapping[tuple[str, int], Sequence[WrittenNumber]]:
         """(place, index) -> what was written there, oldest first; `name`: its path in the lab."""
@@ -71,6 +75,10 @@ class WrittenNumbers:
     def last_of_file(self, name: str) -> Mapping[tuple[str, int], WrittenNumber]:
         """(place, index) -> what the last write of a file put there."""
         return self._last.get(name, {})
+
+    def rules_of(self, name: str, gate: str) -> Sequence[str]:
+        """The rules of a gate, by its folded id, when results it is judged by were written."""
+        return self._rules.get(name, {}).get(gate, ())
 
     def at(self, name: str, place: NumberPlace) -> Sequence[WrittenNumber]:
         """What was written at a place, oldest first; empty for nothing."""
@@ -91,7 +99,25 @@ def record_numbers(
     known = Provenance(finished(job for job in everything if job.spec.roadmap in names))
     record = _Record(known, jobs, by_person)
     places = {lab.paths.relative(one.path): list(record.places(one)) for one in changes}
-    _record(lab, changes, record.sources, places)
+    _record(lab, changes, record.sources, places, _rules_of(lab, changes, jobs[-1].spec.mvp))
+
+
+def rules_text(gate: Gate) -> str:
+    """The conditions of a gate, as a reader sees them."""
+    return "; ".join(" ".join(rule.if_.split()) for rule in gate.rules)
+
+
+def _rules_of(lab: Lab, changes: Sequence[FileChange], mvp: str) -> dict[str, dict[str, str]]:
+    """By roadmap and folded id the rules of the gates that an MVP's results are judged by."""
+    known = {real(path) for path in lab.roadmaps()}
+    found: dict[str, dict[str, str]] = {}
+    for one in changes:
+        if real(one.path) in known:
+            document = Document(one.new_text, one.path)
+            gates = parse_roadmap(document, lab.vocabulary_of(one.path)).gates
+            mine = {folded(gate.id): rules_text(gate) for gate in gates if mvp in gate.mvps}
+            found[lab.paths.relative(one.path)] = mine
+    return found
 
 
 _Written = tuple[str, int, str, int]
@@ -103,14 +129,16 @@ def _record(
     changes: Sequence[FileChange],
     sources: Sequence[Source],
     places: Mapping[str, Sequence[_Written]],
+    rules: Mapping[str, Mapping[str, str]] | None = None,
 ) -> None:
     body = {
         "v": VERSION,
         "texts": [digest(one.new_text) for one in changes],
         "sources": [_document_of(one) for one in sources],
         "places": {name: found for name, found in places.items() if found},
+        "rules": {name: found for name, found in (rules or {}).items() if found},
     }
-    if body["places"]:
+    if body["places"] or body["rules"]:
         _append(lab, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
 
 
@@ -167,6 +195,7 @@ def _read(lab: Lab) -> WrittenNumbers:
         lambda: defaultdict(list)
     )
     last: dict[str, dict[tuple[str, int], WrittenNumber]] = {}
+    rules: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     undone: set[str] | None = None
     for line in _lines(lab):
         try:
@@ -179,9 +208,12 @@ def _read(lab: Lab) -> WrittenNumbers:
                 last[name] = {(p, i): WrittenNumber(text, sources[n]) for p, i, text, n in found}
                 for place, index, text, number in found:
                     places[name][place, index].append(WrittenNumber(text, sources[number]))
+            for name, of_gates in record.get("rules", {}).items():
+                for gate, text in of_gates.items():
+                    rules[name][gate].append(text)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
             continue  # of another version
-    return WrittenNumbers(places, last)
+    return WrittenNumbers(places, last, rules)
 
 
 def _key(one: NumberPlace) -> tuple[str, int, str]:
