@@ -49,6 +49,8 @@ class ResultTable(StableTable):
     }  # fmt: skip
 
     _same = False
+    _room = 0
+    """Cells for a run's name."""
 
     @property
     def fitted(self) -> Mapping[str, int]:
@@ -62,6 +64,7 @@ class ResultTable(StableTable):
         """`reference`: the job with which the others are compared; empty for none."""
         changed = results.changed_settings(rows, reference)
         self._same = not any(changed.values())
+        self._room = self.fitted["Run"]
         self.show_rows({row.job: self._row(row, changed[row.job], reference, gaps) for row in rows})
 
     def _row(self, row: ResultRow, changed: Sequence[str], reference: str, gaps: Gaps) -> Row:
@@ -76,7 +79,7 @@ class ResultTable(StableTable):
         good = gap is not None and abs(gap[0]) > 2 * gap[1]
         return (
             cell(row.mvp, "bold"),
-            cell(shortened(row.run, self.fitted["Run"]) if self.narrow else row.run),
+            cell(shortened(row.run, self._room)),
             cell(row.profile, muted if row.profile != "full" else ""),
             cell(score.partition(" ±")[0] if self.narrow else score),
             cell(

@@ -82,7 +82,8 @@ class JobTable(NamedTable):
         if alive and health in ("warn", "bad"):
             words, tone = f"> {health}", "warning" if health == "warn" else "error"
         quiet = silence(job) > SILENT
-        moved = [change_of(job)] + ([trend_of(job, self.plain)] if self._wide else [])
+        # A test score stands for what has ended: its last change on validation is none of it.
+        moved = [change_of(job), trend_of(job, self.plain) if self._wide else ""] if alive else []
         number = score_text(job.spec.headline, value)
         score = " ".join([number, *filter(None, moved)]) if number else ""
         return (
