@@ -83,6 +83,8 @@ def test_a_ceiling_is_shown_over_the_best_run_of_each_model(lab: Lab, ended: End
     assert "ViT: all 2 runs shown, no validation scores" in picture.notes
     shown = [curve.name for curve in picture.panels[0].curves if not curve.reference]
     assert shown == ["ViT run 0.9", "ViT run 0.5"]
+    enriched(later := ended("later", mvp="2.0", model="MLP"), 100, 0.5)
+    assert names(draw_figures(later.folder))[-1] == "mvp_8.0_snr.png"  # with it, too
 
 
 def test_a_job_outside_a_lab_or_of_no_roadmap_draws_nothing(lab: Lab, ended: Ended) -> None:

@@ -60,6 +60,7 @@ LONG = 60.0
 def draw_figures(folder: Path) -> list[Path]:
     """Draw the results so far of the launch of the job in `folder`; the PNGs that were written.
 
+    With the last of a launch its models are drawn under the ceilings that ended before it too.
     Nothing is drawn outside a lab, or where the roadmap is gone.
     """
     job = read_job(JobPaths(folder))
@@ -73,12 +74,23 @@ def draw_figures(folder: Path) -> list[Path]:
     more = any(isinstance(one.state, Queued | Running) for one in launched)
     if result is None or not roadmap.is_file() or (more and result.seconds < LONG):
         return []
-    drawn, shown = [], [one.job.name for one in finished(launched)]
-    for name, picture in _figures(lab, job.spec, everything):
-        stem = figure_stem(roadmap, job.spec.mvp, job.spec.profile, name)
-        target = figure_target(lab, stem)
-        drawn.append(write(picture, target, shown)[1])
-    return drawn
+    specs = [job.spec] if more else [job.spec, *_ceilings(finished(everything), job.spec)]
+    return [path for spec in specs for path in _write(lab, roadmap, spec, everything)]
+
+
+def _ceilings(results: Sequence[Finished], spec: Spec) -> Iterable[Spec]:
+    """Of the other MVPs of its roadmap and profile, one of each."""
+    specs = [one.job.spec for one in results if one.job.spec.recipe == "ceiling"]
+    beside = (spec.roadmap, spec.profile)
+    found = {one.mvp: one for one in specs if (one.roadmap, one.profile) == beside}
+    return [one for mvp, one in found.items() if mvp != spec.mvp]
+
+
+def _write(lab: Lab, roadmap: Path, spec: Spec, everything: Sequence[Job]) -> Iterator[Path]:
+    shown = [one.job.name for one in finished(_launch(everything, spec))]
+    for name, picture in _figures(lab, spec, everything):
+        target = figure_target(lab, figure_stem(roadmap, spec.mvp, spec.profile, name))
+        yield write(picture, target, shown)[1]
 
 
 def launch_figures(lab: Lab, spec: Spec) -> Iterator[tuple[str, Picture]]:
