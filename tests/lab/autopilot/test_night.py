@@ -84,13 +84,14 @@ def test_its_reasons_are_in_the_language_of_the_plan() -> None:
     for said, chinese in reasons.items():
         assert in_language(said, "zh") == chinese
         assert in_language(said, "en") == said
-    gate = GateFact("a.md", "1", "fail", "R² = 0.4 < 0.65")
+    gate = GateFact("a.md", "1", "fail", "R² = 0.4: too few seeds", "R² = 0.4：随机种子太少")
     ended = Autopilot("n", "/lab", ("a.md",), 0.0, 0.5, state="ended", why="disk", ended=60.0)
-    report = Report(ended, Facts(60.0), (), (("waits", gate),), (("MVP-2.0", "Gate-1 failed"),),
+    facts, waits = Facts(60.0, gates=(gate,)), (("MVP-2.0", "Gate-1 failed"),)
+    report = Report(ended, facts, (), (("waits", gate),), waits,
                     ("MVP-3.0", "MVP-4.0"))  # fmt: skip
     text = page_text(report, "zh")
     assert "> **结束原因:** 磁盘空间不足" in text
     assert "> **预算:** 30 min" in text
-    assert "| Gate-1 | 尚无结果 | 未通过 | R² = 0.4 < 0.65 |" in text
+    assert "| Gate-1 | 尚无结果 | 未通过 | R² = 0.4：随机种子太少 |" in text
     assert "- MVP-2.0: Gate-1 未通过" in text
     assert "- 未启动：MVP-3.0, MVP-4.0" in text

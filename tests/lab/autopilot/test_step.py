@@ -454,6 +454,13 @@ def test_until_an_mvp_that_does_not_wait_is_refused(plan: Lab) -> None:
     ]
 
 
+def test_until_a_gate_the_plan_ends_with_what_decides_it(plan: Lab) -> None:
+    roadmap = plan.read_roadmap(plan.roadmap_path())
+    (gate,) = (one for one in roadmap.gates if one.id == "1")
+    steps = [one.candidate.mvp for one in forecast(plan, Wanted(8.0, until="Gate-1")).steps]
+    assert steps == list(gate.mvps) == ["1.0"]
+
+
 def test_what_was_tried_at_a_smaller_size_is_launched_at_this_one(plan: Lab, ended: Ended) -> None:
     for run in ("one", "two"):
         ended(run, r2=0.9, profile="smoke")

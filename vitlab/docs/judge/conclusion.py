@@ -17,6 +17,7 @@ _JUDGED = {
     "zh": {"pass": "通过", "fail": "未通过", "open": "待定", "manual": "需人工判断"},
     "en": {"pass": "passes", "fail": "fails", "open": "stays open", "manual": "needs a judgement"},
 }
+_BY_HAND = {"zh": "（人工判定）", "en": " (by hand)"}
 
 
 TRIAL_MARK = re.compile(r"\b(?:smoke|demo)\b|[(（]hour[)）]")
@@ -146,8 +147,9 @@ def conclusion(
 
 def gate_sentence(verdict: Verdict, language: str) -> str:
     """`Gate-2 passes: R²_test: ViT 0.711, LightGBM 0.614, Δ = ...`; of an open one its needs."""
-    judged = f"Gate-{verdict.id} {_JUDGED[language][verdict.verdict]}"
+    judged = f"Gate-{verdict.id} {_JUDGED[language][verdict.holds]}"
+    judged += _BY_HAND[language] if verdict.by_hand else ""
     why = [verdict.finding] if verdict.values and verdict.finding else []
-    if verdict.needs:
+    if verdict.needs and not verdict.by_hand:
         why.append(verdict.needs.phrase().text(language))
     return phrase("reason", judged, phrase("comma", *why)).text(language) if why else judged

@@ -32,6 +32,8 @@ class GateFact:
     id: str
     standing: Standing
     because: str = ""
+    because_in_document: str = ""
+    """The same in the language of its roadmap."""
     unsupported: str = ""
     """What the results say of one that a person decided otherwise; empty where they agree."""
     rules: str = ""
@@ -70,11 +72,14 @@ def gate_facts(
             standing = "waits"
         rules = "; ".join(f"{rule.if_} → {rule.then}" for rule in gate.rules)
         if wrong := (unexplained or {}).get(gate.id):
-            facts[gate.id] = GateFact(name, gate.id, "manual", wrong, "", rules, wrong)
+            facts[gate.id] = GateFact(
+                name, gate.id, "manual", wrong, rules=rules, unexplained=wrong
+            )
             continue
         says = f"by the results it is {verdict.verdict}: {verdict.because}"
         unsupported = says if verdict.by_hand else ""
-        facts[gate.id] = GateFact(name, gate.id, standing, verdict.because, unsupported, rules)
+        why = verdict.because, verdict.because_in_document
+        facts[gate.id] = GateFact(name, gate.id, standing, *why, unsupported, rules)
     return facts
 
 

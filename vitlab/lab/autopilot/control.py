@@ -80,7 +80,22 @@ def forecast(lab: Lab, wanted: Wanted) -> Forecast:
     """The plan of a new autopilot: order, jobs, hours, and what will not fit the budget."""
     pilot = _new(lab, wanted)
     facts = _facts(lab, pilot)
-    return Forecast(pilot, tuple(_steps(pilot, facts)))
+    return Forecast(pilot, tuple(_steps(pilot, facts, _last(lab, pilot, facts))))
+
+
+def _last(lab: Lab, pilot: Autopilot, facts: Facts) -> set[tuple[str, str]]:
+    """The roadmap and MVP of all that it runs until; empty where it goes on to the plan's end."""
+    kind, _, wanted = pilot.until.partition(" ")
+    if kind == "mvp":
+        return {(one.roadmap, wanted) for one in facts.candidates if one.mvp == wanted}
+    deciding = {
+        (name, mvp)
+        for name in pilot.roadmaps
+        for gate in lab.read_roadmap(lab.paths.inside(name)).gates
+        if kind == "gate" and gate.id == wanted
+        for mvp in gate.mvps
+    }
+    return deciding & {(one.roadmap, one.mvp) for one in facts.candidates}
 
 
 def _facts(lab: Lab, pilot: Autopilot) -> Facts:
@@ -92,7 +107,7 @@ def _facts(lab: Lab, pilot: Autopilot) -> Facts:
     return facts
 
 
-def _steps(pilot: Autopilot, facts: Facts) -> list[Step]:
+def _steps(pilot: Autopilot, facts: Facts, last: set[tuple[str, str]]) -> list[Step]:
     steps: list[Step] = []
     elapsed, gpus = 0.0, 0.0
     for one in facts.candidates:
@@ -103,7 +118,7 @@ def _steps(pilot: Autopilot, facts: Facts) -> list[Step]:
         if not why:
             elapsed += one.estimate.hours or 0.0
             gpus += one.estimate.gpu_hours or 0.0
-        if pilot.until == f"mvp {one.mvp}":
+        if last and last <= {(each.candidate.roadmap, each.candidate.mvp) for each in steps}:
             break
     return steps
 

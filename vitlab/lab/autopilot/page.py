@@ -144,7 +144,9 @@ def _decided_table(report: Report, words: dict[str, str]) -> Iterator[str]:
     yield _row(["---"] * 4)
     for before, gate in report.decided:
         name = report.pilot.named(gate.roadmap, f"Gate-{gate.id}")
-        yield _row([name, words.get(before, before), words[gate.standing], gate.because])
+        yield _row(
+            [name, words.get(before, before), words[gate.standing], _told(report, gate.because)]
+        )
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -162,12 +164,21 @@ def _cost(cost: Spent) -> list[str]:
 
 def _waiting_list(report: Report, language: str) -> list[str]:
     lines = [
-        f"- {one_line(name)}: {one_line(in_language(why, language))}" for name, why in report.waits
+        f"- {one_line(name)}: {one_line(in_language(_told(report, why), language))}"
+        for name, why in report.waits
     ]
     for what, mvps in (("coming", report.coming), ("unwritten", report.unwritten)):
         if mvps:
             lines.append(f"- {WORDS[language][what]}{', '.join(map(one_line, mvps))}")
     return lines
+
+
+def _told(report: Report, why: str) -> str:
+    """A reason with what is said of a gate in the language of its roadmap."""
+    for gate in report.facts.gates:
+        if gate.because and gate.because_in_document:
+            why = why.replace(gate.because, gate.because_in_document)
+    return why
 
 
 def _time(seconds: float) -> str:
