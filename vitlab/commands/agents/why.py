@@ -51,10 +51,11 @@ def tell_origins(args: argparse.Namespace) -> int:
         if _COMMA.fullmatch(args.number.strip()):
             kinds += ", as its point is a comma"
         raise UsageError(f"{args.number!r}: {kinds}")
+    names = {path: os.path.relpath(path) for path in {one.path for one in found}}
     if args.json:
-        print_json([_record(one) for one in found])
+        print_json([_record(one, names[one.path]) for one in found])
     for one in () if args.json else found:
-        print_drawn(_text(one))
+        print_drawn(_text(one, names[one.path]))
     if not found:
         what = "no number stands there" if asked is None else _elsewhere(lab, asked)
         print_note(f"{cut(args.number, NAMED)}: {what}")
@@ -86,10 +87,10 @@ def _file(lab: Lab, name: str) -> Path:
     raise UsageError(f"{name}: no such file")
 
 
-def _record(one: Origin) -> dict[str, Any]:
+def _record(one: Origin, file: str) -> dict[str, Any]:
     source = one.source
     record: dict[str, Any] = {
-        "file": os.path.relpath(one.path),
+        "file": file,
         "line": one.line,
         "text": one.text,
         "verdict": one.verdict,
@@ -102,9 +103,9 @@ def _record(one: Origin) -> dict[str, Any]:
     return record | ({"why": one.why} if one.why else {})
 
 
-def _text(one: Origin) -> str:
+def _text(one: Origin, file: str) -> str:
     """`roadmaps/vit_roadmap.md:41: 0.711: result: test/r2/log_g of VIT-.../a1b2 (full, n ...)`."""
-    said = f"{os.path.relpath(one.path)}:{one.line}: {one.text}: {one.verdict}"
+    said = f"{file}:{one.line}: {one.text}: {one.verdict}"
     if one.source:
         said += f": {_of(one.source)}"
     line = plain(said + (f" ({one.why})" if one.why else ""))

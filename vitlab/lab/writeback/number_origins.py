@@ -15,7 +15,6 @@ from vitlab.docs.lint.numbers import Place, stated_numbers
 from vitlab.docs.lint.stated import stated_at
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.text.numbers import Digits, NumberPlace, numbers_of
-from vitlab.docs.text.source import Document
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import all_results
 from vitlab.lab.results.provenance import Provenance, Source, Sources, best_source
@@ -106,9 +105,7 @@ class _Judge:
                     key = where, one.line, one.place, one.index
                     yield key, Origin(path, one.line, one.number.text, verdict, source, why)
 
-    def _judged(
-        self, name: str, where: Path, one: NumberPlace
-    ) -> tuple[str, Source | None, str]:
+    def _judged(self, name: str, where: Path, one: NumberPlace) -> tuple[str, Source | None, str]:
         if was := self._checks.written.at(name, one):
             kept = same_text(one.number, was)
             if kept is None:
