@@ -19,7 +19,7 @@ from vitlab.plot.figures.drawing import Drawn, build
 from vitlab.plot.figures.marks import dodges
 from vitlab.plot.figures.paper import true_minus, write
 from vitlab.plot.figures.picture import Curve, Panel, Picture, drawable
-from vitlab.plot.figures.places import drawn_points
+from vitlab.plot.figures.places import drawn_bands, drawn_points
 from vitlab.plot.figures.styles import INKS, PLACES, Style
 from vitlab.plot.figures.terminal import draw_panels
 from vitlab.plot.series import Line
@@ -118,7 +118,9 @@ def test_nothing_lies_on_anything(name: str, columns: int) -> None:
     for ax in made.figure.axes:
         points = drawn_points(ax)
         for label in ax.texts:
-            assert not label.get_window_extent().count_contains(points), label.get_text()
+            box = label.get_window_extent()
+            assert not box.count_contains(points), label.get_text()
+            assert not any(band.intersects_bbox(box) for band in drawn_bands(ax)), label.get_text()
 
 
 def test_what_finds_no_place_on_its_line_is_in_the_legend() -> None:
@@ -137,9 +139,19 @@ def test_a_figure_takes_as_many_columns_as_fit() -> None:
 
 
 def test_parity_and_its_residuals_are_square() -> None:
-    for ax in drawn("parity").figure.axes:
+    panels = [ax for ax in drawn("parity").figure.axes if ax.get_label() != "<colorbar>"]
+    for ax in panels:
         box = ax.get_window_extent()
         assert box.width == pytest.approx(box.height, rel=0.01)
+
+
+def test_a_density_has_a_bar_of_its_colours_where_there_is_room() -> None:
+    def bars(picture: Picture) -> list[str]:
+        axes = build(picture, 1).figure.axes
+        return [ax.get_ylabel() for ax in axes if ax.get_label() == "<colorbar>"]
+
+    assert bars(Picture("", (PARITY,))) == ["stars a cell"] * 2
+    assert bars(PICTURES["parity"]) == []
 
 
 def test_error_bars_that_overlap_stand_beside_each_other() -> None:
@@ -241,7 +253,7 @@ def test_the_terminal_shows_the_same() -> None:
 
 def test_a_temperature_has_its_index_and_its_fonts_are_whole(tmp_path: Path) -> None:
     panel = replace(LEFT, x_label=axis_of_label("T_eff", "true"), y_label="MAE of $x_1$")
-    (ax,) = build(Picture("", (panel,)), 1).figure.axes
+    ax, *_ = build(Picture("", (panel,)), 1).figure.axes
     assert ax.get_xlabel() == r"true $T_\mathrm{eff}$ [K]"
     assert ax.get_ylabel() == r"MAE of \$x_1\$"
     pdf, _ = write(Picture("", (panel,)), tmp_path / "a")

@@ -22,6 +22,7 @@ from vitlab.plot.figures.marks import (
     CROWDED,
     GREY,
     MARK,
+    ROOM_FOR_BAR,
     bound_color,
     bound_names,
     draw_panel,
@@ -63,6 +64,8 @@ _NOTE, _NOTE_LETTERS, _TWO_COLUMNS = 6.0, 82, 170
 """Points of the letters of notes, and how many of them one column and two hold."""
 _SURE = 0.8
 """Of these letters so many find room whatever they are."""
+_BAR = 0.5
+"""Inches beside a density for the bar of its colours."""
 _LINE = 0.105
 """Inches of a line of notes."""
 
@@ -175,7 +178,7 @@ def _height(panel: Panel, width: float) -> float:
     if panel.names:
         return 0.2 * len(panel.names) + 0.5 + above
     if panel.square or panel.diagonal:
-        return width - 0.05 + above
+        return width - (_BAR if panel.density and width >= ROOM_FOR_BAR else 0.05) + above
     return min(max(0.7 * width, 1.3), 2.5) + above
 
 

@@ -25,6 +25,10 @@ from vitlab.plot.figures.styles import DASHES, Style
 from vitlab.plot.series import Line, Range, cells, fit
 
 GREY, BLACK = (0.35, 0.35, 0.35), (0.1, 0.1, 0.1)
+ROOM_FOR_BAR = 2.5
+"""Inches of a panel that has room for a bar of colours beside it."""
+_BAR = 6.0
+"""Points of the letters beside a bar of colours."""
 _BIN, _BELOW = "0.94", 0
 """Grey of every second bin, and what is under everything."""
 _DODGE = 2.4
@@ -161,7 +165,7 @@ def _draw_on_side(curve: Curve, ax: Axes, style: Style, *, bars: bool) -> None:
 
 
 def _draw_density(curve: Curve, ax: Axes, style: Style, panel: Panel) -> None:
-    """Stars a cell in the model's colour, on a logarithmic scale."""
+    """Stars a cell in the model's colour; a bar tells them, where there is room."""
     if not curve.x:
         return
     ends_x, ends_y = x_range(panel), y_range(panel)
@@ -172,10 +176,18 @@ def _draw_density(curve: Curve, ax: Axes, style: Style, panel: Panel) -> None:
     )  # fmt: skip
     ink = np.array(style.color)
     colors = LinearSegmentedColormap.from_list("", [1 - 0.2 * (1 - ink), ink])
-    ax.pcolormesh(
+    cells_drawn = ax.pcolormesh(
         xs, ys, np.where(found > 0, found, np.nan).T, cmap=colors,
         norm=LogNorm(1, max(float(found.max()), 2.0)), rasterized=True, zorder=1,
     )  # fmt: skip
+    grid = ax.get_gridspec()
+    if _inches(ax) / (grid.ncols if grid else 1) < ROOM_FOR_BAR:
+        return
+    bar = ax.figure.colorbar(cells_drawn, ax=ax, fraction=0.05, pad=0.02, aspect=30)
+    bar.set_label("stars a cell", fontsize=_BAR)
+    bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    bar.ax.tick_params(labelsize=_BAR, which="both", width=0.4)
+    bar.outline.set_linewidth(0.4)
 
 
 def _levels(panel: Panel, ax: Axes, used: int, in_legend: Collection[str]) -> list[Label]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.path import Path
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
@@ -18,7 +19,7 @@ _SIZE = 6.5
 """Points of its letters."""
 _STEP = 1.5
 """Display units between the points that stand for a line."""
-_GAPS = (1.5, 3.0, 5.0)
+_GAPS = (1.5, 3.0, 5.0, 8.0, 12.0)
 """Points between a line and its name, the best first."""
 _ALONG = np.linspace(1.0, 0.0, 41)
 """Places along a line, the end first."""
@@ -51,6 +52,12 @@ def drawn_points(ax: Axes) -> Array:
     return np.concatenate(parts)
 
 
+def drawn_bands(ax: Axes) -> list[Path]:
+    """The outlines of all bands around curves, in display coordinates."""
+    bands = [one for one in ax.collections if isinstance(one, PolyCollection)]
+    return [one.get_transform().transform_path(path) for one in bands for path in one.get_paths()]
+
+
 def _along(vertices: Array) -> Array:
     """Points at most a step apart on the line through these."""
     vertices = np.asarray(vertices, float).reshape(-1, 2)
@@ -71,13 +78,13 @@ def write_on_lines(labels: Sequence[Label]) -> set[str]:
         canvas = ax.figure.canvas
         assert isinstance(canvas, FigureCanvasAgg)
         renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
-        points = drawn_points(ax)
+        points, bands = drawn_points(ax), drawn_bands(ax)
         taken = [text.get_window_extent(renderer) for text in ax.texts]
         for label in (one for one in labels if one.ax is ax):
             text = ax.text(0, 0, label.text, fontsize=_SIZE, color=label.color, va="bottom")
             text.set_in_layout(False)
             found = text.get_window_extent(renderer)
-            box = _place(label, found.width, found.height, points, taken)
+            box = _place(label, found.width, found.height, points, bands, taken)
             if box is None:
                 text.remove()
                 homeless.add(label.text)
@@ -89,7 +96,12 @@ def write_on_lines(labels: Sequence[Label]) -> set[str]:
 
 
 def _place(
-    label: Label, width: float, height: float, points: Array, taken: Sequence[Bbox]
+    label: Label,
+    width: float,
+    height: float,
+    points: Array,
+    bands: Sequence[Path],
+    taken: Sequence[Bbox],
 ) -> Bbox | None:
     inside = label.ax.get_window_extent()
     for box in _boxes(label, inside, width, height):
@@ -97,7 +109,9 @@ def _place(
         if not fits or box.y0 < inside.y0 or any(box.overlaps(other) for other in taken):
             continue
         wide = box.padded(1.0)
-        if not wide.count_contains(points):
+        if wide.count_contains(points):
+            continue
+        if not any(band.intersects_bbox(wide, filled=True) for band in bands):
             return box
     return None
 
