@@ -157,7 +157,7 @@ def test_a_ceiling_says_what_it_is_and_how_it_falls(lab: Lab, roadmap: Path, end
     (report,) = roadmap.parent.glob("exp_*.md")
     assert "| 22.5 | 6.0 | 0.8000 | - | - |" in report.read_text(encoding="utf-8")
     hub = (roadmap.parent / "plan_hub.md").read_text(encoding="utf-8")
-    assert "| Ceiling R²_Bayes | 0.970 |" in hub
+    assert "| Ceiling R²_Bayes | 0.970 | MVP-1.0 |" in hub  # no sizes: a bound has other stars
 
 
 def test_a_sweep_without_validation_scores_names_no_best(

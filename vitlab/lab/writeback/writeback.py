@@ -346,7 +346,9 @@ class _Report:
             # A program's runs are often called `main`, in every MVP.
             label = self.mvp.name if name == "main" and self.mvp.name else name
             indicator = f"{label} {judged.short}{of}{profile_mark(best.profile)}"
-            sizes = "/".join(count_text(best.n[key]) for key in ("train", "test") if key in best.n)
+            # A ceiling is of fewer stars than its bounds are, and is trained on none.
+            splits = () if judged.is_ceiling else ("train", "test")
+            sizes = "/".join(count_text(best.n[key]) for key in splits if key in best.n)
             seeds = group.repeats.seeds_phrase(None) if len(group.members) > 1 else None
             of_seeds = seeds.text(self.roadmap.language) if seeds else ""
             condition = ", ".join(filter(None, (sizes, of_seeds, f"MVP-{self.mvp.id}")))
