@@ -350,6 +350,9 @@ def test_a_list_of_shards_is_a_short_file_of_names(tmp_path: Path) -> None:
     index.write_text("a.h5\na.h5\n")
     with pytest.raises(UsageError, match=r"lists a\.h5 twice"):
         open_spectra_files(tmp_path)
+    index.write_text("a\0b.h5\n")
+    with pytest.raises(UsageError, match="not a readable list of shards"):
+        open_spectra_files(tmp_path)
     index.unlink()
     os.mkfifo(index)
     with pytest.raises(UsageError, match="not a readable list of shards"):

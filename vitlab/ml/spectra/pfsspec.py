@@ -149,9 +149,12 @@ def shard_paths(path: Path) -> tuple[Path, ...]:
     if index.suffix != ".txt":
         return (path,)
     try:
-        lines = read_regular(index, follow=True).decode().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_regular(index, follow=True).decode()
+        if "\0" in text:
+            raise ValueError("it holds NUL characters")
+    except (OSError, ValueError) as error:
         raise UsageError(f"{index}: not a readable list of shards ({error})") from None
+    lines = text.splitlines()
     names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not names:
         raise UsageError(f"{index}: lists no shards")
