@@ -9,7 +9,7 @@ from typing import Literal
 
 from vitlab.contract.value import IN_SIGMA
 from vitlab.lab.paper.names import Named, is_named, models_in
-from vitlab.lab.paper.numerals import AND, UNIT, Numeral, numerals
+from vitlab.lab.paper.numerals import AND, UNIT, Numeral, clause, numerals, span
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
     AN_ERROR,
@@ -18,7 +18,6 @@ from vitlab.lab.paper.words import (
     BRACKETS,
     BY,
     CEILING,
-    CLAUSE,
     COMPLEMENT,
     COSTS,
     COUNTED,
@@ -79,6 +78,7 @@ _RATIO_OF_R2, _RATIO_OF_ERRORS = 3, 10
 """A larger one is of something else."""
 _WITH = re.compile(r"\s*(?:with|at|for|on|using|from|[(（])\s*(?:N\s*=\s*)?")
 _NAME_OF = re.compile(r"(?:-[A-Z]{1,2})?\s*[(（]\s*")
+_THAN_ITS = re.compile(r"\s*[%％]?\s*(?:\w+ than|below|above|of) (?:its|their) ", re.IGNORECASE)
 _NEAR_BEHIND = 8
 _LONGEST = 10_000
 """Letters of a paragraph in which sizes are looked for."""
@@ -158,9 +158,18 @@ def is_none(text: str, one: Numeral) -> bool:
         or FORMER.search(before[-90:])
         or IN_FORMULA.match(behind)
         or FORMULA.search(before)
+        or _of_two_metrics(text, one)
         or is_variable(before)
         or (one.unit == "" and AN_ERROR.search(before))
     )
+
+
+def _of_two_metrics(text: str, one: Numeral) -> bool:
+    """Whether a number compares two metrics of one model: `the ratio of MAE to RMSE is 0.7`."""
+    start = text.rfind("ratio of", 0, one.start)
+    ratio = [] if start < 0 else {x.lastgroup for x in METRIC.finditer(text, start, one.start)}
+    behind = _THAN_ITS.match(text, one.end)
+    return len(ratio) > 1 or (behind and METRIC.match(text, behind.end())) is not None
 
 
 def may_be_score(text: str, one: Numeral) -> bool:
@@ -175,7 +184,7 @@ def _is_difference(text: str, one: Numeral, metric: str | None, after: str) -> b
     before = text[: one.start]
     if not one.is_decimal or TERM.match(after) or SECOND.search(before):
         return False
-    if BY.search(before) or RESULT.search(before) or (metric and MORE.match(after)):
+    if BY.search(before) or RESULT.search(before) or ((metric or one.error) and MORE.match(after)):
         return True
     if text[one.start] == "+" and metric in (None, "r2") and not one.unit:
         return True
@@ -267,7 +276,9 @@ def metric_of(text: str, one: Numeral) -> str | None:
     if found and one.unit != "σ" and not STATES_ANOTHER.match(text[found.end() :]):
         return found.lastgroup
     runs = OF_RUNS.search(text) is not None
+    aside = [x.span() for x in BRACKETS.finditer(text, 0, one.start) if re.search(r"\d", x[0])]
     before = [found for found in METRIC.finditer(text) if found.end() <= one.start]
+    before = [x for x in before if not any(a < x.start() < b for a, b in aside)]
     if runs:
         before = [found for found in before if found.lastgroup not in SPREADS]
     if not before or (one.unit == "dex" and before[-1].lastgroup == "r2"):
@@ -301,18 +312,6 @@ def _beside(text: str, one: Numeral) -> str:
     numbers = [x for x in numerals(text) if x.is_decimal or x.unit == "%"]
     start = max([start, *(x.end for x in numbers if x.end <= one.start)])
     return text[start : min([end, *(x.start for x in numbers if x.start >= one.end)])]
-
-
-def clause(text: str, one: Numeral) -> str:
-    """The part of a sentence, between commas and semicolons, that a number stands in."""
-    start, end = span(text, one)
-    return text[start:end]
-
-
-def span(text: str, one: Numeral) -> tuple[int, int]:
-    """Where the part of a sentence, between commas and semicolons, begins and ends."""
-    ends = [0, *(found.end() for found in CLAUSE.finditer(text)), len(text)]
-    return next((a, b) for a, b in pairwise(ends) if a <= one.start < b)
 
 
 def is_count(text: str, one: Numeral) -> bool:
@@ -437,17 +436,6 @@ def other_metrics(text: str, one: Numeral, metric: str) -> tuple[str, ...]:
     if one.unit:
         names.pop("r2", None)
     return tuple(name for name in names if name != metric)
-
-
-def outside(text: str, one: Numeral) -> str:
-    """The clause of a number without the brackets that it does not stand in."""
-    start, end = span(text, one)
-    part = text[start:end]
-    for found in BRACKETS.finditer(text, start, end):
-        is_beside = not text[one.end : found.start()].strip() and not re.search(r"\d", found[0])
-        if not found.start() < one.start < found.end() and not is_beside:
-            part = part.replace(found[0], " " * len(found[0]))
-    return part
 
 
 def own_size(text: str, one: Numeral, sizes: Sequence[Numeral]) -> float | None:

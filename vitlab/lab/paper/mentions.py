@@ -17,7 +17,6 @@ from vitlab.lab.paper.claims import (
     Kind,
     between_sizes,
     claim,
-    clause,
     gains_in,
     has_metric,
     is_count,
@@ -33,14 +32,13 @@ from vitlab.lab.paper.claims import (
     nearest,
     other_labels,
     other_metrics,
-    outside,
     own_size,
     size_of,
     sizes_in,
 )
 from vitlab.lab.paper.mention import TOP, Mention, excerpt
 from vitlab.lab.paper.names import Named, is_aside, is_firm, models_in
-from vitlab.lab.paper.numerals import Numeral, numerals
+from vitlab.lab.paper.numerals import Numeral, clause, numerals, outside
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
     AT_MOST,

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from vitlab.lab.paper.words import BRACKETS, CLAUSE
 
 _NUMERAL = re.compile(
     r"(?<![\w.^])(?P<sign>[+\-−–](?=[\d.]))?"
@@ -127,3 +130,26 @@ def _in_words(word: str) -> float:
         else:
             total, digit = total + (digit or 1) * _TENS[letter], 0
     return total + digit
+
+
+def clause(text: str, one: Numeral) -> str:
+    """The part of a sentence, between commas and semicolons, that a number stands in."""
+    start, end = span(text, one)
+    return text[start:end]
+
+
+def span(text: str, one: Numeral) -> tuple[int, int]:
+    """Where the part of a sentence, between commas and semicolons, begins and ends."""
+    ends = [0, *(found.end() for found in CLAUSE.finditer(text)), len(text)]
+    return next((a, b) for a, b in pairwise(ends) if a <= one.start < b)
+
+
+def outside(text: str, one: Numeral) -> str:
+    """The clause of a number without the brackets that it does not stand in."""
+    start, end = span(text, one)
+    part = text[start:end]
+    for found in BRACKETS.finditer(text, start, end):
+        is_beside = not text[one.end : found.start()].strip() and not re.search(r"\d", found[0])
+        if not found.start() < one.start < found.end() and not is_beside:
+            part = part.replace(found[0], " " * len(found[0]))
+    return part

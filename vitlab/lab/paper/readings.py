@@ -12,6 +12,9 @@ from itertools import combinations
 from vitlab.contract.value import IN_SIGMA, SIGMA
 from vitlab.lab.paper.mention import TOP, Mention
 
+_LEAST_SCORE = 0.3
+"""An R² that is smaller may as well be a difference of two."""
+
 
 def readings(one: Mention) -> Iterator[Mention]:
     """The other ways in which a number may be meant, by what its text leaves open."""
@@ -43,6 +46,8 @@ def readings(one: Mention) -> Iterator[Mention]:
     if is_score and one.of_rest and one.unit != "%":
         yield replace(one, kind="rest", value=100 * one.value, step=100 * one.step)
         yield replace(one, kind="ceiling", value=1 - one.value)
+    if one.kind == "share" and one.of_rest:  # `what is left is 5% of the limit`
+        yield replace(one, kind="gap")
     if one.kind == "rest":
         yield replace(one, kind="ceiling", value=1 - one.value / 100, step=one.step / 100)
     if one.kind == "difference" and one.is_bare:  # `rises by 0.1 (0.6 to 0.7)`
@@ -51,7 +56,7 @@ def readings(one: Mention) -> Iterator[Mention]:
         yield from (x for name in IN_SIGMA for x in _differences(replace(one, metric=name)))
     if one.kind in ("difference", "percent", "ratio"):
         yield from _differences(one)
-    elif is_score and one.is_bare:  # `... is that of LightGBM (0.17)`, of a difference
+    elif is_score and (one.is_bare or one.value < _LEAST_SCORE):  # `that of A (0.17)`
         yield from _differences(replace(one, kind="difference"))
 
 

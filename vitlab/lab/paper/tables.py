@@ -47,7 +47,7 @@ _COUNTS = {
 _SHARE = re.compile(
     r"(?:[%％]|fraction|share|percent|ratio|占|比例).{0,12}(?:ceiling|limit|oracle|optim|bayes"
     r"|bound"
-    r"|上限)"
+    r"|what is possible|上限)"
     r"|(?:ceiling|limit|oracle|bound|上限).{0,8}(?:[%％]|fraction|share|比例|占比)"
     r"|R\s?\^?[2²]\s?/\s?R\s?\^?[2²]|/\s?(?:ceiling|oracle|limit|bayes)",
     re.IGNORECASE,

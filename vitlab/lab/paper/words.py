@@ -9,7 +9,8 @@ _METRICS = {
     r"|explain(?:s|ed|ing)?(?=[^;]{0,40}\bvarian)|(?:the )?variance (?:is |are |was )?explained"
     r"|(?<!z-)(?<!z )scores? (?=(?:of|is|was) \d?\.\d)|unexplained(?: variance)?"
     r"|explained variance|解释(?:了)?(?=[^。；]{0,20}方差)",
-    "mae": r"MAE|(?:mean|average) absolute (?:error|deviation|residual)|平均绝对(?:误差|偏差)",
+    "mae": r"MAE|(?:mean|average) abs(?:olute|\.)(?: (?:error|deviation|residual))?"
+    r"|平均绝对(?:误差|偏差)",
     "rmse": r"RMSE|root[- ]mean[- ]squared?(?: (?:error|deviation|sense))?"
     r"|r\.?m\.?s\.? (?:error|residual"
     r"|deviation)"
@@ -110,7 +111,9 @@ VARIABLE = re.compile(
 )
 """A number that is that of a variable, `b = 0.38`."""
 OF_REST = re.compile(
-    r"\b1\s*[-−–]\s*R|unexplained|irreducible|due to (?:photon )?noise|剩余?|未解释", re.IGNORECASE
+    r"\b1\s*[-−–]\s*R|unexplained|remaining|shortfall|irreducible"
+    r"|due to (?:photon )?noise|剩余?|未解释",
+    re.IGNORECASE,
 )
 """What makes numbers ones that are left of the variance."""
 REST = re.compile(r"\b1\s*[-−–]\s*R\s?\^?[2²]\s*[=≈]\s*$")
@@ -141,7 +144,7 @@ SHARE = re.compile(
     r"(?:ceiling|upper (?:bound|limit)|limit|oracle|optimum|(?<=the )information"
     r"|(?<=ble )information"
     r"|optimal|Bayes(?:-optimal)?|(?<=what )(?:is|can be|could be) (?:possible|known|achieved"
-    r"|attained)|R\^?[2²]_?max|上限)",
+    r"|attained|explained|reached)|R\^?[2²]_?max|上限)",
     re.IGNORECASE,
 )
 OF_IT = re.compile(r"\s*of (?:it|this|that)\b", re.IGNORECASE)
@@ -235,7 +238,7 @@ MORE_DATA = re.compile(
 OTHER_SIDE = re.compile(
     r"\b(?:against|versus|vs\.?|than|over|beats?|outperform(?:s|ing)?|exceed(?:s|ing)?"
     r"|(?:compared|relative)"
-    r" (?:to|with))(?![a-z])|而|相比|优于|好于|超过|比",
+    r" (?:to|with)|with respect to)(?![a-z])|而|相比|优于|好于|超过|比",
     re.IGNORECASE,
 )
 """What stands before the model that a number is compared with."""
