@@ -150,7 +150,7 @@ def test_a_density_has_a_bar_of_its_colours_where_there_is_room() -> None:
         axes = build(picture, 1).figure.axes
         return [ax.get_ylabel() for ax in axes if ax.get_label() == "<colorbar>"]
 
-    assert bars(Picture("", (PARITY,))) == ["stars a cell"] * 2
+    assert bars(Picture("", (PARITY,))) == ["stars per cell"] * 2
     assert bars(PICTURES["parity"]) == []
 
 

@@ -58,7 +58,7 @@ def parity(data: FigureData) -> Picture:
             panels.append(_parity_panel(stars, k, title, name_of(one, data), plain))
     more = [f"{len(panels) - MOST} more panels not shown"] if len(panels) > MOST else []
     notes = [*cost_notes(grouped(data.results)), *more, *notes, *_unkept(data)]
-    keys = (*data.trial, "shade: stars a cell, logarithmic")
+    keys = (*data.trial, "shade: stars per cell, logarithmic")
     panels = _alike(panels[:MOST])
     across = (min(len(panels), 2), max(len(panels), 2))
     title = f"Parity{data.title_mark}"

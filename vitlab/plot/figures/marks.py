@@ -184,7 +184,7 @@ def _draw_density(curve: Curve, ax: Axes, style: Style, panel: Panel) -> None:
     if _inches(ax) / (grid.ncols if grid else 1) < ROOM_FOR_BAR:
         return
     bar = ax.figure.colorbar(cells_drawn, ax=ax, fraction=0.05, pad=0.02, aspect=30)
-    bar.set_label("stars a cell", fontsize=_BAR)
+    bar.set_label("stars per cell", fontsize=_BAR)
     bar.ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     bar.ax.tick_params(labelsize=_BAR, which="both", width=0.4)
     bar.outline.set_linewidth(0.4)
