@@ -248,7 +248,7 @@ def test_the_terminal_shows_the_same() -> None:
     assert "Model 0: ± 0.02" in draw_panels(PICTURES["snr"], 100, 18, color=False)
     text = draw_panels(Picture("", (BARS,)), 100, 18, color=False)
     assert "-- 0" in text
-    assert "c -0.100 ± 0.02" in text
+    assert "c -0.10 ± 0.02" in text
 
 
 def test_a_temperature_has_its_index_and_its_fonts_are_whole(tmp_path: Path) -> None:
