@@ -262,6 +262,9 @@ def test_a_model_that_a_program_does_not_name_excuses_no_number(
 
 IN_HUB = {
     "a consensus": "| K1 | **ViT 在 1M 上达到 R²=0.951** | MVP-1.0 |",
+    "by its exp_id": "- `VIT-20260102-the-run-01`: R²=0.951",
+    "another dash": "- mvp–1.0: R²test=0.951",
+    "a run that is not": "- MVP-1.0 run 9: R²=0.951",
     "a next step": "- MVP-1.0 has R² = 0.951, so go on",
     "its log": "| 2026-01-02 | MVP-1.0: R²=0.951 | - |",
     "the tree": "```\n├── Q1: 能否预测 log_g？ (MVP-1.0: R²=0.951)\n```",
@@ -275,6 +278,7 @@ NO_RESULT = [
     "MVP-1.0: R² > 0.951",
     "MVP-1.0: R² = 0.751",
     "R² = 0.951 in the literature",
+    "MVP-1.0: predicted R² 0.951 (0.94..0.96, 90%) at 4 times the largest N",
 ]
 
 
@@ -282,6 +286,7 @@ NO_RESULT = [
 def test_an_invented_number_is_found_anywhere_in_the_hub(
     lab: Lab, roadmap: Path, ended: Ended, text: str
 ) -> None:
+    hand_edit(roadmap, "| ⏳ | - | - |", "| ⏳ | `VIT-20260102-the-run-01` | - |")
     ended("one", 0.7512)
     hub = roadmap.with_name("plan_hub.md")
     hub.write_text(f"{hub.read_text(encoding='utf-8')}\n{text}\n", encoding="utf-8")

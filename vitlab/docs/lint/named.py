@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,14 +17,13 @@ from vitlab.docs.text.source import Document
 
 _PART = re.compile(r"[,，;；。|]|\.\s")
 _NOT_YET = re.compile(
-    r"\b(?:if|when|once|until|unless|should|must|would|could|might|needs?|requires?|after|before"
+    r"\b(?:if|when|once|until|unless|should|must|would|could|might|needs?|requires?"
     r"|targets?|goals?|aims?|thresholds?|expect\w*|plan\w*|accept\w*)\b"
-    r"|若|如果|当(?!前)|待|需|应[该当达]|之后|目标|阈值|门槛|预期|预计|计划|验收|希望",
+    r"|若|如果|当(?!前)|待|需|应[该当达]|目标(?!达成|完成|已)|阈值|门槛|预期|预计|计划|验收|希望",
     re.I,
 )
 """In the part of a line that has a number: it is a rule or a plan."""
 _RESULTS = re.compile(r"结果|分析|讨论|result|analysis|discussion", re.I)
-_HISTORY = ("timeline", "changelog")
 _MOST = 1000
 """Characters of a line beyond which none is looked for."""
 
@@ -38,29 +37,28 @@ class Named:
     place: Place
 
 
-def named_numbers(roadmap: Roadmap, hub: Hub | None, reports: Mapping[str, Hub]) -> Iterator[Named]:
-    """The numbers on lines of the hub and the roadmap that name MVPs, and of gates' result rows.
+def named_numbers(
+    roadmap: Roadmap, hub: Hub | None, reports: Mapping[str, Hub], boards: Iterable[Hub] = ()
+) -> Iterator[Named]:
+    """The numbers on lines of hub, boards and roadmap that name MVPs, and of gates' result rows.
 
     And in the prose of the results of reports, bare id -> the MVP's own. Not those of rules,
     specifications and plans.
     """
     document = roadmap.document
-    entries = {entry.line - 1: entry for view in roadmap.views for entry in view.entries}
-    tables = {index for first, last in document.tables for index in range(first, last)}
     of_gates = _gate_results(roadmap)
     titles = {heading.index for heading in document.headings}
-    for index in range(len(document.lines)):
-        entry = entries.get(index)
+    for index in range(document.front_matter_end, len(document.lines)):
         if index in of_gates:
             yield from _on_line(document, index, of_gates[index])
-        elif entry.kind in _HISTORY if entry else index not in tables | titles:
+        elif index not in titles:
             yield from _on_line(document, index, _mvps(roadmap, document.line_text(index)))
     if hub:
         rows = hub_rows(roadmap, hub)
         yield from (Named(tuple(sorted(of)), place) for of, place in rows if len(of) > 1)
-        for index in range(hub.document.front_matter_end, len(hub.document.lines)):
-            mvps = _mvps(roadmap, hub.document.line_text(index))
-            yield from _on_line(hub.document, index, mvps, hub.document.path)
+    for one in (*([hub.document] if hub else []), *(board.document for board in boards)):
+        for index in range(one.front_matter_end, len(one.lines)):
+            yield from _on_line(one, index, _mvps(roadmap, one.line_text(index)), one.path)
     for mvp, report in reports.items():
         for index in _result_lines(report.document):
             yield from _on_line(report.document, index, (mvp,), report.document.path)
@@ -86,10 +84,10 @@ def _gate_results(roadmap: Roadmap) -> dict[int, tuple[str, ...]]:
 
 
 def _mvps(roadmap: Roadmap, text: str) -> tuple[str, ...]:
-    if "MVP" not in text.upper():
-        return ()
-    known = roadmap.ids.ids
-    return tuple(dict.fromkeys(one for one in MVP_NAMED.findall(plain(text)) if one in known))
+    """The MVPs that a line names by their ids or exp_ids."""
+    named = MVP_NAMED.findall(plain(text)) if "MVP" in text.upper() else []
+    named += [mvp.id for mvp in roadmap.mvps if mvp.exp_id and mvp.exp_id in text]
+    return tuple(dict.fromkeys(one for one in named if one in roadmap.ids.ids))
 
 
 def _on_line(
@@ -100,6 +98,9 @@ def _on_line(
     text = document.line_text(index)[:_MOST]
     profile = profile_of(text)
     headline = profile if profile != "full" else ""
-    for part in _PART.split(plain(text)):
+    # Of a law that commas take apart only the whole says that it is one.
+    values = {one.value for one in told_in(text)}
+    for part in _PART.split(plain(text)) if values else ():
         for number in told_in(part) if not _NOT_YET.search(part) else ():
-            yield Named(mvps, Place(number, index + 1, path, headline=headline))
+            if number.value in values:
+                yield Named(mvps, Place(number, index + 1, path, headline=headline))

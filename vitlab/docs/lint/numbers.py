@@ -27,7 +27,7 @@ _AT_SNR = re.compile(r"\b(?:mag|snr|s/n)\b|星等", re.I)
 _TEST_SIZE = re.compile(r"/\s*\d+(?:\.\d+)?[kM]\b")
 _SIZE = re.compile(r"\d+(?:\.\d+)?[km]")
 _RUN = re.compile(r"run\d+")
-MVP_NAMED = re.compile(r"(?<![A-Za-z])MVP[-_ ]?([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)")
+MVP_NAMED = re.compile(r"(?<![A-Za-z])(?i:MVP)[-_ –\u2011]?([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)")
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from vitlab.docs.text.inline import plain, with_plain_numbers
 
 METRIC = re.compile(
     r"(?<![A-Za-z\d])(?P<delta>[Δ∆]\s*)?(?P<name>R\s?(?:\^\s?\{?2\}?|²|2(?![\d.]))|MAE|RMSE|bias|ρ"
-    r"|R[- ]squared|coefficient of determination|决定系数)"
-    r"(?![A-Za-z])(?:_\{?(?P<of>[A-Za-z]\w*)\}?)?(?:\s*[(（\[](?P<in>[^()（）\[\]]*)[)）\]])?",
+    r"|R[- ]?sq(?:uared)?|coefficient of determination|决定系数|拟合优度)"
+    r"(?:(?![A-Za-z])_\{?(?P<of>[A-Za-z]\w*)\}?|(?P<split>test|val|train)(?![A-Za-z])"
+    r"|(?![A-Za-z]))(?:\s*[(（\[](?P<in>[^()（）\[\]]*)[)）\]])?",
     re.I,
 )
 _NUMBER = (
@@ -219,8 +220,8 @@ def _named(head: str, first: str, text: str) -> Mapping[float, Stated]:
 def subject_of(metric: re.Match[str]) -> Stated:
     """What a number with a metric's name, as `METRIC` finds it, is of; without the number."""
     raw = re.sub(r"\s", "", metric["name"]).casefold()
-    name = "r2" if raw[0] in "rc决" and raw != "rmse" else {"ρ": "rho"}.get(raw, raw)
-    of = (metric["of"] or "").casefold()
+    name = "r2" if raw[0] in "rc决拟" and raw != "rmse" else {"ρ": "rho"}.get(raw, raw)
+    of = (metric["of"] or metric["split"] or "").casefold()
     split = _SPLITS.get(of.partition("_")[0])
     label = of.partition("_")[2] if split else of
     name += f"_{label}" if label else ""

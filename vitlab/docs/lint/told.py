@@ -30,7 +30,7 @@ _NOT_SAID = re.compile(
     r"|lead|per|ceiling|limit|bound|within|scatter|spread|std|errors?|uncertainty|slope|expect\w*|hop\w*"
     r"|aim\w*|plan\w*|higher|lower|better|worse|predict\w*|with the|between)\b"
     r"|目标|阈值|门槛|超过|至少|至多|需|应|预期|预计|希望|计划|变化|上限|误差|弥散|每|预测"
-    r"|[高低差比大小](?!达)|提升(?!了?[到至])|下降(?!了?[到至])|增加(?!了?[到至])|提高(?!了?[到至])|[Δ∆]",
+    r"|(?<![最新])[高低差比大小](?!达)|提升(?!了?[到至])|下降(?!了?[到至])|增加(?!了?[到至])|提高(?!了?[到至])|[Δ∆]",
     re.I,
 )
 """Between a metric and a number that is none of it: a difference, a limit, or a plan."""
@@ -56,7 +56,7 @@ _BEFORE_METRIC = re.compile(
 )
 _REACHES = re.compile(
     r"(?:\b(?:reach(?:es|ed|ing)?|attain(?:s|ed)?|achiev(?:es|ed)|scor(?:es|ed)"
-    r"|scores? (?:of|is)|hits|accuracy(?: of| is)?)|达到?了?|得分为?|分数为?)"
+    r"|scores?(?: of| is|:|：)|hits|accuracy(?: of| is)?)|达到?了?|得分[为:：]?|分数为?)"
     r"\s*(?:about |only |约|仅)?"
     r"(?P<value>0?\.\d{3,}|\d\d\.\d(?=\s?%))(?P<percent>\s?%)?"
     r"(?![\d_]|\.\d|\s*(?:dex|K(?![A-Za-z])|of\b|hours?|s\b|的(?!\s*R)|±[^,，;；]{0,9}(?:of\b|的)))",

@@ -29,8 +29,6 @@ from vitlab.lab.results.provenance import Provenance, Source, best_source
 from vitlab.lab.writeback.picked_seeds import picked_runs
 from vitlab.lab.writeback.written_numbers import WrittenNumber, WrittenNumbers, read_numbers
 
-_SLICE = re.compile(r"(?:ep|run)\d+")
-"""Words that name an epoch or a run."""
 _EPOCH = re.compile(r"ep\d{1,9}")
 _OTHERS = re.compile(
     r"^(?:if|when|once|until|unless|needs?|should|must|would)$|若|如果|当|需|应|计划"
@@ -86,7 +84,7 @@ class NumberChecks:
         stated = list(stated_numbers(self.roadmap, around.hub, around.reports, mvps))
         found = [(place, self.unbacked(mvp, place)) for mvp, place in stated]
         seen = {(place.path, place.line, place.number.value) for place, _ in found}
-        for one in named_numbers(self.roadmap, around.hub, around.reports):
+        for one in named_numbers(self.roadmap, around.hub, around.reports, around.boards):
             place = one.place
             if (place.path, place.line, place.number.value) not in seen:
                 found.append((place, self._unbacked_by_any(one.mvps, place)))
@@ -176,7 +174,7 @@ class NumberChecks:
             return None
         if not of_profile and self.is_earlier(mvp, place):
             return None
-        if not of_profile and not _is_measured(number):
+        if not comparable and not _is_measured(number):
             return None
         if self.told_by(mvp, number) is not None:
             return None
@@ -320,7 +318,7 @@ def _is_of_another(
         key = model_key(word)
         if are_known and is_model(key) and key not in models and key not in models_of_lab:
             return True
-        if _OTHERS.search(word) or _SLICE.fullmatch(word):
+        if _OTHERS.search(word) or _EPOCH.fullmatch(word):
             return True
     return False
 
