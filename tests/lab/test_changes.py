@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from tests.lab.conftest import Ended
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import UsageError
-from vitlab.jobs.files import read_json, write_json
+from vitlab.jobs.files import read_json, take_lock, write_json
 from vitlab.jobs.store import submit
 from vitlab.lab.lab import Lab
 from vitlab.lab.live import changes
@@ -52,6 +54,25 @@ def test_every_end_is_told_once_whoever_looks(lab: Lab, ended: Ended) -> None:
         seen[who] += [one.job for one in told(last, cursors[who]) if one.job]
         assert seen[who] == names
         assert not told(last, last.cursor)
+
+
+def test_clocks_that_are_set_and_lost_races_hide_no_end(
+    lab: Lab, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, real, names = look(lab), time.time, list[str]()
+    cursor = log.cursor
+    monkeypatch.setattr(changes, "PATIENCE", 0.0)
+    for number, jump in enumerate((1e7, -1e7, 0.0)):
+        monkeypatch.setattr(time, "time", lambda jump=jump: real() + jump)
+        names.append(ended(f"run {number}").name)
+        held = take_lock(lab.paths.private.changes_lock)
+        assert held is not None
+        with pytest.raises(UsageError, match="another process writes it; try again"):
+            log.look()
+        os.close(held)
+        log.look()
+    assert [one.job for one in told(log, cursor) if one.job] == names
+    assert [one.job for one in told(look(lab), cursor) if one.job] == names
 
 
 def test_what_is_told_of_an_end(lab: Lab, ended: Ended) -> None:

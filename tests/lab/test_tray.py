@@ -205,6 +205,24 @@ def test_a_stranger_s_tray_is_never_accepted(
         accept(lab, 1)
 
 
+@pytest.mark.parametrize("jump", [-1e7, 1e7])
+def test_a_clock_that_is_set_and_a_lost_race_accept_a_proposal_once(
+    lab: Lab, roadmap: Path, jump: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(lab, "status", word="paused")
+    before, real = roadmap.read_bytes(), time.time
+    monkeypatch.setattr(time, "time", lambda: real() + jump)
+    monkeypatch.setattr(proposals, "PATIENCE", 0.0)
+    with Tray(lab).locked(), pytest.raises(UsageError, match="another process decides"):
+        accept(lab, 1)
+    assert roadmap.read_bytes() == before
+    assert Tray(lab).waiting() == (1,)
+    assert put(lab, "status", word="cancelled").number == 2
+    assert accept(lab, 1).files == (roadmap,)
+    with pytest.raises(UsageError, match="was accepted already"):
+        accept(lab, 1)
+
+
 def test_names_of_a_stranger_s_files_hide_no_proposal(lab: Lab) -> None:
     """Nor is the last number a name may have the last that is given, or an own one forgotten."""
     lab.paths.private.make()

@@ -143,6 +143,8 @@ class PrivatePaths:
     """What happened, a line each, for those who wait for it."""
     changes_lock = _File("changes.lock")
     """Locked by the process that adds to it."""
+    paper_lock = _File("paper.lock")
+    """Locked by the process that writes a paper's artefacts."""
     autopilot = _File("autopilot.json")
     """The autopilot of the lab: what it may use, what it has launched; sealed."""
     autopilot_lock = _File("autopilot.lock")

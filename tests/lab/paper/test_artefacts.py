@@ -24,6 +24,7 @@ from vitlab.commands.results import as_latex
 from vitlab.contract.job import Result, read_result, write_result
 from vitlab.contract.paths import JobPaths, write_atomic
 from vitlab.contract.value import rounded
+from vitlab.jobs.files import take_lock
 from vitlab.lab.lab import Lab
 from vitlab.lab.paper.artefacts import make
 from vitlab.lab.paper.artefacts.latex import Cell, Column, escaped, in_brackets, table
@@ -329,6 +330,20 @@ def test_what_vitlab_did_not_write_is_never_replaced(
     assert "a link out of" in capsys.readouterr().err
     (folder / "provenance.json").write_text('{"made_by": "vitlab paper", "files": {}}')
     assert "provenance.json" in refused(run, capsys)
+
+
+def test_one_at_a_time_writes_artefacts(
+    full: Lab, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full.paths.private.make()
+    held = take_lock(full.paths.private.paper_lock)
+    assert held is not None
+    monkeypatch.setattr("vitlab.commands.paper.make.PATIENCE", 0.0)
+    assert run("--out", "paper") == 2
+    assert "another `vitlab paper` of this lab is writing" in capsys.readouterr().err
+    assert not (full.paths.root / "paper").exists()
+    os.close(held)
+    assert run("--out", "paper") == 0
 
 
 def test_a_full_disk_changes_no_file(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vitlab.commands.common import (
@@ -19,9 +21,14 @@ from vitlab.commands.common import (
 )
 from vitlab.commands.paper.check import check_options
 from vitlab.contract.paths import NoLab, UsageError, check_inside
+from vitlab.jobs.files import take_lock
+from vitlab.lab.lab import Lab
 from vitlab.lab.paper.artefacts.folder import Written
 from vitlab.lab.paper.artefacts.make import Paper, make_paper
 from vitlab.lab.paper.artefacts.publish import write_paper
+
+PATIENCE = 60.0
+"""Seconds to wait for another writer of the same lab's artefacts."""
 
 
 def _options(paper: argparse.ArgumentParser) -> None:
@@ -56,12 +63,32 @@ def make_artefacts(args: argparse.Namespace) -> int:
     if named.is_relative_to(lab.paths.root):
         check_inside(lab.paths.root, [named])
     name = lab.paths.relative(path)
-    written = write_paper(args.out, paper, name, draft=args.draft, force=args.force)
+    with _alone(lab):
+        written = write_paper(args.out, paper, name, draft=args.draft, force=args.force)
     if args.json:
         print_json(_record(args.out, paper, written))
     else:
         _print(args.out, paper, written)
     return int(bool(paper.missing))
+
+
+@contextmanager
+def _alone(lab: Lab) -> Iterator[None]:
+    """Hold off another process that writes artefacts: a folder half of each is nobody's.
+
+    A lab that this user cannot write has no lock; its artefacts go elsewhere.
+    """
+    lock = None
+    with suppress(OSError):
+        lab.paths.private.make()
+        lock = take_lock(lab.paths.private.paper_lock, PATIENCE)
+        if lock is None:
+            raise UsageError("another `vitlab paper` of this lab is writing; try again")
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def _nothing(paper: Paper) -> str:
