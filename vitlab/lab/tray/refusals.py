@@ -113,12 +113,14 @@ def _check_metrics(text: str, told: str, results: Sequence[Result], what: str) -
     stated = list(told_in(told))
     for one in told_in(text):
         digits = Digits(one.text, one.value, max(1, one.decimals))
-        same = any(one.metric == other.metric and one.same_as(other) for other in stated)
-        mine = (source for source in known if one.metric in source.metrics)
+        same = any(
+            (one.metric, one.split or x.split) == (x.metric, x.split) and one.same_as(x)
+            for x in stated
+        )
+        mine = (source for source in known if source.is_stated(one))
         if one.metric in SCORED and not same and not any(digits.is_rounded(x.number) for x in mine):
-            raise UsageError(
-                f"{one.text}: no result of {what} has this as its {one.metric.upper()}"
-            )
+            name = " ".join(filter(None, (one.split, one.metric.upper())))
+            raise UsageError(f"{one.text}: no result of {what} has this as its {name}")
 
 
 SCORED = ("r2", "mae", "rmse", "bias")
