@@ -61,10 +61,12 @@ from vitlab.lab.paper.words import (
     SHARE,
     SHARE_BEFORE,
     SIZE_BEFORE,
+    SLOPE,
     SPREADS,
     STATES_ANOTHER,
     TEMPERATURE,
     TERM,
+    THE_TWO,
     THEIRS,
     TIMES,
     TO,
@@ -462,17 +464,23 @@ def size_of(
     return sizes[scored.index(one) % len(sizes)].value if in_order else None
 
 
-def near(text: str, one: Numeral, models: Sequence[Named]) -> tuple[str, ...]:
-    """The models that the part of a sentence around a number is about."""
+def near(text: str, one: Numeral, models: Sequence[Named], of: tuple[str, ...]) -> tuple[str, ...]:
+    """The models that the part of a sentence around a number is about.
+
+    `of`: both that it may be of; none for the slope of a fit, which no two results have.
+    """
     unit = UNIT.match(text, one.end)
     own = OF_NEXT.match(text, unit.end() if unit else one.end)
+    if SLOPE.search(text):
+        return ()
     if own and (named := [x.name for x in models if abs(x.start - own.end()) <= 3]):
         return (named[0],)
     start, end = span(text, one)
     found = [x for x in models if start <= x.start < one.start]
     found += [x for x in models if one.end <= x.start < min(end, one.end + BEHIND_IT)]
     found = found or [x for x in models if x.start < one.start][-1:]
-    return tuple(dict.fromkeys(x.name for x in found))
+    names = tuple(dict.fromkeys(x.name for x in found))
+    return names or (of if THE_TWO.search(text) else ())
 
 
 def gains_in(text: str, claims: Sequence[Claim]) -> Iterator[Claim]:

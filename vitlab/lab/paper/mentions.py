@@ -68,6 +68,7 @@ from vitlab.lab.paper.words import (
     SHARE,
     SPLIT,
     TERM,
+    THE_TWO,
     THEY,
     UNNAMED,
 )
@@ -99,7 +100,7 @@ _GROWS = re.compile(
     re.IGNORECASE,
 )
 """What may make a difference one of a single model between two training sizes."""
-_THE_TWO = re.compile(r"\bthe two\b|\bboth\b|\bbetween them\b|两者|二者", re.IGNORECASE)
+_TRAINED = re.compile(r"\s*[条颗]?\s*(?:光谱|恒星|样本)?训练(?:出来)?的\s*")
 _AND = re.compile(r"\d\s*(?:per cent|[%％])?[^\d.;]{0,24}(?:,|and|、|和)\s*$")
 """From one number of a list to the next."""
 _MINUS = re.compile(r"\s*[-−–]\s*(?:the\s+)?")
@@ -181,10 +182,11 @@ class Reader:
         models = list(models_in(text))
         if not models and UNNAMED.search(text):
             self._subject = ()
-        it = PRONOUN.search(text) if self._recent else None
+        known = self._recent or tuple(dict(self._named.most_common(1)))
+        it = PRONOUN.search(text) if known else None
         self._it = bool(it) and len(self._last) > 1
         if it and not any(one.start < it.start() for one in models):
-            models = [Named(it.start(), it.end(), self._recent[0]), *models]
+            models = [Named(it.start(), it.end(), known[0]), *models]
         elsewhere = ELSEWHERE.search(text) or (CITED in text and not OWN.search(text))
         if models or not elsewhere:
             yield from self._read(text, numbers, models, lines)
@@ -263,18 +265,14 @@ class Reader:
                 sizes=self._sizes,
                 between=between if kind == "difference" else None,
                 is_less=kind == "percent" and is_less(text, one, metric),
-                others=_others(models, (*self._recent, *self._main()), of),
-                near=near(text, one, models) or (of.models if _THE_TWO.search(text) else ()),
+                others=_others(models, (*self._recent, *dict(self._named.most_common(2))), of),
+                near=near(text, one, models, of.models),
                 is_bare=not has_metric(text, one),
                 is_loose=not of.firm or self._it,
                 sentence=self._sentence_number,
             )
             found = _hinted(found, text, one, ceiling=self._ceiling, seeds=self._seeds)
             yield replace(_sized(found, one, models, sizes), paragraph=self._paragraph)
-
-    def _main(self) -> list[str]:
-        """The model that the draft is about: the one named most often so far."""
-        return [name for name, _ in self._named.most_common(1)]
 
     def _claims(
         self,
@@ -347,7 +345,7 @@ class Reader:
         found, named = COUNTED.match(text, one.end), bool(models)
         of_all = EVERY.search(text[: one.start]) or FOR_ALL.match(text, one.end)
         every = name != "stars" and of_all is not None
-        of = () if every else _counted_of(one, models) or self._subject
+        of = () if every else _counted_of(text, one, models) or self._subject
         firm = len({each.name for each in models}) == 1 or (not named and self._goes_on)
         firm = firm or any(each.name in of for each in models_in(clause(text, one)))
         yield Mention(
@@ -426,7 +424,7 @@ def _of_two(
         kind != "ratio" and len(set(both)) < 2 and names and not is_firm(text, one, models)
     ):  # `the lead over B`
         both = [*(name for name in recent if name not in names), *names]
-    if not names and _THE_TWO.search(text):
+    if not names and THE_TWO.search(text):
         both = list(recent)
     both = both or (list(recent) if kind != "ratio" else [])  # `the two differ by 0.1`
     is_other = len(names) < 2 or OTHER_SIDE.search(text[: models[0].start][-_LETTERS:])
@@ -439,9 +437,11 @@ def _of_it(text: str, one: Numeral, models: Sequence[Named]) -> bool:
     return PRONOUN.search(text, last, one.start) is not None
 
 
-def _counted_of(one: Numeral, models: Sequence[Named]) -> tuple[str, ...]:
+def _counted_of(text: str, one: Numeral, models: Sequence[Named]) -> tuple[str, ...]:
     """The model whose parameters or epochs a number counts: the only one, or the last before it."""
-    names = tuple(dict.fromkeys(each.name for each in models))
+    trained = _TRAINED.match(text, one.end)
+    theirs = [each.name for each in models if trained and each.start == trained.end()]
+    names = tuple(dict.fromkeys(theirs or [each.name for each in models]))
     before = [each.name for each in models if each.start < one.start]
     return names[:1] if len(names) == 1 else tuple(before[-1:]) or names[:1]
 

@@ -81,7 +81,7 @@ def numerals(text: str) -> Iterator[Numeral]:
         elif waiting and (scale := _BY_WORD.search(text, one.start, one.end)):
             by = _SCALES[scale[0]]
             for x in waiting:
-                small = x.is_decimal and x.step < by
+                small = x.is_decimal and x.step < by and not _BY_WORD.search(text, x.start, x.end)
                 yield replace(x, value=x.value * by, step=x.step * by) if small else x
             waiting = []
             yield one

@@ -42,7 +42,7 @@ SPLIT = re.compile(
     re.IGNORECASE,
 )
 OF_SPLIT = re.compile(
-    r"(?P<test>test|held[- ]out|测试)|(?P<val>validation|验证)|(?P<train>train|训练"
+    r"(?P<test>test|held[- ]out|测试)|(?P<val>validation|验证)|(?P<train>train|训练|用了|使用"
     r"|\bfit(?:ted)? (?:to|on)|\b(?:saw|seen|learn(?:s|ed|t)? from|limited (?:by \w+ )?to)\b)",
     re.IGNORECASE,
 )
@@ -222,7 +222,7 @@ PRONOUN = re.compile(
     r"|is (?:better|ahead)))"
     r"|\bits (?=(?:own |test |validation |mean |typical )*(?:R\^?[2²]|MAE|RMSE|parameters"
     r"|weights|[\d.,]+ (?:million|M) param|mean|r\.?m\.?s|bias|scatter|score|error))"
-    r"|(?:它|其)(?=的?\s?(?:R|MAE|RMSE|验证|测试|在|达到))",
+    r"|(?:它|其)(?=的?\s?(?:参数|R|MAE|RMSE|验证|测试|在|达到))",
     re.IGNORECASE,
 )
 """What stands for the model that the sentence before is about."""
@@ -264,11 +264,14 @@ OWN = re.compile(r"\b(?:we|our|ours|us|this work)\b|我们|本文", re.IGNORECAS
 """What makes a sentence one about the draft's own results."""
 FOR_ALL = re.compile(r"[^.;\n]{0,40}\bfor (?:all|each|every)\b", re.IGNORECASE)
 OF_SIZES = re.compile(
-    r"\b(?:small(?:er|est)?|few(?:er|est)?|subsets?|scaling|learning[- ]curves?"
-    r"|per decade|(?:training|sample)(?:[- ]set)? sizes?)\b|样本[量数]|规模|训练集大小|量级",
+    r"\b(?:small|larg|few)(?:er|est)? (?:number of |training|sample|set|spectra|stars|N\b)"
+    r"|\bsubsets?\b|\b(?:scaling|learning[- ]curves?|per decade)\b"
+    r"|\b(?:training|sample)(?:[- ]set)? sizes?\b|样本[量数]|规模|训练集大小|量级",
     re.IGNORECASE,
 )
 """What makes numbers of a paragraph ones of any training size."""
+SLOPE = re.compile(r"\b(?:per|an?|each|every) decade\b|每(?:增加)?(?:十倍|一?个?数?量级)", re.I)
+"""What makes a gain one of a fit, which no two results have."""
 EVERY = re.compile(
     r"\b(?:all|each|every|both)\b[^,;.]{0,60}$|(?:每个|所有|均)[^，。；]{0,20}$", re.I
 )
@@ -376,3 +379,5 @@ HAS = re.compile(
     re.IGNORECASE,
 )
 """Before a number that something has, not one by which it changes."""
+THE_TWO = re.compile(r"\bthe two\b|\bboth\b|\bbetween them\b|两者|二者", re.IGNORECASE)
+"""Stands for the two models that were named before."""
