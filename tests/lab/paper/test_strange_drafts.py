@@ -10,6 +10,7 @@ import pytest
 from tests.lab.paper.results import lab_facts
 from vitlab.lab.paper.check import check
 from vitlab.lab.paper.draft import read_draft
+from vitlab.lab.paper.tex import plain_tex
 
 
 def test_a_table_of_thousands_of_rows_takes_linear_time(tmp_path: Path) -> None:
@@ -58,3 +59,12 @@ def test_numbers_beyond_all_measure_are_no_error(text: str, tmp_path: Path) -> N
     path = tmp_path / "draft.md"
     path.write_text(text)
     check(read_draft(path), lab_facts())
+
+
+def test_commands_without_end_are_named_with_their_lines_in_linear_time() -> None:
+    letters = "abcdefghij"
+    names = ["zz" + "".join(letters[int(digit)] for digit in f"{k:05}") for k in range(60_000)]
+    began = process_time()
+    _, unknown = plain_tex("\n".join(f"\\{name}" for name in names))
+    assert [(one.name, one.line) for one in unknown] == [(x, k) for k, x in enumerate(names, 1)]
+    assert process_time() - began < 3

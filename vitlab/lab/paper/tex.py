@@ -151,11 +151,14 @@ def plain_tex(source: str, given: Mapping[str, str] | None = None) -> tuple[str,
     text = re.sub(r"\\\\(?:\[[^\]]{0,80}\])?", "\v", text)
     text = re.sub(r"\\[,;:!> ]|(?<!\\)~", " ", text)
     unknown: dict[str, Unknown] = {}
+    at, line = 0, 1
 
     def spoken(found: re.Match[str]) -> str:
+        nonlocal at, line
         name = found[1]
         if name not in _SILENT and name not in _SYMBOLS and name not in unknown:
-            unknown[name] = Unknown(name, text.count("\n", 0, found.start()) + 1)
+            at, line = found.start(), line + text.count("\n", at, found.start())
+            unknown[name] = Unknown(name, line)
         if name in _FONTS:
             return ""
         return _SYMBOLS.get(name, "") + (" " if found[0].endswith((" ", "\t")) else "")
