@@ -268,6 +268,7 @@ IN_HUB = {
     "a next step": "- MVP-1.0 has R² = 0.951, so go on",
     "its log": "| 2026-01-02 | MVP-1.0: R²=0.951 | - |",
     "the tree": "```\n├── Q1: 能否预测 log_g？ (MVP-1.0: R²=0.951)\n```",
+    "any table": "| Model | R² | Source |\n|---|---|---|\n| ViT | 0.951 | MVP-1.0 |",
     "two MVPs": "| Indicator | Value | Condition | Source |\n"
     f"{HUB_HEAD}| ViT R² (test) | 0.951 | 1k | MVP-1.0, MVP-3.0 |",
 }
@@ -327,3 +328,15 @@ def test_and_in_the_prose_of_a_report(lab: Lab, roadmap: Path, ended: Ended) -> 
     report = next(one for one in write(lab, roadmap, "1.0") if one.name.startswith("exp_"))
     hand_edit(report, "## Results\n", "## Results\n\nThe best has R² = 0.951.\n")
     assert [one.path for one in found(lab, roadmap)] == [report]
+
+
+def test_and_in_a_cell_that_says_about(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.7512)
+    table = "\n| MVP | R² (test) | Status |\n|---|---|---|\n| 1.0 | ~0.951 | ✅ |\n"
+    hand_edit(roadmap, "## Timeline\n", f"{table}\n## Timeline\n")
+    assert "number-without-result" in kinds(lab, roadmap)
+    was = "~0.951"
+    for cell in ("~0.75", "> 0.951", "0.951 (target)", "-"):
+        hand_edit(roadmap, f"| 1.0 | {was} |", f"| 1.0 | {cell} |")
+        was = cell
+        assert "number-without-result" not in kinds(lab, roadmap), cell

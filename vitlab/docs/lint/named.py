@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitlab.docs.lint.numbers import MVP_NAMED, Place, hub_rows
-from vitlab.docs.lint.stated import profile_of
-from vitlab.docs.lint.told import told_in
+from vitlab.docs.lint.stated import METRIC, Stated, profile_of
+from vitlab.docs.lint.told import told_in, told_in_cell
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document
+from vitlab.docs.text.tables import tables_of
 
 _PART = re.compile(r"[,，;；。|]|\.\s")
 _NOT_YET = re.compile(
@@ -23,7 +24,10 @@ _NOT_YET = re.compile(
     re.I,
 )
 """In the part of a line that has a number: it is a rule or a plan."""
-_RESULTS = re.compile(r"结果|分析|讨论|result|analysis|discussion", re.I)
+_NO_RESULTS = re.compile(
+    r"设置|复现|核对|问题|计划|setting|setup|reproduc|check|question|plan|config", re.I
+)
+"""The sections of a report in which numbers are not those of its results."""
 _MOST = 1000
 """Characters of a line beyond which none is looked for."""
 
@@ -48,31 +52,48 @@ def named_numbers(
     document = roadmap.document
     of_gates = _gate_results(roadmap)
     titles = {heading.index for heading in document.headings}
+    entries = {entry.line - 1: entry for view in roadmap.views for entry in view.entries}
     for index in range(document.front_matter_end, len(document.lines)):
         if index in of_gates:
             yield from _on_line(document, index, of_gates[index])
         elif index not in titles:
-            yield from _on_line(document, index, _mvps(roadmap, document.line_text(index)))
+            own = entries[index].mvps if index in entries else ()
+            mvps = own or _mvps(roadmap, document.line_text(index))
+            yield from _on_line(document, index, mvps)
     if hub:
         rows = hub_rows(roadmap, hub)
         yield from (Named(tuple(sorted(of)), place) for of, place in rows if len(of) > 1)
     for one in (*([hub.document] if hub else []), *(board.document for board in boards)):
         for index in range(one.front_matter_end, len(one.lines)):
             yield from _on_line(one, index, _mvps(roadmap, one.line_text(index)), one.path)
+        for row, mvps, number in _in_columns(roadmap, one):
+            yield Named(mvps, Place(number, row, one.path))
     for mvp, report in reports.items():
         for index in _result_lines(report.document):
             yield from _on_line(report.document, index, (mvp,), report.document.path)
 
 
+def _in_columns(
+    roadmap: Roadmap, document: Document
+) -> Iterator[tuple[int, tuple[str, ...], Stated]]:
+    """The line, MVPs and numbers of the rows of tables that name MVPs, below names of metrics."""
+    for table in tables_of(document):
+        heads = [cell.raw for cell in table.header.cells]
+        rows = (row for row in table.rows if not row.is_delimiter)
+        for row in rows if any(map(METRIC.search, heads)) else ():
+            mvps = _mvps(roadmap, document.line_text(row.index))
+            for head, cell in zip(heads, row.cells, strict=False) if mvps else ():
+                yield from ((row.line, mvps, one) for one in told_in_cell(head, cell.raw))
+
+
 def _result_lines(document: Document) -> Iterator[int]:
-    """The 0-based lines of a report's sections of results, tables and code left out."""
-    blocks = (*document.tables, *((fence.first, fence.last + 1) for fence in document.fences))
-    hidden = {index for first, last in blocks for index in range(first, last)}
+    """The 0-based lines of a report's sections of results, tables left out."""
+    hidden = {index for first, last in document.tables for index in range(first, last)}
     titles = {heading.index: heading.title for heading in document.headings}
     inside = False
     for index in range(len(document.lines)):
         if index in titles:
-            inside = _RESULTS.search(titles[index]) is not None
+            inside = _NO_RESULTS.search(titles[index]) is None
         elif inside and index not in hidden:
             yield index
 

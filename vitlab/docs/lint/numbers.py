@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vitlab.docs.lint.finding import Finding, file_name
 from vitlab.docs.lint.stated import Stated, number_of, numbers_in, profile_of, words_of
-from vitlab.docs.lint.told import told_in
+from vitlab.docs.lint.told import told_in, told_in_cell
 from vitlab.docs.model.gates.conditions import is_model, model_key
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -229,7 +229,7 @@ def _in_row(roadmap: Roadmap, heads: Sequence[str], entry: Entry) -> Iterator[Pl
     own = words_of(" ".join(cells))
     deciding = " ".join(word for word in own if _DECIDING.match(word))
     for head, cell in zip(heads, cells, strict=False):
-        if number := number_of(head, cell):
+        for number in told_in_cell(head, cell):
             yield Place(number.with_words(deciding), entry.line, None, own, run)
 
 

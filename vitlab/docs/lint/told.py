@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
-from vitlab.docs.lint.stated import METRIC, Stated, as_read, numbers_at, stated_by, subject_of
+from vitlab.docs.lint.stated import (
+    METRIC,
+    Stated,
+    as_read,
+    number_of,
+    numbers_at,
+    stated_by,
+    subject_of,
+)
+from vitlab.docs.text.inline import plain
 
 MOST = 200
 """Numbers of a text that are looked for."""
@@ -66,6 +75,8 @@ _EXPLAINED = re.compile(
     rf"(?:\bexplain(?:s|ed|ing)?|解释了?)[^\d,，;；。]{{0,12}}{_NUMBER}[^,，;；。]{{0,16}}?(?:varian|方差)",
     re.I,
 )
+_IN_CELL = re.compile(r"(?<![\w.±+])(?P<value>\d*\.\d{2,})(?P<percent>\s*%)?(?![\w.])")
+_LIMIT = re.compile(r"[<>≥≤Δ∆+]|[−-]\s*\d*\.\d+\s*$")
 _PART = re.compile(r"[,，;；。|：]|:\s")
 _WIDE = 60
 """Letters around a metric in which its number may stand."""
@@ -82,6 +93,19 @@ def told_in(text: str) -> Iterator[Stated]:
         if at not in seen:
             seen.add(at)
             yield one
+
+
+def told_in_cell(head: str, cell: str) -> Iterator[Stated]:
+    """The numbers in a cell below the name of a metric, one surely, or several that are guesses."""
+    if (one := number_of(head, cell)) is not None:
+        yield one
+        return
+    metric, text = METRIC.search(plain(head)), as_read(cell)
+    if metric is None or metric["delta"] or _LIMIT.search(text) or METRIC.search(text):
+        return
+    subject = replace(subject_of(metric), is_loose=True).with_words(head)
+    for number in islice(_IN_CELL.finditer(text), MOST):
+        yield stated_by(subject, number, f"{plain(head)} {number['value']}").with_words(text)
 
 
 def _loose(text: str, sure: set[int]) -> Iterator[tuple[int, Stated]]:
