@@ -98,7 +98,7 @@ Kind = Literal[
 Claim = tuple[Numeral, tuple[Kind, str]]
 """A number, what it says, and of which metric."""
 OF_NEXT = re.compile(
-    r"(?:[^,;,；.(]{0,24}?(?:\bfor|\bwith|\bby|(?<!that )(?<!those )\bof|\busing)"
+    r"(?:[^,;,；.()]{0,24}?(?:\bfor|\bwith|\bby|(?<!that )(?<!those )\bof|\busing)"
     r"|\s*(?:dex|K|[%％])?\s*[(（])\s*(?:the\s+|our\s+)?"
 )
 """From a number to the model that it is said to be of."""
@@ -160,6 +160,7 @@ def is_none(text: str, one: Numeral) -> bool:
         or FORMER.search(before[-90:])
         or IN_FORMULA.match(behind)
         or FORMULA.search(before)
+        or before.rstrip().endswith("±")
         or _of_two_metrics(text, one)
         or is_variable(before)
         or (one.unit == "" and AN_ERROR.search(before))
@@ -171,6 +172,9 @@ def _of_two_metrics(text: str, one: Numeral) -> bool:
     start = text.rfind("ratio of", 0, one.start)
     ratio = [] if start < 0 else {x.lastgroup for x in METRIC.finditer(text, start, one.start)}
     behind = _THAN_ITS.match(text, one.end)
+    found = [x for x in METRIC.finditer(text) if x.end() <= one.start][-2:]
+    if len(found) == 2 and text[found[0].end() : found[1].start()].strip() == "/":
+        return True
     return len(ratio) > 1 or (behind and METRIC.match(text, behind.end())) is not None
 
 

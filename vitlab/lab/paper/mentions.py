@@ -37,7 +37,7 @@ from vitlab.lab.paper.claims import (
     sizes_in,
 )
 from vitlab.lab.paper.mention import TOP, Mention, excerpt
-from vitlab.lab.paper.names import Named, is_aside, is_firm, models_in
+from vitlab.lab.paper.names import Named, is_aside, is_firm, is_listed, models_in
 from vitlab.lab.paper.numerals import Numeral, clause, numerals, outside
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
@@ -286,8 +286,8 @@ class Reader:
         found: list[Claim] = []
         for one in numbers:
             last, kind = found[-1] if found else (one, ("score", ""))
-            is_next = one.unit == last.unit and _AND.search(text[max(0, last.end - 1) : one.start])
-            is_own = has_metric(text, one) or TERM.match(text, one.end)
+            is_next = one.unit == last.unit and is_listed(text, last, one, models)
+            is_own = TERM.match(text, one.end) or (one.unit != "%" and has_metric(text, one))
             said = kind if is_next and not is_own and kind[0] in _OF_ALL else None
             said = said or claim(text, one, of_ceiling=of_ceiling)
             said = said or self._bare_score(text, one, models, sizes)

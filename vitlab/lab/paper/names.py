@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from vitlab.docs.model.gates.conditions import is_model, model_key
 from vitlab.lab.paper.numerals import Numeral
-from vitlab.lab.paper.words import OTHER_SIDE
+from vitlab.lab.paper.words import METRIC, OTHER_SIDE
 
 _WORD = re.compile(r"(?<![A-Za-z])(?:light gbm|[A-Za-z][A-Za-z]+)", re.IGNORECASE)
 _IN_WORDS = {
@@ -34,6 +34,10 @@ _NO_MODEL = re.compile(
 """What stands behind a name that is of a part of a network: `MLP ratio 4`."""
 
 
+_NEXT = re.compile(
+    r"\s*(?:per cent|[%％])?[^\d.;]{0,30}(?:,|，|and|、|和)\s*(?:the\s+)?", re.IGNORECASE
+)
+"""From one number of a list to the next, or to the model that has it."""
 _LETTERS = 36
 """Before a model in which a word may stand that makes it the other side."""
 
@@ -90,3 +94,10 @@ def is_firm(text: str, one: Numeral, models: Sequence[Named]) -> bool:
     """Whether the only model that a sentence names is what a number is of."""
     named = models[-1] if models[-1].start < one.start else models[0]
     return not OTHER_SIDE.search(text[max(0, named.start - _LETTERS) : named.start])
+
+
+def is_listed(text: str, last: Numeral, one: Numeral, models: Sequence[Named]) -> bool:
+    """Whether a number is the next of a list: `A reaches 90%, B 80% and 70% (C)`."""
+    beside = [x.start for x in models if x.end <= one.start and not text[x.end : one.start].strip()]
+    between = METRIC.sub("", text[last.end : beside[-1] if beside else one.start])
+    return _NEXT.fullmatch(between) is not None

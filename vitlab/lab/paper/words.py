@@ -71,7 +71,8 @@ AT_SIZE = re.compile(
 NO_CLAIM = re.compile(
     r"(?:\bmag(?:nitude)?s?|\bS/?N(?:R)?|\b[mM]\s*=|\bp\s*[=<]|learning rate|\blr|dropout"
     r"|\bTable|\bTab\.|\bFig(?:ure|s|\.)?|\bSec(?:tion|t\.|\.)?|\bEq(?:uation|\.)?|§|\bversion|\bv"
-    r"|\bR\s*=|resolution|weight decay|temperature|图|表|第|节|星等|信噪比|学习率)"
+    r"|\bR\s*=|\bintervals?\s*[(（]?|resolution|weight decay|temperature"
+    r"|图|表|第|节|星等|信噪比|学习率)"
     r"\s*(?:of|=|~|≈|:|：|is|to|from|为)?\s*$",
     re.IGNORECASE,
 )
