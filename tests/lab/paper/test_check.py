@@ -385,6 +385,14 @@ def test_a_long_gap_of_a_draft_is_read_as_one_space(tmp_path: Path) -> None:
     assert process_time() - begun < 3
 
 
+def test_a_paragraph_of_sizes_alone_takes_little_time(tmp_path: Path) -> None:
+    path = tmp_path / "draft.md"
+    path.write_text("1000 " * 19_000, "utf-8")
+    begun = process_time()
+    check(read_draft(path), lab_facts())
+    assert process_time() - begun < 3
+
+
 @pytest.mark.parametrize("unit", ["\\cmd[{", "\\SI[", "\\begin{verbatim}", "\\cite(", "\\def\\x{{"])
 def test_a_draft_of_what_never_ends_takes_linear_time(unit: str) -> None:
     def seconds(times: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Literal
 
 from vitlab.contract.value import IN_SIGMA
@@ -82,8 +82,8 @@ _WITH = re.compile(r"\s*(?:with|at|for|on|using|from|[(（])\s*(?:N\s*=\s*)?")
 _NAME_OF = re.compile(r"(?:-[A-Z]{1,2})?\s*[(（]\s*")
 _THAN_ITS = re.compile(r"\s*[%％]?\s*(?:\w+ than|below|above|of) (?:its|their) ", re.IGNORECASE)
 _NEAR_BEHIND = 8
-_LONGEST = 10_000
-"""Letters of a paragraph in which sizes are looked for."""
+_LONGEST, _MOST = 4000, 200
+"""Letters and numbers of a paragraph in which sizes are looked for."""
 _ERROR = re.compile(r"\berrors?\b|scatter|deviation|误差|弥散", re.IGNORECASE)
 LEAST_R2 = 0.02
 _LARGEST = 0.5
@@ -369,7 +369,8 @@ def counted(text: str, one: Numeral) -> str | None:
 
 def sizes_in(text: str) -> tuple[float, ...]:
     """The numbers of stars that a text names, if any: of training sets or others."""
-    return tuple(one.value for one in numerals(text[:_LONGEST]) if is_count(text, one))
+    found = islice(numerals(text[:_LONGEST]), _MOST)
+    return tuple(one.value for one in found if is_count(text, one))
 
 
 def kinds_of(text: str, counts: Sequence[Numeral]) -> dict[Numeral, str | None]:

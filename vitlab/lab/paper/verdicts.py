@@ -55,10 +55,13 @@ def proven(
 
     Those of its sentence, or one of these and those of its paragraph.
     """
-    scores = [(one, x) for one, x in found if one.kind == "score" and one.metric == "r2"]
+    scores: dict[int, list[tuple[Mention, Checked]]] = {}
+    for one, checked in found:
+        if one.kind == "score" and one.metric == "r2":
+            scores.setdefault(one.paragraph, []).append((one, checked))
     for one, checked in found:
         if one.is_guess and checked.verdict != "right":
-            near = [(x, y) for x, y in scores if x.paragraph == one.paragraph]
+            near = scores.get(one.paragraph, [])
             beside = [(x, y) for x, y in near if x.sentence == one.sentence]
             right = sum(checked.verdict == "right" for _, checked in beside)
             is_likely = one.value >= _LEAST_SCORE and 2 * right >= len(beside) and bears_out(near)
