@@ -141,6 +141,7 @@ def test_what_cannot_be_fitted_is_told(
     assert vitlab(["scaling", "1.0", "--times", "0"]) == 2
     assert "--times: must be above 0" in capsys.readouterr().err
     assert vitlab(["scaling", "1.0", "--budget", "-1"]) == 2
+    assert vitlab(["scaling", "1.0", "--budget", "inf"]) == 2
     assert "--budget: must be above 0" in capsys.readouterr().err
 
 
@@ -201,7 +202,8 @@ def test_the_law_of_trials_is_on_record_until_it_is_edited(
     write(lab, roadmap, "1.0")
     assert "1 - R² = " in roadmap.read_text()
     assert found(lab, roadmap) == []
-    edited = re.sub(r"(predicted R² )0\.\d", r"\g<1>0.3", roadmap.read_text())
+    assert "too uncertain to predict larger runs" in roadmap.read_text()
+    edited = re.sub(r"(1 - R² = 0\.)\d", r"\g<1>9", roadmap.read_text())
     assert edited != roadmap.read_text()
     roadmap.write_text(edited)
     assert found(lab, roadmap)

@@ -19,6 +19,9 @@ from vitlab.ml.scaling_law import LEVEL, Interval, Law
 _SIZES = 2000
 """Numbers of parameters tried for a budget, from a tenth of the smallest to 1000 of the largest."""
 
+MOST_HOURS = 1e9
+"""Of a budget: a hundred thousand years."""
+
 
 def _options(scaling: argparse.ArgumentParser) -> None:
     scaling.add_argument("mvps", nargs="*", metavar="MVP", help="default: every newest result")
@@ -41,8 +44,8 @@ def _options(scaling: argparse.ArgumentParser) -> None:
 
 def show_laws(args: argparse.Namespace) -> int:
     """`vitlab scaling`: L = 1 - R2 = E + A/P^a + B/N^b of each model, from finished runs."""
-    if args.budget is not None and not args.budget > 0:
-        raise UsageError(f"--budget: must be above 0, not {args.budget:g}")
+    if args.budget is not None and not 0 < args.budget <= MOST_HOURS:
+        raise UsageError(f"--budget: must be above 0 and at most 1e9, not {args.budget:g}")
     if not args.times > 0:
         raise UsageError(f"--times: must be above 0, not {args.times:g}")
     lab = this_lab()
@@ -139,9 +142,8 @@ def _print(one: Scaling, record: dict[str, object], times: float, hours: float |
         print_table(["  E", "E (90%)", *(f"{EXPONENTS[x]} (90%)" for x in axes), "1 - R²"],
                     [[f"  {row[0]}", *row[1:]] for row in rows])  # fmt: skip
     if one.fixed and one.free:
-        low, high = one.free.floor.low, one.free.floor.high
-        agrees = one.fixed.floor.high >= low and one.fixed.floor.low <= high
-        print(f"  the fitted E {'agrees with' if agrees else 'disagrees with'} that of the ceiling")
+        verb = "agrees" if one.floors_agree else "disagrees"
+        print(f"  the fitted E {verb} with that of the ceiling")
     if one.law is not None:
         stars, params = one.larger(times)
         at = f"N {count(stars)}" + (f", P {count(params)}" if "P" in one.law.axes else "")
