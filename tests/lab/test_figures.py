@@ -164,7 +164,7 @@ def test_a_figure_tells_what_it_does_not_show(lab: Lab, ended: Ended, ceiling: J
     (lost,) = [one for one in made.results if one.result.run == "lost"]
     lost.job.paths.residuals.unlink()
     crlb = "CRLB (unbiased)"
-    assert star_figures.snr(made).keys == (SINGLE, CEILINGS)
+    assert star_figures.snr(made).keys == (SINGLE, CEILINGS, "grey: every second bin")
     assert star_figures.snr(made).notes == (
         *COSTS,
         f"{crlb}: 1 of 4 magnitudes not finite, not shown",

@@ -90,8 +90,10 @@ LAW = "0.200 + 1.91/N^0.42 + 1.2e+03/P^0.17"
 def test_a_law_and_what_it_predicts_are_no_results(language: str) -> None:
     """In the words of the writer, whatever they are."""
     for kind in ("scaling_fixed", "scaling_free"):
-        parts = "ViT", LAW, "b = 0.42 (0.35..0.50, 90%)", 4, ["N", "P"], "0.771 (0.759..0.780, 90%)"
+        parts = "ViT", LAW, "b = 0.42 (0.35..0.50, 90%)"
         assert list(numbers_in(phrase(kind, *parts).text(language))) == []
+    ahead = phrase("scaling_ahead", 4, ["N", "P"], "0.771 (0.759..0.780, 90%)")
+    assert list(numbers_in(ahead.text(language))) == []
     trend = phrase("trend", "ViT", "R² 0.677, 0.717, 0.734", "1k, 3k, 9k", "+0.052 ± 0.003")
     said = list(numbers_in(trend.text(language)))
     assert [one.value for one in said] == [0.677, 0.717, 0.734]

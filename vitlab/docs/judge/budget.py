@@ -24,13 +24,14 @@ class Budget:
     core_hours: float | None
     """CPU time, summed over seeds."""
     gpu_hours: float | None = None
+    seeds: int = 1
 
     def phrase(self, name: str) -> Phrase:
         """`ViT: 1M stars, 10M noise draws, 3.1 core-hours`; what is not known is said."""
         amounts = {"stars": self.stars, "draws": self.draws, "core_hours": self.core_hours}
         amounts |= {"gpu_hours": self.gpu_hours} if self.gpu_hours else {}
         known = [
-            phrase("amount", _shown(key, x), phrase(key))
+            phrase("amount", _shown(key, x), phrase(f"{key}_all" if self._is_sum(key) else key))
             for key, x in amounts.items()
             if x is not None
         ]
@@ -41,16 +42,17 @@ class Budget:
         ]
         return phrase("budget", name, phrase("comma", *parts))
 
+    def _is_sum(self, key: str) -> bool:
+        return self.seeds > 1 and key in ("core_hours", "gpu_hours")
+
 
 def budget_of(results: Sequence[Result]) -> Budget:
     """Of the seeds of one configuration: each saw the same stars."""
     first = results[0]
     hours = [[_number(one.data.get(key)) for one in results] for key in (CORE_HOURS, GPU_HOURS)]
-    return Budget(
-        _number(first.n.get("train")),
-        _number(first.data.get(DRAWS)),
-        *(None if None in each else math.fsum(x or 0.0 for x in each) for each in hours),
-    )
+    core, gpu = (None if None in each else math.fsum(x or 0.0 for x in each) for each in hours)
+    draws = _number(first.data.get(DRAWS))
+    return Budget(_number(first.n.get("train")), draws, core, gpu, len(results))
 
 
 def is_unequal(ours: Budget, theirs: Budget) -> bool:

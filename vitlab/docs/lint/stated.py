@@ -186,6 +186,13 @@ def _is_of_law(text: str, metric: re.Match[str], number: re.Match[str]) -> bool:
     return bool(_LARGER.search(before) and _INTERVAL.match(text, number.end()))
 
 
+def is_of_law(text: str, value: float) -> bool:
+    """Whether a text gives a number as that of a fitted law, or as what it predicts."""
+    read = as_read(text)
+    begins = (at for at, one in numbers_at(read) if one is None)
+    return any(float(x[0]) == value for at in begins if (x := re.match(r"\d*\.?\d+", read[at:])))
+
+
 def number_of(header: str, cell: str) -> Stated | None:
     """The number in a cell below the name of a metric; None for none, or several."""
     metric = METRIC.search(plain(header))

@@ -22,17 +22,18 @@ _WORDS = {
     "zh": {
         "conclusion": "结论", "question": "问题", "setup": "设置", "results": "结果",
         "gates": "Gate 判定", "figures": "图表", "reproduce": "复现", "sanity": "核对",
-        "run": "Run", "model": "模型", "train": "训练数", "params": "参数量", "seconds": "用时 (s)",
+        "run": "Run", "model": "模型", "train": "训练数", "params": "参数量", "seconds": "历时 (s)",
         "item": "项", "verdict": "判定", "because": "依据", "rule": "规则",
         "profile": "配置档", "data": "数据", "hash": "数据 hash", "n": "训练/验证/测试",
         "best": "最佳 epoch", "range": "{:g} 至 {:g}（{} 个 run）",
-        "nan": "非有限数值", "none": "无",
+        "nan": "NaN 或 Inf", "none": "无",
         "plan": "计划（roadmap 原文）", "ran": "实际运行：{}", "next": "下一步", "line": "- {}：{}",
         "labels": "标签", "training": "训练设置", "input": "数据设置",
         "other": "其他设置", "unknown": "未知（无运行配置）",
         "stars": "± 为对测试恒星 bootstrap 的标准误（单个模型，不含随机种子间的弥散）",
         "draws": "± 为 Monte Carlo 标准误（有限个模拟恒星及其噪声），并非 bootstrap；"
-        "R²_linear 的为两半恒星之差的一半",
+        "R²_linear 的误差取两半恒星结果之差的一半；"
+        "R²_CRLB 由平均 CRLB 得出，可为负，只约束无偏估计",
         "trial": "这是 {} 档的结果：只用于检查流程，不用于关闭 Gate，也不替代完整训练的数字。",
         "same": "所有 run 使用同一测试数据", "differ": "各 run 的测试数据不同，不可直接比较",
     },
@@ -52,7 +53,8 @@ _WORDS = {
         "stars": "± is the bootstrap standard error over the test stars for one trained "
         "model, without the scatter over seeds",
         "draws": "± is a Monte Carlo standard error (finitely many simulated stars and their "
-        "noise), not a bootstrap; for R²_linear, half the difference between two halves",
+        "noise), not a bootstrap; for R²_linear, half the difference between two halves; R²_CRLB "
+        "is of the mean CRLB, may be negative, and bounds unbiased estimates only",
         "trial": "Results of the {} profile: a test of the pipeline that closes no gate and "
         "does not replace the numbers of a full run.",
         "same": "all runs saw the same test data",

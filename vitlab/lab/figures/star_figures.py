@@ -169,7 +169,7 @@ def residuals(data: FigureData) -> Picture:
     if not panels:
         raise UsageError(f"residuals: fewer than {2 * STEPS} test stars, too few to bin")
     notes = [*cost_notes(grouped(data.results)), *notes, *_unkept(data)]
-    keys = (*data.trial, "points: medians of bins; bars: 68% of the stars of a bin")
+    keys = (*data.trial, "points: medians of bins; bars: half of the range from 16% to 84%")
     return Picture(f"Residuals{data.title_mark}", tuple(panels), tuple(notes), keys)
 
 
@@ -299,7 +299,8 @@ def snr(data: FigureData) -> Picture:
     shown = sum(len(group.members) for group in drawn)
     notes += missing(len(models) - shown, len(models), "residuals with S/N")
     notes = [*cost_notes(grouped(models)), *data.chosen, *notes]
-    keys = (*data.trial, *kinds)
+    beside = "; points of one bin that would overlap stand side by side" if len(curves) > 1 else ""
+    keys = (*data.trial, *kinds, *[f"grey: every second bin{beside}"] * bool(edges))
     return Picture(f"S/N{data.title_mark}", (panel,), tuple(notes), keys)
 
 

@@ -73,6 +73,14 @@ class Scaling:
     def params(self) -> Array:
         return np.array([max(run.params, 1) for run in self.runs], dtype=float)
 
+    @property
+    def floors_agree(self) -> bool:
+        """Whether the fitted E may be that of the ceiling, by both intervals; true without both."""
+        if self.fixed is None or self.free is None:
+            return True
+        ours, theirs = self.fixed.floor, self.free.floor
+        return ours.high >= theirs.low and ours.low <= theirs.high
+
     def larger(self, factor: float) -> tuple[float, float]:
         """N and P of the largest run, each that has a term times a factor."""
         axes = self.law.axes if self.law else ()
@@ -250,18 +258,25 @@ def law_phrases(found: Sequence[Scaling]) -> list[Phrase]:
             names = ", ".join(EXPONENTS[axis] for axis in law.unknown)
             phrases.append(phrase("scaling_open", one.model, names))
             continue
-        ahead = law.run(*one.larger(AHEAD))
-        numbers = f"{1 - ahead.value:.3f} ({1 - ahead.high:.3f}..{1 - ahead.low:.3f}, 90%)"
         kind = "scaling_fixed" if law.fixed else "scaling_free"
-        each = [f"{EXPONENTS[axis]} = {_within(law.exponent(axis), 2)}" for axis in law.axes]
+        each = [] if law.fixed else [f"E = {_within(law.floor, 3)}"]
+        each += [f"{EXPONENTS[axis]} = {_within(law.exponent(axis), 2)}" for axis in law.axes]
         sizes = {(run.stars, run.params) for run in one.runs}
         of = phrase("scaling_runs", one.model, len(one.runs), len(sizes))
-        phrases.append(
-            phrase(kind, of, formula(law), phrase("comma", *each), AHEAD, list(law.axes), numbers)
-        )
+        phrases += [phrase(kind, of, formula(law), phrase("comma", *each)), _ahead(one, law)]
         if law.fixed and one.free is not None:
-            phrases.append(phrase("scaling_floor", _within(one.free.floor, 3)))
+            kind = "scaling_floor" if one.floors_agree else "scaling_floor_off"
+            phrases.append(phrase(kind, _within(one.free.floor, 3)))
     return phrases
+
+
+def _ahead(one: Scaling, law: Law) -> Phrase:
+    """What a larger run will reach, unless that may be less than the largest reaches."""
+    ahead, here = law.run(*one.larger(AHEAD)), law.run(*one.larger(1))
+    if ahead.high > here.value:
+        return phrase("scaling_near")
+    numbers = f"{1 - ahead.value:.3f} ({1 - ahead.high:.3f}..{1 - ahead.low:.3f}, 90%)"
+    return phrase("scaling_ahead", AHEAD, list(law.axes), numbers)
 
 
 def _within(one: Interval, digits: int) -> str:

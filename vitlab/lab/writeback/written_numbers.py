@@ -23,7 +23,7 @@ from vitlab.contract.paths import UsageError, cause, real, write_atomic
 from vitlab.contract.reading import parse, read_regular
 from vitlab.contract.user_key import is_sealed, seal
 from vitlab.contract.validation import from_document
-from vitlab.docs.lint.stated import stated_at
+from vitlab.docs.lint.stated import is_of_law, stated_at
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.save import FileChange
@@ -261,6 +261,8 @@ class _Record:
         if one.is_whole:
             return self.computed if is_ours else None
         stated = stated_at(one.head, one.first, one.text, one.number.value)
+        if stated is None and is_of_law(one.text, one.number.value):
+            return self.computed if is_ours else None
         is_named = stated is not None or one.number.error is not None
         beside = one.row or one.text
         found = None
