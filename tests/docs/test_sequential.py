@@ -150,7 +150,7 @@ def test_an_open_gate_tells_what_it_needs_and_how_to_run_it() -> None:
     (passed,) = (verdict("R² > 0.70", *seeds(0.8, 0.8, 0.8), evidence=Stated()),)
     assert (passed.verdict, passed.needs) == ("pass", None)
     told = conclusion(runs(0.71), "zh", [found])
-    assert "；Gate-2 待定：R²_test = 0.7085 ± 0.0023 " in told
+    assert "；Gate-2 待定：R²_test = 0.709 ± 0.002 " in told
     assert told.endswith("，尚需 11 个随机种子（约 16 核时）或 160k 颗测试恒星")
 
 

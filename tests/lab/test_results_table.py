@@ -326,7 +326,7 @@ def test_no_name_in_a_table_is_latex_or_a_formula(
 ) -> None:  # fmt: skip
     monkeypatch.chdir(lab.paths.root)
     latex, formula = r"\input{/etc/passwd} ± 1", '=HYPERLINK("http://x")'
-    configured(ended(latex), train={"seed": ["a"], "lr": 10**300})
+    configured(ended(latex), train={"seed": ["a"], "lr": 10**99})
     configured(ended(formula), train={"seed": 3, "lr": "x"})
     configured(ended(r"1 ± 2\input{x}"))
     tex = said(capsys, "--latex")

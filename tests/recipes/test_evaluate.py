@@ -325,5 +325,5 @@ def test_a_log_score_is_shown_where_there_is_one(
     print_reports([{"job": "J", "model": "ViT", **values, "bins": [], **others}])
     header, row, _ = capsys.readouterr().out.splitlines()
     assert row.split()[3] == "9"
-    assert "-0.5 ± 0.03" in row
+    assert "-0.50 ± 0.03" in row
     assert ("LOG_SCORE LOG_G" in header) == ("log_score" in name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import time
@@ -77,7 +76,7 @@ class EventWriter:
             bad = []
             for name, value in values.items():
                 number = as_number(value)
-                if number is not None and math.isfinite(number):
+                if number is not None and is_finite(number):
                     numbers[str(name)] = float(number)
                 elif number is None and value is not None:
                     odd[str(name)] = f"{name}: {_word(value)} is not a number; left out"
@@ -103,7 +102,7 @@ class EventWriter:
             if name not in data:
                 continue
             number = as_number(data[name])
-            if number is not None and math.isfinite(number):
+            if number is not None and is_finite(number):
                 data[name] = int(number) if name != "epoch" and number == int(number) else number
                 continue
             done = "the next one is used" if name == "step" else "left out"
