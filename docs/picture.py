@@ -14,8 +14,8 @@ from vitlab.lab.lab import open_lab
 from vitlab.tui.app import VitLab
 from vitlab.tui.terminal.export import as_svg, recorded
 
-CURVE = ("tab", *"jjjjjjj")
-"""To a job worth a look: in the example plan at profile demo, the ViT of 50,000 stars."""
+CURVE = ("tab", *("j" * 16))
+"""To a job worth a look: in the example plan at profile demo, the ViT-L of 25,000 stars."""
 KEYS: dict[str, tuple[str, ...]] = {
     "home": (*CURVE, "shift+tab"),
     "board": (*CURVE, "shift+tab", "v"),
