@@ -71,8 +71,8 @@ def test_a_sweep_tells_its_trend_and_that_of_the_other_models(
     sweep(ended, "LightGBM")
     said = concluded(lab, roadmap)
     assert "; ViT: R² 0." in said
-    assert " at 1k, 4k, 16k training spectra, +0." in said
-    assert " per decade; LightGBM: +0." in said
+    assert " at 1k, 4k, 16k training spectra, on average +0." in said
+    assert " per decade; LightGBM: on average +0." in said
     assert said.count("training spectra") == 1  # the scores of the best model alone
 
 

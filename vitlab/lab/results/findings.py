@@ -94,7 +94,7 @@ def _series(groups: Sequence[Group]) -> list[list[Group]]:
 
 
 def _trend(series: Sequence[Group], label: str, name: str, pairs: Pairs, *, whole: bool) -> Phrase:
-    """`ViT: R² 0.704, 0.738, 0.761 at 2k, 10k, 50k: +0.041 ± 0.003 per decade`."""
+    """`ViT: R² 0.704, 0.738, 0.761 at 2k, 10k, 50k, on average +0.041 ± 0.003 per decade`."""
     value = Value.parse(name)
     slope = _slope_phrase(series, name, pairs)
     if not whole:
