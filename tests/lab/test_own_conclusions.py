@@ -13,7 +13,8 @@ from tests.lab.test_figures import bounded
 from tests.lab.test_numbers import found, hand_edit
 from vitlab.contract.job import read_result, write_result
 from vitlab.docs.judge.phrases import phrase
-from vitlab.docs.lint.stated import numbers_in
+from vitlab.docs.lint.numbers import _is_other_seed
+from vitlab.docs.lint.stated import number_of, numbers_in
 from vitlab.lab.lab import Lab
 from vitlab.lab.writeback.contradictions import lint_file
 from vitlab.lab.writeback.edits import write
@@ -145,3 +146,14 @@ def test_a_row_for_every_seed_picks_none(lab: Lab, roadmap: Path, ended: Ended) 
     assert f"{number:.4f}" in report.read_text(encoding="utf-8")
     lab.paths.private.numbers.unlink()
     assert found(lab, roadmap) == []
+
+
+def test_one_seed_beside_others_of_its_run_contradicts_no_mean() -> None:
+    """In a report `MLP` is the seed it was launched with, in a roadmap the mean of all."""
+    known = number_of("MAE", "0.6717")
+    assert known is not None
+    one, other = known.with_words("MLP"), known.with_words("MLP seed=43")
+    assert _is_other_seed(other, one)
+    assert not _is_other_seed(one, other)
+    assert not _is_other_seed(known.with_words("MLP wide"), one)
+    assert not _is_other_seed(known.with_words("ViT seed=43"), one)

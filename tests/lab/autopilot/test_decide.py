@@ -157,5 +157,18 @@ def test_it_runs_until_a_gate_is_decided_or_an_mvp_has_ended() -> None:
     for standing, why in ends.items():
         gate = GateFact("plan.md", "2", standing)  # type: ignore[arg-type]
         assert decide(until, replace(facts, gates=(gate,))) == End(why)
-    undecided = GateFact("plan.md", "2", "waits")
+    undecided = GateFact("plan.md", "2", "waits", mvps=("3.0",))
     assert decide(until, replace(facts, gates=(undecided,))) == Start(waiting("4.0"))
+
+
+def test_nothing_is_begun_beside_the_last_that_it_runs_until() -> None:
+    gate = GateFact("plan.md", "2", "waits", mvps=("2.0", "3.0"))
+    busy = replace(NOW, jobs=(job(1, "running"),), gates=(gate,), candidates=(waiting("4.0"),))
+    for until in ("mvp 3.0", "gate 2"):
+        pilot = replace(launched("3.0"), until=until, at_once=2)
+        assert decide(pilot, busy) == Wait()
+    both = replace(busy, candidates=(waiting("2.0"), waiting("4.0")))
+    assert decide(replace(launched("3.0"), until="gate 2", at_once=2), both) == Start(
+        waiting("2.0")
+    )
+    assert decide(replace(launched("3.0"), at_once=2), busy) == Start(waiting("4.0"))

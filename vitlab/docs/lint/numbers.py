@@ -143,12 +143,21 @@ def _differing(roadmap: Roadmap, mvp: Mvp, groups: Sequence[Group]) -> Iterator[
             if len(same) != 1 or len(values) != 1 or same[0].number.same_as(first[0].number):
                 continue
             here, there = same[0], first[0]
+            if any(_is_other_seed(one.number, here.number) for one in group):
+                continue  # the other place may state their mean
             where = f"line {there.line}"
             if there.path != here.path:
                 where += f" of {there.path.name if there.path else file_name(roadmap.document)}"
             what = f"{here.number.text} of MVP {mvp.id}"
             message = f"{what} here, and {there.number.text} on {where}"
             yield Finding(here.line, "number-conflict", message, path=here.path)
+
+
+def _is_other_seed(other: Stated, one: Stated) -> bool:
+    """Whether a number is of the same run as `one`, with a seed in its name: `MLP seed=43`."""
+    more = other.words - one.words
+    seeds = bool(more) and all(re.fullmatch(r"seed\d+", word) for word in more)
+    return seeds and one.words <= other.words and other.metric == one.metric
 
 
 def _alike(group: Group) -> Iterator[list[Place]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +40,8 @@ class GateFact:
     """As written."""
     unexplained: str = ""
     """What is wrong with its verdict in the document, which is not followed."""
+    mvps: Sequence[str] = ()
+    """Those that decide it."""
 
     @property
     def key(self) -> str:
@@ -73,13 +75,14 @@ def gate_facts(
         rules = "; ".join(f"{rule.if_} → {rule.then}" for rule in gate.rules)
         if wrong := (unexplained or {}).get(gate.id):
             facts[gate.id] = GateFact(
-                name, gate.id, "manual", wrong, rules=rules, unexplained=wrong
+                name, gate.id, "manual", wrong, rules=rules, unexplained=wrong, mvps=gate.mvps
             )
             continue
         says = f"by the results it is {verdict.verdict}: {verdict.because}"
         unsupported = says if verdict.by_hand else ""
         why = verdict.because, verdict.because_in_document
-        facts[gate.id] = GateFact(name, gate.id, standing, *why, unsupported, rules)
+        own = (*why, unsupported, rules)
+        facts[gate.id] = GateFact(name, gate.id, standing, *own, mvps=gate.mvps)
     return facts
 
 

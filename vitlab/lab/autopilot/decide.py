@@ -132,7 +132,7 @@ def decide(pilot: Autopilot, facts: Facts) -> Action:
         return Wait() if active else End("three failures in a row")
     if facts.disk_full:
         return Wait() if active else End("disk")
-    if len(active) >= pilot.at_once:
+    if len(active) >= pilot.at_once or (active and _last_is_launched(pilot, facts)):
         return Wait()
     for candidate in facts.candidates:
         if not candidate.held and not unfit(pilot, facts, candidate.estimate):
@@ -188,6 +188,16 @@ def _reached(pilot: Autopilot, facts: Facts) -> str:
         if numbers and not any(job.is_active for job in mine):
             return f"MVP-{wanted} has ended"
     return ""
+
+
+def _last_is_launched(pilot: Autopilot, facts: Facts) -> bool:
+    """Whether all that it runs until is launched, so that nothing is begun beside it."""
+    kind, _, wanted = pilot.until.partition(" ")
+    last = {mvp for one in facts.gates if one.id == wanted for mvp in one.mvps}
+    last = {wanted} if kind == "mvp" else last if kind == "gate" else set()
+    return bool(last & {one.mvp for one in pilot.launches}) and last.isdisjoint(
+        one.mvp for one in facts.candidates
+    )
 
 
 def failed_in_a_row(pilot: Autopilot, jobs: Sequence[JobFact]) -> int:
