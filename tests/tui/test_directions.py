@@ -107,6 +107,9 @@ def test_seeds_of_a_run_are_one_with_their_mean() -> None:
     view = usual_view(jobs=jobs)
     assert best_values(view) == {"1.0": pytest.approx(0.7)}
     assert best_jobs(view)["1.0"].spec.run == "Run 1"
+    scored = replace(jobs[0], values={**jobs[0].values, "test/r2/log_g": 0.8})
+    for seeds in ((scored, jobs[1]), (jobs[1], scored)):  # the other ended before its score
+        assert best_values(usual_view(jobs=seeds)) == {"1.0": 0.8}
     running = replace(jobs[1], state=Running(0, 7, "cpu"))
     assert best_values(usual_view(jobs=(jobs[0], running))) == {"1.0": 0.5}
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from vitlab.contract.job import Done, Queued, Running
+from vitlab.docs.judge.seeds import base_name
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
@@ -99,3 +102,26 @@ def _with(index: JobsIndex, moved: Mapping[int, JobView]) -> JobsIndex:
         dict(zip(index.first, now(index.first.values()), strict=True)),
         now(index.unfinished),
     )
+
+
+def seeds_as_one(jobs: Iterable[JobView]) -> list[JobView]:
+    """Jobs whose names differ in their seed alone as one, with their mean as documents have it."""
+    groups: dict[tuple[str, ...], list[JobView]] = {}
+    for job in jobs:
+        spec = job.spec
+        key = (base_name(spec.run), spec.profile, spec.recipe, spec.headline)
+        groups.setdefault(key, []).append(job)
+    return [_mean(name, mine) for (name, *_), mine in groups.items()]
+
+
+def _mean(name: str, jobs: Sequence[JobView]) -> JobView:
+    # A seed that ended before its score is no part of the mean of those that have one.
+    jobs = [job for job in jobs if job.values.get(job.spec.headline) is not None] or jobs
+    if len(jobs) == 1:
+        return jobs[0]
+    first = jobs[0]
+    values = dict(first.values)
+    for key in values:
+        numbers = [number for job in jobs if (number := job.values.get(key)) is not None]
+        values[key] = fmean(numbers) if len(numbers) == len(jobs) else None
+    return replace(first, spec=replace(first.spec, run=name), values=values)

@@ -8,8 +8,6 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -35,11 +33,10 @@ from vitlab.contract.job import (
 from vitlab.contract.terminal import UNSAFE
 from vitlab.contract.value import Value, for_choosing, judged_by, score_text, shown
 from vitlab.docs.judge.conclusion import profile_mark
-from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.processes import ADOPTED
 from vitlab.lab.progress import TREND
 from vitlab.plot.series import SELECTORS, cells, shortened
-from vitlab.tui.jobs_index import index_of
+from vitlab.tui.jobs_index import index_of, seeds_as_one
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
@@ -441,31 +438,12 @@ def _best_of(jobs: Sequence[JobView]) -> JobView | None:
     running = [job for job in full if isinstance(job.state, Running)]
     by_age = sorted(running or full, key=lambda job: job.spec.submitted)
     mine = list({(job.spec.run, job.spec.profile, job.spec.recipe): job for job in by_age}.values())
-    mine = mine if running else _seeds_as_one(mine)
+    mine = mine if running else seeds_as_one(mine)
     name = judged_by(j.spec.headline for j in mine)
     mine = [job for job in mine if job.spec.headline == name]
     validated = [for_choosing(name, job.values) for job in mine]
     by = last_r2 if None in validated else lambda job: for_choosing(name, job.values)
     return Value.parse(name).best(mine, by)
-
-
-def _seeds_as_one(jobs: Iterable[JobView]) -> list[JobView]:
-    """Jobs whose names differ in their seed alone as one, with their mean as documents have it."""
-    groups: dict[tuple[str, ...], list[JobView]] = {}
-    for job in jobs:
-        spec = job.spec
-        key = (base_name(spec.run), spec.profile, spec.recipe, spec.headline)
-        groups.setdefault(key, []).append(job)
-    return [_mean(name, mine) if len(mine) > 1 else mine[0] for (name, *_), mine in groups.items()]
-
-
-def _mean(name: str, jobs: Sequence[JobView]) -> JobView:
-    first = jobs[0]
-    values = dict(first.values)
-    for key in values:
-        numbers = [number for job in jobs if (number := job.values.get(key)) is not None]
-        values[key] = fmean(numbers) if len(numbers) == len(jobs) else None
-    return replace(first, spec=replace(first.spec, run=name), values=values)
 
 
 def ended_badly(job: JobView) -> bool:
