@@ -14,15 +14,14 @@ from vitlab.tui.app import VitLab
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.screens.jobs import JobsScreen
 from vitlab.tui.watch import pace
-from vitlab.tui.widgets.curves_chart import render_live
+from vitlab.tui.widgets.curves_chart import LiveChart, render_live
 from vitlab.tui.widgets.mvp_pane import MvpPane
 
 Compare = Callable[..., bool]
 
 
-def drawn(app: VitLab) -> bool:
-    """Whether the chart, where it is visible, shows the curves at its size."""
-    chart = app.home.beside.chart
+def drawn(chart: LiveChart) -> bool:
+    """Whether a chart, where it is visible, shows the curves at its size."""
     if not chart.content_size:
         return True
     picture = render_live(chart._content, *chart.content_size, False)
@@ -36,7 +35,7 @@ def settled(threads: Threads, *keys: str) -> Callable[[Pilot[int]], Awaitable[No
         app = cast(VitLab, pilot.app)
         home = app.home
         await until(lambda: home.view is not None and home.beside.log_view.line_count, pilot.pause)
-        await until(lambda: drawn(app), pilot.pause)
+        await until(lambda: drawn(home.beside.chart), pilot.pause)
         below = home.query_one("#more-mvp", MvpPane)
         await until(lambda: not home.beside.more[0].display or below.found is not None, pilot.pause)
         await pilot.press(*keys)
@@ -44,7 +43,7 @@ def settled(threads: Threads, *keys: str) -> Callable[[Pilot[int]], Awaitable[No
         panes = app.screen.panes if isinstance(app.screen, JobsScreen) else home.beside
         await until(lambda: panes.log_view.line_count, pilot.pause)
         await until(lambda: panes.chart._content.series, pilot.pause)
-        await until(lambda: drawn(app), pilot.pause)
+        await until(lambda: drawn(panes.chart), pilot.pause)
         await threads.at_rest(app)
 
     return ready
