@@ -16,6 +16,7 @@ from vitlab.jobs.store import all_jobs
 from vitlab.lab.earlier import keep_earlier
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.judged import KeptJudgements, judge_roadmap
+from vitlab.lab.results.decided import given_by_person
 from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.contradictions import lint_file
@@ -221,7 +222,31 @@ def test_done_without_a_full_result_needs_a_reason(
         one.read_text(encoding="utf-8") for one in lab.paths.private.journal.glob("*.json")
     )
     assert main([*done[:3], "2.0", "--status", "planned"]) == 0
-    assert main([*done[:3], "2.0", "--status", "done"]) == 0  # it has no job here
+    assert main([*done[:3], "2.0", "--status", "done"]) == 0  # nothing says what stood before
+
+
+def test_an_mvp_that_never_ran_is_done_by_a_person_s_word(
+    lab: Lab, roadmap: Path, ended: Ended, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = ["set", "roadmaps/plan_roadmap.md", "--mvp", "2.0", "--status", "done"]
+    assert main([*done[:-1], "planned"]) == 0
+    assert main([*done, "--dry-run"]) == 0  # the plan is older than its lab
+    keep_earlier(lab, roadmap)
+    ended("one", 0.75)
+    before = roadmap.read_bytes()
+    assert main(done) == 2
+    assert "MVP-2.0: no result supports it: give your reason (--because" in capsys.readouterr().err
+    assert roadmap.read_bytes() == before
+    assert main([*done, "--because", "it ran elsewhere"]) == 0
+    assert given_by_person(lab, lab.read_roadmap(roadmap)) == {"2.0": "it ran elsewhere"}
+    assert main(["undo"]) == 0
+    assert given_by_person(lab, lab.read_roadmap(roadmap)) == {}
+    assert main(["redo"]) == 0
+    assert main([*done, "--because", "on the cluster"]) == 0
+    assert "is done already; your reason is kept" in capsys.readouterr().err
+    assert given_by_person(lab, lab.read_roadmap(roadmap)) == {"2.0": "on the cluster"}
+    assert main([*done[:-1], "planned"]) == 0
+    assert given_by_person(lab, lab.read_roadmap(roadmap)) == {}
 
 
 def test_a_person_s_reason_is_none_of_vitlab_s(

@@ -10,6 +10,7 @@ import pytest
 
 from tests.lab.conftest import Ended
 from tests.lab.test_numbers import found, hand_edit, told
+from vitlab.cli import main
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.lab.earlier import keep_earlier, read_earlier
@@ -249,6 +250,42 @@ def test_an_invented_number_of_an_mvp_whose_jobs_all_failed_is_found(
     (hit,) = found(lab, roadmap)
     assert hit.message == "R²_test=0.951 of MVP 1.0: none of its jobs here has a result"
     assert {one.verdict for one in told(lab, "0.951")} == {NONE}
+
+
+def test_an_invented_number_of_an_mvp_that_never_ran_needs_a_person_s_word(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    """What stood before the first job needs none, though its line was edited since."""
+    hand_edit(roadmap, CONCLUSIONS, f"{CONCLUSIONS}| MVP-2.0 | Before: | R²_test=0.811 |\n")
+    keep_earlier(lab, roadmap)
+    ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    hand_edit(roadmap, "Before: | R²_test=0.811", "It was on 1k stars: | R²_test=0.811, n=10")
+    assert found(lab, roadmap) == []
+    hand_edit(roadmap, "R²_test=0.811, n=10", "R²_test=0.951, n=10")
+    in_hub(roadmap, "LightGBM R² (test)", "0.951", "8k/100, MVP-2.0")
+    hits = found(lab, roadmap)
+    assert len({one.path for one in hits}) == 2
+    for hit in hits:
+        assert "0.951 of MVP 2.0: it has no job here, and this stood nowhere" in hit.message
+    assert {one.verdict for one in told(lab, "0.951")} == {NONE}
+    done = ["set", str(roadmap), "--mvp", "2.0", "--status", "done", "--because", "on the cluster"]
+    assert main(done) == 0
+    assert found(lab, roadmap) == []
+    assert {(one.verdict, one.why) for one in told(lab, "0.951")} == {
+        (NOT_CHECKED, "by a person's word: on the cluster")
+    }
+
+
+def test_an_mvp_that_waits_has_nothing_to_be_held_against(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    keep_earlier(lab, roadmap)
+    job = ended("one", None, mvp="2.0", outcome="failed")
+    job.started.unlink()
+    job.exit.unlink()
+    hand_edit(roadmap, CONCLUSIONS, f"{CONCLUSIONS}| MVP-2.0 | now | R²_test=0.951 |\n")
+    assert found(lab, roadmap) == []
 
 
 def test_a_model_that_a_program_does_not_name_excuses_no_number(

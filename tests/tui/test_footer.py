@@ -16,10 +16,12 @@ from tests.tui.conftest import Open, Stage
 from tests.tui.fakes import FakeLab, held_job, job, usual_jobs, usual_view
 from tests.tui.real import RealLab
 from vitlab.contract.job import Done
+from vitlab.lab.earlier import keep_earlier
+from vitlab.lab.results.decided import given_by_person
 from vitlab.tui.app import VitLab
 from vitlab.tui.keys import KEYS, MORE_ACTIONS
 from vitlab.tui.navigation import SCREENS
-from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.screens.base import LabScreen, front_screen
 from vitlab.tui.screens.help import MessagesScreen
 from vitlab.tui.screens.roadmap import RoadmapScreen
 
@@ -186,6 +188,31 @@ async def test_a_status_is_set_and_a_gate_decided_with_a_reason_and_undone(
         await it.until(lambda: "too few stars" in path.read_text())
         await it.press("u")
         await it.until(lambda: path.read_text() == before)
+
+
+async def test_done_without_a_full_result_asks_for_the_reason(
+    stage: Open, real_lab: RealLab
+) -> None:
+    lab, path = real_lab.lab, real_lab.roadmap
+    keep_earlier(lab, path)
+    before = path.read_text()
+    async with stage(lab=lab, roadmap=path) as it:
+        mvp = front_screen(it.app).selected_mvp()
+        assert mvp is not None
+        await it.press("S")
+        await it.until(lambda: "Status of MVP" in it.text())
+        await it.press(*"done", "enter")
+        await it.until(lambda: f"MVP-{mvp.id}: done without a full result here" in it.text())
+        await it.press("enter")
+        await it.until(lambda: "no result supports it: give your reason" in it.text())
+        await it.press("escape", "S", *"done", "enter")
+        await it.type("on the cluster")
+        await it.press("enter")
+        await it.until(lambda: "y or enter" in it.text())
+        assert path.read_text() == before
+        await it.press("y")
+        await it.until(lambda: path.read_text() != before)
+        assert given_by_person(lab, lab.read_roadmap(path)) == {mvp.id: "on the cluster"}
 
 
 async def test_x_on_a_running_mvp_stops_its_job(stage: Open) -> None:

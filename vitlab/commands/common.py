@@ -196,6 +196,12 @@ def print_note(line: str) -> None:
     print(f"vitlab: note: {plain(line)}", file=sys.stderr)
 
 
+def print_errors(lines: Iterable[str]) -> None:
+    """Print lines on standard error."""
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
 def agreed(question: str) -> bool:
     """Whether the person at the terminal agrees; a script agrees by running the command."""
     if not sys.stdin.isatty():

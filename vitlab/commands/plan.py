@@ -19,6 +19,7 @@ from vitlab.commands.common import (
     lab_around,
     note_lost_roadmaps,
     note_unreadable_jobs,
+    print_errors,
     print_json,
     print_note,
     print_table,
@@ -47,7 +48,7 @@ from vitlab.lab.results.job_results import finished, latest, newest_results, of_
 from vitlab.lab.results.sealed import candidates, record_opening
 from vitlab.lab.tray.proposals import Tray
 from vitlab.lab.writeback.contradictions import lint_file, lint_fixes
-from vitlab.lab.writeback.decisions import check_done, check_reason, decide_gate
+from vitlab.lab.writeback.decisions import check_done, check_reason, decide_gate, give_status
 from vitlab.lab.writeback.edits import (
     accept,
     journal_of,
@@ -116,6 +117,7 @@ def _redo_options(redo: argparse.ArgumentParser) -> None:
     redo.set_defaults(handler=redo_last)
 
 
+_REASON = " (--because TEXT)"
 MVP_KEYS = (
     "id", "name", "phase", "gate", "status", "status_text", "exp_id", "report", "line",
 )  # fmt: skip
@@ -380,37 +382,39 @@ def set_status(args: argparse.Namespace) -> int:
     lab = lab_around(path)
     if args.gate:
         return _set_gate(args, lab, path)
+    because = args.because.strip()
     if lab:
-        check_done(lab, path, args.mvp, args.status, args.because)
+        check_done(lab, path, args.mvp, args.status, because, _REASON)
     changes = status_changes(lab, path, args.mvp, args.status)
-    if not changes:
+    if not changes and not (lab and because):
         return 0
     for one in changes:
         other = lab.paths.relative(one.path) if lab and one is not changes[0] else ""
-        name = other or str(args.roadmap)
-        print_exact(unified(one.old_text, one.new_text, name))
+        print_exact(unified(one.old_text, one.new_text, other or str(args.roadmap)))
     if not args.dry_run:
-        why = f" ({args.because.strip()})" if args.because else ""
-        save(changes, journal_of(lab), what=f"MVP-{args.mvp}: status {args.status}{why}")
+        if lab:
+            give_status(lab, path, args.mvp, args.status, because, changes)
+        else:
+            save(changes, journal_of(lab), what=f"MVP-{args.mvp}: status {args.status}")
         warn_of_editors([one.path for one in changes])
-    for line in status_notes(lab, changes[0], args.mvp):
-        print(f"{args.roadmap}: {line}", file=sys.stderr)
-    for line in linked_notes(lab, changes, args.mvp, args.status) if lab else ():
-        print(line, file=sys.stderr)
+    if not changes:
+        print_errors([f"MVP-{args.mvp}: is {args.status} already; your reason is kept"])
+        return 0
+    print_errors(f"{args.roadmap}: {line}" for line in status_notes(lab, changes[0], args.mvp))
+    print_errors(linked_notes(lab, changes, args.mvp, args.status) if lab else ())
     return 0
 
 
 def _set_gate(args: argparse.Namespace, lab: Lab | None, path: Path) -> int:
     because = args.because.strip()
     if lab:
-        check_reason(lab, path, args.gate, args.status, because, " (--because TEXT)")
+        check_reason(lab, path, args.gate, args.status, because, _REASON)
     changes = gate_changes(lab, path, args.gate, args.status, because)
     for change, lost in changes:
         own = change is changes[0][0] and real(change.path) == real(path)
         name = str(args.roadmap) if own or lab is None else lab.paths.relative(change.path)
         print_exact(unified(change.old_text, change.new_text, name))
-        for line in lost:
-            print(f"{name}: {only_undo(line)}", file=sys.stderr)
+        print_errors(f"{name}: {only_undo(line)}" for line in lost)
     if not args.dry_run:
         files = [change for change, _ in changes]
         if lab:
@@ -440,18 +444,15 @@ def sync_results(args: argparse.Namespace) -> int:
             broken.append((path, error))
             continue
         for change in plan.changes:
-            name = lab.paths.relative(change.path)
-            print_exact(unified(change.old_text, change.new_text, name))
-        for line in plan.left:
-            print(line, file=sys.stderr)
+            print_exact(unified(change.old_text, change.new_text, lab.paths.relative(change.path)))
+        print_errors(plan.left)
         # A plan without changes is accepted too: its jobs have nothing the documents lack.
         wanted = bool(plan.mvps) and not args.dry_run
         if wanted and (args.yes or not plan.changes or agreed("write this?")):
             written = accept(lab, plan)
             if written:
                 names = ", ".join(map(lab.paths.relative, written))
-                last = plan.steps[-1] if len(plan.steps) > 1 else ""
-                what = f"the last write, {last}" if last else "the last write"
+                what = ", ".join(("the last write", *plan.steps[1:][-1:]))
                 print(f"wrote {names}; `vitlab undo` undoes {what}", file=sys.stderr)
             warn_of_editors(written)
         count += len(plan.changes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,11 @@ class Earlier:
     """(place, index, text) of each number."""
     gates: Mapping[str, str]
     """Folded id -> status of each gate that was decided, and whose MVPs had ended."""
+    texts: frozenset[str] = field(init=False)
+    """The numbers as they were written, wherever."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "texts", frozenset(text for *_, text in self.numbers))
 
     def has(self, one: NumberPlace) -> bool:
         """Whether a number stood where it stands now."""

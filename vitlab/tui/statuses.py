@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 from textual.app import App
 
 from vitlab.contract.job import STATUSES
-from vitlab.docs.save import save
-from vitlab.lab.writeback.decisions import check_reason, decide_gate
+from vitlab.lab.writeback.decisions import (
+    check_done,
+    check_reason,
+    decide_gate,
+    give_status,
+    needs_reason,
+)
 from vitlab.lab.writeback.edits import linked_notes, only_undo, status_changes, status_notes
 from vitlab.lab.writeback.gate_edits import gate_changes
 from vitlab.tui.screens.base import front_screen
@@ -56,14 +61,24 @@ async def _choose_status(app: App[int], session: Session, mvp: Mvp) -> Planned |
     if word is None:
         return None
 
+    def lacks_result() -> bool:
+        return needs_reason(session.lab, session.roadmap, mvp.id, word)
+
+    because = ""
+    if await session.attempt(lacks_result):
+        asked = LineScreen(f"MVP-{mvp.id}: {word} without a full result here, because", hint="kept")
+        given = await app.push_screen_wait(asked)
+        if given is None:
+            return None
+        because = given.strip()
+
     def plan() -> Planned:
         lab, path = session.lab, session.roadmap
+        check_done(lab, path, mvp.id, word, because)
         changes = status_changes(lab, path, mvp.id, word)
-        if not changes:
-            return [], [], tuple
-        notes = status_notes(lab, changes[0], mvp.id) + linked_notes(lab, changes, mvp.id, word)
-        what = f"MVP-{mvp.id}: status {word}"
-        return changes, notes, lambda: save(changes, lab.journal, what=what)
+        notes = linked_notes(lab, changes, mvp.id, word) if changes else []
+        notes = (status_notes(lab, changes[0], mvp.id) if changes else []) + notes
+        return changes, notes, lambda: give_status(lab, path, mvp.id, word, because, changes)
 
     return await session.attempt(plan)
 

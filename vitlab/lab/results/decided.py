@@ -1,4 +1,6 @@
-"""Which gates were decided, and which of them by a person, as `.vitlab/decisions.json` keeps it."""
+"""Which gates were decided, which of them by a person, and which MVPs have their status by a
+person's word, as `.vitlab/decisions.json` keeps it.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ BY_RESULTS = "by the results of MVP-"
 
 @dataclass(frozen=True)
 class Decision:
-    """A gate that was given a status by vitlab: when, why, and how its undo is known."""
+    """A gate or an MVP that was given a status: when, why, and how its undo is known."""
 
     roadmap: str
     """By its path in the lab."""
     gate: str
-    """Folded id."""
+    """Folded id; empty where it is of an MVP."""
     status: str
     because: str
     at: float
@@ -33,6 +35,8 @@ class Decision:
     text: str = ""
     """Digest of the roadmap that it left; empty where it changed nothing."""
     undone: bool = False
+    mvp: str = ""
+    """Bare id, of a status that a person gave an MVP with a reason."""
 
 
 def read_decisions(lab: Lab) -> list[Decision]:
@@ -47,8 +51,7 @@ def read_decisions(lab: Lab) -> list[Decision]:
 def decided(lab: Lab, path: Path) -> Mapping[str, str]:
     """Folded id -> the status it was given last, of each gate of a roadmap that was decided."""
     name = lab.paths.relative(path)
-    mine = (one for one in read_decisions(lab) if one.roadmap == name and not one.undone)
-    return {one.gate: one.status for one in mine}
+    return {one.gate: one.status for one in _standing(lab, name) if one.gate}
 
 
 def decided_by_person(lab: Lab, roadmap: Roadmap) -> dict[str, float]:
@@ -57,8 +60,7 @@ def decided_by_person(lab: Lab, roadmap: Roadmap) -> dict[str, float]:
     if path is None or not any(gate.status in STANDING for gate in roadmap.gates):
         return {}
     name = lab.paths.relative(path)
-    mine = (one for one in read_decisions(lab) if one.roadmap == name and not one.undone)
-    last = {one.gate: one for one in mine}
+    last = {one.gate: one for one in _standing(lab, name)}
     return {
         gate.id: one.at
         for gate in roadmap.gates
@@ -67,3 +69,19 @@ def decided_by_person(lab: Lab, roadmap: Roadmap) -> dict[str, float]:
         and one.status == gate.status
         and not one.because.startswith(BY_RESULTS)
     }
+
+
+def given_by_person(lab: Lab, roadmap: Roadmap) -> dict[str, str]:
+    """Bare id -> a person's reason, of each MVP that still has the status it was given with it."""
+    path = roadmap.document.path
+    last = {one.mvp: one for one in _standing(lab, lab.paths.relative(path))} if path else {}
+    return {
+        mvp.id: one.because
+        for mvp in roadmap.mvps
+        if (one := last.get(mvp.id)) is not None and one.status == mvp.status
+    }
+
+
+def _standing(lab: Lab, roadmap: str) -> list[Decision]:
+    """The decisions about a roadmap, by its path in the lab, that were not undone."""
+    return [one for one in read_decisions(lab) if one.roadmap == roadmap and not one.undone]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, Spec
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.docs.save import FileChange, save
+from vitlab.docs.save import FileChange
 from vitlab.docs.write.gate_decisions import gate_status
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.autopilot.budget import estimate, hours_text
@@ -21,6 +21,7 @@ from vitlab.lab.tray.proposals import Proposal, Tray
 from vitlab.lab.writeback.decisions import UNSUPPORTED as UNSUPPORTED
 from vitlab.lab.writeback.decisions import (
     decide_gate,
+    give_status,
     is_unsupported,
     judged_gate,
     lacks_support,
@@ -138,7 +139,8 @@ def _carry_out(lab: Lab, proposal: Proposal, shown: Preview, because: str) -> Ac
         changes = _gate(lab, path, proposal, why)
         written = decide_gate(lab, path, proposal.target, proposal.word, why, changes)
     else:
-        written = save(shown.changes, lab.journal, what=shown.summary)
+        given = proposal.target, proposal.word, because
+        written = give_status(lab, path, *given, shown.changes)
     return Accepted(tuple(one.path for one in written))
 
 

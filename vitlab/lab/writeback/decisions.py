@@ -1,4 +1,4 @@
-"""What was decided of gates: by whom and why, and the verdicts in documents that nothing explains.
+"""What was decided of gates and MVPs: by whom and why, and the verdicts that nothing explains.
 
 `.vitlab/decisions.json` is sealed. A verdict is explained by the results, by a decision that a
 person took with vitlab, or by having stood there before the first job of its roadmap.
@@ -80,12 +80,44 @@ def is_unsupported(lab: Lab, path: Path, mvp: str, status: str) -> bool:
     return status == "done" and has.isdisjoint(job.name for job in full_jobs(mine))
 
 
-def check_done(lab: Lab, path: Path, name: str, status: str, because: str) -> None:
-    """`UsageError` where an MVP that has jobs would be done without a full result or a reason."""
+def needs_reason(lab: Lab, path: Path, mvp: str, status: str) -> bool:
+    """Whether an MVP, by its bare id, would be done of which no job has a full result.
+
+    Not before the first job of its roadmap: it may be of a plan that is older than its lab.
+    """
+    if not is_unsupported(lab, path, mvp, status):
+        return False
+    jobs = of_roadmap(lab, all_jobs(lab.paths), path)
+    return read_earlier(lab, path) is not None or any(job.spec.mvp == mvp for job in jobs)
+
+
+def check_done(
+    lab: Lab, path: Path, name: str, status: str, because: str, option: str = ""
+) -> None:
+    """`UsageError` where an MVP would be done without a full result, and without a reason.
+
+    `option`: how a reason is given.
+    """
     mvp = lab.read_roadmap(path).mvp(name).id
-    has_jobs = any(job.spec.mvp == mvp for job in of_roadmap(lab, all_jobs(lab.paths), path))
-    if has_jobs and is_unsupported(lab, path, mvp, status) and not because.strip():
-        raise UsageError(f"MVP-{mvp}: {UNSUPPORTED}: give your reason (--because TEXT)")
+    if not because.strip() and needs_reason(lab, path, mvp, status):
+        raise UsageError(f"MVP-{mvp}: {UNSUPPORTED}: give your reason{option}")
+
+
+def give_status(
+    lab: Lab, path: Path, name: str, status: str, because: str, changes: Sequence[FileChange]
+) -> tuple[FileChange, ...]:
+    """Write the status that a person gives an MVP, and keep the reason; what was written.
+
+    A reason is kept although the document says so already: with it numbers of the MVP stand that
+    no job here has. `UsageError` as of `check_done`.
+    """
+    check_done(lab, path, name, status, because)
+    mvp, because = lab.read_roadmap(path).mvp(name).id, " ".join(because.split())
+    what = f"MVP-{mvp}: status {status}" + f" ({because})" * bool(because)
+    written = save(changes, lab.journal, what=what) if changes else ()
+    if because:
+        _keep(lab, [_decision(lab, path, "", status, because, _left(path, written), mvp)])
+    return written
 
 
 def decide_gate(
@@ -100,8 +132,7 @@ def decide_gate(
     because = " ".join(because.split())
     what = f"Gate-{gate.id}" + f": {because}" * bool(because)
     written = save(changes, lab.journal, what=what) if changes else ()
-    text = next((one.new_text for one in written if real(one.path) == real(path)), None)
-    _keep(lab, [_decision(lab, path, gate.id, gate_status(word), because, text)])
+    _keep(lab, [_decision(lab, path, gate.id, gate_status(word), because, _left(path, written))])
     return written
 
 
@@ -243,10 +274,17 @@ def _parsed(lab: Lab, path: Path, text: str) -> Roadmap:
 
 
 def _decision(
-    lab: Lab, path: Path, gate: str, status: str, because: str, text: str | None
+    lab: Lab, path: Path, gate: str, status: str, because: str, text: str | None, mvp: str = ""
 ) -> Decision:
     left = digest(text) if text is not None else ""
-    return Decision(lab.paths.relative(path), folded(gate), status, because, time.time(), left)
+    return Decision(
+        lab.paths.relative(path), folded(gate), status, because, time.time(), left, mvp=mvp
+    )
+
+
+def _left(path: Path, written: Iterable[FileChange]) -> str | None:
+    """The text that a write left of a file; None where it did not change it."""
+    return next((one.new_text for one in written if real(one.path) == real(path)), None)
 
 
 def _keep(lab: Lab, new: Sequence[Decision]) -> None:

@@ -24,6 +24,7 @@ from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.earlier import ENDED, read_earlier
 from vitlab.lab.lab import Lab
 from vitlab.lab.progress import Progress
+from vitlab.lab.results.decided import given_by_person
 from vitlab.lab.results.job_results import all_results, names_of_roadmap, of_roadmap
 from vitlab.lab.results.provenance import Provenance, Source, best_source
 from vitlab.lab.writeback.picked_seeds import picked_runs
@@ -44,6 +45,10 @@ _MOST = 200
 _LARGEST_GAIN = 0.5
 _SURE = 3
 """Decimals from which on a number without the mark of a trial is known for a trial's."""
+_NO_JOB = (
+    "it has no job here, and this stood nowhere before the first job of the roadmap; `vitlab set "
+    "... --status done --because TEXT` says where it is from"
+)
 
 
 class NumberChecks:
@@ -63,6 +68,8 @@ class NumberChecks:
         self.models = frozenset(model_key(one.result.model_name) for one in everything)
         self.written: WrittenNumbers = read_numbers(lab)
         self._earlier = read_earlier(lab, path)
+        self.by_word = given_by_person(lab, roadmap)
+        """Bare id -> a person's reason, of each MVP whose numbers need no job here."""
         files = documents_of(roadmap, around)
         self.documents = {one.path and real(one.path): one for one in files}
         self._numbers: dict[Path | None, list[NumberPlace]] = {}
@@ -77,7 +84,7 @@ class NumberChecks:
                 yield finding
         for page in self.around.pages:
             yield from self._gone(page)
-        mvps = {mvp.id for mvp in self.roadmap.mvps if self.has_run(mvp.id)}
+        mvps = {mvp.id for mvp in self.roadmap.mvps if self.is_checked(mvp.id)}
         if not mvps:
             return
         around = self.around
@@ -95,11 +102,11 @@ class NumberChecks:
 
     def _unbacked_by_any(self, mvps: Sequence[str], place: Place) -> Finding | None:
         """That none of the MVPs a line names has its number; None also where that is not sure."""
-        with_run = [mvp for mvp in mvps if self.has_run(mvp)]
+        checked = [mvp for mvp in mvps if self.is_checked(mvp)]
         ended = {mvp.id for mvp in self.roadmap.mvps if mvp.status in ENDED}
-        if not ended.isdisjoint(set(mvps) - set(with_run)):
+        if not ended.isdisjoint(set(mvps) - set(checked)):
             return None
-        found = [self.unbacked(mvp, place) for mvp in with_run]
+        found = [self.unbacked(mvp, place) for mvp in checked]
         return found[0] if found and None not in found else None
 
     def _changed(self, document: Document, path: Path | None) -> Iterator[Finding]:
@@ -143,6 +150,13 @@ class NumberChecks:
         failed = bool(mine) and all(isinstance(job.state, Done) for job in mine)
         return failed or bool(self.own.finished(mvp))
 
+    def is_checked(self, mvp: str) -> bool:
+        """Whether there is something to hold the numbers of an MVP against.
+
+        Of one without a job here that is what stood before the first job of its roadmap.
+        """
+        return self.has_run(mvp) or (self._earlier is not None and mvp not in self._jobs)
+
     def told_by(self, mvp: str, number: Stated) -> str | None:
         """The job that told a number of an epoch as it ran, by its events; None for none."""
         jobs = self._jobs.get(mvp, ()) if any(map(_EPOCH.fullmatch, number.words)) else ()
@@ -172,13 +186,13 @@ class NumberChecks:
         specs = [job.spec for job in self._jobs.get(mvp, ())]
         if _is_of_another(number, results, specs, self.models):
             return None
-        if not of_profile and self.is_earlier(mvp, place):
+        if not of_profile and (mvp in self.by_word or self.is_earlier(mvp, place)):
             return None
         if not comparable and not _is_measured(number):
             return None
         if self.told_by(mvp, number) is not None:
             return None
-        lacking = "none of its jobs here has a result"
+        lacking = "none of its jobs here has a result" if specs else _NO_JOB
         if self.own.finished(mvp):
             lacking = _lacking(place, of_profile, comparable)
         message = f"{number.text} of MVP {mvp}: {lacking}"
@@ -190,8 +204,12 @@ class NumberChecks:
         Where that was not noted, an MVP that has ended in its document tells: it had its numbers.
         """
         if self._earlier is not None:
-            same = self._standing(place)
-            return any(self._earlier.has(one) for one in same)
+            known, has_job = self._earlier, mvp in self._jobs
+            # Of an MVP without a job also where its line was edited since, or moved.
+            return any(
+                known.has(one) or (not has_job and one.number.text in known.texts)
+                for one in self._standing(place)
+            )
         status = next((one.status for one in self.roadmap.mvps if one.id == mvp), None)
         return place.number.profile == "full" and status in ENDED
 

@@ -140,9 +140,9 @@ class _Judge:
             return RESULT, source, ""
         if mvp and stated and (job := self._checks.told_by(mvp, stated)):
             return NOT_CHECKED, None, f"told by {job} as it ran"
-        if not known and not (mvp and self._checks.has_run(mvp)):
+        if not known and not (mvp and self._checks.is_checked(mvp)):
             return NOT_CHECKED, None, "no job of the lab has a result"
-        if mvp and not self._checks.has_run(mvp):
+        if mvp and not self._checks.is_checked(mvp):
             return NOT_CHECKED, None, f"no job of MVP {mvp} has a result"
         if mvp and place:
             return self._unbacked(mvp, place)
@@ -151,6 +151,8 @@ class _Judge:
     def _unbacked(self, mvp: str, place: Place) -> tuple[str, Source | None, str]:
         """Of a number in a place of results: as lint has it."""
         if self._checks.unbacked(mvp, place) is None:
+            if why := self._checks.by_word.get(mvp):
+                return NOT_CHECKED, None, f"by a person's word: {why}"
             if self._checks.is_earlier(mvp, place):
                 return NOT_CHECKED, None, "older than the jobs of its roadmap"
             return NOT_CHECKED, None, f"of another model, size or part than the runs of MVP {mvp}"
