@@ -203,13 +203,10 @@ class NumberChecks:
 
         Where that was not noted, an MVP that has ended in its document tells: it had its numbers.
         """
-        if self._earlier is not None:
-            known, has_job = self._earlier, mvp in self._jobs
+        if (known := self._earlier) is not None:
             # Of an MVP without a job also where its line was edited since, or moved.
-            return any(
-                known.has(one) or (not has_job and one.number.text in known.texts)
-                for one in self._standing(place)
-            )
+            texts = frozenset() if mvp in self._jobs else known.texts
+            return any(known.has(one) or one.number.text in texts for one in self._standing(place))
         status = next((one.status for one in self.roadmap.mvps if one.id == mvp), None)
         return place.number.profile == "full" and status in ENDED
 
