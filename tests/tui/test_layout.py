@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
+from typing import ClassVar
 
 import pytest
-from textual.geometry import Size
+from rich.text import Text
+from textual.app import App
+from textual.events import Resize
+from textual.geometry import Region, Size
 from textual.widgets import Static
 
 from tests.tui.conftest import Open, Stage
@@ -15,6 +20,7 @@ from vitlab.plot.series import cells
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.screens.roadmap import PANES
 from vitlab.tui.widgets.plan_pane import MvpTable
+from vitlab.tui.widgets.table import StableTable
 
 
 def shows(it: Stage, word: str) -> bool:
@@ -168,3 +174,26 @@ async def test_a_page_turned_to_fills_its_width_at_once(stage: Open) -> None:
         it.app.home.go("gates")
         await it.settle()
         assert "word " * 16 in it.text()
+
+
+async def test_a_table_is_drawn_in_columns_that_fit_before_it_is_told_its_size() -> None:
+    """Else it is drawn twice: on a slow line the first picture is half of the bytes."""
+
+    class Names(StableTable):
+        COLUMNS: ClassVar = {"One": 40, "Two": 40}
+        NARROW: ClassVar = {"One": 7, "Two": 7}
+
+        def on_resize(self, event: Resize) -> None:  # type: ignore[override]
+            event.prevent_default()
+
+    class Shown(App[None]):
+        def compose(self) -> Iterator[Names]:
+            table = Names("names")
+            table.show_rows({"a": (Text("first"), Text("second"))})
+            yield table
+
+    app = Shown()
+    async with app.run_test(size=(30, 5)):
+        table = app.query_one(Names)
+        lines = [strip.text for strip in table.render_lines(Region(0, 0, *table.size))]
+    assert lines[1].split() == ["first", "second"]

@@ -77,7 +77,6 @@ class QueueTable(StableTable):
 
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
         super().__init__(id)
-        self._room = 0
         self._jobs: Sequence[JobView] = ()
         self._names: list[str] = []
         """Of these jobs."""
@@ -102,7 +101,6 @@ class QueueTable(StableTable):
             mark = max((len(f" #{number}") for number in self._numbers.values()), default=0)
             self.wanted["Job"] = short + mark, long + mark
         self._jobs = jobs
-        self._room = self.fitted["Job"]
         self.show_rows(Rows(dict(zip(self._names, jobs, strict=True)), self._row))
 
     def _row(self, job: JobView) -> Row:
@@ -128,7 +126,7 @@ class QueueTable(StableTable):
             cell(time_of(job)),
             cell(f"{number}{trend}" if number else ""),
             cell(_age(job, time.time()), tone_style(self, "muted")),
-            cell(short_label(job, self._room - len(mark)) + mark),
+            cell(short_label(job, self._fitted["Job"] - len(mark)) + mark),
             cell(reason(job), tone_style(self, "muted")),
         )
 

@@ -53,7 +53,6 @@ class JobTable(NamedTable):
 
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's own word
         super().__init__(id)
-        self._room = 0
         self._jobs: Sequence[JobView] = ()
 
     @property
@@ -71,7 +70,6 @@ class JobTable(NamedTable):
             CHANGE: 17 if self._wide else 11,
             "Job": longest_label(near)[1],
         }
-        self._room = self.fitted["Job"]
         self.show_rows(Rows({job.paths.name: job for job in jobs}, self._row))
 
     def _row(self, job: JobView) -> Row:
@@ -92,7 +90,7 @@ class JobTable(NamedTable):
             cell(steps_of(job), "" if alive else tone_style(self, "muted")),
             cell(time_of(job), tone_style(self, "warning" if quiet else "" if alive else "muted")),
             cell(score),
-            cell(short_label(job, self._room)),
+            cell(short_label(job, self._fitted["Job"])),
         )
 
 

@@ -168,11 +168,11 @@ class StableTable(Columned, can_focus=True):
         before, place = self.selected, self.cursor_row
         anew = keys != self._keys or fitted != self._fitted
         self._shown, self._keys, self._fitted = rows, keys, fitted
+        self.virtual_size = Size(sum(fitted.values()) + self.GAP * len(fitted), HEAD + len(keys))
         if not anew:
             self._draw_rows(self._changed())
             return
         self._strips.clear()
-        self.virtual_size = Size(sum(fitted.values()) + self.GAP * len(fitted), HEAD + len(keys))
         self.refresh(layout=self.styles.is_auto_height)
         if before is not None and before in rows:
             place = keys.index(before)
@@ -199,7 +199,7 @@ class StableTable(Columned, can_focus=True):
 
     def on_resize(self) -> None:
         # Also when its page is turned to: what is hidden has no size.
-        if self._shown and self._fitted != self.fitted:
+        if self._shown:
             self.show_rows(self._shown)
         self._reveal()
 
@@ -285,6 +285,13 @@ class StableTable(Columned, can_focus=True):
     def notify_style_update(self) -> None:
         self._strips.clear()
         super().notify_style_update()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        # A table is drawn once before it is told its size: in columns that fit already.
+        if self._shown and self._fitted != (fitted := self.fitted):
+            self._fitted = fitted
+            self._strips.clear()
+        return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         style, left, width = self.rich_style, self.scroll_offset.x, self.size.width
