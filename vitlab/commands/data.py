@@ -128,12 +128,10 @@ def inspect_data(args: argparse.Namespace) -> int:
     _share_cores()
     from vitlab.ml.spectra.inspection import describe
     from vitlab.ml.spectra.pfsspec import open_spectra_files
-    from vitlab.ml.spectra.single_files import describe_single, is_single_file, lines
+    from vitlab.ml.spectra.single_files import is_single_file
 
     if is_single_file(args.file):
-        single = describe_single(args.file)
-        print_json(single) if args.json else print("\n".join(lines(single)))
-        return 0
+        return _inspect_single(args)
     file = describe(open_spectra_files(args.file), args.seconds)
     if args.json:
         print_json(file)
@@ -150,6 +148,26 @@ def inspect_data(args: argparse.Namespace) -> int:
         print("S/N from {:.2f} to {:.2f}".format(*file["snr"]))
     for line in _findings(file):
         print(line)
+    return 0
+
+
+def _inspect_single(args: argparse.Namespace) -> int:
+    """A FITS or text file: the spectra it holds as a survey's, then its parts."""
+    from vitlab.ml.spectra import single_files
+    from vitlab.ml.survey.description import describe_spectra, lines
+
+    single = single_files.describe_single(args.file)
+    why = ""
+    try:
+        spectra = describe_spectra(args.file)
+    except UsageError as error:
+        spectra, why = [], str(error)
+    if args.json:
+        print_json({"spectra": spectra, "no_spectrum": why, **single})
+    else:
+        print("\n".join([*lines(spectra), *single_files.lines(single)]))
+    if why:
+        raise UsageError(why)
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.formats.fits import Column, Unit, is_fits, read_bytes, read_units, text_lines
+from vitlab.ml.spectra.formats.columns import is_number, read_text_columns
+from vitlab.ml.spectra.formats.fits import Column, Unit, is_fits, read_bytes, read_units
 from vitlab.ml.spectra.formats.wavelengths import Axis, read_axis
 from vitlab.ml.spectra.pfsspec import SENTINELS
 
@@ -56,7 +56,7 @@ def is_single_file(path: Path) -> bool:
         start = file.read(4096)
     if path.suffix == ".txt":  # an index of shards has names
         rows = [line.split() for line in start.decode("utf-8", "replace").splitlines()[:-1]]
-        return any(row and _is_number(row[0].rstrip(",")) for row in rows)
+        return any(row and is_number(row[0].rstrip(",")) for row in rows)
     return not start.startswith(HDF5)
 
 
@@ -165,38 +165,13 @@ def _problems(arrays: Mapping[str, NDArray[np.generic]]) -> Iterator[str]:
 
 
 def _text_part(data: bytes, path: Path) -> Part:
-    lines = [x for x in text_lines(data, path) if x.strip()]
-    lines = [line for line in lines if not line.lstrip().startswith("#")]
-    comma = any("," in line for line in lines[:1])
-    try:
-        rows = list(csv.reader(lines)) if comma else [line.split() for line in lines]
-    except csv.Error as error:
-        raise UsageError(f"{path}: {error}") from None
-    names = rows[0] if rows else []
-    if names and all(_is_number(cell) for cell in names):
-        names = ["wavelength", "flux", "flux_error"][: len(names)]
-    else:
-        rows = rows[1:]
-    rows = [row for row in rows if len(row) >= len(names)]
-    columns = [
-        Column(name, "", np.array([_float(row[k]) for row in rows])) for k, name in enumerate(names)
-    ]
+    columns = read_text_columns(data, path)
     axis, notes = _table_axis(columns, {})
     if axis is None and not notes:
         raise UsageError(f"{path}: neither HDF5 nor FITS, and no column of wavelengths in it")
     arrays = {c.name: c.values for c in columns if "flux" in c.name.lower()}
-    return _part(path.name, [len(rows)], columns, axis, [*notes, *_problems(arrays)])
-
-
-def _is_number(cell: str) -> bool:
-    return not np.isnan(_float(cell)) or cell.strip().lower() == "nan"
-
-
-def _float(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return float("nan")
+    shape = [len(columns[0].values)]
+    return _part(path.name, shape, columns, axis, [*notes, *_problems(arrays)])
 
 
 def lines(file: SingleFile) -> Iterator[str]:

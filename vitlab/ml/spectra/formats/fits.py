@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ _CARD = re.compile(r"\s*'((?:[^']|'')*)'|([^/]*)")
 
 MOST, MOST_TEXT = 1 << 30, 64 << 20
 """Bytes of a FITS file, and of a text, unpacked."""
+PIECE = 1 << 20
+"""Bytes read at once."""
 MOST_LINES, LONGEST = 2_000_000, 1 << 17
 """Lines of a text, and letters of a line."""
 MOST_NUMBERS = 1 << 27
@@ -46,11 +48,11 @@ def read_bytes(path: Path) -> bytes:
         with os.fdopen(open_regular(path, follow=True), "rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            file = gzip.GzipFile(fileobj=raw) if packed else raw
+            file: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]
             head = file.read(BLOCK)
             limit = MOST if is_fits(head) else MOST_TEXT
             is_larger = not packed and os.fstat(raw.fileno()).st_size > limit + len(head)
-            data = b"" if is_larger else head + file.read(limit)
+            data = b"" if is_larger else head + _read(file, limit)
     except Unreadable as error:
         raise UsageError(f"{path}: {error.why}") from None
     except (OSError, EOFError, zlib.error) as error:
@@ -59,6 +61,15 @@ def read_bytes(path: Path) -> bytes:
         what = "FITS file" if limit == MOST else "text"
         raise UsageError(f"{path}: larger than the {limit >> 20} MiB that a {what} may have")
     return data
+
+
+def _read(file: IO[bytes], limit: int) -> bytes:
+    """At most `limit` bytes, in pieces: a file asked for them at once takes as much memory."""
+    parts, left = [], limit
+    while left and (part := file.read(min(left, PIECE))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def text_lines(data: bytes, path: Path) -> list[str]:
@@ -141,9 +152,17 @@ class Unit:
             return []
         if self.header.get("ZIMAGE") == "T":
             raise UsageError(f"{self.where}: a tile-compressed image; unpack it with `funpack`")
-        width, rows = _int(self.header, "NAXIS1"), _int(self.header, "NAXIS2")
+        rows = _int(self.header, "NAXIS2")
         if rows * sum(number for _, _, number in self._forms()) > MOST_NUMBERS:
             raise UsageError(f"{self.where}: a table of more than {MOST_NUMBERS:,} numbers")
+        table = self._table()
+        if not len(table):
+            return []
+        return [self._column(i, letter, table[str(i)]) for i, letter, n in self._forms() if n]
+
+    def _table(self) -> NDArray[Any]:
+        """(rows,) with a field for each column, as stored; no rows where there is no data."""
+        width, rows = _int(self.header, "NAXIS1"), _int(self.header, "NAXIS2")
         fields: list[Any] = []
         for i, letter, number in self._forms():
             if not number:
@@ -161,10 +180,17 @@ class Unit:
         kind = np.dtype(fields)
         if kind.itemsize != width:
             raise UsageError(f"{self.where}: rows of {width} bytes, columns of {kind.itemsize}")
-        if not width or not rows:
-            return []
-        table = np.frombuffer(self.data[: width * rows], kind)
-        return [self._column(i, letter, table[str(i)]) for i, letter, n in self._forms() if n]
+        if not width:
+            return np.zeros(0, kind)
+        return np.frombuffer(self.data[: width * rows], kind)
+
+    def integers(self, name: str) -> NDArray[np.int64] | None:
+        """(rows,) values of an integer column without scale, which `columns` would round."""
+        for i, letter, n in self._forms() if self.columns else ():
+            scaled = {f"TSCAL{i}", f"TZERO{i}", f"TNULL{i}"} & self.header.keys()
+            if n == 1 and letter in "BIJK" and not scaled and self.header.get(f"TTYPE{i}") == name:
+                return self._table()[str(i)].astype(np.int64).ravel()
+        return None
 
     def _forms(self) -> Iterator[tuple[int, str, int]]:
         """Number of the column, letter of its type, items in a row."""
@@ -232,11 +258,19 @@ def _header(data: bytes, place: int, where: str) -> tuple[dict[str, str], int]:
         if card.rstrip() == "END":
             return cards, at + BLOCK - (at - place) % BLOCK
         if card[8:10] == "= ":
-            text = _CARD.match(card[10:])
-            assert text is not None  # the second half matches anything
-            value = text[1] if text[1] is not None else text[2]
-            cards[card[:8].strip()] = value.replace("''", "'").strip()
+            cards[card[:8].strip()] = _value(card[10:])
+        elif card.startswith("HIERARCH ") and "=" in card:
+            name, _, rest = card[9:].partition("=")
+            cards.setdefault(name.strip(), _value(rest))
     raise UsageError(f"{where}: its header has no end")
+
+
+def _value(text: str) -> str:
+    """A card's value; blanks at the start of a text count, those at its end do not."""
+    match = _CARD.match(text)
+    assert match is not None  # the second half matches anything
+    quoted = match[1]
+    return match[2].strip() if quoted is None else quoted.replace("''", "'").rstrip()
 
 
 def _shape(header: Mapping[str, str]) -> tuple[int, ...]:

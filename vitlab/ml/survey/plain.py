@@ -1,0 +1,266 @@
+"""FITS without a survey's layout: one spectrum in an image or a table, and orders (multispec)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.polynomial import chebyshev, legendre
+from numpy.typing import NDArray
+
+from vitlab.contract.paths import UsageError
+from vitlab.ml.spectra.formats.fits import Unit
+from vitlab.ml.spectra.formats.wavelengths import stated_medium
+from vitlab.ml.survey.hdus import (
+    Arm,
+    by_name,
+    cells,
+    floats,
+    hdu,
+    join,
+    number,
+    sigma_of_ivar,
+    sigma_of_variance,
+    units_of,
+)
+from vitlab.ml.survey.spectrum import FLAGGED, Array, Bools, Raw
+
+LINEAR = ("wave", "wavelength", "lambda", "lam", "wl", "wavelengths", "awav")
+LOGARITHMIC = ("loglam", "log_lambda", "loglambda", "logwave", "log10_wave", "lnlam", "ln_lambda")
+FLUXES = ("flux", "fluxes", "flam", "f_lambda", "spectrum", "spec", "norm_flux", "flux_density")
+SIGMAS = ("error", "err", "sigma", "flux_error", "flux_err", "e_flux", "uncertainty", "noise")
+IVARS, VARIANCES = ("ivar", "invvar"), ("variance", "var", "stat")
+MASKS = ("mask", "and_mask", "flags", "dq", "quality")
+MASTAR = "MaStar"
+MIKE_RED, MIKE_BLUE = 22_000.0, 28_000.0
+"""R of MIKE with a slit of 1 arcsec (Bernstein et al. 2003, SPIE 4841, 1694)."""
+MUSE = (5.866e-8, -9.187e-4, 6.040)
+"""FWHM of MUSE in Angstrom: coefficients of wavelength squared, wavelength, 1 (Bacon et al. 2017,
+A&A 608, A1, eq. 8)."""
+MOST_ORDERS = 500
+
+
+def is_image(units: Sequence[Unit]) -> bool:
+    """An image with a scale of wavelengths."""
+    return any(_is_scaled(unit) for unit in units)
+
+
+def _is_scaled(unit: Unit) -> bool:
+    header = unit.header
+    has_scale = "CRVAL1" in header and ("CDELT1" in header or "CD1_1" in header)
+    return not unit.is_table and len(unit.shape) in (1, 2) and (has_scale or "COEFF0" in header)
+
+
+def read_image(units: Sequence[Unit], file: str) -> list[Raw]:
+    """The first image with a scale of wavelengths; errors, mask and R from others of its shape."""
+    unit = next(unit for unit in units if _is_scaled(unit))
+    where, header = hdu(units, unit), {**units[0].header, **unit.header}
+    place, flux = f"{file}: {where}", unit.image
+    if flux is None:
+        raise UsageError(f"{place}: an empty image")
+    if flux.ndim == 2 and len(flux) > 1:
+        raise UsageError(f"{place}: an image of {len(flux)} rows: which is the flux is not known")
+    flux = flux.reshape(-1)
+    wave, stated = _scale(header, len(flux), place)
+    raw = Raw(where, "FITS image", wave, stated, stated_medium(header), flux)
+    raw.flux_unit, raw.object = header.get("BUNIT", ""), header.get("OBJECT", "")
+    others = {n: u.image.ravel() for n, u in by_name(units).items() if u.image is not None}
+    others = {n.lower(): v for n, v in others.items() if v.shape == flux.shape}
+    raw.sigma, raw.bad = _errors(others), _mask(others)
+    if "specres" in others:
+        raw.resolution, raw.survey, raw.kind = others["specres"], MASTAR, "star"
+        raw.medium = raw.medium or "vacuum"
+        raw.notes.append("taken for vacuum, as MaNGA's spectra are (the file does not say)")
+    _instrument(raw, header)
+    return [raw]
+
+
+def _instrument(raw: Raw, header: Mapping[str, str]) -> None:
+    """R where the header names an instrument that has one."""
+    name = header.get("INSTRUME", "").upper()
+    if name == "MUSE" and raw.resolution is None:
+        raw.survey = "MUSE"
+        wave = raw.wave
+        raw.resolution = wave / (MUSE[0] * wave**2 + MUSE[1] * wave + MUSE[2])
+        raw.notes.append("R by the formula of Bacon et al. 2017 (eq. 8), the file has none")
+    elif name.startswith("MIKE"):
+        raw.survey = "MIKE"
+        match = re.match(r"\d+(\.\d+)?", header.get("SLITSIZE", ""))
+        if match and 0.1 < (slit := float(match[0])) < 10:
+            one = MIKE_RED if "RED" in name else MIKE_BLUE
+            raw.resolution = one / slit
+            raw.notes.append(f"R = {one / slit:.0f} from the slit of {slit:g} arcsec")
+        if not raw.medium:
+            raw.medium = "air"
+            raw.notes.append("taken for air, as MIKE's pipeline writes (the file does not say)")
+
+
+def _scale(header: Mapping[str, str], n: int, place: str) -> tuple[Array, str]:
+    """(n,) wavelengths in the header's unit, and that unit."""
+    if "COEFF0" in header:
+        start, step, reference = number(header, "COEFF0"), number(header, "COEFF1"), 1.0
+    else:
+        start, step = number(header, "CRVAL1"), number(header, "CDELT1")
+        step = number(header, "CD1_1") if step is None else step
+        reference = 1.0 if "CRPIX1" not in header else number(header, "CRPIX1") or 0.0
+    if start is None or not step:
+        raise UsageError(f"{place}: its scale of wavelengths is not a number, or its step is 0")
+    kind = header.get("CTYPE1", "").upper()
+    words = re.search(r"units=(\S+)", header.get("WAT1_001", ""))
+    unit = header.get("CUNIT1", "") or (words[1] if words else "")
+    logarithmic = "COEFF0" in header or header.get("DC-FLAG") == "1"
+    steps = step * (np.arange(1, n + 1, dtype=np.float64) - reference)
+    if kind.endswith("-LOG"):  # FITS standard, paper III: x = r exp(s / r)
+        return np.asarray(start * np.exp(steps / start)), unit
+    return start + steps, "log10(Angstrom)" if logarithmic else unit
+
+
+def _errors(arrays: Mapping[str, NDArray[Any]]) -> Array | None:
+    for names, convert in ((SIGMAS, None), (IVARS, sigma_of_ivar), (VARIANCES, sigma_of_variance)):
+        for name in names:
+            if name in arrays and arrays[name].dtype.kind == "f":
+                values = np.asarray(arrays[name], np.float64)
+                return convert(values) if convert else values
+    return None
+
+
+def _mask(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Bools]:
+    name = next((n for n in MASKS if n in arrays and arrays[n].dtype.kind == "f"), None)
+    return {} if name is None else {FLAGGED: np.asarray(arrays[name] != 0)}
+
+
+def is_table(units: Sequence[Unit]) -> bool:
+    """A table with wavelengths and fluxes."""
+    return any(True for _ in _tables(units))
+
+
+def _tables(units: Sequence[Unit]) -> Iterator[Unit]:
+    for unit in units:
+        names = {c.name.lower() for c in unit.columns} if unit.is_table else set()
+        if names & {*LINEAR, *LOGARITHMIC} and names & {*FLUXES}:
+            yield unit
+
+
+def read_table(units: Sequence[Unit], file: str) -> list[Raw]:
+    """The first table with wavelengths and fluxes: a row a pixel, or one row of arrays."""
+    unit = next(_tables(units))
+    header = {**units[0].header, **unit.header}
+    header = {k: v for k, v in header.items() if not k.startswith("CTYPE")}
+    raw = from_columns(cells(unit), units_of(unit), hdu(units, unit), file)
+    raw.survey, raw.object = "FITS table", header.get("OBJECT", "")
+    raw.medium = stated_medium(header)
+    return [raw]
+
+
+def from_columns(
+    table: Mapping[str, NDArray[Any]], unit_of: Mapping[str, str], where: str, file: str
+) -> Raw:
+    """The spectrum in columns named as usual (lower case); `UsageError` if these do not fit."""
+    place = f"{file}: {where}" if where else file
+    name = next(n for n in (*LINEAR, *LOGARITHMIC) if n in table)
+    flux = next(n for n in FLUXES if n in table)
+    unit = unit_of.get(name, "")
+    if name in LOGARITHMIC and not unit.lower().startswith(("log", "ln")):
+        unit = f"{'ln' if name.startswith('ln') else 'log10'}({unit or 'Angstrom'})"
+    wave, values = floats(table[name], name, place), floats(table[flux], flux, place)
+    if not wave.size or wave.ndim != 1:
+        raise UsageError(f"{place}: an empty table, or one of several spectra")
+    raw = Raw(where, "table", wave, unit, "", values, unit_of.get(flux, ""))
+    raw.sigma, raw.bad = _errors(table), _mask(table)
+    return raw
+
+
+def is_multispec(units: Sequence[Unit]) -> bool:
+    """IRAF's multispec: each row of the image has a scale of its own."""
+    return units[0].header.get("CTYPE1", "").upper().startswith("MULTISPE")
+
+
+def read_multispec(units: Sequence[Unit], file: str) -> list[Raw]:
+    """The orders, joined; from bands by their names (BANDIDn)."""
+    place, header, image = f"{file}: HDU 0", units[0].header, units[0].image
+    if image is None or image.ndim not in (2, 3) or image.shape[-2] > MOST_ORDERS:
+        raise UsageError(f"{place}: multispec without an image of orders")
+    bands = image if image.ndim == 3 else image[None]
+    flux, sigma, notes = _bands(bands, header)
+    scales = _scales(header, flux.shape, place)
+    arms = []
+    for row, wave in scales.items():
+        bad = ~np.isfinite(flux[row])
+        error = None if sigma is None else sigma[row]
+        turn = slice(None, None, -1 if wave[0] > wave[-1] else 1)
+        if (np.diff(wave[turn]) <= 0).any():
+            raise UsageError(f"{place}: order {row + 1}: wavelengths are not in order")
+        arms.append(
+            Arm(wave[turn], flux[row][turn], error if error is None else error[turn], bad[turn])
+        )
+    arm, joined = join(arms, place, scaled=True)
+    words = re.search(r"units=(\S+)", header.get("WAT1_001", ""))
+    raw = Raw("HDU 0", "multispec", arm.wave, words[1] if words else "Angstrom", "", arm.flux)
+    raw.sigma, raw.object = arm.sigma, header.get("OBJECT", "")
+    raw.notes = [*notes, *joined]
+    _instrument(raw, header)
+    return [raw]
+
+
+def _bands(bands: Array, header: Mapping[str, str]) -> tuple[Array, Array | None, list[str]]:
+    """(orders, pixels) flux and 1-sigma errors of (bands, orders, pixels)."""
+    names = [header.get(f"BANDID{k}", "").lower() for k in range(1, len(bands) + 1)]
+    at = {word: k for k, word in reversed(list(enumerate(names)))}
+    flat = next((k for name, k in at.items() if "object" in name and "divided by" in name), None)
+    noise = next((k for name, k in at.items() if name.startswith(("noise", "sigma"))), None)
+    plain = next((k for name, k in at.items() if name.startswith("object")), 0)
+    sigma = None if noise is None else bands[noise]
+    if flat is None:
+        return bands[plain], sigma, []
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sigma = None if sigma is None else sigma * abs(bands[flat] / bands[plain])
+    return bands[flat], sigma, [f"flux: band {flat + 1} ({names[flat]})"]
+
+
+def _scales(header: Mapping[str, str], shape: tuple[int, ...], place: str) -> dict[int, Array]:
+    """Row -> its wavelengths, from the cards WAT2_nnn."""
+    cards = sorted(name for name in header if re.fullmatch(r"WAT2_\d{3}", name))
+    # Each card but the last has 68 letters, of which FITS drops blanks at the end.
+    words = "".join(header[name].ljust(68) for name in cards)
+    found: dict[int, Array] = {}
+    for match in re.finditer(r'spec(\d+)\s*=\s*"([^"]*)"', words):
+        row = int(match[1]) - 1
+        if not 0 <= row < shape[0]:
+            continue
+        try:
+            found[row] = _dispersion([float(x) for x in match[2].split()], shape[1])
+        except (ValueError, IndexError, OverflowError):
+            raise UsageError(f"{place}: order {row + 1}: its wavelengths cannot be read") from None
+    if not found:
+        raise UsageError(f"{place}: multispec without wavelengths (WAT2_...)")
+    return found
+
+
+def _dispersion(cells: list[float], n: int) -> Array:
+    """(n,) wavelengths of `ap beam dtype w1 dw nw z aplow aphigh [function]`."""
+    _, _, kind, start, step, _, z, _, _, *rest = cells
+    pixel = np.arange(1, n + 1, dtype=np.float64)
+    if kind == 0:
+        wave = start + step * (pixel - 1)
+    elif kind == 1:
+        wave = 10 ** (start + step * (pixel - 1))
+    elif kind == 2:
+        wave = _polynomial(rest, pixel)
+    else:
+        raise ValueError(kind)
+    wave = wave / (1 + z)
+    if not np.isfinite(wave).all():
+        raise ValueError(wave)
+    return np.asarray(wave)
+
+
+def _polynomial(cells: list[float], pixel: Array) -> Array:
+    """One Chebyshev (1) or Legendre (2) polynomial: weight, offset, type, order, ends, terms."""
+    _, offset, kind, order, low, high, *terms = cells
+    if kind not in (1, 2) or len(terms) != order or high <= low:
+        raise ValueError(kind)
+    x = (2 * pixel - (high + low)) / (high - low)
+    function = chebyshev.chebval if kind == 1 else legendre.legval
+    return np.asarray(offset + function(x, terms))

@@ -1,0 +1,203 @@
+"""One observed spectrum as every reader gives it, and the checks that all share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vitlab.contract.paths import UsageError
+from vitlab.ml.spectra.formats.wavelengths import read_axis
+from vitlab.ml.spectra.lines import air
+from vitlab.ml.spectra.pfsspec import SENTINELS
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Kind = Literal["star", "galaxy", "quasar", "white dwarf", "sky", "empty", "not stated"]
+
+LIGHT = 299_792.458
+"""km/s."""
+FORMULA = "vacuum wavelengths turned to air (Morton 2000, ApJS 130, 403, eq. 8)"
+NO_MEDIUM = (
+    "air or vacuum is not stated: taken as air (if it is vacuum, a velocity found is 82 km/s high)"
+)
+FLAGGED, NO_ERROR, NOT_FINITE, FILL = (
+    "flagged by the survey",
+    "error not above 0",
+    "not finite or -9999",
+    "one value repeated",
+)
+REPEATED = 6
+"""Neighbouring pixels of exactly one value that no noise makes: a fill value."""
+LEAST = 50
+"""Pixels of a spectrum: fewer have no line profile in them."""
+MAGNITUDES = ("mag", "dex", "log", "db")
+"""What units of flux that are no flux contain."""
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """One spectrum in air; its arrays have one entry a pixel, (L,)."""
+
+    file: str
+    where: str
+    """In the file: `HDU 1`, `HDU 4, row 2`; empty in a text."""
+    survey: str
+    """What the file was recognised as, by its content: `LAMOST LRS`, `FITS table`."""
+    object: str
+    """As the file names it; empty if it does not."""
+    kind: Kind
+    """As the file says; `empty` where the flux is 0 or fill throughout."""
+    wave: Array
+    """Angstrom in air, ascending."""
+    flux: Array
+    """In the file's unit; 0 where `mask`."""
+    sigma: Array | None
+    """1-sigma errors in the unit of the flux, infinite where `mask`; None where the file has
+    none."""
+    mask: Bools
+    """Pixels without a usable datum."""
+    masked: Mapping[str, int]
+    """Reason -> masked pixels; a pixel may have several."""
+    resolution: Array | None
+    """Wavelength over the FWHM of a line; None where nothing states it."""
+    velocity: float | None
+    """km/s by which the lines are shifted in `wave`, as the file says."""
+    velocity_error: float | None
+    """km/s, 1 sigma."""
+    labels: Mapping[str, tuple[float, float | None]]
+    """T_eff (K), log_g, M_H (dex) that the file carries, and their errors."""
+    label_source: str
+    corrects_tellurics: bool
+    """Whether the file says that the Earth's absorption is divided out."""
+    notes: tuple[str, ...]
+    """What was converted or assumed, one sentence each."""
+
+    @property
+    def snr(self) -> float | None:
+        """Median of flux over error of the pixels that are not masked; None without errors."""
+        good = ~self.mask
+        if self.sigma is None or not good.any():
+            return None
+        return float(np.median(self.flux[good] / self.sigma[good]))
+
+    @property
+    def place(self) -> str:
+        """`FILE: HDU 1`, for messages."""
+        return f"{self.file}: {self.where}" if self.where else self.file
+
+
+@dataclass
+class Raw:
+    """What a reader finds of one spectrum, before `finish`."""
+
+    where: str
+    """`HDU 1`, `HDU 4, row 2`."""
+    survey: str
+    wave: Array
+    unit: str
+    """Of the wavelengths; empty when not stated."""
+    medium: str
+    """`air`, `vacuum`, or empty when neither the file nor its survey's documents say."""
+    flux: Array
+    flux_unit: str = ""
+    sigma: Array | None = None
+    bad: dict[str, Bools] = field(default_factory=dict)
+    resolution: Array | float | None = None
+    object: str = ""
+    kind: Kind = "not stated"
+    velocity: float | None = None
+    velocity_error: float | None = None
+    labels: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    label_source: str = ""
+    corrects_tellurics: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def finish(raw: Raw, file: str) -> Spectrum:
+    """Wavelengths in Angstrom and air, ascending; masks; `UsageError` names file and HDU."""
+    place = f"{file}: {raw.where}" if raw.where else file
+    _check_flux(raw, place)
+    resolution = raw.resolution
+    if resolution is not None:
+        resolution = np.broadcast_to(np.asarray(resolution, np.float64), raw.wave.shape)
+    keep = np.isfinite(raw.wave)
+    axis = read_axis(raw.wave[keep], {"unit": raw.unit}, place)
+    turn = np.flatnonzero(keep)[:: -1 if axis.reversed else 1]
+    notes = [*axis.notes, *raw.notes]
+    if missing := int((~keep).sum()):
+        notes.append(f"{missing:,} pixels without a wavelength are left out")
+    wave = axis.wave
+    if raw.medium == "vacuum":
+        wave = air(wave)
+        notes.append(FORMULA)
+    elif not raw.medium:
+        notes.append(NO_MEDIUM)
+    flux = raw.flux[turn]
+    sigma = None if raw.sigma is None else raw.sigma[turn]
+    reasons = _masks(flux, sigma) | {why: bad[turn] for why, bad in raw.bad.items()}
+    mask = np.logical_or.reduce(list(reasons.values()))
+    is_empty = bool(mask.all()) or not flux[~mask].any()
+    return Spectrum(
+        file=file,
+        where=raw.where,
+        survey=raw.survey,
+        object=raw.object,
+        kind="empty" if is_empty else raw.kind,
+        wave=wave,
+        flux=np.where(mask, 0.0, flux),
+        sigma=None if sigma is None else np.where(mask, np.inf, sigma),
+        mask=mask,
+        masked={why: int(bad.sum()) for why, bad in reasons.items() if bad.any()},
+        resolution=None if resolution is None else _known(resolution[turn], notes),
+        velocity=raw.velocity,
+        velocity_error=raw.velocity_error,
+        labels=raw.labels,
+        label_source=raw.label_source,
+        corrects_tellurics=raw.corrects_tellurics,
+        notes=tuple(notes),
+    )
+
+
+def _check_flux(raw: Raw, place: str) -> None:
+    unit = raw.flux_unit.lower()
+    if any(word in unit for word in MAGNITUDES):
+        raise UsageError(f"{place}: a flux in {raw.flux_unit}: only linear fluxes can be read")
+    arrays = {"flux": raw.flux, "error": raw.sigma, **raw.bad}
+    for name, values in arrays.items():
+        if values is not None and values.shape != raw.wave.shape:
+            raise UsageError(
+                f"{place}: {name} of shape {values.shape}, but {raw.wave.shape} wavelengths"
+            )
+    if raw.wave.ndim != 1 or len(raw.wave) < LEAST:
+        raise UsageError(f"{place}: {raw.wave.size} pixels: no spectrum has fewer than {LEAST}")
+
+
+def _masks(flux: Array, sigma: Array | None) -> dict[str, Bools]:
+    """Reason -> pixels that hold no datum."""
+    known = np.isfinite(flux) & ~np.isin(flux, SENTINELS)
+    found = {NOT_FINITE: ~known, FILL: _repeated(flux)}
+    if sigma is not None:
+        found[NO_ERROR] = ~(np.isfinite(sigma) & (sigma > 0))
+    return found
+
+
+def _repeated(flux: Array) -> Bools:
+    """Pixels in runs of at least `REPEATED` of one value."""
+    change = np.flatnonzero(np.diff(flux) != 0) + 1
+    starts = np.concatenate([[0], change])
+    lengths = np.diff(np.concatenate([starts, [len(flux)]]))
+    return np.repeat(lengths >= REPEATED, lengths)
+
+
+def _known(resolution: Array, notes: list[str]) -> Array | None:
+    """R at each pixel; values that cannot be are replaced by the nearest that can."""
+    good = np.isfinite(resolution) & (resolution > 50) & (resolution < 1e6)
+    if not good.any():
+        notes.append("the resolution that the file states cannot be")
+        return None
+    at = np.arange(len(resolution))
+    return np.asarray(np.interp(at, at[good], resolution[good]))
