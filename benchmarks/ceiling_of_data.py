@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.stats import beta
 
+from vitlab.ml.spectra.disturb.light import LIGHT
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.labels import BETA, LABELS, RANGES
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.spectra.pfsspec import make_file
 from vitlab.ml.spectra.simulate import Simulator
-from vitlab.ml.theory.forward import LIGHT, Nuisances
+from vitlab.ml.theory.forward import Nuisances
 from vitlab.ml.theory.own_file import OwnFile, Wanted, open_own
 from vitlab.ml.theory.own_stars import marginals
 

@@ -15,19 +15,13 @@ from scipy import stats
 
 from tests.ml.test_ceilings import FAINT, GaussianPrior, linear_toy
 from vitlab.contract.paths import UsageError
+from vitlab.ml.spectra.disturb.light import LIGHT, added_width, extinction_law
 from vitlab.ml.spectra.grid import Grid, load_grid
 from vitlab.ml.spectra.labels import LABELS, RANGES, LabelPrior, draw_labels
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.theory import own_file
 from vitlab.ml.theory import windows as windows_of_stars
-from vitlab.ml.theory.forward import (
-    LIGHT,
-    Nuisances,
-    added_width,
-    blurred,
-    extinction_law,
-    make_forward,
-)
+from vitlab.ml.theory.forward import Nuisances, blurred, make_forward
 from vitlab.ml.theory.label_density import KnownDensity, estimate
 from vitlab.ml.theory.own_stars import (
     ENOUGH,

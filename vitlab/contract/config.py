@@ -12,11 +12,13 @@ from vitlab.contract.excluded import MAX_EXCLUDED
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.networks import (
     Components,
+    Disturb,
     LabelNorm,
     Loss,
     MlpModel,
     TrainConfig,
     VitModel,
+    check_disturb,
     check_train,
     check_vit,
     output_count,
@@ -72,6 +74,10 @@ class DataConfig:
     max_excluded: Fraction = MAX_EXCLUDED
     """A file is refused if a larger share of a split's spectra is unusable: no data, a constant or
     not positive flux, or no valid label."""
+    running_continuum: Annotated[float, Range(0, 1e5)] = 0.0
+    """Angstrom; every spectrum is divided by its running mean over this width; 0: by its median."""
+    disturb: Disturb = field(default_factory=Disturb)
+    """Of all splits; a result also has its scores on test spectra without it, as `clean/...`."""
 
     def of_lab(self, root: Path) -> DataConfig:
         """With its files as from any folder."""
@@ -239,6 +245,8 @@ class EvaluateConfig:
     """A data set to score in full, as in `data.source`; None: the job's test set."""
     noise: NoiseLevel | None = None
     """Factor on the added noise; None: the job's own, 0: no noise."""
+    disturb: Disturb | None = None
+    """As in `data.disturb`; None: the job's own, {}: nothing."""
     threads: Threads = 0
 
 
@@ -308,6 +316,9 @@ def read_config(recipe: str, mapping: Mapping[str, object]) -> Config:
     config = _KINDS[recipe](mapping)
     if isinstance(config, CommandConfig):
         _check_command(config)
+    elif isinstance(config, EvaluateConfig):
+        grid = config.source is None or config.source in GRID_SOURCES
+        check_disturb(config.disturb or Disturb(), "config.disturb", grid)
     elif not isinstance(config, EvaluateConfig | EnsembleConfig):
         _check_data(config)
     if isinstance(config, VitConfig | MlpConfig):
@@ -350,15 +361,16 @@ def _check_setting(where: str, value: object) -> None:
 
 
 def _check_data(config: Scored | CeilingConfig) -> None:
+    grid = config.data.source in GRID_SOURCES
     memory_bytes("config.data.memory", config.data.memory)
     if config.data.device_memory not in ("auto", "none"):
         memory_bytes("config.data.device_memory", config.data.device_memory, "auto, none or ")
+    _check_changes(config, grid)
     low, high = config.data.mag
     if low > high:
         raise ConfigError("config.data.mag", f"must be ascending, not [{low:g}, {high:g}]")
     if len(set(config.labels)) < len(config.labels):
         raise ConfigError("config.labels", "lists a label twice")
-    grid = config.data.source in GRID_SOURCES
     for i, label in enumerate(config.labels):
         if grid and label not in GRID_LABELS:
             text = unknown(f"label {label!r}", label, GRID_LABELS)
@@ -374,6 +386,20 @@ def _check_data(config: Scored | CeilingConfig) -> None:
     elif config.noise.level == 0 and config.model.input in NOISE_INPUTS:
         text = f"{config.model.input!r} divides by the noise, but the noise level is 0"
         raise ConfigError("config.model.input", text)
+
+
+def _check_changes(config: Scored | CeilingConfig, grid: bool) -> None:
+    """`ConfigError` for changes that a recipe knows nothing of."""
+    where = "config.data.disturb"
+    check_disturb(config.data.disturb, where, grid)
+    if isinstance(config, TemplateConfig | CeilingConfig):
+        if config.data.disturb.changes:
+            raise ConfigError(
+                where, "is not for template fits and ceilings, which know nothing of it"
+            )
+        if config.data.running_continuum:
+            text = "is not for template fits and ceilings (allowed: 0)"
+            raise ConfigError("config.data.running_continuum", text)
 
 
 def _check_network(config: VitConfig | MlpConfig) -> None:

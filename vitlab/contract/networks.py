@@ -1,13 +1,14 @@
-"""The configuration of the networks and of their training."""
+"""The configuration of the networks, of their training, and of what disturbs its spectra."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Literal
 
 from vitlab.contract.validation import (
     PIXELS,
+    RESOLUTION,
     ConfigError,
     Count,
     Dropout,
@@ -159,6 +160,92 @@ class TrainConfig:
         return self.batch if isinstance(self.batch, int) else BATCH
 
 
+@dataclass(frozen=True)
+class Velocity:
+    """An unknown radial velocity of each spectrum."""
+
+    within: Annotated[float, Range(0, 3000, above=True)] = 300.0
+    """km/s; uniform between minus and plus this."""
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """An unknown resolution of each spectrum, wavelength over FWHM: lines become only broader."""
+
+    lowest: Annotated[float, Range(500, RESOLUTION)] = 1800.0
+    highest: Annotated[float, Range(500, RESOLUTION)] = RESOLUTION
+    """Uniform between both; `RESOLUTION` is the grid's own."""
+
+
+@dataclass(frozen=True)
+class Continuum:
+    """A smooth curve that each spectrum is multiplied by: exp of Legendre polynomials."""
+
+    amplitude: Annotated[float, Range(0, 1, above=True)] = 0.1
+    """Standard deviation of each coefficient, of ln flux."""
+    order: Annotated[int, Range(1, 20)] = 3
+
+
+@dataclass(frozen=True)
+class Extinction:
+    """Dust before each star."""
+
+    ebv: Annotated[float, Range(0, 10, above=True)] = 0.5
+    """Magnitudes; E(B-V) is uniform from 0 to this."""
+    law: Literal["ccm89"] = "ccm89"
+    """Cardelli, Clayton & Mathis 1989 with R_V = 3.1."""
+
+
+@dataclass(frozen=True)
+class Masked:
+    """Pixels without data in each spectrum."""
+
+    share: Annotated[float, Range(0, 0.9)] = 0.1
+    """Mean share of the pixels in stretches without data, before these overlap."""
+    length: Annotated[int, Range(1, PIXELS)] = 50
+    """Mean pixels of a stretch; uniform from 1 to twice this."""
+    window: Fraction = 0.0
+    """Share of the spectra that cover one window of the band alone, a tenth of it to all."""
+
+
+@dataclass(frozen=True)
+class Sky:
+    """Residuals of the sky's emission lines, the same error over many of them."""
+
+    amplitude: Annotated[float, Range(0, 1, above=True)] = 0.01
+    """Their standard deviation over the sky itself."""
+
+
+@dataclass(frozen=True)
+class Disturb:
+    """What changes each spectrum besides noise, drawn anew; all of it off by default.
+
+    A key without its own values (`velocity: {}`) is on with its defaults.
+    """
+
+    velocity: Velocity | None = None
+    resolution: Resolution | None = None
+    continuum: Continuum | None = None
+    extinction: Extinction | None = None
+    masked: Masked | None = None
+    sky: Sky | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is on."""
+        return self != Disturb()
+
+    @property
+    def text(self) -> str:
+        """What is on with all its values, as a result's world names it; empty for nothing."""
+        found = [
+            " ".join([one.name, *(f"{key} {value}" for key, value in asdict(kind).items())])
+            for one in fields(self)
+            if (kind := getattr(self, one.name)) is not None
+        ]
+        return ", ".join(found)
+
+
 def output_count(loss: str, labels: int, components: int = 1) -> int:
     """Outputs of a network for K labels: K; for `nll` K means, then K raw ln sigma.
 
@@ -172,6 +259,17 @@ def output_count(loss: str, labels: int, components: int = 1) -> int:
 def mixture_outputs(labels: int, components: int) -> int:
     """Of each component: a weight, K means and K (K + 1) / 2 numbers of the covariance."""
     return components * (1 + labels + labels * (labels + 1) // 2)
+
+
+def check_disturb(disturb: Disturb, where: str, grid: bool) -> None:
+    """Raise `ConfigError` at `where` for what contradicts itself, or what no file tells."""
+    for name in () if grid else ("resolution", "sky"):
+        if getattr(disturb, name) is not None:
+            text = "needs the grid: a file tells neither its resolution nor its sky"
+            raise ConfigError(f"{where}.{name}", text)
+    one = disturb.resolution
+    if one and one.lowest > one.highest:
+        raise ConfigError(f"{where}.resolution.lowest", f"must be <= highest = {one.highest:g}")
 
 
 def check_vit(model: VitModel) -> None:

@@ -217,6 +217,8 @@ LARGEST = 1e15
 """Of an option: what is computed of it, its square too, stays a number."""
 PIXELS = 4096
 """Pixels of a spectrum from the embedded grid."""
+RESOLUTION = 5000.0
+"""Wavelength over the FWHM of a line of the embedded grid."""
 
 Count = Annotated[int, Range(1)]
 Seed = Annotated[int, Range(0, 2**31 - 1)]

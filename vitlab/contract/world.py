@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 
 FLUX, FLUX_AND_ERROR = "flux", "flux and error"
 """What a model is shown of each spectrum; errors made from the noisy flux add nothing to it."""
+DISTURBED = "disturbed"
+"""A key of a world that results without it do not have."""
 LABEL_RANGES = {"T_eff": (3750.0, 6000.0), "log_g": (1.0, 5.0), "M_H": (-2.5, 0.75)}
 """K, dex (cgs), dex: from where to where simulated stars are drawn."""
 LABEL_BETA = 0.7
@@ -31,10 +33,13 @@ class World:
     """What a model is shown of each spectrum: `FLUX` or `FLUX_AND_ERROR`."""
     file: str = ""
     """Hash of a file's spectra; empty for simulated ones."""
+    disturbed: str = ""
+    """What changes each spectrum besides noise, in words; empty for nothing."""
 
     def record(self) -> dict[str, object]:
         """As the value of `world` in a result."""
-        return asdict(self)
+        whole = asdict(self)
+        return whole if self.disturbed else {k: x for k, x in whole.items() if k != DISTURBED}
 
     def at(self, mag: float) -> World:
         """The same with all stars at one magnitude."""
@@ -49,19 +54,21 @@ def prior_text() -> str:
 
 def read_world(record: object) -> World | None:
     """The world in a result; None where it has none (an older one, a program's) or half of one."""
-    if not isinstance(record, Mapping) or not set(World.__dataclass_fields__) <= set(record):
+    known = set(World.__dataclass_fields__) - {DISTURBED}
+    if not isinstance(record, Mapping) or not known <= set(record):
         return None
     texts = [record[name] for name in ("simulator", "prior", "inputs", "file")]
+    texts.append(record.get(DISTURBED, ""))
     noise, mag = record["noise"], record["mag"]
     numbers = [noise, *mag] if isinstance(mag, list | tuple) and len(mag) == 2 else [noise]
     finite = [isinstance(x, int | float) and math.isfinite(x) for x in numbers]
     if not all(finite) or not all(isinstance(text, str) for text in texts):
         return None
-    simulator, prior, inputs, file = texts
+    simulator, prior, inputs, file, disturbed = texts
     if (len(numbers) == 3) != bool(simulator) or bool(simulator) == bool(file):
         return None
     edges = (float(mag[0]), float(mag[1])) if simulator else None
-    return World(simulator, prior, edges, float(noise), inputs, file)
+    return World(simulator, prior, edges, float(noise), inputs, file, disturbed)
 
 
 def same_spectra(left: object, right: object) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,13 @@ from vitlab.contract.value import Value
 from vitlab.ml.baselines import ridge, trees
 from vitlab.ml.baselines.model_file import save_model
 from vitlab.ml.baselines.template import Fitted, concatenate, fit, make_templates
-from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra
-from vitlab.ml.spectra.inputs import Array, Rows, make_inputs, predict_rows
+from vitlab.ml.spectra.dataset import GridSpectra, open_spectra
+from vitlab.ml.spectra.inputs import Array, Matrix, Rows, make_inputs, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.recipes.context import Context, Outcome, Stopped
 from vitlab.recipes.scores import (
     check_test,
+    clean_scores,
     describe_data,
     report_excluded,
     score_test,
@@ -66,7 +69,7 @@ def run_boost(context: Context) -> Outcome:
     """Grow trees and score them on the test set. A resumed job continues with its trees."""
     config = context.config
     assert isinstance(config, BoostConfig)
-    spectra, train, val, test = _splits(context, config)
+    train, val, test = _splits(context, config)
     model = trees.Boost()
     files = trees.Files(_cache(context), context.paths.checkpoints, context.resume)
     best = context.report.follow(
@@ -85,15 +88,15 @@ def run_boost(context: Context) -> Outcome:
         raise Stopped
     save_model(context.paths.checkpoints, model, test.inputs)
     named = {"name": "LightGBM", "params": model.params}
-    return _outcome(context, spectra, named, best, predict_rows(test, model.predict))
+    return _outcome(context, test, named, best, model.predict)
 
 
 def run_ridge(context: Context) -> Outcome:
     """Solve a ridge regression and score it on the test set. A resumed job starts over."""
     config = context.config
     assert isinstance(config, RidgeConfig)
-    spectra, train, val, test = _splits(context, config)
-    model = ridge.empty_ridge(spectra.pixels, len(config.labels))
+    train, val, test = _splits(context, config)
+    model = ridge.empty_ridge(test.spectra.pixels, len(config.labels))
     best = context.report.follow(
         ridge.fit(model, train, val, config.model, config.labels, context.stopped)
     )
@@ -102,7 +105,7 @@ def run_ridge(context: Context) -> Outcome:
     context.report.note(f"alpha = {model.alpha:g}")
     save_model(context.paths.checkpoints, model, test.inputs)
     named = {"name": "Ridge", "params": model.params, "alpha": model.alpha}
-    return _outcome(context, spectra, named, best, predict_rows(test, model.predict))
+    return _outcome(context, test, named, best, model.predict)
 
 
 def _cache(context: Context) -> Path | None:
@@ -113,27 +116,32 @@ def _cache(context: Context) -> Path | None:
         return None
 
 
-def _splits(
-    context: Context, config: BoostConfig | RidgeConfig
-) -> tuple[Spectra, Rows, Rows, Rows]:
+def _splits(context: Context, config: BoostConfig | RidgeConfig) -> tuple[Rows, Rows, Rows]:
     spectra = open_spectra(config.data, config.noise.level, config.labels, CPU)
     report_excluded(context, spectra)
     inputs = make_inputs(config.model.input, spectra)
     train = Rows(spectra, inputs, "train", config.model.copies)
-    return spectra, train, Rows(spectra, inputs, "val"), Rows(spectra, inputs, "test")
+    return train, Rows(spectra, inputs, "val"), Rows(spectra, inputs, "test")
 
 
 def _outcome(
     context: Context,
-    spectra: Spectra,
+    test: Rows,
     model: dict[str, object],
     best: dict[str, float],
-    pair: tuple[Array, Array],
+    predict: Callable[[Matrix], Array],
 ) -> Outcome:
-    """Score (true, predicted) labels of the test set."""
-    config = context.config
+    """Score the labels that `predict` gives for the test set."""
+    config, spectra = context.config, test.spectra
     assert isinstance(config, Scored)
+    pair = predict_rows(test, predict)
     values, errors = score_test(context, spectra, pair, best)
+    clean = clean_scores(
+        context,
+        spectra,
+        lambda own: (*predict_rows(replace(test, spectra=own), predict), None, None),
+    )
+    values, errors = values | clean[0], errors | clean[1]
     checks = check_test(context, spectra, pair)
     return Outcome(
         values=values,

@@ -25,6 +25,7 @@ from vitlab.contract.config import (
 )
 from vitlab.contract.excluded import Counts, sentence
 from vitlab.contract.job import COST, Result, Spec, read_result, read_spec
+from vitlab.contract.networks import Disturb
 from vitlab.contract.paths import JobPaths, UsageError, find_lab, real
 from vitlab.contract.world import World
 from vitlab.docs.judge.checks import failed_phrases
@@ -43,7 +44,7 @@ from vitlab.ml.scoring import (
     overall,
     save_residuals,
 )
-from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, unpermuted
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, undisturbed
 from vitlab.ml.spectra.held_out import excluded
 from vitlab.ml.spectra.inputs import Rows, predict_rows
 from vitlab.ml.spectra.labels import LABELS
@@ -101,12 +102,17 @@ class Rescored:
 
 
 def rescore(
-    job: JobPaths, source: str | None = None, noise: float | None = None, device: str = "cpu"
+    job: JobPaths,
+    source: str | None = None,
+    noise: float | None = None,
+    device: str = "cpu",
+    disturb: Disturb | None = None,
 ) -> Rescored:
     """Score the model in a job's folder on `source`, or on the job's own test set.
 
-    `noise`: factor on the added noise, the job's own when None. Raises `UsageError` when the job
-    has no model, or the data does not fit it.
+    `noise`: factor on the added noise, the job's own when None; `disturb`: what disturbs the
+    spectra; None: what the job's own are disturbed by, nothing for other ones. Raises `UsageError`
+    when the job has no model, or the data does not fit it.
     """
     spec = read_spec(job.spec)
     if spec is None:
@@ -119,8 +125,10 @@ def rescore(
     trained = _open(data, config.noise.level, config.labels, on)
     level = config.noise.level if noise is None else noise
     spectra = trained
-    if source is not None or level != config.noise.level:
-        spectra = _open(_data(data, source), level, config.labels, on)
+    if source is not None or level != config.noise.level or disturb is not None:
+        tested = _data(data, source)
+        tested = tested if disturb is None else replace(tested, disturb=disturb)
+        spectra = _open(tested, level, config.labels, on)
         same = len(spectra.wave) == len(trained.wave)
         if not (same and np.allclose(spectra.wave, trained.wave)):
             raise UsageError(
@@ -136,7 +144,7 @@ def rescore(
     checks = {
         **overlap_checks(find_overlap(spectra, trained, stars_shown(config))),
         check_names.ALIGNMENT: check_alignment(*pair),
-        check_names.INPUT: check_input(unpermuted(trained), kind),
+        check_names.INPUT: check_input(undisturbed(trained), kind),
     }
     left_out = excluded(spectra)
     world = world_of_test(config, spectra, level)
@@ -175,7 +183,7 @@ def run(context: Context) -> Outcome:
     assert isinstance(config, EvaluateConfig)
     job = lookup_job(find_lab(context.paths.root), config.job)
     context.report.note(f"scoring {job.name}")
-    rescored = rescore(job, config.source, config.noise, context.device)
+    rescored = rescore(job, config.source, config.noise, context.device, config.disturb)
     values, errors = rescored.named()
     residuals, result = rescored.residuals, rescored.result
     n = len(residuals.star)
@@ -223,7 +231,8 @@ def _data(data: DataConfig, source: str | None) -> DataConfig:
     if source is None or source in GRID_SOURCES:
         return data if source is None else replace(data, source=source)
     n = open_spectra_files(Path(source)).n
-    return replace(data, source=source, permuted=False, train_size=0, val_size=0, test_size=n)
+    alone = replace(data, source=source, permuted=False, disturb=Disturb())
+    return replace(alone, train_size=0, val_size=0, test_size=n)
 
 
 def predictions(

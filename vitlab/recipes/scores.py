@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,7 @@ from vitlab.ml.scoring import (
     overall,
     save_residuals,
 )
-from vitlab.ml.spectra.dataset import GridSpectra, Spectra, unpermuted
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, disturbed, undisturbed, unpermuted
 from vitlab.ml.spectra.file_spectra import HASHED
 from vitlab.ml.spectra.held_out import conditions, excluded
 from vitlab.ml.spectra.observation import content_hash
@@ -36,6 +36,10 @@ from vitlab.ml.theory.log_scores import exact_scores
 from vitlab.recipes.context import Context, Stopped
 
 Array = NDArray[np.float64]
+Predicted = tuple[Array, Array, Array | None, DensityScores | None]
+"""(n, K) true and predicted labels, and errors and densities where they are predicted."""
+CLEAN = "clean"
+"""The split of test spectra without what disturbs them."""
 
 
 def score_test(
@@ -76,11 +80,38 @@ def score_test(
     return values, errors
 
 
+def clean_scores(
+    context: Context, spectra: Spectra, predicted: Callable[[Spectra], Predicted]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Scores on the test spectra without what disturbs them, as `clean/metric/label`.
+
+    Values and errors by name; empty where nothing does. `predicted`: of a data set's test spectra.
+    """
+    config = context.config
+    assert isinstance(config, Scored)
+    if not (said := disturbed(spectra)):
+        return {}, {}
+    context.report.note(f"test and validation spectra are disturbed as those of training: {said}")
+    own = undisturbed(spectra)
+    true, labels, sigma, density = predicted(own)
+    residuals = make_residuals(own, config.labels, (true, labels), sigma, config.data.source)
+    residuals = replace(residuals, density=density)
+    values, errors = overall(residuals, config.data.seed).named(CLEAN)
+    more, their_errors = against_exact(residuals).named(CLEAN)
+    values, errors = values | more, errors | their_errors
+    if sigma is not None:
+        values |= named(calibration(true, labels, sigma, config.labels), CLEAN)
+    context.report.evaluation(len(true), 0, CLEAN, len(true), values)
+    return values, errors
+
+
 def exact_posteriors(context: Context, spectra: Spectra) -> DensityScores | None:
-    """Of the first `exact` test stars; None where they are not of the grid's own prior."""
+    """Of the first `exact` test stars; None where they are not of the grid's own spectra."""
     config = context.config
     assert isinstance(config, VitConfig | MlpConfig)
     if config.loss != "mixture" or not isinstance(spectra, GridSpectra) or not config.exact:
+        return None
+    if disturbed(spectra):
         return None
     n = min(config.exact, spectra.sizes["test"])
     context.report.note(f"exact posteriors of {n} test stars")
@@ -122,7 +153,7 @@ def check_test(context: Context, spectra: Spectra, pair: tuple[Array, Array]) ->
     checks = {
         **overlap_checks(find_overlap(spectra, shown=stars_shown(config))),
         ALIGNMENT: check_alignment(*pair),
-        INPUT: check_input(unpermuted(spectra), kind),
+        INPUT: check_input(undisturbed(spectra), kind),
     }
     note_failed(context, checks)
     return checks
@@ -160,10 +191,14 @@ def world_of_test(config: Scored, spectra: Spectra, level: float | None = None) 
     """
     level = config.noise.level if level is None else level
     own = unpermuted(spectra)
+    text = disturbed(spectra)
     if isinstance(own, GridSpectra):
-        return grid_world(replace(config.data, grid=own.grid, mag=own.simulator.mag), level)
+        mag = own.simulator.mag
+        return replace(
+            grid_world(replace(config.data, grid=own.grid, mag=mag), level), disturbed=text
+        )
     shown = FLUX if isinstance(config, TemplateConfig) else _shown(config.model.input)
-    return World("", "", None, level, shown, file_hash(own.files))
+    return World("", "", None, level, shown, file_hash(own.files), text)
 
 
 def _shown(kind: str) -> str:

@@ -7,6 +7,7 @@ import os
 import resource
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -33,7 +34,9 @@ from vitlab.ml.training.throughput import matmul_peak
 from vitlab.recipes.context import Context, Outcome, Stopped, rank
 from vitlab.recipes.cost import hours
 from vitlab.recipes.scores import (
+    Predicted,
     check_test,
+    clean_scores,
     describe_data,
     report_excluded,
     score_test,
@@ -147,6 +150,10 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
         if group.first
         else ({}, {})
     )
+    clean = clean_scores(
+        context, spectra, lambda own: _predicted(model, replace(task, spectra=own))
+    )
+    values, errors = values | clean[0], errors | clean[1]
     checks = check_test(context, spectra, pair) if group.first else {}
     endless = config.data.source == "grid-infinite"
     shown = {"train": stars_shown(config)} if endless else {}
@@ -161,6 +168,12 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
         world=world_of_test(config, spectra),
         earlier_hours=earlier,
     )
+
+
+def _predicted(model: nn.Module, task: Task) -> Predicted:
+    """Of the task's test spectra."""
+    test = predict(model, task, "test")
+    return test.true, test.predicted, test.sigma, test.density
 
 
 def _settled(context: Context, model: nn.Module, task: Task) -> tuple[Task, Runner | None]:

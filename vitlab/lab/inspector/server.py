@@ -258,7 +258,7 @@ class Inspector:
         k = self.labels.index(label)
         own = unpermuted(self.spectra)
         exact = None
-        if isinstance(own, GridSpectra):
+        if isinstance(own, GridSpectra) and own.changes is None:
             exact = exact_posterior(own, flux, number, label)
         place = float(explained.predicted[k]), float(explained.sigma[k])
         return densities(explained.marginal, exact, label, *place)
@@ -277,6 +277,8 @@ class Inspector:
         labels = grid_labels(self.spectra, number)
         if labels is None or label not in LABELS:
             return None, f"no information: only known for {', '.join(LABELS)} of grid stars"
+        if unpermuted(self.spectra).changes is not None:
+            return None, "no information: its spectrum is not as the grid has it (data.disturb)"
         wave = np.asarray(self.spectra.wave)
         try:
             if not self._is_of_grid(number, labels, error):

@@ -30,7 +30,8 @@ def grid_world(data: DataConfig, level: float, root: Path = Path()) -> World:
     """
     path = root / data.grid if data.grid else None
     stamp = path.stat().st_mtime_ns if path else 0
-    return World(_simulator(path, stamp), prior_text(), data.mag, level, FLUX)
+    simulator = _simulator(path, stamp)
+    return World(simulator, prior_text(), data.mag, level, FLUX, disturbed=data.disturb.text)
 
 
 def planned_world(spec: Spec, root: Path) -> World | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 from vitlab.contract.config import GRID_SOURCES, DataConfig
 from vitlab.contract.paths import UsageError
 from vitlab.contract.validation import memory_bytes
+from vitlab.ml.spectra.disturb.changes import Changes, Draws, make_changes
 from vitlab.ml.spectra.file_spectra import FileSpectra
 from vitlab.ml.spectra.grid import compress, load_grid, packaged
 from vitlab.ml.spectra.labels import LABELS, RANGES, valid_labels
@@ -45,6 +47,8 @@ class GridSpectra:
     """True: every epoch has new stars."""
     grid: str | None = None
     """A custom grid file; None for the packaged one."""
+    changes: Changes | None = None
+    """What is done to each spectrum besides noise; None: nothing."""
 
     @property
     def pixels(self) -> int:
@@ -60,6 +64,7 @@ class GridSpectra:
         """Hash of the test set."""
         s = self.simulator
         parts = [s.seed, s.mag, s.noise.level, self.sizes["test"], STREAMS, COMPONENTS]
+        parts += [text] if (text := disturbed(self)) else []
         grid = Path(self.grid) if self.grid else packaged("grid.h5")
         return content_hash(parts, grid.read_bytes(), packaged("sky.h5").read_bytes())
 
@@ -92,19 +97,39 @@ class GridSpectra:
             stars = self.simulator.stars("train", start, start + len(rows))
         else:
             stars = _train_stars(self.simulator.seed, self.simulator.mag, n).take(rows)
+        if self.changes is not None:
+            noise = self.simulator.fresh_noise(len(stars), generator)
+            return self._changed(stars, self.changes.draw(len(stars), generator), noise)
         flux, error = self.simulator.observe(stars, generator)
         return self._batch(stars, flux, error)
 
     def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
         """Spectra of a split with fixed noise; each `copy` has different noise."""
+        if self.changes is not None:
+            noise = self.simulator.fixed_noise(split, start, stop, copy)
+            return self._changed(*self._drawn(split, start, stop, copy), noise)
         stars, flux, error = self.simulator.observe_fixed(split, start, stop, copy)
         return self._batch(stars, flux, error)
 
-    def clean(self, start: int, stop: int) -> Batch:
-        """Training spectra without noise."""
-        stars = self.simulator.stars("train", start, stop)
+    def clean(self, start: int, stop: int, split: str = "train") -> Batch:
+        """Spectra without noise, residuals of the sky and masks."""
+        if self.changes is not None:
+            return self._changed(*self._drawn(split, start, stop), None)
+        stars = self.simulator.stars(split, start, stop)
         flux, error = self.simulator.observe(stars, None)
         return self._batch(stars, flux, error)
+
+    def _drawn(self, split: str, start: int, stop: int, copy: int = 0) -> tuple[Stars, Draws]:
+        """Stars of a split, and what their changes follow from."""
+        assert self.changes is not None
+        rows = np.arange(start, stop)
+        draws = self.changes.fixed(self.simulator.seed, split, rows, copy)
+        return self.simulator.stars(split, start, stop), draws
+
+    def _changed(self, stars: Stars, draws: Draws, noise: Tensor | None) -> Batch:
+        assert self.changes is not None
+        batch = self.simulator.disturbed(stars, noise, self.changes, draws)
+        return replace(batch, labels=batch.labels[:, self.columns])
 
     def _batch(self, stars: Stars, flux: Tensor, error: Tensor) -> Batch:
         labels = stars.labels[:, self.columns]
@@ -161,7 +186,9 @@ def _open_unpermuted(
         simulator = open_simulator(data, level)
         simulator = replace(simulator, grid=compress(simulator.grid, COMPONENTS)).to(device)
         columns = tuple(LABELS.index(name) for name in labels)
-        return GridSpectra(simulator, sizes, columns, data.source == "grid-infinite", data.grid)
+        infinite = data.source == "grid-infinite"
+        changes = make_changes(data, simulator.grid.wave, device)
+        return GridSpectra(simulator, sizes, columns, infinite, data.grid, changes)
     files = open_spectra_files(Path(data.source))
     params = files.params
     for name in labels:
@@ -179,8 +206,9 @@ def _open_unpermuted(
     memory = memory_bytes("config.data.memory", data.memory)
     excluded = data.max_excluded
     return FileSpectra(
-        files, sizes, values, level, data.seed, device, memory, labels, excluded, device_memory
-    )
+        files, sizes, values, level, data.seed, device, memory, labels, excluded, device_memory,
+        make_changes(data, files.wave, device),
+    )  # fmt: skip
 
 
 def open_simulator(data: DataConfig, level: float) -> Simulator:
@@ -268,3 +296,20 @@ Spectra = GridSpectra | FileSpectra | PermutedSpectra
 def unpermuted(spectra: Spectra) -> GridSpectra | FileSpectra:
     """The data set without permutation of labels."""
     return spectra.spectra if isinstance(spectra, PermutedSpectra) else spectra
+
+
+def undisturbed(spectra: Spectra) -> GridSpectra | FileSpectra:
+    """The same without what disturbs it (`data.disturb`), with its own labels."""
+    own = unpermuted(spectra)
+    alone = own.changes.undisturbed if own.changes else None
+    if isinstance(own, GridSpectra):
+        return replace(own, changes=alone)
+    same = copy(own)  # what it has read is of both
+    same.changes = alone
+    return same
+
+
+def disturbed(spectra: Spectra) -> str:
+    """What disturbs each spectrum, as a result's world names it; empty for nothing."""
+    changes = unpermuted(spectra).changes
+    return changes.disturb.text if changes else ""

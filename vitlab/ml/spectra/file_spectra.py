@@ -17,11 +17,13 @@ from torch import Tensor
 
 from vitlab.contract.excluded import MAX_EXCLUDED, USABLE, Counts, count, refusal, split_rows
 from vitlab.contract.paths import UsageError
+from vitlab.ml.spectra.disturb.changes import Changes, Draws
 from vitlab.ml.spectra.observation import Batch, Indices, content_hash, on_device
 from vitlab.ml.spectra.pfsspec import Rows, SpectraFiles
 from vitlab.ml.spectra.resident import FirstEpoch, Resident, resident_bytes
 from vitlab.ml.spectra.simulate import STREAMS
 
+Array = NDArray[np.float64]
 Slab = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 ROWS = 1024
@@ -165,6 +167,26 @@ class Slabs:
         """Start to read rows that are not kept."""
         return self._pool.submit(self.read, start, stop)
 
+    def look_through(
+        self, train: bool, start: int, stop: int, all_of_it: bool
+    ) -> Iterator[tuple[int, int]]:
+        """Read a split, slab by slab, keeping what training keeps; yields what has been read.
+
+        All readers are busy where all of it is wanted.
+        """
+        ahead = self.readers if all_of_it else 0
+        waiting: deque[tuple[int, int, Future[Any]]] = deque()
+        while start < stop or waiting:
+            if start < stop:
+                end = min(start + ROWS - start % ROWS, stop)
+                reading = self.look(start // ROWS) if train else self.look_at(start, end)
+                waiting.append((start, end, reading))
+                start = end
+            if len(waiting) > ahead or start == stop:
+                first, last, reading = waiting.popleft()
+                reading.result()
+                yield first, last
+
     def _store(self, slab: int, resident: Resident) -> None:
         start = slab * ROWS
         resident.store(start, *self.read(start, min(start + ROWS, self.plan.n)))
@@ -214,6 +236,8 @@ class FileSpectra:
     """Largest share of a split that may be left out."""
     device_memory: int = 0
     """Bytes of the device that training spectra may take; they are all kept there if they fit."""
+    changes: Changes | None = None
+    """What is done to each spectrum besides noise; None: nothing."""
     slabs: Slabs = field(init=False)
     _order_seed: int = 0
     _usable: dict[str, tuple[int, Indices]] = field(default_factory=dict)
@@ -264,7 +288,9 @@ class FileSpectra:
         at, found = self._usable.get(split, (of.start, np.empty(0, dtype=np.int64)))
         if at < of.stop and (number is None or len(found) < number):
             parts = [found]
-            for start, stop in self._looked_at(split, at, of.stop, number is None):
+            for start, stop in self.slabs.look_through(
+                split == "train", at, of.stop, number is None
+            ):
                 usable = self.files.usable(start, stop) & self._labelled[start:stop]
                 parts.append(start + np.flatnonzero(usable))
                 at = stop
@@ -305,29 +331,6 @@ class FileSpectra:
 
     def _codes(self, k: int) -> str:
         return "".join(USABLE if ok else "l" for ok in np.isfinite(self.values[:, k]).tolist())
-
-    def _looked_at(
-        self, split: str, start: int, stop: int, all_of_it: bool
-    ) -> Iterator[tuple[int, int]]:
-        """Read a split, slab by slab, keeping what training keeps; yields what has been read.
-
-        All readers are busy where all of it is wanted.
-        """
-        ahead = self.slabs.readers if all_of_it else 0
-        waiting: deque[tuple[int, int, Future[Any]]] = deque()
-        while start < stop or waiting:
-            if start < stop:
-                end = min(start + ROWS - start % ROWS, stop)
-                train = split == "train"
-                reading = (
-                    self.slabs.look(start // ROWS) if train else self.slabs.look_at(start, end)
-                )
-                waiting.append((start, end, reading))
-                start = end
-            if len(waiting) > ahead or start == stop:
-                first, last, reading = waiting.popleft()
-                reading.result()
-                yield first, last
 
     def labels(self, split: str, start: int, stop: int) -> NDArray[np.float64]:
         return self.values[self.rows(split, stop)[start:stop]]
@@ -375,7 +378,8 @@ class FileSpectra:
             self.slabs.follow(epoch, self._order_seed, rows)
             flux, error = self._tensors(self.slabs.rows(rows))
         noise = torch.empty_like(flux).normal_(generator=generator)
-        return self._noisy(flux, error, noise, self.values[rows])
+        draws = self.changes.draw(len(rows), generator) if self.changes else None
+        return self._noisy(flux, error, noise, self.values[rows], draws)
 
     def fixed(self, split: str, start: int, stop: int, copy: int = 0) -> Batch:
         rows = self.rows(split, stop)[start:stop]
@@ -385,12 +389,14 @@ class FileSpectra:
             seed = [self.seed, row, copy]
             stream = np.random.default_rng(seed if copy else seed[:2])
             stream.standard_normal(out=noise[k], dtype=np.float32)
-        return self._noisy(flux, error, torch.from_numpy(noise).to(flux), self.values[rows])
+        draws = self.changes.fixed(self.seed, split, rows, copy) if self.changes else None
+        return self._noisy(flux, error, torch.from_numpy(noise).to(flux), self.values[rows], draws)
 
     def clean(self, start: int, stop: int) -> Batch:
         rows = self.rows("train", stop)[start:stop]
         flux, error = self._tensors(self.files.read_between(rows))
-        return Batch(flux, error, self.values[rows], lambda: self._shown(error))
+        draws = self.changes.fixed(self.seed, "train", rows, 0) if self.changes else None
+        return self._noisy(flux, error, None, self.values[rows], draws)
 
     def sky_sigma(self) -> Tensor:
         """Median over the first training rows; a pixel without data gets the overall median.
@@ -419,12 +425,18 @@ class FileSpectra:
         return flux, error
 
     def _noisy(
-        self, flux: Tensor, error: Tensor, noise: Tensor, labels: NDArray[np.float64]
+        self, flux: Tensor, error: Tensor, noise: Tensor | None, labels: Array, draws: Draws | None
     ) -> Batch:
-        error = error * self.level if self.level else error
-        good = error.isfinite()
-        noisy = torch.where(good, flux + (error * noise if self.level else 0.0), flux)
-        return Batch(noisy, error, labels, lambda: self._shown(error))
+        """`noise` (B, L) unit normal numbers; None: no noise, at the errors of the file."""
+        if self.changes and draws:
+            flux, error = self.changes.of_file(flux, error, draws)
+        if noise is not None and self.level:
+            error = error * self.level
+            flux = torch.where(error.isfinite(), flux + error * noise, flux)
+        batch = Batch(flux, error, labels, lambda: self._shown(error))
+        if not self.changes or draws is None:
+            return batch
+        return self.changes.finished(batch, None if noise is None else self.changes.visible(draws))
 
     def _shown(self, error: Tensor) -> Tensor:
         """(B, L) the data set's typical errors, scaled by one number for each spectrum.

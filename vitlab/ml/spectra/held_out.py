@@ -79,9 +79,9 @@ def clean_flux(spectra: Spectra, number: int) -> Array | None:
     """(L,) flux of a test star before noise, NaN without datum; None where it came with noise."""
     spectra = unpermuted(spectra)
     if isinstance(spectra, GridSpectra):
-        stars = spectra.simulator.stars("test", number, number + 1)
-        return np.asarray(spectra.simulator.flux(stars)[0].double().cpu().numpy())
-    if spectra.level:
+        batch = spectra.clean(number, number + 1, "test")
+        return np.asarray(batch.flux[0].double().cpu().numpy())
+    if spectra.level and spectra.changes is None:
         flux, error = _rows(spectra, number, number + 1)
         return np.where(np.isfinite(error[0]), flux[0], np.nan)
     return None

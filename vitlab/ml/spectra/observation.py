@@ -106,7 +106,11 @@ class NoiseModel:
 
 def load_noise(level: float = 1.0) -> NoiseModel:
     """The noise with the packaged dark sky (Paranal, no moon)."""
+    return NoiseModel(torch.from_numpy(dark_sky()[1].astype(np.float32)), level)
+
+
+def dark_sky() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(L,) Angstrom in air, and the packaged sky there, over its median."""
     with resources.as_file(packaged("sky.h5")) as inside, open_hdf5(inside) as file:
-        radiance = read_array(file, "radiance").astype(np.float64)
-    sky = radiance / np.median(radiance)
-    return NoiseModel(torch.from_numpy(sky.astype(np.float32)), level)
+        wave, radiance = (read_array(file, name).astype(float) for name in ("wave", "radiance"))
+    return wave, radiance / np.median(radiance)

@@ -19,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vitlab.ml.spectra.disturb.changes import Changes, Draws
 from vitlab.ml.spectra.grid import Grid
 from vitlab.ml.spectra.labels import LABELS, draw_labels
-from vitlab.ml.spectra.observation import NoiseModel, on_device
+from vitlab.ml.spectra.observation import Batch, NoiseModel, on_device
 
 T = TypeVar("T")
 
@@ -110,17 +111,52 @@ class Simulator:
         """
         stars = self.stars(split, start, stop)
         flux, error = self._empty(len(stars))
-        noise = np.empty(flux.shape, dtype=np.float32)
+        flux.copy_(self._fixed_noise(split, start, stop, copy))
+        self._observe(stars, True, flux, error)
+        return stars, flux, error
+
+    def disturbed(
+        self, stars: Stars, noise: Tensor | None, changes: Changes, draws: Draws
+    ) -> Batch:
+        """Spectra with their changes, and unit normal noise (n, L), which is overwritten.
+
+        Without noise the light's changes alone: no residuals of the sky, no masks. `labels` of the
+        batch are those of all of `LABELS`.
+        """
+        flux = self._empty(len(stars))[0] if noise is None else noise
+        error, mag = torch.empty_like(flux), self._tensor(stars.mag)
+        for rows in _chunks(len(stars), CHUNK if flux.device.type == "cpu" else len(stars)):
+            clean = changes.light(self.flux(stars.take(rows)), draws.rows(rows))
+            error[rows] = self.noise.sigma(clean, mag[rows])
+            if noise is None:
+                flux[rows] = clean
+                continue
+            torch.addcmul(clean, error[rows], noise[rows], out=flux[rows])
+            if changes.sky is not None:
+                flux[rows] += changes.residual(mag[rows], draws.rows(rows))
+        batch = Batch(flux, error, stars.labels, lambda: self.shown_error(stars, flux))
+        return changes.finished(batch, None if noise is None else changes.visible(draws))
+
+    def fresh_noise(self, n: int, generator: torch.Generator) -> Tensor:
+        """(n, L) new unit normal numbers."""
+        noise = self._empty(n)[0]
+        self._fill_fresh(noise, generator)
+        return noise
+
+    def fixed_noise(self, split: str, start: int, stop: int, copy: int) -> Tensor:
+        """(n, L) unit normal numbers of stars, always the same."""
+        return self._fixed_noise(split, start, stop, copy).to(self.grid.nodes)
+
+    def _fixed_noise(self, split: str, start: int, stop: int, copy: int) -> Tensor:
+        noise = np.empty((stop - start, self.grid.nodes.shape[1]), dtype=np.float32)
 
         def fill(rows: slice) -> None:
             for row in range(rows.start, rows.stop):
                 generator = _stream(self.seed, split, _NOISE, start + row, copy)
                 generator.standard_normal(out=noise[row], dtype=np.float32)
 
-        _in_threads(fill, _chunks(len(stars), CHUNK))
-        flux.copy_(torch.from_numpy(noise))
-        self._observe(stars, True, flux, error)
-        return stars, flux, error
+        _in_threads(fill, _chunks(stop - start, CHUNK))
+        return torch.from_numpy(noise)
 
     def shown_error(self, stars: Stars, observed: Tensor) -> Tensor:
         """(n, L) 1-sigma errors estimated from the observed flux (n, L)."""

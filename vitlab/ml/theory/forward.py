@@ -13,15 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vitlab.ml.spectra.disturb.light import FWHM, LIGHT, added_width, extinction_law
 from vitlab.ml.spectra.grid import Grid
 from vitlab.ml.spectra.labels import LABELS
 
 Array = NDArray[np.float64]
-LIGHT = 299_792.458
-"""km/s."""
-RESOLUTION = 5000.0
-"""Wavelength over the FWHM of a line of the packaged grid."""
-FWHM = 2 * np.sqrt(2 * np.log(2))
 NODES = 4
 """Resolutions at which spectra are computed; others are interpolated between them."""
 TAPS = (-1, 0, 1, 2)
@@ -132,11 +128,6 @@ def make_forward(grid: Grid, wave: Array, nuisances: Nuisances) -> Forward:
     )
 
 
-def added_width(resolution: Array) -> Array:
-    """(n,) resolutions -> FWHM squared over wavelength squared to add to the grid's."""
-    return np.asarray(1 / resolution**2 - 1 / RESOLUTION**2)
-
-
 def interpolate(flux: Tensor, position: Tensor) -> Tensor:
     """(n, M) flux at (n, L) fractional pixels, by a cubic through the nearest four (Lagrange)."""
     first = position.floor().clamp_(1, flux.shape[1] - 3)
@@ -167,14 +158,6 @@ def blurred(nodes: Tensor, wave: Array, width: float) -> Tensor:
         total += weight
         out += torch.from_numpy(weight).to(nodes.dtype) * nodes[:, torch.from_numpy(other)]
     return out / torch.from_numpy(total).to(nodes.dtype)
-
-
-def extinction_law(wave: Array) -> Array:
-    """(L,) Angstrom, 3030 to 9090 -> A(wave) / A_V for R_V = 3.1 (Cardelli et al. 1989)."""
-    y = 1e4 / wave - 1.82
-    a = np.polyval([0.32999, -0.77530, 0.01979, 0.72085, -0.02427, -0.50447, 0.17699, 1], y)
-    b = np.polyval([-2.09002, 5.30260, -0.62251, -5.38434, 1.07233, 2.28305, 1.41338, 0], y)
-    return np.asarray(a + b / 3.1)
 
 
 def _lagrange(nodes: Array, at: Array) -> Array:

@@ -18,6 +18,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.ml.noise_free import LOOKED_AT, judge_errors
 from vitlab.ml.scoring import SNR_BINS
 from vitlab.ml.spectra.dataset import COMPONENTS, open_spectra
+from vitlab.ml.spectra.disturb.light import LIGHT
 from vitlab.ml.spectra.file_spectra import FileSpectra
 from vitlab.ml.spectra.grid import Grid, compress
 from vitlab.ml.spectra.held_out import conditions, in_vacuum
@@ -25,7 +26,7 @@ from vitlab.ml.spectra.labels import LABELS, LabelPrior
 from vitlab.ml.spectra.lines import air
 from vitlab.ml.spectra.pfsspec import open_spectra_files
 from vitlab.ml.spectra.simulate import draw_stars
-from vitlab.ml.theory.forward import LIGHT, Nuisances, interpolate, make_forward
+from vitlab.ml.theory.forward import Nuisances, interpolate, make_forward
 from vitlab.ml.theory.label_density import Density, KnownDensity, estimate
 from vitlab.ml.theory.own_stars import ENOUGH, Marginal, Observed, Problem, simulated
 

@@ -252,11 +252,12 @@ def _noise(world: World | None) -> str:
     """The noise of the test spectra."""
     if world is None:
         return "Noise of the test spectra not known"
+    also = f", disturbed by {world.disturbed}" if world.disturbed else ""
     if world.mag is None:
-        return f"Noise of the file's own errors, times {world.noise:g}"
+        return f"Noise of the file's own errors, times {world.noise:g}{also}"
     low, high = world.mag
     mag = f"magnitude {low:g}" if low == high else f"magnitudes {low:g} to {high:g}"
-    return f"Simulated noise at {mag}, times {world.noise:g}"
+    return f"Simulated noise at {mag}, times {world.noise:g}{also}"
 
 
 def _seeds(group: Group) -> str:

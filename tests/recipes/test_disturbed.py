@@ -1,0 +1,80 @@
+"""Runs on disturbed spectra: what they report, and with what they are not compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.recipes.test_run import DATA, VIT, RunHere, a_job, run_here
+from vitlab.contract.config import VitConfig, read_config
+from vitlab.contract.job import read_result
+from vitlab.contract.networks import Disturb, Velocity
+from vitlab.contract.value import Value
+from vitlab.contract.world import read_world, same_spectra
+from vitlab.lab.results.worlds import grid_world
+from vitlab.ml.scoring import load_residuals
+from vitlab.recipes.evaluate import rescore
+
+__all__ = ["run_here"]
+DISTURB = {"velocity": {}, "masked": {"window": 0.5}, "sky": {}}
+TEXT = "velocity within 300.0, masked share 0.1 length 50 window 0.5, sky amplitude 0.01"
+CONFIGS: dict[str, dict[str, Any]] = {
+    "vit": {
+        "model": {**VIT, "input": "flux+error"},
+        "train": {"epochs": 1, "batch": 32, "threads": 1},
+        "loss": "mixture",
+        "components": 2,
+        "exact": 2,
+    },
+    "ridge": {"model": {"alphas": [100, 1000]}},
+}
+
+
+@pytest.mark.parametrize("recipe", list(CONFIGS))
+def test_a_run_is_scored_on_disturbed_and_on_clean_spectra(
+    tmp_path: Path, run_here: RunHere, recipe: str
+) -> None:
+    data = {**DATA, "disturb": DISTURB, "running_continuum": 300}
+    job = a_job(tmp_path, recipe, {**CONFIGS[recipe], "data": data})
+    ended = run_here(job)
+    assert ended.code == 0, ended.err
+    assert f"test and validation spectra are disturbed as those of training: {TEXT}" in ended.out
+    assert "exact posteriors" not in ended.out
+    result = read_result(job.result)
+    assert result is not None
+    scores = {Value.parse(name).on("") for name in result.values if name.startswith("test/")}
+    clean = {Value.parse(name).on("") for name in result.values if name.startswith("clean/")}
+    assert clean == scores
+    assert result.values["clean/r2/log_g"] != result.values["test/r2/log_g"]
+    assert "clean/r2/log_g" in result.errors
+    # In a world of its own: no ceiling of clean spectra, no difference to a clean run.
+    config = read_config(recipe, {"data": DATA})
+    assert isinstance(config, VitConfig) or recipe != "vit"
+    ideal = grid_world(config.data, 1.0)  # type: ignore[union-attr]
+    world = read_world(result.world)
+    assert world is not None
+    assert world.disturbed == TEXT
+    assert not same_spectra(result.world, ideal.record())
+    # Scored again: the same stars, or what is asked for.
+    again = rescore(job)
+    assert again.residuals.hash == load_residuals(job.residuals).hash
+    assert again.named()[0]["test/r2/log_g"] == pytest.approx(result.values["test/r2/log_g"])
+    calm = rescore(job, disturb=Disturb())
+    assert calm.world == ideal
+    assert calm.named()[0]["test/r2/log_g"] == pytest.approx(result.values["clean/r2/log_g"])
+    fast = rescore(job, disturb=Disturb(velocity=Velocity(1000.0)))
+    assert fast.world.disturbed == "velocity within 1000.0"
+
+
+def test_a_world_without_the_key_is_clean() -> None:
+    config = read_config("vit", {"data": {"disturb": {"sky": {}}}})
+    assert isinstance(config, VitConfig)
+    world = grid_world(config.data, 1.0)
+    assert read_world(world.record()) == world
+    older = {key: value for key, value in world.record().items() if key != "disturbed"}
+    found = read_world(older)
+    assert found is not None
+    assert found.disturbed == ""
+    assert read_world({**older, "disturbed": 3}) is None
