@@ -126,8 +126,27 @@ def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None
         f"{one.result.model_name} {one.result.run}" for one in made.results
     ]
     along_label, along_snr = star_figures.residuals(made).panels
-    assert along_snr.curves[0].errors[0] > 2 * along_snr.curves[0].errors[-1]
+    widths = [high - low for low, high in along_snr.curves[0].ends]
+    assert widths[0] > 2 * widths[-1]
     assert len(along_label.curves) == 3
+
+
+def test_residuals_reach_from_16_to_84_percent_as_they_are(lab: Lab, ended: Ended) -> None:
+    job = ended("one")
+    enriched(job, 100, 0.5)
+    stars = load_residuals(job.residuals)
+    skew = stars.true + np.random.default_rng(1).exponential(1.0, (200, 1))
+    save_residuals(job.residuals, replace(stars, predicted=skew))
+    made = figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
+    along_label, _ = star_figures.residuals(made).panels
+    (curve,) = along_label.curves
+    order = np.argsort(stars.true[:, 0])
+    off = np.array_split((skew - stars.true)[order, 0], star_figures.STEPS)
+    for end, median, own in zip(curve.ends, curve.y, off, strict=True):
+        assert (end[0], median, end[1]) == pytest.approx(np.quantile(own, [0.1587, 0.5, 0.8413]))
+    assert "points: medians of bins; bars: from 16% to 84% of their stars" in (
+        star_figures.residuals(made).keys
+    )
 
 
 SINGLE = "error bars of single runs: bootstrap over the test stars, no scatter over seeds"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from itertools import combinations, pairwise
@@ -10,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.axis import Axis
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from vitlab.contract.value import Value, axis_of_label, unit_of
 from vitlab.plot.chart import PALETTE
 from vitlab.plot.figures.drawing import Drawn, build
-from vitlab.plot.figures.marks import dodges
+from vitlab.plot.figures.marks import MARK, dodges
 from vitlab.plot.figures.paper import true_minus, write
 from vitlab.plot.figures.picture import Curve, Panel, Picture, drawable
 from vitlab.plot.figures.places import drawn_bands, drawn_points
@@ -158,7 +160,8 @@ def test_error_bars_that_overlap_stand_beside_each_other() -> None:
     apart = replace(MODELS[1], y=tuple(y + 0.3 for y in MODELS[0].y))
     close = replace(MODELS[1], y=tuple(y + 0.01 for y in MODELS[0].y))
     for other, least, most in ((apart, 0.0, 0.01), (close, 2.0, 4.0)):
-        made = build(Picture("", (replace(SCALING, curves=(MODELS[0], other)),)), 1)
+        panel = replace(SCALING, curves=(MODELS[0], other), beside=True)
+        made = build(Picture("", (panel,)), 1)
         (ax,) = made.figure.axes
         marked = [line for line in ax.lines if line.get_marker() in ("o", "s")]
         left, right = (
@@ -172,11 +175,47 @@ def test_error_bars_that_overlap_stand_beside_each_other() -> None:
 
 
 def test_many_curves_are_moved_little() -> None:
-    """Or a point would seem to be at another S/N, above a ceiling that it is below."""
+    """Or a point would seem to be at another place."""
     same = tuple(replace(MODELS[0], name=f"run {k}") for k in range(19))
-    shifts = dodges(replace(SCALING, curves=same))
+    shifts = dodges(replace(SCALING, curves=same, beside=True))
     assert len(set(shifts.values())) == 19
     assert max(map(abs, shifts.values())) < 5
+
+
+def test_points_under_a_ceiling_stay_at_their_place_and_are_told_apart_by_size() -> None:
+    close = replace(MODELS[1], y=tuple(y + 0.01 for y in MODELS[0].y))
+    (ax,) = build(Picture("", (replace(SNR, curves=(MODELS[0], close, CEILING)),)), 1).figure.axes
+    marked = [line for line in ax.lines if line.get_marker() in ("o", "s")]
+    for line in marked:
+        points = np.asarray(line.get_xydata(), float)
+        assert line.get_transform().transform(points) == pytest.approx(
+            ax.transData.transform(points)
+        )
+    first, second = (line.get_markersize() for line in marked)
+    assert first > MARK > second  # the one that is drawn later does not hide the other
+    alone = build(Picture("", (replace(SNR, curves=(MODELS[0], CEILING)),)), 1).figure.axes[0]
+    assert [line.get_markersize() for line in alone.lines if line.get_marker() == "o"] == [MARK]
+
+
+def test_a_bar_and_a_band_reach_as_far_on_each_side_as_they_are_wide() -> None:
+    ends = ((-0.5, 0.4), (0.2, 0.9), (0.3, 0.45))
+    skew = Curve("ViT", (1.0, 2.0, 3.0), (0.3, 0.3, 0.4), ends=ends)
+    law = Curve("law", (1.0, 2.0, 3.0), (0.3, 0.3, 0.4), ends=ends, reference=True)
+    for curve, kind in ((skew, LineCollection), (law, PolyCollection)):
+        picture = Picture("", (Panel("x", "y", (curve,)),))
+        (ax,) = build(drawable(picture), 1).figure.axes
+        (drawn_ends,) = [one for one in ax.collections if isinstance(one, kind)]
+        ys = [np.asarray(path.vertices)[:, 1].tolist() for path in drawn_ends.get_paths()]
+        flat = {round(y, 6) for one in ys for y in one}
+        assert flat == {end for pair in ends for end in pair}
+        low, high = ax.get_ylim()
+        assert low < -0.5 < 0.9 < high
+    assert "ViT: bars 0.15 to 0.9 long" in draw_panels(
+        Picture("", (Panel("x", "y", (skew,)),)), 80, 12
+    )
+    lost = replace(skew, y=(math.nan, 0.3, 0.4))
+    (panel,) = drawable(Picture("", (Panel("x", "y", (lost,)),))).panels
+    assert panel.curves[0].ends == ends[1:]
 
 
 def test_a_wide_note_is_within_the_figure() -> None:

@@ -218,8 +218,7 @@ def scaling(data: FigureData) -> Picture:
     known = sum(len(at) for sizes in models.values() for at in sizes.values())
     left_out = missing(len(groups) - known, len(groups), f"a training size and {name}")
     notes += [*law_notes, *left_out, *data.hidden_levels(name)]
-    beside = ["points of one N that would overlap stand side by side"] if len(curves) > 1 else []
-    keys = (*data.trial, *error_notes(shown), *beside)
+    keys = (*data.trial, *error_notes(shown))
     return Picture(f"Scaling{data.title_mark}", (panel,), tuple(notes), keys)
 
 

@@ -50,5 +50,6 @@ def _curve(one: Scaling, law: Law) -> Curve:
     stars = np.geomspace(one.stars.min(), AHEAD * one.stars.max(), _POINTS).tolist()
     means = [law.mean(n, params) for n in stars]
     name = f"law of {one.model}" + (f", P {count(params)}" if "P" in law.axes else "")
-    errors = tuple((mean.high - mean.low) / 2 for mean in means)
-    return Curve(name, tuple(stars), tuple(1 - x.value for x in means), errors, reference=True)
+    band = tuple((1 - mean.high, 1 - mean.low) for mean in means)
+    r2 = tuple(1 - mean.value for mean in means)
+    return Curve(name, tuple(stars), r2, ends=band, reference=True)

@@ -145,7 +145,7 @@ def _running(true: Array, off: Array) -> list[Curve]:
 
 
 def residuals(data: FigureData) -> Picture:
-    """Median and 68% scatter of predicted - true along the label and along S/N."""
+    """Median, 16% and 84% of predicted - true along the label and along S/N."""
     label = Value.parse(data.headline).label
     panels: list[Panel] = []
     notes: list[str] = []
@@ -165,11 +165,14 @@ def residuals(data: FigureData) -> Picture:
         if curves:
             y_label = axis_of_label(label, "predicted - true")
             zero = (Line(0.0, ""),)
-            panels.append(Panel(axis, y_label, tuple(curves), lines=zero, log_x=axis == SNR))
+            by_snr = axis == SNR
+            panels.append(
+                Panel(axis, y_label, tuple(curves), lines=zero, log_x=by_snr, beside=True)
+            )
     if not panels:
         raise UsageError(f"residuals: fewer than {2 * STEPS} test stars, too few to bin")
     notes = [*cost_notes(grouped(data.results)), *notes, *_unkept(data)]
-    keys = (*data.trial, "points: medians of bins; bars: half of the range from 16% to 84%")
+    keys = (*data.trial, "points: medians of bins; bars: from 16% to 84% of their stars")
     return Picture(f"Residuals{data.title_mark}", tuple(panels), tuple(notes), keys)
 
 
@@ -190,17 +193,22 @@ def _placed(
 
 
 def _binned(along: Array, off: Array) -> Curve:
-    """Median and half of the 68% range in bins of equal numbers of stars."""
+    """Median, 16% and 84% in bins of equal numbers of stars."""
     edges = np.quantile(along, np.linspace(0, 1, STEPS + 1))
     bins = np.clip(np.searchsorted(edges, along, "right") - 1, 0, STEPS - 1)
     parts = [(along[bins == b], off[bins == b]) for b in range(STEPS) if (bins == b).any()]
-    low, high = zip(*(np.quantile(o, [0.1587, 0.8413]) for _, o in parts), strict=True)
     return Curve(
         "",
         tuple(float(np.median(a)) for a, _ in parts),
         tuple(float(np.median(o)) for _, o in parts),
-        tuple(float(h - lo) / 2 for lo, h in zip(low, high, strict=True)),
+        ends=tuple(_middle(o) for _, o in parts),
     )
+
+
+def _middle(off: Array) -> tuple[float, float]:
+    """Between which 68% of the residuals lie, with as many below as above."""
+    low, high = np.quantile(off, [0.1587, 0.8413]).tolist()
+    return low, high
 
 
 def calibration(data: FigureData) -> Picture:
@@ -240,7 +248,7 @@ def calibration(data: FigureData) -> Picture:
         Panel(f"central interval of {of}", "fraction of stars inside", tuple(overall),
               diagonal=True),
         Panel("i magnitude", "fraction of stars inside 68%", tuple(along),
-              lines=(Line(0.68, "calibrated"),), square=True),
+              lines=(Line(0.68, "calibrated"),), square=True, beside=True),
     ]  # fmt: skip
     left_out = missing(len(data.results) - len(known), len(data.results), "densities")
     notes = (*cost_notes(grouped(data.results)), *left_out)
@@ -299,8 +307,7 @@ def snr(data: FigureData) -> Picture:
     shown = sum(len(group.members) for group in drawn)
     notes += missing(len(models) - shown, len(models), "residuals with S/N")
     notes = [*cost_notes(grouped(models)), *data.chosen, *notes]
-    beside = "; points of one bin that would overlap stand side by side" if len(curves) > 1 else ""
-    keys = (*data.trial, *kinds, *[f"grey: every second bin{beside}"] * bool(edges))
+    keys = (*data.trial, *kinds, *["grey: every second bin"] * bool(edges))
     return Picture(f"S/N{data.title_mark}", (panel,), tuple(notes), keys)
 
 

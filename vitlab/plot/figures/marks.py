@@ -36,6 +36,8 @@ _DODGE = 2.4
 _FURTHEST = 4.8
 """Points that a mark may be moved: many curves stand closer, or a point would seem to lie at
 another place, as above a ceiling that it is below."""
+_NESTED = (1.3, 0.75)
+"""Sizes of the first and the last of marks that stand on each other, so that each is seen."""
 CROWDED = 40
 """Points of a curve above which it has no marks."""
 _NAME = 36
@@ -58,7 +60,7 @@ def draw_panel(
 ) -> list[Label]:
     """Draw one panel; what is to be written on its lines."""
     _shade_bins(panel, ax)
-    shift = dodges(panel)
+    shift, size = dodges(panel), nested(panel)
     labels = []
     bounds = bound_names(panel)
     for number, curve in enumerate(panel.curves):
@@ -72,7 +74,7 @@ def draw_panel(
         elif panel.density and not curve.joined:
             _draw_density(curve, ax, style, panel)
         else:
-            _draw_curve(curve, ax, style, shift.get(number, 0.0))
+            _draw_curve(curve, ax, style, shift.get(number, 0.0), size.get(number, 1.0))
     labels += _levels(panel, ax, len(bounds), in_legend)
     _axes(panel, ax)
     _named_places(panel, ax)
@@ -86,15 +88,26 @@ def _shade_bins(panel: Panel, ax: Axes) -> None:
 
 
 def dodges(panel: Panel) -> dict[int, float]:
-    """Curve -> points to the right, where error bars of several would stand on each other."""
-    measured = [i for i, c in enumerate(panel.curves) if not c.reference and c.errors]
-    if panel.names or not any(
-        _overlap(panel.curves[i], panel.curves[j], panel) for i, j in combinations(measured, 2)
-    ):
-        return {}
+    """Curve -> points to the right, where error bars of several may stand beside each other."""
+    measured = _overlapping(panel) if panel.beside else []
     middle = (len(measured) - 1) / 2
     step = min(_DODGE, _FURTHEST / max(middle, 1.0))
     return {i: step * (place - middle) for place, i in enumerate(measured)}
+
+
+def nested(panel: Panel) -> dict[int, float]:
+    """Curve -> size of its marks and caps, where those of several stand on each other."""
+    measured = [] if panel.beside else _overlapping(panel)
+    return dict(zip(measured, np.linspace(*_NESTED, len(measured)).tolist(), strict=True))
+
+
+def _overlapping(panel: Panel) -> list[int]:
+    """The curves with error bars, where those of any two stand on each other."""
+    measured = [i for i, c in enumerate(panel.curves) if not c.reference and c.reach]
+    pairs = combinations(measured if not panel.names else (), 2)
+    return (
+        measured if any(_overlap(panel.curves[i], panel.curves[j], panel) for i, j in pairs) else []
+    )
 
 
 def _overlap(one: Curve, other: Curve, panel: Panel) -> bool:
@@ -104,24 +117,22 @@ def _overlap(one: Curve, other: Curve, panel: Panel) -> bool:
     scale = np.log10 if panel.log_x else np.asarray
     a, b = (np.asarray(scale(np.asarray(curve.x, float))) for curve in (one, other))
     near = np.abs(a[:, None] - b[None]) <= 0.01 * max(float(np.ptp(scale(np.asarray(xs)))), 1e-9)
-    away = np.abs(np.asarray(one.y)[:, None] - np.asarray(other.y)[None])
-    reach = np.asarray(one.errors)[:, None] + np.asarray(other.errors)[None]
-    return bool((near & (away <= reach)).any())
+    (low, high), (bottom, top) = (np.asarray(curve.reach).T for curve in (one, other))
+    return bool((near & (low[:, None] <= top[None]) & (bottom[None] <= high[:, None])).any())
 
 
 def _draw_bound(
     curve: Curve, ax: Axes, dash: Any, color: Color, in_legend: Collection[str]
 ) -> list[Label]:
     ax.plot(curve.x, curve.y, color=color, linestyle=dash, linewidth=0.9, zorder=2)
-    if curve.errors:
-        y, error = np.asarray(curve.y), np.asarray(curve.errors)
-        ax.fill_between(curve.x, y - error, y + error, color=color, alpha=0.13, linewidth=0)
+    if curve.reach:
+        ax.fill_between(curve.x, *np.asarray(curve.reach).T, color=color, alpha=0.13, linewidth=0)
     if not curve.on_line or curve.name in in_legend or not curve.x:
         return []
     return [Label(ax, plain(curve.name), curve.x, curve.y, color)]
 
 
-def _draw_curve(curve: Curve, ax: Axes, style: Style, shift: float) -> None:
+def _draw_curve(curve: Curve, ax: Axes, style: Style, shift: float, size: float) -> None:
     many, crowded = len(curve.x) > _MANY, len(curve.x) > CROWDED
     transform = ax.transData + ScaledTranslation(shift / 72, 0, ax.figure.dpi_scale_trans)
     crowded = crowded or not curve.marked
@@ -129,21 +140,29 @@ def _draw_curve(curve: Curve, ax: Axes, style: Style, shift: float) -> None:
     ax.errorbar(
         curve.x,
         curve.y,
-        yerr=curve.errors or None,
+        yerr=_bars(curve),
         color=style.color,
         marker=marker,
-        markersize=1.5 if many else MARK,
+        markersize=1.5 if many else size * MARK,
         markerfacecolor=style.color if style.filled else "white",
         markeredgewidth=0.8,
         alpha=0.35 if many else 1.0,
         linestyle=style.dash if curve.joined else "",
-        capsize=1.5,
+        capsize=1.5 * size**2,
         elinewidth=0.7,
         capthick=0.7,
         zorder=3,
         transform=transform if shift else ax.transData,
         rasterized=many,
     )
+
+
+def _bars(curve: Curve) -> Any:
+    """(2, points) by how much its bars reach below and above; None without any."""
+    if not curve.reach:
+        return None
+    (low, high), y = np.asarray(curve.reach).T, np.asarray(curve.y)
+    return np.maximum([y - low, high - y], 0.0)  # not -1e-17, where one of them is the point
 
 
 def _draw_on_side(curve: Curve, ax: Axes, style: Style, *, bars: bool) -> None:
@@ -296,9 +315,7 @@ def _reached(panel: Panel) -> list[float]:
     """The ends of all error bars."""
     ends = []
     for curve in panel.curves:
-        errors = curve.errors or (0.0,) * len(curve.y)
-        known = [0.0 if math.isnan(error) else error for error in errors]
-        ends += [y + sign * e for y, e in zip(curve.y, known, strict=True) for sign in (-1, 1)]
+        ends += [end for reach in curve.reach for end in reach if not math.isnan(end)] + [*curve.y]
     return ends
 
 

@@ -35,6 +35,15 @@ class Curve:
     """With a mark at each point, unless they are too many."""
     on_line: bool = False
     """Its name is written on it, not in the legend."""
+    ends: tuple[Range, ...] = ()
+    """Instead of `errors`: from where to where each bar or band reaches, as wide as it is."""
+
+    @property
+    def reach(self) -> tuple[Range, ...]:
+        """From where to where the bar or band of each point reaches; () without any."""
+        if self.ends or not self.errors:
+            return self.ends
+        return tuple((y - e, y + e) for y, e in zip(self.y, self.errors, strict=True))
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,9 @@ class Panel:
     """What the axis shows; points beyond it are counted in a note."""
     bins: tuple[float, ...] = ()
     """Edges of the bins its points stand for."""
+    beside: bool = False
+    """Bars that would overlap stand beside each other. Not where the place of a point is held
+    against a line that is not level."""
     top: tuple[tuple[float, str], ...] = ()
     """Places of x in another quantity."""
     top_label: str = ""
@@ -172,12 +184,17 @@ def _shown(curve: Curve, panel: Panel, notes: list[str]) -> Curve:
         )
         notes.append(f"{curve.name or panel.y_label}: {_of(lost, curve)} not shown ({why})")
     curve = _taken(curve, kept)
-    return replace(curve, errors=tuple(e if abs(e) <= LARGEST else math.nan for e in curve.errors))
+    errors = tuple(e if abs(e) <= LARGEST else math.nan for e in curve.errors)
+    ends = tuple(
+        end if all(abs(x) <= LARGEST for x in end) else (math.nan, math.nan) for end in curve.ends
+    )
+    return replace(curve, errors=errors, ends=ends)
 
 
 def _taken(curve: Curve, at: list[int]) -> Curve:
     x, y, errors = (tuple(v[i] for i in at if v) for v in (curve.x, curve.y, curve.errors))
-    return replace(curve, x=x, y=y, errors=errors)
+    ends = tuple(curve.ends[i] for i in at if curve.ends)
+    return replace(curve, x=x, y=y, errors=errors, ends=ends)
 
 
 def with_texts(picture: Picture, change: Callable[[str], str]) -> Picture:

@@ -83,16 +83,18 @@ def _said(panel: Panel) -> list[str]:
 def _errors(curve: Curve, panel: Panel) -> str:
     """A curve's error bars in words; empty without any."""
     known = [error for error in curve.errors if error > 0]
-    if not known or curve.reference:
+    wide = [high - low for low, high in curve.ends if high > low]
+    if not (known or wide) or curve.reference:
         return ""
     if panel.names:
         each = zip(curve.x, curve.y, curve.errors, strict=True)
         return ", ".join(
             f"{panel.names[round(x)]} {measured(y, e, signed=True)}" for x, y, e in each if e > 0
         )
-    low, high = f"{min(known):.2g}", f"{max(known):.2g}"
+    low, high = f"{min(known or wide):.2g}", f"{max(known or wide):.2g}"
     of = f"{curve.name}: " if curve.name else ""
-    return f"{of}± {low}" + (f" to {high}" if high != low else "")
+    sizes = low + (f" to {high}" if high != low else "")
+    return f"{of}± {sizes}" if known else f"{of}bars {sizes} long"
 
 
 def _x_label(panel: Panel) -> str:
