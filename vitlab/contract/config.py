@@ -110,6 +110,13 @@ class VitConfig:
     """Normal distributions in the density of `loss: mixture`."""
     exact: Annotated[int, Range(0)] = 256
     """Test stars whose exact posterior a mixture is held against, 0.2 s each; not of a file."""
+    init: str | None = None
+    """A job of this lab whose best weights the network begins with: `<exp_id>/<job>`, or an MVP or
+    one of its runs, as of an evaluation. None: it begins anew."""
+    adapt: Literal["zero", "head", "all"] = "all"
+    """What of these weights learns: nothing, the last linear map alone, or all of them."""
+    adapt_rate: Annotated[float, Range(0, 1, above=True)] = 0.1
+    """Factor on the rates of `train` where all weights learn."""
 
 
 @dataclass(frozen=True)
@@ -383,7 +390,7 @@ def _check_data(config: Scored | CeilingConfig) -> None:
             raise ConfigError("config.data.permuted", "nothing is learned here (allowed: false)")
         if config.noise.level == 0:
             raise ConfigError("config.noise.level", "must be > 0: chi-square divides by the noise")
-    elif config.noise.level == 0 and config.model.input in NOISE_INPUTS:
+    elif grid and config.noise.level == 0 and config.model.input in NOISE_INPUTS:
         text = f"{config.model.input!r} divides by the noise, but the noise level is 0"
         raise ConfigError("config.model.input", text)
 
@@ -409,7 +416,23 @@ def _check_network(config: VitConfig | MlpConfig) -> None:
     if config.label_weights and config.loss == "mixture":
         raise ConfigError("config.label_weights", "a mixture predicts all labels together")
     check_train(config.train, config.labels, config.loss)
+    if isinstance(config, VitConfig):
+        _check_init(config)
     if isinstance(config.model, VitModel):
         check_vit(config.model)
         if config.model.mup and config.train.optimizer == "muon":
             raise ConfigError("config.model.mup", "its rates are those of adamw, not of muon")
+
+
+def _check_init(config: VitConfig) -> None:
+    if config.init is None:
+        for name, default in (("adapt", "all"), ("adapt_rate", 0.1)):
+            if getattr(config, name) != default:
+                raise ConfigError(f"config.{name}", "needs init: the job to begin with")
+        return
+    if config.train.reuse_trunk:
+        raise ConfigError(
+            "config.train.reuse_trunk", "a run with init begins with that job's state"
+        )
+    if config.adapt == "head" and config.train.optimizer == "muon":
+        raise ConfigError("config.train.optimizer", "'muon' is not for the head (allowed: adamw)")

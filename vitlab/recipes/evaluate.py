@@ -26,10 +26,9 @@ from vitlab.contract.config import (
 from vitlab.contract.excluded import Counts, sentence
 from vitlab.contract.job import COST, Result, Spec, read_result, read_spec
 from vitlab.contract.networks import Disturb
-from vitlab.contract.paths import JobPaths, UsageError, find_lab, real
+from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.contract.world import World
 from vitlab.docs.judge.checks import failed_phrases
-from vitlab.jobs.submissions import is_submitted
 from vitlab.lab.results.job_results import lookup_job
 from vitlab.ml.baselines.model_file import load_model
 from vitlab.ml.baselines.template import Fitted, concatenate, fit, make_templates
@@ -48,11 +47,12 @@ from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, undist
 from vitlab.ml.spectra.held_out import excluded
 from vitlab.ml.spectra.inputs import Rows, predict_rows
 from vitlab.ml.spectra.labels import LABELS
-from vitlab.ml.spectra.pfsspec import open_spectra_files, shard_paths
+from vitlab.ml.spectra.pfsspec import open_spectra_files
 from vitlab.ml.training.batches import predict
 from vitlab.ml.training.task import load_network
 from vitlab.recipes.context import Context, Outcome
 from vitlab.recipes.scores import (
+    check_source,
     make_residuals,
     note_failed,
     overlap_checks,
@@ -120,7 +120,7 @@ def rescore(
     config = read_config(spec.recipe, spec.config)
     if not isinstance(config, Scored):
         raise UsageError(f"{job.name}: recipe {spec.recipe} has no model to score")
-    _check_source(job, config, source)
+    check_source(job, config, source, "--data")
     on, data = torch.device(device), config.data.of_lab(job.root)
     trained = _open(data, config.noise.level, config.labels, on)
     level = config.noise.level if noise is None else noise
@@ -150,22 +150,6 @@ def rescore(
     world = world_of_test(config, spectra, level)
     result, seed = read_result(job.result), config.data.seed
     return Rescored(spec, result, residuals, checks, left_out, seed, world)
-
-
-def _check_source(job: JobPaths, config: Scored, given: str | None) -> None:
-    """`UsageError` where a job that another submitted has this user's spectra scored.
-
-    Their labels, and what its model makes of them, would be kept in the lab.
-    """
-    for named in (config.data.source, config.data.grid):
-        if named is None or named in GRID_SOURCES or named == given or is_submitted(job):
-            continue
-        path, root = job.root / named, real(job.root)
-        inside = real(path).is_relative_to(root)
-        # A list in the lab, or a link beside it, may lead out of it too.
-        if not inside or not all(real(one).is_relative_to(root) for one in shard_paths(path)):
-            text = f"not submitted here, and its data are outside the lab: {named}"
-            raise UsageError(f"{job.name}: {text} (`--data {named}` allows it)")
 
 
 def _exact(job: JobPaths, residuals: Residuals) -> DensityScores | None:

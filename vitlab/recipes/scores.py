@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.checks import ALIGNMENT, CONTENT, INPUT, LABELS, Check
-from vitlab.contract.config import MlpConfig, Scored, TemplateConfig, VitConfig
+from vitlab.contract.config import GRID_SOURCES, MlpConfig, Scored, TemplateConfig, VitConfig
 from vitlab.contract.excluded import sentence
+from vitlab.contract.paths import JobPaths, UsageError, real
 from vitlab.contract.world import FLUX, FLUX_AND_ERROR, World
 from vitlab.docs.judge.checks import failed_phrases
+from vitlab.jobs.submissions import is_submitted
 from vitlab.lab.results.worlds import grid_world
 from vitlab.ml.checks import check_alignment, check_input
 from vitlab.ml.overlap import Overlap, find_overlap
@@ -30,7 +32,7 @@ from vitlab.ml.spectra.dataset import GridSpectra, Spectra, disturbed, undisturb
 from vitlab.ml.spectra.file_spectra import HASHED
 from vitlab.ml.spectra.held_out import conditions, excluded
 from vitlab.ml.spectra.observation import content_hash
-from vitlab.ml.spectra.pfsspec import SpectraFiles
+from vitlab.ml.spectra.pfsspec import SpectraFiles, shard_paths
 from vitlab.ml.spectra.simulate import SPLITS
 from vitlab.ml.theory.log_scores import exact_scores
 from vitlab.recipes.context import Context, Stopped
@@ -225,6 +227,23 @@ def report_excluded(context: Context, spectra: Spectra, splits: Iterable[str] = 
         if counts and split in sizes:
             of = sum(counts.values()) + sizes[split]
             context.report.note(sentence(split, counts, of))
+
+
+def check_source(job: JobPaths, config: Scored, given: str | None, hint: str) -> None:
+    """`UsageError` where a job that another submitted has this user's spectra scored.
+
+    Their labels, and what its model makes of them, would be kept in the lab. `hint`: what allows it
+    by naming the spectra, as `given` does.
+    """
+    for source in (config.data.source, config.data.grid):
+        if source is None or source in GRID_SOURCES or source == given or is_submitted(job):
+            continue
+        path, root = job.root / source, real(job.root)
+        inside = real(path).is_relative_to(root)
+        # A list in the lab, or a link beside it, may lead out of it too.
+        if not inside or not all(real(one).is_relative_to(root) for one in shard_paths(path)):
+            text = f"not submitted here, and its data are outside the lab: {source}"
+            raise UsageError(f"{job.name}: {text} (`{hint} {source}` allows it)")
 
 
 def stars_shown(config: Scored) -> int:

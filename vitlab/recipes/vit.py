@@ -19,7 +19,7 @@ from vitlab.contract.value import MEMORY, MFU
 from vitlab.jobs.experiment.estimate import describe, training_bytes, training_flops
 from vitlab.ml.network.vit import param_count
 from vitlab.ml.progress import NonFiniteLoss, Progress
-from vitlab.ml.spectra.dataset import open_spectra, unpermuted
+from vitlab.ml.spectra.dataset import Spectra, open_spectra, unpermuted
 from vitlab.ml.spectra.file_spectra import FileSpectra
 from vitlab.ml.spectra.simulate import SPLITS
 from vitlab.ml.train import train
@@ -31,6 +31,7 @@ from vitlab.ml.training.parallel import ALONE, Group, join_group
 from vitlab.ml.training.running import Runner, choose, settle
 from vitlab.ml.training.task import Task, make_model, make_task
 from vitlab.ml.training.throughput import matmul_peak
+from vitlab.recipes.adapt import Initial, begin, earlier_overlap, find_initial, keep_as_it_is
 from vitlab.recipes.context import Context, Outcome, Stopped, rank
 from vitlab.recipes.cost import hours
 from vitlab.recipes.scores import (
@@ -128,19 +129,16 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
     spectra = open_spectra(config.data, config.noise.level, config.labels, device, reserve)
     report.note(describe(config, spectra.pixels, device.type == "cuda"))
     torch.manual_seed(config.train.seed)
-    model = make_model(config, spectra).to(device)
-    task = make_task(config, spectra, device, group)
+    model, task, initial = _begun(context, spectra, device, group)
     report_excluded(context, spectra, ("val", "test") if task.begins_early else SPLITS)
     if isinstance(files := unpermuted(spectra), FileSpectra) and files.residence:
         report.note(files.residence)
-    of = f" in each of {group.size} processes" if group.size > 1 else ""
-    task, runner = _settled(context, model, task)
-    report.note(f"{task.steps} steps on {device}{of}{_unless(task)}")
-    if not context.resume:
-        report.note(check(model, task))
-    best, earlier = _trained(context, model, task, runner)
-    if config.train.batch == "auto":
-        best["batch"] = task.train.size
+    earlier: dict[str, float] | None = {}
+    if initial is not None and initial.only_scored:
+        best = {"step": 0.0, "epoch": 0.0}
+        keep_as_it_is(context, initial, model, task)
+    else:
+        task, best, earlier = _learned(context, model, task)
     if group.any(context.stopped()):
         raise Stopped
     test = predict(model, task, "test")
@@ -155,19 +153,59 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
     )
     values, errors = values | clean[0], errors | clean[1]
     checks = check_test(context, spectra, pair) if group.first else {}
+    if initial is not None and group.first:
+        checks |= earlier_overlap(context, initial, spectra)
     endless = config.data.source == "grid-infinite"
     shown = {"train": stars_shown(config)} if endless else {}
     return Outcome(
         values=values,
         errors=errors,
         n={**spectra.sizes, **shown},
-        model={"name": _name(config), "params": param_count(model)},
+        model={
+            "name": _name(config),
+            "params": param_count(model.requires_grad_(True)),
+            **(initial.record() if initial else {}),
+        },
         data=describe_data(context, spectra, checks),
         best=best,
         checks=checks,
         world=world_of_test(config, spectra),
         earlier_hours=earlier,
     )
+
+
+def _begun(
+    context: Context, spectra: Spectra, device: torch.device, group: Group
+) -> tuple[nn.Module, Task, Initial | None]:
+    """The network before it learns, anew or with the weights of another job, and its task."""
+    config = context.config
+    assert isinstance(config, VitConfig | MlpConfig)
+    initial = (
+        None if isinstance(config, MlpConfig) else find_initial(context, config, spectra, device)
+    )
+    model = make_model(config, spectra).to(device)
+    if initial is None:
+        return model, make_task(config, spectra, device, group), None
+    for line in initial.lines(spectra):
+        context.report.note(line)
+    fitted = initial.saved.inputs, initial.saved.scaling
+    return model, make_task(begin(initial, model), spectra, device, group, fitted), initial
+
+
+def _learned(
+    context: Context, model: nn.Module, task: Task
+) -> tuple[Task, dict[str, float], dict[str, float] | None]:
+    """Train: the task as it was run, the best state, and hours as of `_trained`."""
+    group, report = task.group, context.report
+    of = f" in each of {group.size} processes" if group.size > 1 else ""
+    task, runner = _settled(context, model, task)
+    report.note(f"{task.steps} steps on {task.device}{of}{_unless(task)}")
+    if not context.resume:
+        report.note(check(model, task))
+    best, earlier = _trained(context, model, task, runner)
+    if isinstance(context.config, VitConfig | MlpConfig) and context.config.train.batch == "auto":
+        best["batch"] = task.train.size
+    return task, best, earlier
 
 
 def _predicted(model: nn.Module, task: Task) -> Predicted:
