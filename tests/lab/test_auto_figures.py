@@ -75,14 +75,17 @@ def test_a_ceiling_is_shown_over_the_best_run_of_each_model(lab: Lab, ended: End
     spec = read_spec(job.spec)
     assert spec is not None
     ((_, picture),) = launch_figures(lab, spec)
-    assert "ViT: the best of 2 runs on validation" in picture.notes
+    assert "ViT: the best of 2 configurations on validation" in picture.notes
     result = read_result(last.result)
     assert result is not None
     write_result(last.result, replace(result, values={"test/r2/log_g": 0.9}))
     ((_, picture),) = launch_figures(lab, spec)
-    assert "ViT: all 2 runs shown, no validation scores" in picture.notes
+    assert "ViT: all 2 configurations shown, no validation scores" in picture.notes
     shown = [curve.name for curve in picture.panels[0].curves if not curve.reference]
     assert shown == ["ViT run 0.9", "ViT run 0.5"]
+    enriched(ended("run 0.5 seed=43"), 100, 0.5, 43)
+    ((_, picture),) = launch_figures(lab, spec)
+    assert "ViT: all 2 configurations (3 jobs) shown, no validation scores" in picture.notes
     enriched(later := ended("later", mvp="2.0", model="MLP"), 100, 0.5)
     assert names(draw_figures(later.folder))[-1] == "mvp_8.0_snr.png"  # with it, too
 

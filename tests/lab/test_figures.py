@@ -19,10 +19,11 @@ from vitlab.cli import main as vitlab
 from vitlab.contract.events import EventWriter
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.value import measured
 from vitlab.docs.judge.comparison import Gap
 from vitlab.docs.judge.errors import SeedMean, SeedScatter, Spread
 from vitlab.jobs.store import all_jobs
-from vitlab.lab.figures import figure_specs, star_figures
+from vitlab.lab.figures import figure_specs, star_figures, training_figures
 from vitlab.lab.figures.curves import curves
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.snapshot import read_snapshot
@@ -64,7 +65,7 @@ def bounded(ended: Ended) -> JobPaths:
     """A job that computed ceilings, whole and at two magnitudes."""
     job = ended("main", 0.0, mvp="8.0", model="Ceiling")
     spec = json.loads(job.spec.read_bytes())
-    config = {"data": {"source": "grid", "mag": [20.5, 22.5]}, "bayes": 4000}
+    config = {"data": {"source": "grid", "mag": [20.5, 22.5]}, "bayes": 4000, "bayes_each": 50}
     job.spec.write_text(json.dumps({**spec, "recipe": "ceiling", "config": config}))
     result = read_result(job.result)
     assert result is not None
@@ -110,13 +111,13 @@ def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None
     assert panel.names[0] == "ViT 1000"
     points = sorted((x, y) for curve in panel.curves for x, y in zip(curve.x, curve.y, strict=True))
     assert [y for _, y in points] == sorted((y for _, y in points), reverse=True)
-    live, loss = figure_specs.training(made).panels
+    live, loss = training_figures.training(made).panels
     assert live.curves[0].x == loss.curves[0].x == (10.0, 20.0, 30.0)
     ridge = next(one.job for one in made.results if one.result.model_name == "Ridge")
     spec = json.loads(ridge.paths.spec.read_bytes())
     ridge.paths.spec.write_text(json.dumps({**spec, "recipe": "ridge"}))
     swept = figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
-    live, _ = figure_specs.training(swept).panels
+    live, _ = training_figures.training(swept).panels
     assert [c.name for c in live.curves] == ["ViT 100", "ViT 1000"]
     assert "Ridge 1000, best penalty" in live.lines[-1].label
     (panel,) = star_figures.snr(made).panels
@@ -150,9 +151,12 @@ def test_residuals_reach_from_16_to_84_percent_as_they_are(lab: Lab, ended: Ende
 
 
 SINGLE = "error bars of single runs: bootstrap over the test stars, no scatter over seeds"
-COSTS = tuple(
-    f"{what} training stars, noise draws unknown, core-hours unknown"
-    for what in ("ViT: 100", "Ridge: 1k")
+COSTS = (
+    *(
+        f"{what} training stars, noise draws unknown, core-hours unknown"
+        for what in ("ViT: 100", "Ridge: 1k")
+    ),
+    "unequal by more than 3 times: 100 and 1k training stars",
 )
 ROOM = ("Bayes ceiling 0.970: +0.348", "linear ceiling 0.500: -0.122")
 CEILINGS = "errors of ceilings: Monte Carlo over simulated stars and their noise"
@@ -183,7 +187,13 @@ def test_a_figure_tells_what_it_does_not_show(lab: Lab, ended: Ended, ceiling: J
     (lost,) = [one for one in made.results if one.result.run == "lost"]
     lost.job.paths.residuals.unlink()
     crlb = "CRLB (unbiased)"
-    assert star_figures.snr(made).keys == (SINGLE, CEILINGS, "grey: every second bin")
+    assert star_figures.snr(made).keys == (
+        SINGLE,
+        CEILINGS,
+        "points: R² of a bin; ceilings: of one magnitude, joined linearly between 4",
+        "ceilings: of the same stars at each magnitude: 50 (Bayes)",
+        "grey: every second bin",
+    )
     assert star_figures.snr(made).notes == (
         *COSTS,
         f"{crlb}: 1 of 4 magnitudes not finite, not shown",
@@ -201,7 +211,7 @@ def test_a_figure_tells_what_it_does_not_show(lab: Lab, ended: Ended, ceiling: J
         "1 of 2 runs without residuals: not shown",
     )
     assert star_figures.parity(made).notes == (*COSTS, "1 of 2 runs without residuals: not shown")
-    assert figure_specs.training(made).notes == (*COSTS, below)
+    assert training_figures.training(made).notes == (*COSTS, below)
 
 
 def paid(job: JobPaths, draws: int, hours: float | None, **values: float | None) -> None:
@@ -227,10 +237,19 @@ def test_two_models_are_shown_with_what_each_was_trained_on(lab: Lab, ended: End
     assert figure_specs.scaling(made).notes == (
         "LightGBM: 2k to 50k noise draws, core-hours unknown",
         "ViT: 60k to 1.5M noise draws, 0.089 core-hours",
+        "unequal by more than 3 times at N = 2k: 2k and 60k noise draws",
     )
     vit = "ViT: 2k to 50k training stars, 60k to 1.5M noise draws, 0.089 core-hours"
+    each = "60k, 1.5M, 2k and 50k noise draws"
+    unequal = f"unequal by more than 3 times: 2k and 50k training stars; {each}"
     for maker in (figure_specs.ablation, star_figures.parity, star_figures.residuals):
-        assert vit in maker(made).notes
+        assert {vit, unequal} <= {*maker(made).notes}
+    large = [one for one in made.results if one.result.n["train"] == 50_000]
+    for seen, is_unequal in ((150_000, False), (160_000, True)):  # of 50k: 3 times may be
+        data = {**large[0].result.data, "draws": seen}
+        first = replace(large[0], result=replace(large[0].result, data=data))
+        notes = figure_specs.ablation(replace(made, results=(first, *large[1:]))).notes
+        assert any("unequal" in note for note in notes) == is_unequal
 
 
 def test_without_validation_scores_no_run_is_chosen_and_all_are_shown(
@@ -265,7 +284,7 @@ def test_repeats_over_seeds_are_one_point_with_the_error_of_their_mean(
     assert panel.curves[0].y[0] == pytest.approx(np.mean(values))
     stars = [one.result.errors[NAME] for one in made.results[:3]]
     assert panel.curves[0].errors[0] == pytest.approx(error_of_mean(values, stars), rel=1e-3)
-    repeats = "error bars of repeats: standard error of the mean over 3 seeds, of stars and seeds"
+    repeats = "error bars of repeats: of the mean of 3 seeds, over stars and seeds"
     assert figure_specs.scaling(made).keys == (SINGLE, repeats)
 
 
@@ -285,9 +304,41 @@ def test_seeds_are_shown_as_one_and_in_their_order(lab: Lab, ended: Ended) -> No
     along, _ = star_figures.residuals(made).panels
     assert [curve.name for curve in along.curves] == ["ViT one seed=42", "Ridge two"]
     assert "of each run the first seed, 2 more not shown" in star_figures.residuals(made).notes
-    learned = figure_specs.learning(made).panels[0]
+    seeds = [star_figures.snr(replace(made, results=(one,))) for one in made.results[:3]]
+    each = [picture.panels[0].curves[0] for picture in seeds]
+    for point in range(len(panel.curves[0].y)):
+        numbers, stars = ([getattr(one, key)[point] for one in each] for key in ("y", "errors"))
+        shown = panel.curves[0].errors[point]
+        assert shown == pytest.approx(error_of_mean(numbers, stars), rel=1e-3, abs=1e-6)
+    learned = training_figures.learning(made).panels[0]
     assert learned.title == "ViT one (3 seeds)"
     assert not any(curve.marked for curve in learned.curves)
+
+
+def test_ceilings_and_validation_are_shown_with_their_errors(
+    lab: Lab, ended: Ended, ceiling: JobPaths
+) -> None:
+    bound = read_result(ceiling.result)
+    assert bound is not None
+    errors = {"ceiling/r2_bayes/log_g": 0.012}
+    write_result(ceiling.result, replace(bound, errors=errors))
+    for run, spread in (("one", 0.5), ("two", 0.9)):
+        enriched(job := ended(run), 100, spread)
+        result = read_result(job.result)
+        assert result is not None
+        write_result(job.result, replace(result, n={"train": 100, "val": 1000, "test": 4000}))
+    made = figure_specs.figure_data(lab, ())
+    levels = [line.label for line in made.levels(NAME)]
+    assert levels == ["Bayes ceiling 0.970 ± 0.012", "linear ceiling 0.500"]
+    first, second = (one.result for one in made.results)
+    gap, error = 0.97 - (first.values[NAME] or 0), math.hypot(0.012, first.errors[NAME])
+    notes = figure_specs.ablation(made).notes
+    assert f"Bayes ceiling 0.970 ± 0.012: {measured(gap, error, signed=True)}" in notes
+    # A test set of four times the stars: twice the error on validation, of either run.
+    stars = first.errors[NAME] + second.errors[NAME]
+    key = f"R² of 1,000 validation stars: ± {stars:.2g} against a ceiling, less between runs"
+    for maker in (training_figures.training, training_figures.learning):
+        assert key in maker(made).keys
 
 
 def test_the_key_of_differences_says_what_their_errors_are_of() -> None:

@@ -18,13 +18,16 @@ from tests.lab.test_figures import bounded
 from tests.lab.test_numbers import found
 from vitlab.cli import main as vitlab
 from vitlab.contract.job import CORE_HOURS, read_result, write_result
+from vitlab.jobs.store import all_jobs
 from vitlab.lab.figures import figure_specs
+from vitlab.lab.figures.law_curves import Laws, laws_of
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import lookup_results
 from vitlab.lab.results.scaling import Scaling, law_phrases, not_determined
 from vitlab.lab.writeback.edits import write
 from vitlab.lab.writeback.writeback import pending
 from vitlab.ml.scaling_law import fit_law
+from vitlab.plot.figures.styles import Style
 
 FLOOR, A, B = 0.03, (2.0, 0.4), (8.0, 0.5)
 """The floor is that of `bounded`, whose ceiling is 0.97."""
@@ -93,12 +96,17 @@ def test_a_grid_of_runs_gives_the_law_they_follow(
     picture = figure_specs.scaling(
         figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
     )
-    (curve,) = [curve for curve in picture.panels[0].curves if curve.reference]
-    assert curve.name == "law of ViT, P 640k"
+    points, curve = picture.panels[0].curves
+    assert (points.name, curve.name) == ("ViT, P 640k", "law of ViT, P 640k")
+    assert list(points.x) == list(NS)
+    assert "ViT: runs of other P not shown (10k, 40k and 160k)" in picture.notes
     assert curve.x[-1] == pytest.approx(4 * NS[-1])
     assert list(curve.y) == sorted(curve.y)
-    assert all(curve.errors)
-    assert "bands of laws: 90%, bootstrap over runs and seeds" in picture.notes
+    (one,) = laws_of(lookup_results(lab.paths, ["1.0"]), all_jobs(lab.paths)).found.values()
+    assert one.law is not None
+    ends = one.law.mean(curve.x[-1], PS[-1])
+    assert curve.ends[-1] == pytest.approx((1 - ends.high, 1 - ends.low))
+    assert "bands: 90%, parametric bootstrap of runs, seeds and E" in picture.keys
     (line,) = pending(lab, roadmap, "1.0").summary
     assert "ViT (16 runs of 16 sizes): 1 - R² = " in line
     powers = r"b = 0\.\d\d \(\d\.\d\d\.\.\d\.\d\d, 90%\)"
@@ -157,6 +165,37 @@ def test_an_exponent_that_the_runs_leave_open_makes_no_law() -> None:
     assert told.text("en") == "ViT: no scaling law, these runs do not determine a"
     alone = fit_law(np.array([0.99, 0.95, 0.94, 0.93]), n[::4], p[::4], None, ("N",))
     assert alone.floor.high <= 1  # a model that knows nothing reaches it
+
+
+def test_a_law_that_predicts_nothing_ends_with_its_runs(lab: Lab, ended: Ended) -> None:
+    bounded(ended)
+    runs(ended, GRID)
+    for (n, _), r2 in zip(GRID[::4], (0.40, 0.494, 0.532, 0.553), strict=True):
+        job = ended(f"trees {n}", r2, model="LightGBM")
+        result = read_result(job.result)
+        assert result is not None
+        spec = json.loads(job.spec.read_bytes())
+        job.spec.write_text(json.dumps({**spec, "config": {"data": {"train_size": n}}}))
+        write_result(job.result, replace(result, n={"train": n, "test": 100}))
+    results = lookup_results(lab.paths, ["1.0"])
+    picture = figure_specs.scaling(figure_specs.figure_data(lab, results))
+    ends = {curve.name: curve.x[-1] for curve in picture.panels[0].curves if curve.reference}
+    assert ends == pytest.approx({"law of LightGBM": NS[-1], "law of ViT, P 640k": 4 * NS[-1]})
+    assert picture.keys[-1] == (
+        "bands: 90%, parametric bootstrap of runs, seeds and E; LightGBM is not extrapolated"
+    )
+    near = [one for one in laws_of(results, all_jobs(lab.paths)).found.values() if not one.predicts]
+    told = " ".join(one.text("en") for one in law_phrases(near))
+    assert "too uncertain to predict larger runs" in told  # as the conclusion says of the same law
+
+
+def test_a_law_that_runs_leave_open_is_not_drawn() -> None:
+    n, p = (np.array(GRID, dtype=float)[:, i] for i in (0, 1))
+    law = fit_law(0.6 + 0.9 * n**-0.3 + 0.1 * (p == PS[0]), n, p, None)
+    laws = Laws({"ViT": Scaling("ViT", NAME, (), None, None, law, ())})
+    assert laws.curves({}, lambda names: [Style()] * len(names)) == []
+    assert laws.keys == []
+    assert laws.notes == ["ViT: no law, a at a limit of the fit: the runs do not determine it"]
 
 
 def test_trees_that_grow_with_the_data_have_no_axis_of_parameters(

@@ -21,11 +21,10 @@ from vitlab.lab.figures.figure_specs import (
     FigureData,
     Maker,
     ablation,
-    learning,
     scaling,
     seeds_in_order,
-    training,
 )
+from vitlab.lab.figures.training_figures import learning, training
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.launches import last_launch
@@ -159,7 +158,8 @@ def models_of(newest: Iterable[Finished], ceiling: Spec) -> tuple[list[Finished]
         groups = grouped(results)
         repeats = [group.repeats for group in groups]
         best = choose(repeats, results[0].result.headline).group
-        of = f"of {len(groups)} runs" if len(groups) > 1 else ""
+        jobs = f" ({len(results)} jobs)" if len(results) > len(groups) else ""
+        of = f"of {len(groups)} configurations{jobs}" if len(groups) > 1 else ""
         if best is None:
             shown += [one for group in groups for one in group.members]
             notes.append(f"{name}: all {of[3:]} shown, no validation scores")

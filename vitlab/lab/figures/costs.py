@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import permutations
 
-from vitlab.docs.judge.budget import Budget, budget_of, count
+from vitlab.docs.judge.budget import UNEQUAL, Budget, budget_of, count, is_unequal
 from vitlab.lab.results.repeats import Group
+
+_MOST = 4
+"""Amounts that are listed one by one."""
 
 
 def draws_and_hours(groups: Sequence[Group]) -> str:
@@ -16,14 +20,44 @@ def draws_and_hours(groups: Sequence[Group]) -> str:
 
 
 def cost_notes(groups: Sequence[Group]) -> list[str]:
-    """One line a model where there are several, so that nobody takes them for equals."""
+    """One line a model where there are several, so that nobody takes them for equals, and one
+    where they are too unequal for a gate."""
     models: dict[str, list[Group]] = {}
     for group in groups:
         if group.first.recipe != "ceiling":
             models.setdefault(group.first.model_name, []).append(group)
     if len(models) < 2:
         return []
-    return [f"{name}: {_stars(mine)}, {draws_and_hours(mine)}" for name, mine in models.items()]
+    costs = [f"{name}: {_stars(mine)}, {draws_and_hours(mine)}" for name, mine in models.items()]
+    return costs + unequal_notes([group for mine in models.values() for group in mine])
+
+
+def unequal_notes(groups: Sequence[Group], at: str = "") -> list[str]:
+    """`unequal: 512k, 175k and 20k training stars` where a gate would call any two so.
+
+    `at`: where they stand, ` at one N`.
+    """
+    budgets = [budget_of(group.repeats.members) for group in groups]
+    if not any(is_unequal(one, other) for one, other in permutations(budgets, 2)):
+        return []
+    stars, draws = ([getattr(one, key) for one in budgets] for key in ("stars", "draws"))
+    amounts = [f"{_each(stars)} training stars"] * (len({*stars}) > 1)
+    amounts += [f"{_each(draws)} noise draws"] * (len({*draws}) > 1 and draws != stars)
+    return [f"unequal by more than {UNEQUAL:g} times{at}: {'; '.join(amounts)}"]
+
+
+def _each(amounts: Sequence[float | None]) -> str:
+    """`512k, 175k and 20k`; of many the least and the most."""
+    known = list(dict.fromkeys(count(amount) for amount in amounts if amount is not None))
+    if len(known) > _MOST:
+        ends = [amount for amount in amounts if amount is not None]
+        return f"{count(min(ends))} to {count(max(ends))}"
+    return listed(known)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([*([", ".join(parts[:-1])] if parts[:-1] else []), *parts[-1:]])
 
 
 def _stars(groups: Sequence[Group]) -> str:

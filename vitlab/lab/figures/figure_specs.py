@@ -1,21 +1,24 @@
-"""The figures of runs as a whole: scaling, ablation, training and learning curves."""
+"""The figures of runs as a whole, scaling and ablation, and what all figures are drawn from."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
-from vitlab.contract.value import LOSS, Value, judged_by
+from vitlab.contract.value import Value, judged_by, measured
 from vitlab.contract.world import read_world
+from vitlab.docs.judge.budget import count
+from vitlab.docs.judge.ceiling import Ceiling
 from vitlab.docs.judge.comparison import Gap
 from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.docs.judge.seeds import choose
 from vitlab.jobs.store import Job, all_jobs
-from vitlab.lab.figures.axes import AXES, Run, axis_of, read_plan, run_of, series
-from vitlab.lab.figures.costs import cost_notes, draws_and_hours
+from vitlab.lab.figures.costs import cost_notes, draws_and_hours, listed, unequal_notes
 from vitlab.lab.figures.styles import styles_of
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import stars_of, trial_of
@@ -25,7 +28,7 @@ from vitlab.lab.results.ranking import group_gap, pairs_of
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.plot.figures.picture import Curve, Panel, Picture
 from vitlab.plot.figures.styles import Style
-from vitlab.plot.series import Line, robust_range
+from vitlab.plot.series import Line
 
 KINDS = {
     "r2_bayes": "Bayes ceiling",
@@ -35,7 +38,7 @@ KINDS = {
 """Ceilings by the name of their value."""
 ERRORS = {
     "stars": "error bars of single runs: bootstrap over the test stars, no scatter over seeds",
-    "seeds": "error bars of repeats: standard error of the mean over {} seeds, of stars and seeds",
+    "seeds": "error bars of repeats: of the mean of {} seeds, over stars and seeds",
     "draws": "errors of ceilings: Monte Carlo over simulated stars and their noise",
 }
 """What an error is, by its kind."""
@@ -43,8 +46,6 @@ STARS = "N: distinct training stars"
 """What a training size counts; how often each is seen with new noise stands in the notes."""
 MOST = 4
 """Panels of stars in a figure; more are too small to read."""
-PANELS = 12
-"""Of the grid of learning curves."""
 
 
 @dataclass(frozen=True)
@@ -111,18 +112,21 @@ class FigureData:
         ]
 
     def levels(self, name: str) -> tuple[Line, ...]:
-        """The ceilings of a value, each labelled with its kind."""
-        bounds = self._bounds(name)
-        return tuple(
-            Line(value, f"{KINDS[kind]} {value:.3f}")
-            for kind, value in bounds.items()
+        """The ceilings of a value, each labelled with its kind and error."""
+        return tuple(Line(top.r2, f"{kind} {top}") for kind, top in self.bounds(name).items())
+
+    def bounds(self, name: str) -> dict[str, Ceiling]:
+        """The ceilings above 0 of a value over all stars, by what they are called."""
+        return {
+            KINDS[kind]: Ceiling(value, error)
+            for kind, (value, error) in self._bounds(name).items()
             if value is not None and value > 0
-        )
+        }
 
     def hidden_levels(self, name: str) -> Iterator[str]:
         """A note for each ceiling that has no level."""
         yield from self.unused_ceiling(name)
-        for kind, value in self._bounds(name).items():
+        for kind, (value, _) in self._bounds(name).items():
             if value is None:
                 yield f"{KINDS[kind]}: not finite, not shown"
             elif value <= 0:
@@ -134,15 +138,19 @@ class FigureData:
         unused = is_r2 and self.ceiling(name) is None and self._ceilings(name)
         return ["ceiling from a trial: not used for full results"] if unused else []
 
-    def _bounds(self, name: str) -> dict[str, float | None]:
-        """The ceilings of a value over all stars, by kind."""
+    def _bounds(self, name: str) -> dict[str, tuple[float | None, float]]:
+        """The ceilings of a value over all stars with their errors (0: not known), by kind."""
         value = Value.parse(name)
         best = self.ceiling(name) if value.metric == "r2" else None
         if best is None:
             return {}
-        known = best.result.values
+        known, errors = best.result.values, best.result.errors
         names = {kind: str(Value("ceiling", kind, value.label)) for kind in KINDS}
-        return {kind: known[name] for kind, name in names.items() if name in known}
+        return {
+            kind: (known[name], errors.get(name, 0.0))
+            for kind, name in names.items()
+            if name in known
+        }
 
 
 def figure_data(lab: Lab, results: Sequence[Finished]) -> FigureData:
@@ -174,7 +182,7 @@ def natural(text: str) -> list[tuple[int, str]]:
 
 def scaling(data: FigureData) -> Picture:
     """The headline against the number of training spectra, one curve a model, and their laws."""
-    from vitlab.lab.figures.law_curves import law_curves  # loads numpy and scipy
+    from vitlab.lab.figures.law_curves import laws_of  # loads numpy and scipy
 
     name = data.headline
     models: dict[str, dict[int, list[Group]]] = {}
@@ -189,37 +197,80 @@ def scaling(data: FigureData) -> Picture:
             f"(there are: {_sizes(models)})"
         )
     curves, shown, notes = list[Curve](), list[Group](), list[str]()
-    for model, sizes in sorted(models.items()):
+    laws = laws_of(data.results, data.jobs)
+    params = {model: _params(sizes, laws.params(model)) for model, sizes in models.items()}
+    for model, every in sorted(models.items()):
+        sizes, of, others = _of_params(every, params[model])
+        notes += [f"{model}: {others}"] if others else []
         best, unchosen = _best_at_sizes(sizes, name)
         used = [*best.values(), *(group for _, group in unchosen)]
         shown += used
         notes.append(f"{model}: {draws_and_hours(used)}")
         style, loose = data.styles([model, model])
         if best:
-            curve = _curve(model, list(best), list(best.values()), name)
+            curve = _curve(f"{model}{of}", list(best), list(best.values()), name)
             curves.append(replace(curve, style=style))
         if unchosen:
             ns, each = zip(*unchosen, strict=True)
-            curve = _curve(f"{model}, each run", ns, each, name, joined=False)
+            curve = _curve(f"{model}{of}, each run", ns, each, name, joined=False)
             curves.append(replace(curve, style=loose))
             several = f"{len(set(ns))} training sizes with several runs, no validation scores"
             notes.append(f"{model}: {several}: all shown")
         if choices := sum(len(sizes[n]) > 1 for n in best):
-            several = f"{choices} training sizes with several runs"
+            several = f"{choices} training sizes with several configurations"
             notes.append(f"{model}: {several}: the best on validation")
-    laws, law_notes = law_curves(data.results, data.jobs, data.styles)
     panel = Panel(
         STARS,
         Value.parse(name).axis,
-        (*curves, *laws),
+        (*curves, *laws.curves(params, data.styles)),
         lines=data.levels(name),
         log_x=True,
     )
     known = sum(len(at) for sizes in models.values() for at in sizes.values())
     left_out = missing(len(groups) - known, len(groups), f"a training size and {name}")
-    notes += [*law_notes, *left_out, *data.hidden_levels(name)]
-    keys = (*data.trial, *error_notes(shown))
+    notes += [*_unequal_at_sizes(shown), *laws.notes, *left_out, *data.hidden_levels(name)]
+    keys = (*data.trial, *error_notes(shown), *laws.keys)
     return Picture(f"Scaling{data.title_mark}", (panel,), tuple(notes), keys)
+
+
+def _params(sizes: Mapping[int, Sequence[Group]], of_law: int | None) -> int | None:
+    """P of the runs that a model's curve is of, where a training size has runs of several.
+
+    That of its law over N alone, else the one with the most training sizes, of several the largest;
+    None where P need not, or cannot, be chosen.
+    """
+    each = [{_size(group) for group in groups} for groups in sizes.values()]
+    count_of = Counter(size for at in each for size in at)
+    if all(len(at) == 1 for at in each) or max(count_of.values()) < 2:
+        return None
+    return of_law or max(count_of, key=lambda size: (count_of[size], size))
+
+
+def _size(group: Group) -> int:
+    """Its number of parameters; 0 where that is not known."""
+    params = group.first.model.get("params")
+    return params if isinstance(params, int) else 0
+
+
+def _of_params(
+    sizes: Mapping[int, Sequence[Group]], params: int | None
+) -> tuple[Mapping[int, Sequence[Group]], str, str]:
+    """The runs of one P alone, how a curve's name says so, and a note on the others."""
+    if params is None:
+        return sizes, "", ""
+    kept = {n: [one for one in groups if _size(one) == params] for n, groups in sizes.items()}
+    others = sorted({_size(one) for groups in sizes.values() for one in groups} - {params})
+    note = f"runs of other P not shown ({listed([count(size) for size in others])})"
+    return {n: groups for n, groups in kept.items() if groups}, f", P {count(params)}", note
+
+
+def _unequal_at_sizes(shown: Sequence[Group]) -> list[str]:
+    """A note on the smallest training size at which models are too unequal for a gate."""
+    for n in sorted({group.first.n["train"] for group in shown}):
+        alike = [group for group in shown if group.first.n["train"] == n]
+        if note := unequal_notes(alike, f" at N = {count(n)}"):
+            return note
+    return []
 
 
 def _best_at_sizes(
@@ -253,7 +304,7 @@ def ablation(data: FigureData) -> Picture:
     }
     groups = value.ranked(groups, lambda group: group.value(name))
     models = len({group.first.model_name for group in groups}) > 1
-    names = tuple(_run_label(group, models) for group in groups)
+    names = tuple(run_label(group, models) for group in groups)
     of_model: dict[str, list[int]] = {}
     for at, group in enumerate(groups):
         of_model.setdefault(group.first.model_name, []).append(at)
@@ -273,15 +324,24 @@ def ablation(data: FigureData) -> Picture:
     level = reference.value(name) or 0.0
     notes = (
         *_gap_notes([gap for gap in gaps.values() if gap is not None], len(gaps)),
-        *(f"{line.label}: {line.value - level:+.3f}" for line in data.levels(name)),
+        *_above(data, name, reference),
         *cost_notes(groups),
         *left_out,
         *data.hidden_levels(name),
     )
     title = "Models" if models else "Ablation"
-    of = f"relative to {_run_label(reference, models)}, {value.symbol} = {level:.3f}{value.mark}"
+    of = f"relative to {run_label(reference, models)}, {value.symbol} = {level:.3f}{value.mark}"
     keys = (*data.trial, of, _gap_key([gap for gap in gaps.values() if gap is not None]))
     return Picture(f"{title}{data.title_mark}", (panel,), notes, keys)
+
+
+def _above(data: FigureData, name: str, reference: Group) -> Iterator[str]:
+    """By how much each ceiling is above a run, with the error of both where each is known."""
+    level, own = reference.value(name) or 0.0, reference.error(name)
+    for kind, top in data.bounds(name).items():
+        gap = top.r2 - level
+        error = math.hypot(own, top.error) if own and top.error else 0.0
+        yield f"{kind} {top}: " + (measured(gap, error, signed=True) if error else f"{gap:+.3f}")
 
 
 def _gap_key(gaps: Sequence[Gap]) -> str:
@@ -326,109 +386,6 @@ def missing(count: int, of: int, what: str) -> list[str]:
     return [f"{count} of {of} runs without {what}: not shown"] if count else []
 
 
-def training(data: FigureData) -> Picture:
-    """The headline on validation as the runs trained, and the loss where it was validated."""
-    live = str(Value.parse(data.headline).live)
-    panels, notes = [], []
-    styles = data.styles([one.result.model_name for one in data.results])
-    for name in (live, LOSS):
-        runs = [_run(data, one, name) for one in data.results]
-        axis = axis_of(runs)
-        curves, lines = [], list(data.levels(name))
-        for run, style in zip(runs, styles, strict=True):
-            points, is_level = _points(run, axis, name)
-            notes += _not_finite(run, name)
-            if points and is_level:
-                lines.append(Line(points[0][1], f"{run.label}, best penalty {points[0][1]:.3g}"))
-            elif points:
-                xs, ys = zip(*points, strict=True)
-                curves.append(Curve(run.label, xs, ys, style=style))
-        if curves:
-            label = Value.parse(name).axis
-            panels.append(Panel(AXES[axis], label, tuple(curves), lines=tuple(lines)))
-            notes += missing(sum(not run.samples for run in runs), len(runs), name)
-            notes += data.hidden_levels(name)
-    if not panels:
-        raise UsageError(f"training: no job has a curve of {live}")
-    costs = cost_notes(grouped(data.results))
-    return Picture(f"Training{data.title_mark}", tuple(panels), (*costs, *notes), data.trial)
-
-
-def learning(data: FigureData) -> Picture:
-    """The headline on validation as it was learned: one panel a run, one curve a seed."""
-    live = str(Value.parse(data.headline).live)
-    groups = grouped(data.results)
-    runs = [[_run(data, one, live) for one in group.members] for group in groups]
-    axis = axis_of([run for seeds in runs for run in seeds])
-    lines = data.levels(live)
-    models = len({group.first.model_name for group in groups}) > 1
-    panels, notes = [], []
-    for group, seeds in zip(groups, runs, strict=True):
-        (style,) = data.styles([group.first.model_name])
-        drawn = [_points(run, axis, live) for run in seeds]
-        notes += [note for run in seeds for note in _not_finite(run, live)]
-        curves = tuple(
-            Curve(
-                group.first.model_name,
-                tuple(x for x, _ in points),
-                tuple(y for _, y in points),
-                style=style,
-                marked=False,
-            )
-            for points, is_level in drawn
-            if points and not is_level
-        )
-        if curves:
-            title = _run_label(group, models)
-            label = Value.parse(live).axis
-            panels.append(Panel(AXES[axis], label, curves, title=title, lines=lines))
-    if not panels:
-        raise UsageError(f"learning: no job has a curve of {live}")
-    notes += missing(len(groups) - len(panels), len(groups), f"a curve of {live}")
-    if len(panels) > PANELS:
-        notes.append(f"{len(panels) - PANELS} of {len(panels)} runs not shown")
-    alike = _alike(panels[:PANELS], [line.value for line in lines])
-    several = any(len(group.members) > 1 for group in groups)
-    keys = (*data.trial, *["one curve a seed"] * several)
-    return Picture(
-        f"Learning curves{data.title_mark}",
-        alike,
-        (*cost_notes(groups), *notes, *data.hidden_levels(live)),
-        keys,
-        across=(2, 4),
-        wide=len(alike) > 2,
-        shared=True,
-    )
-
-
-def _alike(panels: Sequence[Panel], lines: Sequence[float]) -> tuple[Panel, ...]:
-    """With the same axes, without the first values that would flatten the rest."""
-    curves = [curve for panel in panels for curve in panel.curves]
-    xs = [x for curve in curves for x in curve.x]
-    ends = robust_range([y for curve in curves for y in curve.y], lines)
-    margin = 0.03 * ((max(xs) - min(xs)) or 1.0)
-    across = min(xs) - margin, max(xs) + margin
-    return tuple(replace(panel, x_range=across, y_range=ends) for panel in panels)
-
-
-def _points(run: Run, axis: str, name: str) -> tuple[list[tuple[float, float]], bool]:
-    """Its points that are numbers, and whether they are one level."""
-    drawn = series(run, axis, name)
-    pairs = zip(drawn.x, drawn.y, strict=True)
-    return [(x, y) for x, y in pairs if x is not None and y is not None], drawn.level
-
-
-def _not_finite(run: Run, name: str) -> list[str]:
-    lost = sum(one.value is None for one in run.samples)
-    of = f"{lost} of {len(run.samples)} values of {name}"
-    return [f"{run.label}: {of} not finite, not shown"] if lost else []
-
-
-def _run(data: FigureData, one: Finished, name: str) -> Run:
-    label = one.result.run if len(data.results) > 1 else one.result.model_name
-    return run_of(label, read_plan(one.job.spec), data.lab.progress(one.job.paths), name)
-
-
 def _curve(
     name: str, xs: Sequence[float], groups: Sequence[Group], value: str, joined: bool = True
 ) -> Curve:
@@ -437,7 +394,7 @@ def _curve(
     return Curve(name, tuple(map(float, xs)), ys, errors, joined)
 
 
-def _run_label(group: Group, model: bool) -> str:
+def run_label(group: Group, model: bool) -> str:
     """The run's name, after its model's where there are several models."""
     own = group.first.model_name
     name = own if group.name == "main" else group.name

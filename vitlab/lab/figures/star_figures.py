@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import COVERED, SNR, Value, axis_of_label
+from vitlab.docs.judge.errors import SeedScatter
 from vitlab.lab.figures.costs import cost_notes
 from vitlab.lab.figures.figure_specs import (
     ERRORS,
@@ -22,6 +23,7 @@ from vitlab.lab.figures.figure_specs import (
     error_notes,
     missing,
 )
+from vitlab.lab.results.ceilings import stars_of
 from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.plot.figures.picture import Curve, Panel, Picture
@@ -290,6 +292,7 @@ def snr(data: FigureData) -> Picture:
             drawn.append(replace(group, members=group.members[: len(seeds)]))
             edges = edges or bins
     kinds = [*error_notes(drawn), *[ERRORS["draws"]] * any(bound.errors for bound in bounds)]
+    kinds += _of_ceilings(data, str(Value("test", "r2", value.label)), bounds)
     if not [*curves, *bounds]:
         raise UsageError(f"snr: no job knows the S/N of its test stars and {data.headline}")
     places = _magnitudes(data, str(Value("test", "r2", value.label)))
@@ -331,12 +334,13 @@ def _along_snr(
 
 
 def _mean_of(curves: Sequence[Curve]) -> Curve | None:
-    """The mean over seeds, with the errors of stars and seeds; None of none."""
+    """The mean over seeds, with the errors of stars and seeds as gates take them; None of none."""
     if len(curves) < 2 or len({curve.x for curve in curves}) > 1:
         return curves[0] if curves else None
     ys = np.array([curve.y for curve in curves])
-    stars = np.sqrt(np.mean(np.square([curve.errors for curve in curves]), axis=0))
-    seeds = ys.std(axis=0, ddof=1) / np.sqrt(len(curves))
+    stars = np.mean([curve.errors for curve in curves], axis=0)
+    count = len(curves)
+    seeds = [SeedScatter(one, count - 1).error(count) for one in ys.std(axis=0, ddof=1).tolist()]
     errors = tuple(np.hypot(stars, seeds).tolist())
     return replace(curves[0], y=tuple(ys.mean(axis=0).tolist()), errors=errors)
 
@@ -413,6 +417,22 @@ def _ceilings(data: FigureData, label: str) -> tuple[list[Curve], list[str]]:
                 f"{title}: R² = {points[0][1]:.3f} at S/N {points[0][0]:.3g} alone, no curve"
             )
     return curves, notes
+
+
+def _of_ceilings(data: FigureData, name: str, bounds: Sequence[Curve]) -> list[str]:
+    """What lies between the points of the ceilings, and of how many stars each is."""
+    best = data.ceiling(name)
+    if best is None or not bounds:
+        return []
+    bayes, crlb = stars_of(best, whole=False), best.result.n.get("test", 0)
+    many = {KINDS["r2_bayes"]: bayes, KINDS["r2_crlb_mean"]: crlb}
+    known = [(one.name.split()[0], many.get(one.name)) for one in bounds]
+    stars = ", ".join(f"{n:,} ({kind})" for kind, n in known if n)
+    magnitudes = len(_magnitudes(data, name))
+    return [
+        f"points: R² of a bin; ceilings: of one magnitude, joined linearly between {magnitudes}",
+        *([f"ceilings: of the same stars at each magnitude: {stars}"] if stars else []),
+    ]
 
 
 def residuals_of(

@@ -87,6 +87,17 @@ class Scaling:
         stars, params = float(self.stars.max()), float(self.params.max())
         return stars * (factor if "N" in axes else 1), params * (factor if "P" in axes else 1)
 
+    @property
+    def predicts(self) -> bool:
+        """Whether a run `AHEAD` times larger will surely reach more than the largest.
+
+        Where that is not sure the law is not followed beyond its runs.
+        """
+        law = self.law
+        return law is not None and not (
+            law.unknown or law.run(*self.larger(AHEAD)).high > law.run(*self.larger(1)).value
+        )
+
     def cost(self) -> tuple[Cost, str]:
         """What a run takes, in GPU-hours where all know them. `UsageError` where none is known."""
         for column, unit in ((1, "GPU-hours"), (0, "core-hours")):
@@ -272,9 +283,9 @@ def law_phrases(found: Sequence[Scaling]) -> list[Phrase]:
 
 def _ahead(one: Scaling, law: Law) -> Phrase:
     """What a larger run will reach, unless that may be less than the largest reaches."""
-    ahead, here = law.run(*one.larger(AHEAD)), law.run(*one.larger(1))
-    if ahead.high > here.value:
+    if not one.predicts:
         return phrase("scaling_near")
+    ahead = law.run(*one.larger(AHEAD))
     numbers = f"{1 - ahead.value:.3f} ({1 - ahead.high:.3f}..{1 - ahead.low:.3f}, 90%)"
     return phrase("scaling_ahead", AHEAD, list(law.axes), numbers)
 
