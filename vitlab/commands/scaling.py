@@ -147,7 +147,9 @@ def _print(one: Scaling, record: dict[str, object], times: float, hours: float |
     if one.law is not None:
         stars, params = one.larger(times)
         at = f"N {count(stars)}" + (f", P {count(params)}" if "P" in one.law.axes else "")
-        print(f"  a run of {at}: R² {_text(_turned(one.law.run(stars, params)))} predicted")
+        r2 = _text(_turned(one.law.run(stars, params)))
+        told = "predicted" if one.predicts else "by this law, too uncertain to predict it"
+        print(f"  a run of {at}: R² {r2} {told}")
         if hours:
             _print_best(record["best"])
     for note in one.notes:

@@ -189,16 +189,18 @@ def fit_law(
     axes: Sequence[str] = ("N", "P"),
     draws: int = DRAWS,
     seed: int = 42,
+    seeds: Sequence[int] | None = None,
 ) -> Law:
     """The law of runs (n,): seeds of one N and P are runs of their own.
 
-    `floor`: E and its standard error, None to fit it. Intervals come from refits of the law plus
-    residuals drawn between configurations (N, P) and between seeds, and of E plus its error.
-    Raises `UsageError` where there are not more configurations than numbers to fit.
+    `floor`: E and its standard error, None to fit it. `seeds` (n,): runs of one seed and N share
+    noise and order of their spectra, whatever their P; None: no two do. Intervals come from refits
+    of the law plus residuals drawn between configurations (N, P), between seeds, with the part
+    that runs of one seed and N have in common, and of E plus its error. Raises `UsageError` where
+    there are not more configurations than numbers to fit.
     """
     logs = np.log(np.stack([{"N": stars, "P": params}[axis] for axis in axes]))
-    _, config = np.unique(logs, axis=1, return_inverse=True)
-    config = config.ravel()
+    config = _numbered(*logs)
     free = floor is None
     count = 2 * len(axes) + free
     if config.max() + 1 <= count:
@@ -214,19 +216,21 @@ def fit_law(
     theta = _best(np.concatenate([theta, starts]), y, x, fixed, huber)
     line = _log_loss(theta, x, fixed)
     generator = np.random.default_rng(seed)
-    drawn, noise, scatter = _drawn_residuals((y - line)[0], config, count, draws, generator)
+    alike = np.arange(len(loss)) if seeds is None else _numbered(stars, np.asarray(seeds))
+    off = (y - line)[0]
+    drawn, noise, scatter = _drawn_residuals(off, config, alike, stars, count, draws, generator)
     floors = None
     if floor is not None:
         floors = np.maximum(floor[0] + floor[1] * generator.normal(size=draws), _TINY)
     again, _ = _descend(np.repeat(theta, draws, axis=0), line + drawn, x, floors, huber, steps=30)
-    return Law(
-        tuple(axes),
-        _numbers(theta, centre, fixed)[0],
-        _numbers(again, centre, floors),
-        noise,
-        not free,
-        scatter,
-    )
+    best, others = _numbers(theta, centre, fixed)[0], _numbers(again, centre, floors)
+    return Law(tuple(axes), best, others, noise, not free, scatter)
+
+
+def _numbered(*columns: Array | NDArray[np.intp]) -> NDArray[np.intp]:
+    """(n,) the number of each different row of columns (n,)."""
+    _, number = np.unique(np.stack(columns), axis=1, return_inverse=True)
+    return np.asarray(number.ravel())
 
 
 def _starts(loss: Array, axes: int, floor: tuple[float, float] | None) -> Array:
@@ -319,12 +323,19 @@ def _huber(off: Array, huber: float) -> Array:
 
 
 def _drawn_residuals(
-    off: Array, config: NDArray[np.intp], count: int, draws: int, generator: np.random.Generator
+    off: Array,
+    config: NDArray[np.intp],
+    alike: NDArray[np.intp],
+    stars: Array,
+    count: int,
+    draws: int,
+    generator: np.random.Generator,
 ) -> tuple[Array, Array, float]:
     """Residuals (draws, n) to refit, (draws,) those of a further run, and the scatter of one.
 
-    They are normal, between configurations and between seeds; their variances are drawn too
-    (scaled inverse chi-square), as those of few runs are uncertain.
+    They are normal, between configurations and between seeds, a part of the latter common to runs
+    that are `alike` (n,); their variances are drawn too (scaled inverse chi-square), as those of
+    few runs are uncertain.
     """
     n, size = len(off), int(config.max()) + 1
     seeds = np.bincount(config)
@@ -332,6 +343,7 @@ def _drawn_residuals(
     within = off - mean[config]
     seed_variance = float((within**2).sum()) / (n - size) if n > size else 0.0
     variance = float((mean**2).sum()) / (size - count) - seed_variance * float((1 / seeds).mean())
+    shared, free = _shared_variance(within, config, alike, stars)
     variance = max(variance, 0.0)
 
     def drawn(variance: float, free: int, numbers: int) -> Array:
@@ -339,9 +351,29 @@ def _drawn_residuals(
         return np.asarray(scale * generator.normal(size=(draws, numbers)))
 
     parts = drawn(variance, max(size - count - 1, 1), size + 1)  # one for the robust scale
-    more = drawn(seed_variance, max(n - size, 1), n + 1)
-    refits = parts[:, config] + more[:, :-1]
-    return refits, parts[:, -1] + more[:, -1], math.sqrt(variance + seed_variance)
+    common = drawn(shared, max(free, 1), int(alike.max()) + 2)
+    more = drawn(max(seed_variance - shared, 0.0), max(n - size - free, 1), n + 1)
+    refits = parts[:, config] + common[:, alike] + more[:, :-1]
+    further = parts[:, -1] + common[:, -1] + more[:, -1]
+    return refits, further, math.sqrt(variance + seed_variance)
+
+
+def _shared_variance(
+    within: Array, config: NDArray[np.intp], alike: NDArray[np.intp], stars: Array
+) -> tuple[float, int]:
+    """The variance that residuals `within` configurations (n,) have in common where alike, and
+    its degrees of freedom: one-way analysis of variance, between and within those alike.
+    """
+    runs = np.bincount(alike)
+    # At each N the means over its seeds were taken out.
+    free = len(runs) - len(np.unique(stars))
+    rest = len(within) - int(config.max()) - 1 - free
+    if free < 1 or rest < 1:
+        return 0.0, 0
+    means = np.bincount(alike, within) / runs
+    between = float((runs * means**2).sum()) / free
+    inside = float(((within - means[alike]) ** 2).sum()) / rest
+    return max((between - inside) / float(runs.mean()), 0.0), free
 
 
 def _numbers(theta: Array, centre: Array, floor: Array | None) -> Array:

@@ -32,6 +32,8 @@ class Ceiling:
     """Monte Carlo standard error."""
     trial: str = ""
     """The profile of a trial that computed it from few stars: not for full results."""
+    linear: tuple[float, float] | None = None
+    """R2 and its error of the best linear model; None where it is not known."""
 
     def __str__(self) -> str:
         return f"{self.r2:.3f}" + (f" ± {self.error:.3f}" if self.error else "")

@@ -57,7 +57,10 @@ def _of_jobs(jobs: Sequence[Job]) -> Iterator[_Known]:
                 continue
             trial = trial_of(one, whole)
             at = world if bound.mag is None else world.at(bound.mag)
-            yield stars, at, bound.label, Ceiling(value, error or 0.0, trial)
+            linear = str(replace(bound, metric="r2_linear"))
+            best = one.result.values.get(linear)
+            of_linear = None if best is None else (best, one.result.errors.get(linear, 0.0))
+            yield stars, at, bound.label, Ceiling(value, error or 0.0, trial, of_linear)
 
 
 def stars_of(ceiling: Finished, whole: bool = True) -> int:

@@ -22,10 +22,13 @@ from vitlab.docs.judge.seeds import choose
 from vitlab.lab.results.ceilings import Bounds, ceiling_of
 from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.repeats import Group, grouped
+from vitlab.lab.results.run_settings import seed_of, settings_of
 from vitlab.ml.scaling_law import Array, Cost, Interval, Law, fit_cost, fit_law, usable_axes
 
 EXPONENTS = {"N": "b", "P": "a"}
 """By axis."""
+VAGUE = 10
+"""An exponent is hardly told where the ends of its interval differ by more than this factor."""
 AHEAD = 4
 """By which factor the run that a conclusion predicts is larger than the largest there is."""
 
@@ -43,6 +46,8 @@ class Run:
     """Of the test stars."""
     hours: tuple[float | None, float | None]
     """Of cores and of GPUs; None where not known."""
+    seed: int
+    """Runs of one seed and N share noise and order; where it is not known one of its own."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +59,14 @@ class Scaling:
     runs: tuple[Run, ...]
     """Those that are fitted."""
     ceiling: Ceiling | None
+    """Of any model, or of a linear one if it is one."""
     fixed: Law | None
     """With E held at the ceiling."""
     free: Law | None
     notes: tuple[str, ...]
     """What is left out and why, a line each."""
+    linear: bool = False
+    """Whether it is a linear model, which ends at the linear ceiling."""
 
     @property
     def law(self) -> Law | None:
@@ -126,30 +134,26 @@ def scalings(results: Sequence[Finished], known: Bounds) -> list[Scaling]:
 
 def _scaling(model: str, results: Sequence[Finished], known: Bounds, name: str) -> Scaling | None:
     sound, notes = _sound(results, known, name)
-    runs = [run for one in sound if (run := _run(one, name)) is not None]
+    runs = [run for i, one in enumerate(sound) if (run := _run(one, name, -1 - i)) is not None]
     if len({(run.stars, run.params) for run in runs}) < 2:
         return None
-    # However many stars a linear model sees, it ends at the linear ceiling, below that of Bayes.
-    linear = sound[0].result.recipe == "ridge"
-    ceiling = None if linear else ceiling_of(sound[0].result, known, name)
-    plain = Scaling(model, name, tuple(runs), ceiling, None, None, ())
+    linear, ceiling = sound[0].result.recipe == "ridge", ceiling_of(sound[0].result, known, name)
+    if linear and ceiling is not None:
+        ceiling = Ceiling(*ceiling.linear) if ceiling.linear else None
+    plain = Scaling(model, name, tuple(runs), ceiling, None, None, (), linear)
     axes, kept, why = _axes(plain)
     plain = replace(plain, runs=tuple(run for run, keep in zip(runs, kept, strict=True) if keep))
     notes += why
     if not axes:
         return replace(plain, notes=tuple(notes))
     if ceiling is None:
-        why_free = (
-            "the ceiling is not that of a linear model"
-            if linear
-            else "no ceiling for their spectra"
-        )
-        notes.append(f"{why_free}: E is fitted only")
+        notes.append(f"no {'linear ' * linear}ceiling for their spectra: E is fitted only")
     losses = np.array([run.loss for run in plain.runs])
 
     def law(kind: str, floor: tuple[float, float] | None) -> Law | None:
         try:
-            return fit_law(losses, plain.stars, plain.params, floor, axes)
+            seeds = [run.seed for run in plain.runs]
+            return fit_law(losses, plain.stars, plain.params, floor, axes, seeds=seeds)
         except UsageError as error:
             notes.append(f"{kind} E: {error}")
             return None
@@ -171,15 +175,17 @@ def _floor(plain: Scaling) -> tuple[float, float] | None:
     return 1 - plain.ceiling.r2, math.hypot(plain.ceiling.error, stars)
 
 
-def _run(one: Finished, name: str) -> Run | None:
-    result = one.result
+def _run(one: Finished, name: str, alone: int) -> Run | None:
+    """`alone`: a seed that no other run has."""
+    result, seed = one.result, seed_of(settings_of(one.job.spec))
     value, params = result.values.get(name), result.model.get("params")
     if value is None or not value < 1:
         return None
     hours = [result.data.get(key) for key in (CORE_HOURS, GPU_HOURS)]
     core, gpu = (float(x) if isinstance(x, int | float) and x > 0 else None for x in hours)
     size = params if isinstance(params, int) else 0
-    return Run(result.n["train"], size, 1 - value, result.errors.get(name, 0.0), (core, gpu))
+    own = seed if isinstance(seed, int) else alone
+    return Run(result.n["train"], size, 1 - value, result.errors.get(name, 0.0), (core, gpu), own)
 
 
 def _sound(
@@ -269,25 +275,50 @@ def law_phrases(found: Sequence[Scaling]) -> list[Phrase]:
             names = ", ".join(EXPONENTS[axis] for axis in law.unknown)
             phrases.append(phrase("scaling_open", one.model, names))
             continue
-        kind = "scaling_fixed" if law.fixed else "scaling_free"
-        each = [] if law.fixed else [f"E = {_within(law.floor, 3)}"]
-        each += [f"{EXPONENTS[axis]} = {_within(law.exponent(axis), 2)}" for axis in law.axes]
+        kind = (
+            "scaling_free" if not law.fixed else "scaling_linear" if one.linear else "scaling_fixed"
+        )
+        each = [] if law.fixed else [phrase("is", "E", _within(law.floor, 3))]
+        each += [_exponent(law, axis) for axis in law.axes]
         sizes = {(run.stars, run.params) for run in one.runs}
         of = phrase("scaling_runs", one.model, len(one.runs), len(sizes))
         phrases += [phrase(kind, of, formula(law), phrase("comma", *each)), _ahead(one, law)]
         if law.fixed and one.free is not None:
-            kind = "scaling_floor" if one.floors_agree else "scaling_floor_off"
-            phrases.append(phrase(kind, _within(one.free.floor, 3)))
+            phrases.append(_fitted_floor(one, one.free))
     return phrases
+
+
+def _exponent(law: Law, axis: str) -> Phrase:
+    """`b = 0.42 (0.32..0.55, 90%)`, or that the runs hardly tell it."""
+    name, power = EXPONENTS[axis], law.exponent(axis)
+    is_vague = power.high > VAGUE * power.low
+    return phrase("scaling_vague" if is_vague else "is", name, _within(power, 2))
+
+
+def _fitted_floor(one: Scaling, free: Law) -> Phrase:
+    """What the law says where E is fitted too: E, the exponents, and the same larger run."""
+    parts = [
+        phrase("as_is", _within(free.floor, 3)),
+        *(_exponent(free, axis) for axis in free.axes),
+    ]
+    if not one.floors_agree:
+        parts.append(phrase("scaling_floor_off"))
+    elif one.predicts:
+        parts.append(phrase("scaling_then", _larger_run(one, free)))
+    return phrase("scaling_floor", phrase("comma", *parts))
 
 
 def _ahead(one: Scaling, law: Law) -> Phrase:
     """What a larger run will reach, unless that may be less than the largest reaches."""
     if not one.predicts:
         return phrase("scaling_near")
-    ahead = law.run(*one.larger(AHEAD))
-    numbers = f"{1 - ahead.value:.3f} ({1 - ahead.high:.3f}..{1 - ahead.low:.3f}, 90%)"
-    return phrase("scaling_ahead", AHEAD, list(law.axes), numbers)
+    return phrase("scaling_ahead", AHEAD, list(law.axes), _larger_run(one, law))
+
+
+def _larger_run(one: Scaling, law: Law) -> str:
+    """R2 of a run `AHEAD` times larger, with its interval."""
+    run = law.run(*one.larger(AHEAD))
+    return f"{1 - run.value:.3f} ({1 - run.high:.3f}..{1 - run.low:.3f}, 90%)"
 
 
 def _within(one: Interval, digits: int) -> str:
