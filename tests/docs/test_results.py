@@ -38,7 +38,7 @@ def test_sentences_and_sizes() -> None:
     assert key_metric([]) == "-"
     assert conclusion([], "zh") == "没有可用的数值"
     worse, better = result("1.0 A 0.5 run=a"), result("1.0 B 0.6 run=b")
-    assert conclusion([worse, better], "en") == "B [b] on 1M spectra: R²_test=0.600 ± 0.004"
+    assert conclusion([worse, better], "en") == "B [b] on 1M stars: R²_test=0.600 ± 0.004"
     assert key_metric([worse, better]) == "B R²_test=0.600 ± 0.004"  # not the MVP's own model, A
     assert key_metric([worse, replace(better, model=worse.model)]) == "R²_test=0.600 ± 0.004"
 
@@ -117,7 +117,7 @@ def test_a_validation_number_never_stands_for_one_of_the_test(
     assert f"| 1.0 | {' | '.join(cells)} |" in after
     settings = {"exp_id": "A-1", "conclusion": "x", "date": DATE, "command": "x", "verdicts": {}}
     report = report_text(plan, "1.0", [one], **settings)  # type: ignore[arg-type]
-    assert "| Parameters | MAE (val) | Time (s) |" in report
+    assert "| Parameters | MAE (val) | Wall time (s) |" in report
 
 
 RUNS = """\

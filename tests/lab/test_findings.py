@@ -71,9 +71,9 @@ def test_a_sweep_tells_its_trend_and_that_of_the_other_models(
     sweep(ended, "LightGBM")
     said = concluded(lab, roadmap)
     assert "; ViT: R² 0." in said
-    assert " at 1k, 4k, 16k training spectra, on average +0." in said
+    assert " at 1k, 4k, 16k training stars, on average +0." in said
     assert " per decade; LightGBM: on average +0." in said
-    assert said.count("training spectra") == 1  # the scores of the best model alone
+    assert said.count("training stars") == 1  # the scores of the best model alone
 
 
 def test_runs_that_differ_in_more_than_their_size_have_no_trend(

@@ -39,7 +39,7 @@ def test_a_clear_lead_is_told_with_its_error(lab: Lab, roadmap: Path, ended: End
     r2 = [scored(ended(run), spread, 1) for run, spread in (("a", 0.1), ("b", 0.5), ("c", 0.9))]
     ended("d", outcome="failed")
     said = concluded(lab, roadmap)
-    assert f"ViT [a] on 1k spectra: R²_test={r2[0]:.3f} ± " in said
+    assert f"ViT [a] on 1k stars: R²_test={r2[0]:.3f} ± " in said
     assert f"best of 3 runs on validation, runner-up b, Δ = {r2[0] - r2[1]:+.3f} ± " in said
     assert "(on the same 800 stars)" in said
     assert "within 2 errors" not in said
@@ -61,8 +61,8 @@ def test_seeds_are_one_run_with_their_mean(lab: Lab, roadmap: Path, ended: Ended
             jobs.append(job)
     said = concluded(lab, roadmap)
     mean, error = np.mean(r2[:3]), error_of_mean(*scores(jobs[:3]))
-    number = f"R²_test={mean:.3f} ± {error:.3f}; mean of 3 seeds, ± over stars and seeds"
-    assert said.startswith(f"MVP-1.0: ViT [loss=mse] on 1k spectra: {number}; best of 2 runs")
+    number = f"R²_test={mean:.3f} ± {error:.3f}; mean of 3 seeds, ± over test stars and seeds"
+    assert said.startswith(f"MVP-1.0: ViT [loss=mse] on 1k stars: {number}; best of 2 runs")
     accept(lab, pending(lab, roadmap))
     hub = (roadmap.parent / "plan_hub.md").read_text(encoding="utf-8")
     assert f"| {mean:.3f} ± {error:.3f} |" in hub  # not the luckiest seed's
@@ -75,7 +75,7 @@ def test_one_seed_run_under_two_names_counts_once(lab: Lab, roadmap: Path, ended
         jobs.append(configured(ended(run), train={"seed": seed}))
         r2.append(scored(jobs[-1], 0.2, seed + len(run)))
     mean, error = np.mean(r2[1:]), error_of_mean(*scores(jobs[1:]))
-    number = f"R²_test={mean:.3f} ± {error:.3f}; mean of 2 seeds, ± over stars and seeds"
+    number = f"R²_test={mean:.3f} ± {error:.3f}; mean of 2 seeds, ± over test stars and seeds"
     assert number in concluded(lab, roadmap)  # of one computed twice the newer
 
 
@@ -141,7 +141,7 @@ def test_a_scaling_sweep_is_told_against_another_model_of_its_size(
     other = ended("mlp", mvp="2.0", model="MLP")
     scored(sized(other, 50_000), 0.2, 5)
     said = concluded(lab, roadmap)
-    assert "ViT [ViT train_size=9000] on 9k spectra" in said
+    assert "ViT [ViT train_size=9000] on 9k stars" in said
     lead = r2["ViT", 9000] - r2["LightGBM", 9000]
     assert f"against LightGBM (MVP-1.0): Δ = {lead:+.3f} ± " in said
 
@@ -152,7 +152,7 @@ def test_a_ceiling_says_what_it_is_and_how_it_falls(lab: Lab, roadmap: Path, end
         document = json.loads(path.read_bytes())
         path.write_text(json.dumps({**document, "mvp": "1.0"}), encoding="utf-8")
     said = concluded(lab, roadmap)
-    assert "Ceiling on 1k spectra: R²_Bayes=0.970; by magnitude 20.5: 0.99, 22.5: 0.80" in said
+    assert "Ceiling on 1k stars: R²_Bayes=0.970; by magnitude 20.5: 0.99, 22.5: 0.80" in said
     accept(lab, pending(lab, roadmap))
     (report,) = roadmap.parent.glob("exp_*.md")
     assert "| 22.5 | 6.0 | 0.8000 | - | - |" in report.read_text(encoding="utf-8")

@@ -202,7 +202,7 @@ def test_a_trial_tells_nothing_of_gates_and_its_failure_changes_nothing(
     accept(lab, pending(lab, roadmap))
     ended("one", 0.731, profile="smoke")
     plan = pending(lab, roadmap)
-    assert plan.summary == ("MVP-1.0: ViT on 1k spectra: R²_test=0.731 ± 0.004 (smoke)",)
+    assert plan.summary == ("MVP-1.0: ViT on 1k stars: R²_test=0.731 ± 0.004 (smoke)",)
     reports = [c.new_text for c in plan.changes if c.path.stem.startswith("exp_")]
     assert "Gate-1" not in str(reports[0]).rpartition("---")[2]
     accept(lab, plan)

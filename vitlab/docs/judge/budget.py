@@ -25,13 +25,17 @@ class Budget:
     """CPU time, summed over seeds."""
     gpu_hours: float | None = None
     seeds: int = 1
+    fewest: float | None = None
+    """Noise draws of the seed that saw the fewest, `draws` being those of the one with most."""
 
     def phrase(self, name: str) -> Phrase:
         """`ViT: 1M stars, 10M noise draws, 3.1 core-hours`; what is not known is said."""
         amounts = {"stars": self.stars, "draws": self.draws, "core_hours": self.core_hours}
         amounts |= {"gpu_hours": self.gpu_hours} if self.gpu_hours else {}
         known = [
-            phrase("amount", _shown(key, x), phrase(f"{key}_all" if self._is_sum(key) else key))
+            phrase(
+                "amount", self._shown(key, x), phrase(f"{key}_all" if self._is_sum(key) else key)
+            )
             for key, x in amounts.items()
             if x is not None
         ]
@@ -42,6 +46,13 @@ class Budget:
         ]
         return phrase("budget", name, phrase("comma", *parts))
 
+    def _shown(self, key: str, amount: float) -> str:
+        """`753k`, or `627k..753k` where seeds differ, as each ends at its own best state."""
+        if key not in ("stars", "draws"):
+            return f"{amount:.2g}"
+        least = count(self.fewest) if key == "draws" and self.fewest is not None else ""
+        return f"{least}..{count(amount)}" if least not in ("", count(amount)) else count(amount)
+
     def _is_sum(self, key: str) -> bool:
         return self.seeds > 1 and key in ("core_hours", "gpu_hours")
 
@@ -51,8 +62,10 @@ def budget_of(results: Sequence[Result]) -> Budget:
     first = results[0]
     hours = [[_number(one.data.get(key)) for one in results] for key in (CORE_HOURS, GPU_HOURS)]
     core, gpu = (None if None in each else math.fsum(x or 0.0 for x in each) for each in hours)
-    draws = _number(first.data.get(DRAWS))
-    return Budget(_number(first.n.get("train")), draws, core, gpu, len(results))
+    draws = [_number(one.data.get(DRAWS)) for one in results]
+    known = [x for x in draws if x is not None] if None not in draws else []
+    most, fewest = max(known, default=None), min(known, default=None)
+    return Budget(_number(first.n.get("train")), most, core, gpu, len(results), fewest)
 
 
 def is_unequal(ours: Budget, theirs: Budget) -> bool:
@@ -62,10 +75,6 @@ def is_unequal(ours: Budget, theirs: Budget) -> bool:
     """
     pairs = ((ours.stars, theirs.stars), (ours.draws, theirs.draws))
     return any(bool(mine and other) and mine > UNEQUAL * other for mine, other in pairs)  # type: ignore[operator]
-
-
-def _shown(key: str, amount: float) -> str:
-    return count(amount) if key in ("stars", "draws") else f"{amount:.2g}"
 
 
 def count(number: float) -> str:

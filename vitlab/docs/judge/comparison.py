@@ -78,7 +78,7 @@ class Ranking:
     over: Gap | None = None
     """Best minus baseline."""
     budgets: tuple[Phrase, ...] = ()
-    """What best and baseline were bought with."""
+    """What best and baseline were bought with; the runner-up where that is another model."""
     unequal: bool = False
     """Whether the one that is ahead of the two had too much more of it."""
     optimism: float = 0.0
@@ -101,8 +101,9 @@ class Ranking:
         if self.runs > 1 and self.lead is None:
             phrases.append(phrase("alone_of", self.runs))
         elif self.runs > 1 and self.lead is not None:
-            lead = self.lead.phrase(), self.lead.verdict()
+            lead = self.lead.phrase(), self.lead.verdict(self.unequal and self.over is None)
             phrases.append(phrase("first_of", self.runs, self.second, *lead))
+            phrases += self.budgets if self.over is None else ()
         if self.runs > 1 and self.optimism:
             phrases.append(phrase("optimism", f"{self.optimism:.2g}"))
         if self.over is not None:

@@ -125,11 +125,11 @@ def conclusion(
     has_run_name = runs > 1 and best.run != best.model_name
     name = best.model_name + (f" [{best.run}]" if has_run_name else "")
     if language == "zh":
-        data = f" 用 {count_text(train)} 条光谱训练，" if train else " "
+        data = f" 用 {count_text(train)} 颗恒星训练，" if train else " "
         sentence = f"{name}{data}{key_text}"
         stop = "；"
     else:
-        data = f" on {count_text(train)} spectra" if train else ""
+        data = f" on {count_text(train)} stars" if train else ""
         sentence = f"{name}{data}: {key_text}"
         stop = "; "
     if mags := ceiling_mags(best):

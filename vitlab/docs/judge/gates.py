@@ -109,6 +109,7 @@ def judge(
             profiles = "/".join(sorted({result.profile for result in trial}))
             because = phrase("trial", profiles, phrase(would_be.verdict), would_be.because)
             decision = _Decision("open", because, None, would_be.values)
+            return _verdict(gate, roadmap, decision, would_be.because.first)
     return _verdict(gate, roadmap, decision)
 
 
@@ -149,7 +150,11 @@ class _Known:
         return phrase("control_failed", controls[0].run) if controls else None
 
 
-def _verdict(gate: Gate, roadmap: Roadmap, decision: _Decision) -> Verdict:
+def _verdict(
+    gate: Gate, roadmap: Roadmap, decision: _Decision, reason: Phrase | None = None
+) -> Verdict:
+    """`reason`: the first of a trial, which decides nothing."""
+    first = reason or decision.because.first
     standing = STANDING.get(gate.status or "")
     return Verdict(
         gate.id,
@@ -158,14 +163,19 @@ def _verdict(gate: Gate, roadmap: Roadmap, decision: _Decision) -> Verdict:
         decision.rule,
         decision.values,
         decision.because.text(roadmap.language),
-        ""
-        if decision.because.first.key == "trial"
-        else decision.because.first.text(roadmap.language),
+        "" if reason else first.text(roadmap.language),
+        first.text(roadmap.language) if _compares(first) else "",
         decision.reopens,
         None if decision.reopens or standing == decision.verdict else standing,
         decision.needs if decision.verdict == "open" else None,
         marked=gate.parsed is not None and not gate.parsed.verdict,
     )
+
+
+def _compares(reason: Phrase) -> bool:
+    """Whether a reason is the difference of two models, with what keeps it from deciding."""
+    inner = reason.parts[0] if reason.key == "reason" else reason
+    return isinstance(inner, Phrase) and inner.key == "gap"
 
 
 def _decide(gate: Gate, known: _Known, roadmap: Roadmap) -> _Decision:

@@ -31,6 +31,8 @@ class Verdict:
     """`because` in the document's language, for what is written into it."""
     finding: str = ""
     """What was compared, the first reason alone, in the document's language; empty of trials."""
+    difference: str = ""
+    """That of two models which was judged, in the document's language, also of trials."""
     reopens: bool = False
     """Whether the document has a verdict that the results do not bear any more."""
     by_hand: VerdictWord | None = None

@@ -68,9 +68,9 @@ _WORD = re.compile(
 )
 _EMPTY = frozenset((
     "best", "final", "the", "of", "on", "at", "in", "is", "model", "value", "ours", "this", "work",
-    "our", "spectra", "result", "results", "full", "main", "key", "metric", "metrics", "number",
-    "headline", "conclusion", "summary", "short", "smoke", "demo", "hour", "在", "数据上", "最佳",
-    "用", "条光谱训练",
+    "our", "spectra", "stars", "result", "results", "full", "main", "key", "metric", "metrics",
+    "number", "headline", "conclusion", "summary", "short", "smoke", "demo", "hour",
+    "在", "数据上", "最佳", "用", "条光谱训练", "颗恒星训练",
     "最终", "结果", "达到", "结论", "核心结论", "关键指标", "关键数字", "指标", "总结", "一句话",
     "一句话总结", "本实验", "我们", "模型", "主结果", "为", "是", "集",
 ))  # fmt: skip

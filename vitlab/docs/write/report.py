@@ -22,7 +22,7 @@ _WORDS = {
     "zh": {
         "conclusion": "结论", "question": "问题", "setup": "设置", "results": "结果",
         "gates": "Gate 判定", "figures": "图表", "reproduce": "复现", "sanity": "核对",
-        "run": "Run", "model": "模型", "train": "训练数", "params": "参数量", "seconds": "历时 (s)",
+        "run": "Run", "model": "模型", "train": "训练数", "params": "参数量", "seconds": "墙钟时间 (s)",
         "item": "项", "verdict": "判定", "because": "依据", "rule": "规则",
         "profile": "配置档", "data": "数据", "hash": "数据 hash", "n": "训练/验证/测试",
         "best": "最佳 epoch", "range": "{:g} 至 {:g}（{} 个 run）",
@@ -41,7 +41,7 @@ _WORDS = {
         "conclusion": "Conclusion", "question": "Question", "setup": "Setup", "results": "Results",
         "gates": "Gates", "figures": "Figures", "reproduce": "Reproduce", "sanity": "Sanity",
         "run": "Run", "model": "Model", "train": "Train", "params": "Parameters",
-        "seconds": "Time (s)", "item": "Item", "verdict": "Verdict",
+        "seconds": "Wall time (s)", "item": "Item", "verdict": "Verdict",
         "because": "Because", "rule": "Rule", "profile": "Profile", "data": "Data",
         "hash": "Data hash", "n": "Train/val/test",
         "best": "Best epoch", "range": "{:g} to {:g} of {} runs",

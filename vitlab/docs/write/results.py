@@ -337,8 +337,10 @@ def gate_edits(
 
     Only a full run closes it. One whose verdict the results no longer bear is opened again in every
     place, and says why; nothing else replaces a verdict. `status`: of its MVP; `result`: the number
-    for its progress row.
+    for its progress row, where that of two models was not judged.
     """
+    if verdict and verdict.difference:
+        result = verdict.difference + profile_mark(profile)
     if verdict and verdict.reopens and profile == "full":
         return set_gate(roadmap, gate.id, "analysing", verdict.because_in_document)
     new_status, text = _gate_status(status, verdict, profile)

@@ -192,7 +192,11 @@ def _room(groups: Sequence[Group], everything: Sequence[Finished]) -> list[Phras
         of = phrase("room_of", model.first.model_name, model.first.mvp, f"{value:.3f}{mark}")
         phrases.append(phrase("room", of, _number(gap)))
         mags = {mag: _room_at(mag, model, known, name) for mag in ceiling_mags(group.first)}
-        at = [phrase("room_at", f"{mag:g}", _number(gap)) for mag, gap in mags.items() if gap]
+        at = [
+            phrase("room_at", f"{mag:g}", f"{WINDOW:g}", _number(gap))
+            for mag, gap in mags.items()
+            if gap
+        ]
         phrases += [phrase("comma", *at)] if at else []
     return phrases
 

@@ -28,10 +28,10 @@ from vitlab.docs.judge.comparison import (
     same_stars,
     seeds_gap,
 )
-from vitlab.docs.judge.errors import SeedScatter
+from vitlab.docs.judge.errors import SeedScatter, expected_maximum
 from vitlab.docs.judge.gates import Person, Verdict, judge
 from vitlab.docs.judge.phrases import Phrase, phrase
-from vitlab.docs.judge.seeds import choose, pooled, score_of, validated
+from vitlab.docs.judge.seeds import Score, choose, pooled, score_of, validated
 from vitlab.docs.model.gates.conditions import model_key
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Roadmap
@@ -297,19 +297,19 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
     baseline = _baseline(best, ranked, everything, name) if alike else None
     ceiling = ceiling_of(best.as_one(), ceilings(one.job for one in everything), name)
     over = group_gap(best, baseline, name, pairs) if baseline else None
+    lead = group_gap(best, second, name, pairs) if second else None
+    rival, ahead = (baseline, over) if alike else (second, lead)
     return Ranking(
         best=best.as_one(),
         runs=len(ranked),
         seeds=len(best.members),
         second=run_label(second) if second else "",
-        lead=group_gap(best, second, name, pairs) if second else None,
+        lead=lead,
         baseline=f"{baseline.first.model_name} (MVP-{baseline.first.mvp})" if baseline else "",
         over=over,
-        budgets=tuple(map(_budget, (best, baseline))) if baseline else (),
-        unequal=over is not None
-        and baseline is not None
-        and _is_unequal(best, baseline, over, name),
-        optimism=score.optimism(score.cells) if score else 0.0,
+        budgets=tuple(map(_budget, (best, rival))) if rival and ahead else (),
+        unequal=bool(rival and ahead and _is_unequal(best, rival, ahead, name)),
+        optimism=_optimism(best, score, name),
         ceiling=ceiling,
         share=ceiling.share(best.as_one(), name) if ceiling else None,
         leak=ceiling is not None and any(ceiling.leaks(r, name) for r in best.repeats.members),
@@ -341,6 +341,13 @@ def group_gap(left: Group, right: Group, name: str, pairs: Pairs) -> Gap | None:
         return _gap(jobs[id(one)], jobs[id(other)], name, pairs)
 
     return seeds_gap(left.repeats, right.repeats, name, pairs, between)
+
+
+def _optimism(best: Group, score: Score | None, name: str) -> float:
+    """By how much the choice may have raised the best, by the larger of its errors."""
+    if score is None:
+        return 0.0
+    return expected_maximum(score.cells) * max(score.error or 0.0, best.error(name) or 0.0)
 
 
 def _budget(group: Group) -> Phrase:
