@@ -111,7 +111,7 @@ def test_the_best_use_of_hours_is_hoffmann_s() -> None:
 
 
 def test_seeds_that_all_sizes_share_widen_the_interval() -> None:
-    """Of 16 laws whose seeds deviate alike at each N, 90 % intervals hold b in most if they know."""
+    """Of 16 laws whose seeds deviate alike at each N, intervals that know it hold b in most."""
     grid = np.array([
         (n, p, s) for n in np.geomspace(1000, 27_000, 4) for p in (1e5, 4e5, 2e6) for s in range(3)
     ])  # fmt: skip

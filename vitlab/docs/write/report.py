@@ -22,8 +22,8 @@ _WORDS = {
     "zh": {
         "conclusion": "结论", "question": "问题", "setup": "设置", "results": "结果",
         "gates": "Gate 判定", "figures": "图表", "reproduce": "复现", "sanity": "核对",
-        "run": "Run", "model": "模型", "train": "训练数", "params": "参数量", "seconds": "墙钟时间 (s)",
-        "item": "项", "verdict": "判定", "because": "依据", "rule": "规则",
+        "run": "Run", "model": "模型", "train": "训练数", "params": "参数量",
+        "seconds": "墙钟时间 (s)", "item": "项", "verdict": "判定", "because": "依据", "rule": "规则",
         "profile": "配置档", "data": "数据", "hash": "数据 hash", "n": "训练/验证/测试",
         "best": "最佳 epoch", "range": "{:g} 至 {:g}（{} 个 run）",
         "nan": "NaN 或 Inf", "none": "无",
