@@ -9,12 +9,13 @@ Prints the tables of docs/science.md.
 from __future__ import annotations
 
 import argparse
+import math
 import time
-from dataclasses import replace
-from itertools import product
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from vitlab.contract.config import DataConfig, VitConfig
 from vitlab.contract.networks import TrainConfig, VitModel
@@ -34,62 +35,112 @@ LARGER = (2, 8)
 """By which factor the runs held out exceed the largest N, and P, of the fit."""
 
 
-def simulated(rng: np.random.Generator, both: bool, seeds: int):
-    """A law of random numbers, and runs of it with scatter: (floor, b, loss, at, L)."""
+@dataclass(frozen=True)
+class Design:
+    """Runs of a fit, and what their residuals share."""
+
+    stars: int
+    """Values of N."""
+    params: int
+    """Values of P; with one the law has no term in P."""
+    seeds: int
+    alike: float = 0.0
+    """Correlation over widths of the residuals of one N and seed, which share noise and order."""
+    stars_scatter: float = 0.0
+    """Standard deviation of ln L over sets of training stars, which all runs of one N share."""
+
+    def __str__(self) -> str:
+        sizes = f"{self.stars} N x {self.params} P" if self.params > 1 else f"{self.stars} N"
+        alike = f", alike {self.alike:g}" if self.alike else ""
+        return sizes + alike + (f", sets {self.stars_scatter:.0%}" if self.stars_scatter else "")
+
+    def residuals(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Of ln L, of each N, P and seed in turn."""
+        shared = rng.spawn(1)[0]
+        own = rng.normal(size=(self.stars, self.params, self.seeds))
+        of_seed = shared.normal(size=(self.stars, 1, self.seeds))
+        of_set = shared.normal(size=(self.stars, 1, 1))
+        runs = math.sqrt(1 - self.alike) * own + math.sqrt(self.alike) * of_seed
+        return (SCATTER * runs + self.stars_scatter * of_set).ravel()
+
+
+DESIGNS = (
+    *(Design(6, 1, seeds) for seeds in (1, 3)),
+    *(Design(4, 1, seeds) for seeds in (1, 3)),
+    *(Design(5, 5, seeds) for seeds in (1, 3)),
+    *(Design(4, 4, seeds) for seeds in (1, 3)),
+    *(Design(4, 4, seeds, alike) for seeds in (1, 3) for alike in (0.4, 0.9)),
+    Design(4, 4, 3, 0.4, 0.01),
+)
+
+
+def simulated(rng: np.random.Generator, design: Design):
+    """A law of random numbers, and runs of it with scatter: (floor, b, loss, (N, P, seed), L)."""
     floor, a, b = rng.uniform(0.05, 0.3), *rng.uniform(0.2, 0.8, 2)
-    stars = np.geomspace(2000, 64_000, 5 if both else 6)
-    params = np.geomspace(3e4, 2e6, 5) if both else np.array([8e5])
+    both = design.params > 1
+    stars = np.geomspace(2000, 64_000, design.stars)
+    params = np.geomspace(3e4, 2e6, design.params) if both else np.array([8e5])
     of_params = rng.uniform(0.05, 0.3) * params[0] ** a if both else 0.0
     of_stars = rng.uniform(0.1, 0.6) * stars[0] ** b
 
     def loss(n, p):
         return floor + of_params * p**-a + of_stars * n**-b
 
-    grid = np.array([(n, p) for n in stars for p in params for _ in range(seeds)])
-    runs = loss(*grid.T) * np.exp(SCATTER * rng.normal(size=len(grid)))
-    return floor, b, loss, grid, runs
+    grid = np.array([(n, p, seed) for n in stars for p in params for seed in range(design.seeds)])
+    return floor, b, loss, grid, loss(*grid.T[:2]) * np.exp(design.residuals(rng))
+
+
+@dataclass
+class Held:
+    """What the intervals of one design held, law by law."""
+
+    runs: list[bool] = field(default_factory=list)
+    exponents: list[bool] = field(default_factory=list)
+    floors: list[bool] = field(default_factory=list)
+    off: list[float] = field(default_factory=list)
+    widths: list[float] = field(default_factory=list)
+
+    def cells(self, fitted: bool) -> list[str]:
+        """The columns of the table; E where it is fitted."""
+        floor = [f"{np.mean(self.floors):.3f}", f"{np.median(self.off):.4f}"] if fitted else "--"
+        runs = [f"{np.mean(inside):.3f}" for inside in (self.runs, self.exponents)]
+        return [*runs, *floor, f"{np.median(self.widths):.3f}"]
 
 
 def coverage(laws: int) -> None:
     print("| Runs | Seeds | E | runs inside | b inside | E inside | E off by | width at 8 x |")
     print("|---|---|---|---|---|---|---|---|")
-    for both, seeds in product((False, True), (1, 3)):
-        kinds = ("fixed", "free")
-        inside: dict[str, list[bool]] = {kind: [] for kind in kinds}
-        exponents: dict[str, list[bool]] = {kind: [] for kind in kinds}
-        floors: list[bool] = []
-        off: list[float] = []
-        widths: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for design in DESIGNS:
+        held = {"fixed": Held(), "free": Held()}
         for k in range(laws):
-            rng = np.random.default_rng(k)
-            floor, b, loss, grid, runs = simulated(rng, both, seeds)
-            given = floor + FLOOR_ERROR * rng.normal(), FLOOR_ERROR
-            for kind, known in (("fixed", given), ("free", None)):
-                axes = ("N", "P") if both else ("N",)
-                law = fit_law(runs, *grid.T, known, axes, draws=200, seed=k)
-                for factor in LARGER:
-                    n, p = grid[:, 0].max() * factor, grid[:, 1].max() * (factor if both else 1)
-                    found = law.run(n, p)
-                    truth = loss(n, p) * np.exp(SCATTER * rng.normal())
-                    inside[kind].append(found.low <= truth <= found.high)
-                widths[kind].append(found.high - found.low)
-                power = law.exponent("N")
-                exponents[kind].append(power.low <= b <= power.high)
-                if kind == "free":
-                    off.append(abs(law.floor.value - floor))
-                    floors.append(law.floor.low <= floor <= law.floor.high)
-        for kind in kinds:
-            cells = [
-                "5 N x 5 P" if both else "6 N",
-                str(seeds),
-                kind,
-                f"{np.mean(inside[kind]):.3f}",
-                f"{np.mean(exponents[kind]):.3f}",
-                f"{np.mean(floors):.3f}" if kind == "free" else "-",
-                f"{np.median(off):.4f}" if kind == "free" else "-",
-                f"{np.median(widths[kind]):.3f}",
-            ]
+            one_law(design, k, held)
+        for kind, found in held.items():
+            cells = [str(design), str(design.seeds), kind, *found.cells(kind == "free")]
             print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def one_law(design: Design, k: int, held: dict[str, Held]) -> None:
+    """Law `k` fitted with E fixed and free, and whether the intervals held the truth."""
+    rng = np.random.default_rng(k)
+    floor, b, loss, grid, runs = simulated(rng, design)
+    given = floor + FLOOR_ERROR * rng.normal(), FLOOR_ERROR
+    axes = ("N", "P") if design.params > 1 else ("N",)
+    further = math.hypot(SCATTER, design.stars_scatter)
+    for kind, known in (("fixed", given), ("free", None)):
+        law = fit_law(
+            runs, *grid.T[:2], known, axes, draws=200, seed=k, seeds=grid[:, 2].astype(int)
+        )
+        into = held[kind]
+        for factor in LARGER:
+            n, p = grid[:, 0].max() * factor, grid[:, 1].max() * (factor if len(axes) > 1 else 1)
+            found = law.run(n, p)
+            truth = loss(n, p) * np.exp(further * rng.normal())
+            into.runs.append(found.low <= truth <= found.high)
+        into.widths.append(found.high - found.low)
+        power = law.exponent("N")
+        into.exponents.append(power.low <= b <= power.high)
+        into.off.append(abs(law.floor.value - floor))
+        into.floors.append(law.floor.low <= floor <= law.floor.high)
 
 
 CEILING = (0.792, 0.004)
