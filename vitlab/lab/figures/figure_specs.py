@@ -185,17 +185,8 @@ def scaling(data: FigureData) -> Picture:
     from vitlab.lab.figures.law_curves import laws_of  # loads numpy and scipy
 
     name = data.headline
-    models: dict[str, dict[int, list[Group]]] = {}
     groups = grouped(data.results)
-    for group in groups:
-        n = group.first.n.get("train", 0)
-        if n > 0 and group.value(name) is not None:
-            models.setdefault(group.first.model_name, {}).setdefault(n, []).append(group)
-    if not any(len(sizes) > 1 for sizes in models.values()):
-        raise UsageError(
-            f"scaling: needs {name} of one model at two training sizes or more "
-            f"(there are: {_sizes(models)})"
-        )
+    models = _by_size(groups, name)
     curves, shown, notes = list[Curve](), list[Group](), list[str]()
     laws = laws_of(data.results, data.jobs)
     params = {model: _params(sizes, laws.params(model)) for model, sizes in models.items()}
@@ -231,6 +222,21 @@ def scaling(data: FigureData) -> Picture:
     notes += [*_unequal_at_sizes(shown), *laws.notes, *left_out, *data.hidden_levels(name)]
     keys = (*data.trial, *error_notes(shown), *laws.keys)
     return Picture(f"Scaling{data.title_mark}", (panel,), tuple(notes), keys)
+
+
+def _by_size(groups: Sequence[Group], name: str) -> dict[str, dict[int, list[Group]]]:
+    """Those with a value, by model and training size; `UsageError` where no model has two sizes."""
+    models: dict[str, dict[int, list[Group]]] = {}
+    for group in groups:
+        n = group.first.n.get("train", 0)
+        if n > 0 and group.value(name) is not None:
+            models.setdefault(group.first.model_name, {}).setdefault(n, []).append(group)
+    if not any(len(sizes) > 1 for sizes in models.values()):
+        raise UsageError(
+            f"scaling: needs {name} of one model at two training sizes or more "
+            f"(there are: {_sizes(models)})"
+        )
+    return models
 
 
 def _params(sizes: Mapping[int, Sequence[Group]], of_law: int | None) -> int | None:
