@@ -185,8 +185,9 @@ def test_a_roadmap_that_was_renamed_is_named(desk: Desk) -> None:
 
 @pytest.mark.parametrize("recipe", ABOUT)
 def test_every_template_is_a_good_experiment_file(desk: Desk, recipe: str) -> None:
-    assert recipe in RECIPES
     status, out, err = desk("new", "2.0", "--template", recipe)
+    recipe = {"survey": "vit"}.get(recipe, recipe)
+    assert recipe in RECIPES
     assert (status, "bad" in err) == (0, False)
     assert out == "made experiments/mvp_2.0.yaml\nnext: vitlab run 2.0 --profile smoke\n"
     experiment = desk.file("mvp_2.0")

@@ -13,6 +13,8 @@ from vitlab.contract.job import read_result
 from vitlab.contract.networks import Disturb, Velocity
 from vitlab.contract.value import Value
 from vitlab.contract.world import read_world, same_spectra
+from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.lab.new_experiment import template_text
 from vitlab.lab.results.worlds import grid_world
 from vitlab.ml.scoring import load_residuals
 from vitlab.recipes.evaluate import rescore
@@ -66,6 +68,33 @@ def test_a_run_is_scored_on_disturbed_and_on_clean_spectra(
     assert calm.named()[0]["test/r2/log_g"] == pytest.approx(result.values["clean/r2/log_g"])
     fast = rescore(job, disturb=Disturb(velocity=Velocity(1000.0)))
     assert fast.world.disturbed == "velocity within 1000.0"
+
+
+def test_the_template_survey_runs(tmp_path: Path, run_here: RunHere) -> None:
+    path = tmp_path / "experiments" / "survey.yaml"
+    path.parent.mkdir()
+    path.write_text(template_text("survey", "1.0", "stars", "roadmaps/r.md"), encoding="utf-8")
+    experiment = load_experiment(path)
+    assert experiment.profiles == ("smoke", "demo", "hour", "full")
+    (spec,) = experiment.specs("smoke", "VIT-20260101-survey-01")
+    config: dict[str, Any] = dict(spec.config)
+    config["data"] = {**config["data"], "train_size": 64, "val_size": 20, "test_size": 40}
+    config["train"] = {**config["train"], "epochs": 1, "batch": 32, "threads": 1}
+    job = a_job(tmp_path / "job", spec.recipe, config)
+    ended = run_here(job)
+    assert ended.code == 0, ended.err
+    result = read_result(job.result)
+    assert result is not None
+    # A density of all labels, on disturbed and on clean spectra.
+    for split in ("test", "clean"):
+        for label in ("T_eff", "log_g", "M_H"):
+            assert f"{split}/log_score/{label}" in result.values
+            assert f"{split}/within1/{label}" in result.values
+    read = read_world(result.world)
+    assert read is not None
+    assert [part.split()[0] for part in read.disturbed.split(", ")] == [
+        "velocity", "resolution", "continuum", "extinction", "masked", "sky",
+    ]  # fmt: skip
 
 
 def test_a_world_without_the_key_is_clean() -> None:

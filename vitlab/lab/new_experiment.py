@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from vitlab.contract.job import PROFILES, Spec
@@ -40,6 +41,8 @@ TEMPLATES: Mapping[str, tuple[str, str]] = {
     "ceiling": ("snr_ceiling", "main"),
 }
 """Recipe -> experiment of the example lab, and the run of it, that it is made from."""
+OWN = Path(__file__).parent / "templates"
+"""Experiment files of templates that are no run of the example lab."""
 ABOUT = {
     "vit": "a Vision Transformer",
     "lightgbm": "boosted trees",
@@ -47,6 +50,7 @@ ABOUT = {
     "mlp": "a multilayer perceptron",
     "template": "template fits: no training",
     "ceiling": "the best score the flux allows",
+    "survey": "a ViT for spectra of surveys",
 }
 UNITS = ("own", "dex", "K", "sigma")
 """Of an error: the label's own, by whatever name; by name; of the label's standard deviation."""
@@ -205,6 +209,9 @@ def check_new(lab: Lab, new: NewExperiment) -> tuple[Finding, ...]:
 
 def template_text(recipe: str, mvp: str, name: str, roadmap: str) -> str:
     """The experiment file of a recipe, with the sizes and profiles of the example lab."""
+    if recipe not in TEMPLATES:
+        text = Template((OWN / f"{recipe}.yaml").read_text(encoding="utf-8"))
+        return text.substitute(mvp=mvp, name=_one_line(name), roadmap=dump(roadmap))
     file, run = TEMPLATES[recipe]
     experiment = load_experiment(example_lab() / "experiments" / f"{file}.yaml")
     specs = {

@@ -161,11 +161,7 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
         values=values,
         errors=errors,
         n={**spectra.sizes, **shown},
-        model={
-            "name": _name(config),
-            "params": param_count(model.requires_grad_(True)),
-            **(initial.record() if initial else {}),
-        },
+        model=_model(config, model) | (initial.record() if initial else {}),
         data=describe_data(context, spectra, checks),
         best=best,
         checks=checks,
@@ -269,5 +265,7 @@ def _noting_excluded(
             report_excluded(context, task.spectra, ("train",))
 
 
-def _name(config: VitConfig | MlpConfig) -> str:
-    return "ViT" if isinstance(config.model, VitModel) else "MLP"
+def _model(config: VitConfig | MlpConfig, model: nn.Module) -> dict[str, object]:
+    """Name and size: also of the weights that were held."""
+    name = "ViT" if isinstance(config.model, VitModel) else "MLP"
+    return {"name": name, "params": param_count(model.requires_grad_(True))}
