@@ -49,6 +49,7 @@ COMMANDS = {
         "one test star: its spectrum and each model's prediction",
     ),
     "evaluate": ("evaluate", "score trained models again, on any data"),
+    "predict": ("survey.predict", "labels of observed spectra, and which are unlike a model's"),
     "figure": ("charts", "draw a figure as PDF and PNG, and in the terminal"),
     "paper": ("paper.make", "a paper's tables, figures and numbers; check a draft's"),
     "data": ("data", "files of spectra: make one, inspect one, import a grid"),

@@ -14,7 +14,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init_
 FOLDERS = sorted({path.parent for path in MODULES})
 
 HEAVY = {
-    "aiohttp", "h5py", "lightgbm", "markdown_it", "matplotlib", "numpy", "plotext", "polars",
+    "aiohttp", "astropy", "h5py", "lightgbm", "markdown_it", "matplotlib", "numpy", "plotext", "polars",
     "pynvml", "rich", "scipy", "textual", "textual_serve", "torch", "wandb", "wcwidth",
     "yaml",
 }  # fmt: skip

@@ -1,0 +1,161 @@
+"""`vitlab predict`: observed spectra through a network that was trained for them, and one not."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.ml.survey.layouts import bintable, sdss
+from tests.ml.survey.stars import observed
+from tests.ml.test_single_files import EMPTY
+from tests.recipes.test_evaluate import EXP_ID, ran
+from tests.recipes.test_run import DATA, VIT
+from vitlab.cli import main as vitlab
+from vitlab.commands.survey import predict
+from vitlab.ml.spectra.grid import Grid, load_grid
+from vitlab.ml.survey import comparison
+from vitlab.ml.survey.spectrum import Spectrum
+
+SUN = (5750.0, 4.4, 0.0)
+TRAIN = {"epochs": 1, "batch": 32, "threads": 1}
+SURVEY = {
+    "labels": ["log_g", "T_eff"],
+    "loss": "mixture",
+    "components": 2,
+    "exact": 0,
+    "model": {**VIT, "input": "flux+error"},
+    "train": TRAIN,
+    "data": {
+        **DATA,
+        "running_continuum": 200,
+        "disturb": {"masked": {"window": 0.5}, "resolution": {"lowest": 1800}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lab with a network for surveys, and with ridge that knows ideal spectra alone."""
+    root = tmp_path_factory.mktemp("lab")
+    (root / "vitlab.yaml").write_text("{}\n")
+    (root / "roadmaps").mkdir()
+    ridge = {"data": DATA, "model": {"alphas": [100]}}
+    assert ran(root, "survey", "vit", SURVEY, "1.0").returncode == 0
+    assert ran(root, "plain", "ridge", ridge, "2.0").returncode == 0
+    return root
+
+
+@pytest.fixture(autouse=True)
+def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The grid's nodes alone, and fewer simulated spectra: seven times as fast."""
+    monkeypatch.setattr(comparison, "REFINE", 1)
+    monkeypatch.setattr(comparison, "SIMULATED", 100)
+
+
+@pytest.fixture(scope="module")
+def grid() -> Grid:
+    return load_grid()
+
+
+def write(path: Path, star: Spectrum, **cards: object) -> Path:
+    assert star.sigma is not None
+    columns = {"wave": star.wave, "flux": star.flux, "err": star.sigma}
+    path.write_bytes(EMPTY + bintable(columns, AIRORVAC="air", **cards))
+    return path
+
+
+def test_labels_errors_and_the_alarm(
+    lab: Path,
+    grid: Grid,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(lab)
+    star = observed(grid, SUN, 40, velocity=120)
+    sun = write(tmp_path / "sun.fits", star, OBJECT="Sun")
+    turned = observed(grid, SUN, 40)
+    wrong = write(tmp_path / "wrong.fits", Spectrum(**{**vars(turned), "flux": star.flux[::-1]}))
+    galaxy = tmp_path / "galaxy.fits"
+    galaxy.write_bytes(sdss("GALAXY", ""))
+    out = tmp_path / "table.csv"
+    files = [str(sun), str(wrong), str(galaxy)]
+    command = ["predict", f"{EXP_ID}/survey", *files, "--resolution", "5000"]
+    assert vitlab([*command, "--json", "--out", str(out)]) == 0
+    first, second, third = json.loads(capsys.readouterr().out)
+    assert list(first["labels"]) == ["log_g", "T_eff"]
+    assert first["labels"]["log_g"]["error"] > 0
+    assert (first["object"], first["unlike"], first["why"]) == ("Sun", False, "")
+    assert first["velocity"] == pytest.approx(120, abs=5)
+    assert first["share"] == pytest.approx(0.694, abs=0.01)
+    assert first["nearest"]["labels"]["T_eff"] == pytest.approx(5750, abs=400)
+    assert second["unlike"] is True
+    assert (third["labels"], third["unlike"]) == ({}, True)
+    assert third["why"].startswith("not scored: the file says that this is a galaxy")
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["unlike"] for row in rows] == ["no", "yes", "yes"]
+    assert float(rows[0]["T_eff_error"]) == first["labels"]["T_eff"]["error"]
+    table = tmp_path / "table.fits"
+    assert vitlab([*command, "--out", str(table)]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].split() == ["FILE", "OBJECT", "log_g", "T_eff", "S/N", "KM/S", "BAND", "UNLIKE"]
+    assert f"{galaxy}: HDU 1" in shown[-1]
+    assert "not scored" in shown[-1]
+    assert vitlab(["data", "inspect", str(table)]) == 2  # a table of predictions, no spectrum
+
+
+def test_a_model_says_what_it_was_not_trained_for(
+    lab: Path,
+    grid: Grid,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(lab)
+    star = observed(grid, SUN, 40)
+    slope = np.linspace(0.6, 1.4, len(star.wave))
+    assert star.sigma is not None
+    fields = {"flux": star.flux * slope, "sigma": star.sigma * slope}
+    red = write(tmp_path / "red.fits", Spectrum(**{**vars(star), **fields}))
+    command = ["predict", f"{EXP_ID}/plain", str(red), "--json"]
+    assert vitlab([*command, "--resolution", "5000"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["unlike"] is True
+    assert "31% of the band has no data, and the model was trained without gaps" in found["why"]
+    assert "its continuum differs by" in found["why"]
+    assert found["labels"]["log_g"]["error"] is None  # ridge has none
+    assert vitlab([*command, "--resolution", "1800"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["labels"] == {}
+    assert "R = 1800 is below the R = 5000 that the model was trained for" in found["why"]
+    assert vitlab(command) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert "its resolution is not known: give it with --resolution" in found["why"]
+
+
+def test_bad_input_is_one_line(
+    lab: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(lab)
+    bad = tmp_path / "bad.fits"
+    bad.write_bytes(EMPTY)
+    monkeypatch.setattr(predict, "find_spec", lambda _: None)
+    for arguments, why in (
+        ([str(bad)], f"{bad}: no wavelengths with a flux in any HDU"),
+        ([str(bad), "--out", "x.fits"], "pip install 'vitlab[survey]'"),
+        ([str(bad), "--out", "x.txt"], "must end in .csv or .fits"),
+        ([str(bad), "--velocity", "1e9"], "must be -3000 to 3000"),
+        ([str(bad), "--resolution", "5"], "must be 100 to 1000000"),
+    ):
+        assert vitlab(["predict", f"{EXP_ID}/plain", *arguments]) == 2
+        error = capsys.readouterr().err.strip()
+        assert why in error
+        assert "\n" not in error

@@ -1,0 +1,151 @@
+"""`vitlab predict`: what a trained model says of observed spectra."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
+from vitlab.contract.paths import UsageError, new_file
+from vitlab.contract.terminal import harmless, spreadsheet_text
+from vitlab.contract.value import measured
+from vitlab.lab.results.job_results import lookup_job
+
+if TYPE_CHECKING:
+    from vitlab.lab.inspector.observed import Predicted
+
+FASTEST = 3000.0
+"""km/s that may be given."""
+UNLIKE = {True: "yes", False: "no", None: "?"}
+_ABOUT = """\
+FILE: FITS or text of PFS, DESI, SDSS, LAMOST, GALAH, Gaia RVS, MIKE, MUSE and others
+(docs/survey.md). UNLIKE: yes where a spectrum is unlike what the model was trained on, ? where it
+is too faint to tell. The reasons are below the table."""
+
+
+def _predict_options(predict: argparse.ArgumentParser) -> None:
+    predict.epilog = _ABOUT
+    predict.add_argument("job", metavar="JOB", help="a job, or an MVP's newest: 1.0, 1.0/Run 1")
+    predict.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    predict.add_argument(
+        "--velocity", type=float, metavar="KM_S", help="of all; default: the file's, else found"
+    )
+    predict.add_argument(
+        "--resolution", type=float, metavar="R", help="of all; default: the file's"
+    )
+    predict.add_argument(
+        "--out", type=Path, metavar="FILE", help="write a table too: .csv, or .fits (astropy)"
+    )
+    add_json(predict)
+    predict.set_defaults(handler=predict_files)
+
+
+def predict_files(args: argparse.Namespace) -> int:
+    """`vitlab predict`: labels with errors, and whether each spectrum is like those trained on."""
+    if args.out is not None and args.out.suffix not in (".csv", ".fits"):
+        raise UsageError(f"--out {args.out}: must end in .csv or .fits")
+    if args.out is not None and args.out.suffix == ".fits" and find_spec("astropy") is None:
+        text = "FITS is written by astropy: pip install 'vitlab[survey]', or name a .csv"
+        raise UsageError(f"--out {args.out}: {text}")
+    if args.velocity is not None and not abs(args.velocity) <= FASTEST:
+        raise UsageError(f"--velocity {args.velocity:g}: must be -{FASTEST:g} to {FASTEST:g}")
+    if args.resolution is not None and not 100 <= args.resolution <= 1e6:
+        raise UsageError(f"--resolution {args.resolution:g}: must be 100 to 1000000")
+    job = lookup_job(this_lab().paths, args.job)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from vitlab.lab.inspector.observed import open_observer
+    from vitlab.ml.survey.read import read_spectra
+
+    spectra = [one for file in args.files for one in read_spectra(file)]
+    observer = open_observer(job)
+    found = [observer.predict(one, args.velocity, args.resolution) for one in spectra]
+    names = list(observer.config.labels)
+    if args.out is not None:
+        _write(args.out, found, names)
+    if args.json:
+        print_json([record(one) for one in found])
+    else:
+        _print(found, names)
+    return 0
+
+
+def record(one: Predicted) -> dict[str, Any]:
+    """One prediction as JSON has it."""
+    near = one.match
+    return {
+        "file": one.spectrum.file,
+        "where": one.spectrum.where,
+        "survey": one.spectrum.survey,
+        "object": one.spectrum.object,
+        "kind": one.spectrum.kind,
+        "labels": {name: {"value": v, "error": e} for name, (v, e) in one.labels.items()},
+        "snr": one.snr,
+        "velocity": one.velocity,
+        "velocity_error": one.velocity_error,
+        "share": one.share,
+        "left_out": dict(one.left_out),
+        "unlike": one.unlike,
+        "why": one.why,
+        "nearest": None
+        if near is None
+        else {"labels": near.named(), "chi2": near.chi2, "highest": near.highest},
+        "notes": list(one.notes),
+    }
+
+
+def _print(found: list[Predicted], names: list[str]) -> None:
+    rows = [
+        [
+            Path(one.spectrum.file).name,
+            one.spectrum.object or "-",
+            *(measured(*one.labels[name]) if name in one.labels else "-" for name in names),
+            "-" if one.snr is None else f"{one.snr:.0f}",
+            "-" if one.velocity is None else measured(one.velocity, one.velocity_error),
+            f"{one.share:.0%}",
+            UNLIKE[one.unlike],
+        ]
+        for one in found
+    ]
+    print_table(["FILE", "OBJECT", *names, "S/N", "KM/S", "BAND", "UNLIKE"], rows)
+    for one in found:
+        if one.why:
+            print(f"{one.spectrum.place}: {one.why}")
+
+
+def _write(path: Path, found: list[Predicted], names: list[str]) -> None:
+    """A row a spectrum; nothing of a failure stays."""
+    columns: dict[str, list[Any]] = {
+        "file": [one.spectrum.file for one in found],
+        "where": [one.spectrum.where for one in found],
+        "object": [one.spectrum.object for one in found],
+        "kind": [one.spectrum.kind for one in found],
+    }
+    for name in names:
+        pairs = [one.labels.get(name, (None, None)) for one in found]
+        columns[name], columns[f"{name}_error"] = [p[0] for p in pairs], [p[1] for p in pairs]
+    for name in ("snr", "velocity", "velocity_error", "share"):
+        columns[name] = [getattr(one, name) for one in found]
+    columns["unlike"] = [UNLIKE[one.unlike] for one in found]
+    columns["why"] = [one.why for one in found]
+    if not path.parent.is_dir():
+        raise UsageError(f"--out {path}: no such folder")
+    with new_file(path) as file:
+        if path.suffix == ".fits":
+            from vitlab.ml.survey.fits_table import write_fits
+
+            write_fits(file, columns)
+            return
+        with file.open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow(columns)
+            for row in zip(*columns.values(), strict=True):
+                writer.writerow(
+                    harmless(str(spreadsheet_text(x))) if isinstance(x, str) else x for x in row
+                )
+
+
+OPTIONS: Options = {"predict": _predict_options}

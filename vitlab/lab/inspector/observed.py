@@ -1,0 +1,242 @@
+"""What a trained model says of observed spectra, and whether they are what it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vitlab.contract.config import Scored, read_config
+from vitlab.contract.job import read_spec
+from vitlab.contract.networks import Disturb
+from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.validation import RESOLUTION
+from vitlab.lab.inspector.model import CPU, Model, load_model
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, unpermuted
+from vitlab.ml.spectra.disturb.changes import make_changes
+from vitlab.ml.spectra.disturb.running import make_running_mean
+from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.held_out import in_vacuum
+from vitlab.ml.spectra.lines import air
+from vitlab.ml.spectra.observation import Batch
+from vitlab.ml.survey.comparison import (
+    CONTINUUM,
+    Found,
+    Match,
+    Reference,
+    even_pixels,
+    find_velocity,
+    match,
+)
+from vitlab.ml.survey.pixels import OnPixels, on_pixels
+from vitlab.ml.survey.spectrum import Spectrum
+
+Array = NDArray[np.float64]
+NOT_SCORED = ("galaxy", "quasar", "white dwarf", "sky", "empty")
+"""Kinds of spectra that no label is predicted for."""
+GAPS = 0.02
+"""Share of a model's pixels without data that a model trained without gaps may meet."""
+SHAPE = 0.05
+"""Rms of a continuum over that of the nearest star which a model knows as a star's alone."""
+DIFFERENT = 3.0, 10.0
+"""Errors, and km/s, by which two velocities differ so that it is told."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One spectrum, and what a model says of it."""
+
+    spectrum: Spectrum
+    labels: Mapping[str, tuple[float, float | None]]
+    """Label -> value and 1-sigma error (None from a model without); empty where not scored."""
+    snr: float | None
+    """Median of a model's pixel."""
+    share: float
+    """Of the model's pixels with data."""
+    velocity: float | None
+    """km/s that was used."""
+    velocity_error: float | None
+    unlike: bool | None
+    """Unlike what the model was trained on; None: the data could not tell."""
+    why: str
+    """Why it is unlike, or not scored."""
+    match: Match | None
+    """The nearest spectrum of the grid."""
+    left_out: Mapping[str, float] = field(default_factory=dict)
+    """Reason -> share of the model's pixels without data."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Observer:
+    """A trained model that is asked about observed spectra."""
+
+    job: JobPaths
+    config: Scored
+    spectra: Spectra
+    model: Model
+    wave: Array  # (L,) of the model's pixels, Angstrom in air
+    reference: Reference
+    resolution: tuple[float, float]
+    """The lowest and highest R that the model was trained for."""
+
+    def predict(
+        self, spectrum: Spectrum, velocity: float | None = None, resolution: float | None = None
+    ) -> Predicted:
+        """Labels and the alarm of one spectrum; `velocity` (km/s) and R where they are known."""
+        if resolution is not None:
+            values = np.full(len(spectrum.wave), float(resolution))
+            spectrum = replace(spectrum, resolution=values)
+        if spectrum.kind == "empty":
+            return _refused(spectrum, "empty: no pixel has a flux")
+        notes: list[str] = []
+        try:
+            used, error = _velocity(spectrum, velocity, self._found(spectrum), notes)
+            grid = self.reference.grid
+            near = match(on_pixels(spectrum, grid.wave, used, 0.0, RESOLUTION), self.reference)
+        except UsageError as refusal:
+            return _refused(spectrum, str(refusal).removeprefix(f"{spectrum.place}: "))
+        try:
+            ours = on_pixels(spectrum, self.wave, used, *self.resolution)
+        except UsageError as refusal:
+            seen = _refused(spectrum, str(refusal).removeprefix(f"{spectrum.place}: "))
+            return replace(seen, velocity=used, velocity_error=error, match=near)
+        reasons = [*self._untrained(ours, near), *([near.why] if near.why else [])]
+        if spectrum.kind in NOT_SCORED:
+            reasons.insert(0, f"not scored: the file says that this is a {spectrum.kind}")
+        unlike: bool | None = bool(reasons)
+        if not reasons and not near.tells:
+            unlike = None
+            reasons = ["too faint to tell: with such errors a star may show no lines"]
+        return Predicted(
+            spectrum=spectrum,
+            labels={} if spectrum.kind in NOT_SCORED else self._labels(ours, near, notes),
+            snr=ours.snr,
+            share=ours.share,
+            velocity=used,
+            velocity_error=error,
+            unlike=unlike,
+            why="; ".join(reasons),
+            match=near,
+            left_out=ours.left_out,
+            notes=(*spectrum.notes, *ours.notes, *notes),
+        )
+
+    def _labels(
+        self, ours: OnPixels, near: Match, notes: list[str]
+    ) -> dict[str, tuple[float, float | None]]:
+        """Label -> value, and error where the model predicts one.
+
+        The model is shown errors that admit by how much the nearest spectrum of the grid misses.
+        """
+        if near.misfit > 0.1 * float(np.median(ours.sigma[ours.good])):
+            notes.append(
+                f"errors are raised by {near.misfit:.1%} of the flux, by which the nearest "
+                "spectrum of the grid misses"
+            )
+            ours = replace(ours, sigma=np.hypot(ours.sigma, near.misfit))
+        said = self.model.explain(self._batch(ours, notes), 0)
+        errors = [None] * len(said.predicted) if said.sigma is None else said.sigma.tolist()
+        return dict(
+            zip(self.config.labels, zip(said.predicted.tolist(), errors, strict=True), strict=True)
+        )
+
+    def _found(self, spectrum: Spectrum) -> Found:
+        even = even_pixels(self.reference.grid)
+        return find_velocity(on_pixels(spectrum, even, 0.0, 0.0, RESOLUTION), self.reference)
+
+    def _batch(self, ours: OnPixels, notes: list[str]) -> Batch:
+        """One observation by the rules of the model's data."""
+        sigma = ours.sigma
+        spectra = unpermuted(self.spectra)
+        if isinstance(spectra, GridSpectra):
+            brightest = spectra.simulator.mag[0]
+            noise = spectra.simulator.noise
+            least = noise.sigma(torch.ones(1, len(sigma)), torch.tensor([brightest]))[0].numpy()
+            if (raised := ours.good & (sigma < least)).sum() > ours.good.sum() / 2:
+                notes.append(
+                    f"shown to the model with the errors of its brightest stars (magnitude "
+                    f"{brightest:g}): smaller ones it has not seen"
+                )
+            sigma = np.where(raised, least, sigma)
+        flux = torch.from_numpy(ours.flux).float()[None]
+        error = torch.from_numpy(sigma).float()[None]
+        labels = np.zeros((1, len(self.config.labels)))
+        data = replace(self.config.data, disturb=Disturb())
+        changes = make_changes(data, self.wave, CPU)
+        batch = Batch(flux, error, labels)
+        return batch if changes is None else changes.finished(batch)
+
+    def _untrained(self, ours: OnPixels, near: Match) -> list[str]:
+        """What of the spectrum the model has not been trained for."""
+        data, found = self.config.data, []
+        gaps = 1 - ours.share
+        if gaps > GAPS and data.disturb.masked is None:
+            found.append(
+                f"{gaps:.0%} of the band has no data, and the model was trained without gaps "
+                "(data.disturb.masked)"
+            )
+        knows = data.running_continuum or data.disturb.continuum is not None
+        if not knows and (away := self._shape(ours, near)) > SHAPE:
+            found.append(
+                f"its continuum differs by {away:.0%} from that of the nearest star, and the model "
+                "was trained without such changes (data.running_continuum, data.disturb.continuum)"
+            )
+        return found
+
+    def _shape(self, ours: OnPixels, near: Match) -> float:
+        """Rms of the continuum over that of the nearest star of the grid."""
+        grid = self.reference.grid
+        star = grid.flux(torch.from_numpy(near.labels)[None])[0].numpy()
+        star = np.interp(self.wave, grid.wave, star)
+        both = torch.from_numpy(np.stack([ours.flux, star]))
+        good = torch.from_numpy(ours.good)
+        mean = make_running_mean(self.wave, CONTINUUM, CPU)(both, good.expand_as(both)).numpy()
+        ratio = (mean[0] / mean[1])[ours.good]
+        return float(ratio.std() / ratio.mean())
+
+
+def open_observer(job: JobPaths) -> Observer:
+    """The model in a job's folder. `UsageError` where there is none."""
+    spec = read_spec(job.spec)
+    if spec is None:
+        raise UsageError(f"{job.name}: no spec of version 1 here")
+    config = read_config(spec.recipe, spec.config)
+    if not isinstance(config, Scored):
+        raise UsageError(f"{job.name}: recipe {spec.recipe} has no model to ask")
+    data = config.data.of_lab(job.root)
+    spectra = open_spectra(data, config.noise.level, config.labels, CPU)
+    grid = load_grid(Path(data.grid) if data.grid else None)
+    wave = np.asarray(spectra.wave, np.float64)
+    wave = air(wave) if in_vacuum(spectra, grid) else wave
+    one = config.data.disturb.resolution
+    ends = (one.lowest, one.highest) if one else (RESOLUTION, RESOLUTION)
+    model = load_model(job, config, spectra)
+    return Observer(job, config, spectra, model, wave, Reference(grid), ends)
+
+
+def _velocity(
+    spectrum: Spectrum, given: float | None, found: Found, notes: list[str]
+) -> tuple[float, float | None]:
+    """The velocity to use, and its error: as given, as the file says, or as found."""
+    known = given if given is not None else spectrum.velocity
+    error = None if given is not None else spectrum.velocity_error
+    if known is None:
+        if not found.visible:
+            notes.append("no velocity is found: taken for 0 km/s")
+            return 0.0, None
+        return found.velocity, found.error
+    away, (sigmas, least) = abs(found.velocity - known), DIFFERENT
+    if found.visible and away > max(sigmas * float(np.hypot(found.error, error or 0)), least):
+        notes.append(
+            f"its lines are at {found.velocity:.0f} ± {found.error:.0f} km/s, not at {known:.0f}"
+        )
+    return known, error
+
+
+def _refused(spectrum: Spectrum, why: str) -> Predicted:
+    return Predicted(spectrum, {}, None, 0.0, None, None, True, f"not scored: {why}", None)
