@@ -232,6 +232,28 @@ def test_a_number_too_large_and_nesting_too_deep_cost_their_record_alone(tmp_pat
     assert [x[R2] for _, _, x in found] == [0.5, 0.75]
 
 
+def test_rows_that_are_made_to_take_long_take_no_longer(tmp_path: Path) -> None:
+    """Long names of many nested cells, a record in many pieces, a cell of brackets and spaces."""
+    nested = {"K" * 20_000: {f"a{i}": {"b": [i]} for i in range(20_000)}, "val_r2": 0.5, "step": 1}
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(json.dumps({"val_r2": 0.1, "step": 0}) + "\n" + json.dumps(nested) + "\n")
+    follower = FileFollower(source(), path)
+    assert [x[R2] for _, _, x in short(follower.poll(last=True))] == [0.1, 0.5]
+    data, left = bytearray(wandb_file({"val_r2": 0.5})), 0
+    for number in range(200_000):
+        left = 32_768 - len(data) % 32_768
+        piece = b"x" * (min(left, 30_000) - 7 if number < 200 else 1)
+        data += b"\0" * left if left < 8 else struct.pack("<IHB", 0, len(piece), 3) + piece
+    path = tmp_path / "run-abc.wandb"
+    path.write_bytes(data)
+    assert [x[R2] for _, _, x in short(FileFollower(source(), path).poll(last=True))] == [0.5]
+    cell = "          " + "1e" * 20 + "] " * 100 + "!"
+    path = tmp_path / "log.csv"
+    path.write_text("step,val_r2\n0,0.5\n" + "".join(f"{i},{cell}\n" for i in range(1, 5000)))
+    follower = FileFollower(source(), path)
+    assert [x[R2] for _, _, x in short(follower.poll(last=True))][0] == 0.5
+
+
 @pytest.mark.parametrize("end", ["damaged", "cut"])
 def test_no_value_before_a_record_that_hides_the_rest_is_the_last(end: str, tmp_path: Path) -> None:
     tag = field(1, b"val_r2")

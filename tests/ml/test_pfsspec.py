@@ -211,6 +211,21 @@ class _Evil:
         return (print, ("owned",))
 
 
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    """In a process of its own: HDF5 may not survive a write that fails."""
+    code = """
+import resource, sys
+from vitlab.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+sys.exit(main(["data", "make", "--n", "30", "--out", "a.h5"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "vitlab: a.h5: File too large\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_mistakes_are_named(
     simulator: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -386,6 +386,7 @@ def test_residuals_are_bounded_before_they_are_read(
         {"mag": [[1.0], [2.0]]},
         {"star": [None, 1]},
         {"true/log_g": None},
+        {"predicted/log_g": [1e300, 0.0]},
     ):
         with pytest.raises(UsageError, match=r"a\.parquet: not (readable )?residuals"):
             load_residuals(residuals(tmp_path / "a.parquet", 2, **made))

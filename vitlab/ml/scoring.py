@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError, write_atomic
-from vitlab.contract.reading import Unreadable, open_regular, parse
+from vitlab.contract.reading import LARGEST, Unreadable, open_regular, parse
 from vitlab.contract.value import (
     COVERED,
     LOG_SCORE,
@@ -372,6 +372,9 @@ def _frame(path: Path, labels: Sequence[str]) -> pl.DataFrame:
     frame = pl.read_parquet(path, columns=known)
     if frame["star"].null_count():
         raise ValueError("stars without a number")
+    largest = frame.select(pl.col(pl.Float32, pl.Float64).fill_nan(None).abs().max())
+    if any((x or 0.0) > LARGEST for row in largest.iter_rows() for x in row):
+        raise ValueError(f"a number beyond {LARGEST:g}")
     return frame
 
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
-from vitlab.contract.paths import UsageError, new_file
+from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.fits import is_fits, read_bytes, read_units, text_lines
 from vitlab.ml.spectra.formats.wavelengths import read_axis, stated_medium
 from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.hdf5 import new_hdf5
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.lines import air
 
@@ -186,7 +186,7 @@ def import_grid(folder: Path, out: Path, resolution: float, vacuum: bool) -> Ite
         spectra[k] = resampled / scale[k]
         yield k + 1
     shape = tuple(map(len, axes))
-    with new_file(out) as path, h5py.File(path, "w") as file:
+    with new_hdf5(out) as file:
         file["wave"] = pixels
         for name, axis in zip(LABELS, axes, strict=True):
             file[f"axes/{name}"] = axis

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import io
 import math
 import os
 import pickle
@@ -16,14 +17,17 @@ import pickletools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import UsageError, new_file
 from vitlab.contract.reading import Unreadable, open_regular
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 while h5py.h5pl.size():  # else HDF5 loads programs from HDF5_PLUGIN_PATH when a file names a filter
     h5py.h5pl.remove(0)
@@ -55,6 +59,52 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         fits = os.access(path, os.R_OK) and path.open("rb").read(9) == b"SIMPLE  ="
         what = "a FITS file, not HDF5" if fits else f"not a readable HDF5 file ({error})"
         raise UsageError(f"{path}: {what}") from None
+
+
+class _Disk(io.FileIO):
+    """A file whose first failed write is kept, and not told HDF5, which would not survive it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+b")
+        self.failure: OSError | None = None
+
+    def write(self, data: ReadableBuffer) -> int:
+        left = memoryview(data)
+        while len(left) and self.failure is None:
+            with self._kept():
+                left = left[super().write(left) or 0 :]
+        return memoryview(data).nbytes
+
+    def truncate(self, size: int | None = None) -> int:
+        end = size or 0
+        with self._kept():
+            end = super().truncate(size)
+        return end
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failure = self.failure or error
+
+
+@contextlib.contextmanager
+def new_hdf5(path: Path) -> Iterator[h5py.File]:
+    """A new HDF5 file, which replaces `path` once it is whole.
+
+    `UsageError` where the disk does not take it.
+    """
+    with new_file(path) as new, _Disk(new) as disk:
+        try:
+            with h5py.File(disk, "w") as file:
+                yield file
+            os.fsync(disk.fileno())
+        except BROKEN:
+            if disk.failure is None:
+                raise
+        if disk.failure is not None:
+            raise UsageError(f"{path}: {disk.failure.strerror}")
 
 
 def find(file: h5py.Group, inside: str) -> h5py.Group | h5py.Dataset | None:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from vitlab.contract.excluded import UNREAD, USABLE
-from vitlab.contract.paths import UsageError, new_file, write_atomic
+from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.reading import read_regular
 from vitlab.ml.spectra.formats.wavelengths import Axis, read_axis
 from vitlab.ml.spectra.hdf5 import (
@@ -23,6 +23,7 @@ from vitlab.ml.spectra.hdf5 import (
     find,
     find_data,
     locate,
+    new_hdf5,
     open_hdf5,
     read_array,
     read_attributes,
@@ -374,7 +375,7 @@ def make_file(simulator: Simulator, start: int, stop: int, out: Path) -> Iterato
         raise UsageError(f"{out}: no folder {out.parent}")
     n = stop - start
     snr = np.empty(n)
-    with new_file(out) as path, h5py.File(path, "w") as file:
+    with new_hdf5(out) as file:
         file[WAVE] = simulator.grid.wave
         shape = (n, len(simulator.grid.wave))
         chunks = chunk_shape(shape)

@@ -8,6 +8,7 @@ websocket, which drives the lab, must come from our own page (no cross-site webs
 from __future__ import annotations
 
 import hmac
+import logging
 import re
 import secrets
 import shlex
@@ -108,7 +109,7 @@ class LabServer(Server):
         return page
 
     def _knows(self, key: str) -> bool:
-        return hmac.compare_digest(key.encode(), self.key.encode())
+        return hmac.compare_digest(key.encode("utf-8", "replace"), self.key.encode())
 
     def _sealed(self, answer: web.StreamResponse, request: web.Request) -> web.StreamResponse:
         if not answer.prepared:
@@ -132,5 +133,6 @@ def listen(port: int) -> socket.socket:
 
 def serve(server: LabServer, sock: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM; the screens that are open end with it, no job does."""
-    # No access log: it would have the key.
+    # No access log: it would have the key. What is no HTTP is answered, not shown on the terminal.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     web.run_app(server._make_app(), sock=sock, print=None, access_log=None, shutdown_timeout=0.5)

@@ -14,7 +14,7 @@ from typing import Any, overload
 SHOWN = 200
 """Columns that are listed at most."""
 LONGEST = 256
-"""Letters of a number with what is around it."""
+"""Letters of a number with what is around it, and of a column's name; a longer one is left out."""
 LISTED = 64
 """Elements of a list that can be named by their places."""
 Column = Sequence[float | None]
@@ -63,8 +63,8 @@ class Chunk:
 
 _EMPTY = frozenset(("", "none", "null", "na", "n/a", "<na>", "-", "--"))
 _WRAPPED = re.compile(  # tensor(0.5), tensor([0.1], device='cuda:0'), np.float32(0.5), [0.5]
-    r"[(\[\s]*(?:[A-Za-z_][\w.]*\()?[(\[\s]*([-+]?[\w.]+(?:[eE][-+]?\d+)?)[\s\])]*"
-    r"(?:,\s*\w+\s*=(?:[^()]|\(\))*)?,?[\s\])]*"
+    r"[(\[\s]*+(?:[A-Za-z_][\w.]*+\()?[(\[\s]*+([-+]?[\w.]+(?:[eE][-+]?\d+)?)[\s\])]*+"
+    r"(?:,\s*+\w++\s*+=(?:[^()]|\(\))*+)?,?[\s\])]*+"
 )
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})")
 """`1,234.5` and `1,234,567`, whose commas can be nothing else."""
@@ -263,8 +263,9 @@ def flattened(row: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(cell, list) and len(cell) <= LISTED:
             cell = {str(place): content for place, content in enumerate(cell)}
         if isinstance(cell, Mapping):
-            for inner, content in flattened(cell).items():
-                flat.setdefault(dotted(f"{name}.{inner}"), content)
+            for inner, content in flattened(cell).items() if len(name) <= LONGEST else ():
+                if len(inner) <= LONGEST:
+                    flat.setdefault(dotted(f"{name}.{inner}"), content)
         else:
             flat.setdefault(dotted(name), cell)
     return flat
@@ -277,8 +278,10 @@ def dotted(theirs: str) -> str:
 
 def _leaves(row: Mapping[str, Any]) -> Iterable[str]:
     for name, cell in row.items():
+        if len(name) > LONGEST:
+            continue
         if isinstance(cell, Mapping):
-            yield from (f"{name}.{inner}" for inner in _leaves(cell))
+            yield from (f"{name}.{inner}" for inner in _leaves(cell) if len(inner) <= LONGEST)
         else:
             yield name
 

@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vitlab.contract.reading import MAX_DEPTH
-from vitlab.jobs.metrics.formats.decoder import Chunk, Decoder, dotted, flattened, whole_lines
+from vitlab.jobs.metrics.formats.decoder import (
+    LONGEST,
+    Chunk,
+    Decoder,
+    dotted,
+    flattened,
+    whole_lines,
+)
 
 _BETWEEN = re.compile(r"[, \t\r\n]*")
 """What stands between two objects."""
@@ -135,5 +142,6 @@ def _columns(document: Mapping[str, Any]) -> dict[str, list[Any]]:
         if isinstance(cells, list) and all(isinstance(x, int | float | None) for x in cells):
             found[name] = cells
         elif isinstance(content, Mapping):
-            found |= {f"{name}.{inner}": cells for inner, cells in _columns(content).items()}
+            inside = _columns(content) if len(name) <= LONGEST else {}
+            found |= {f"{name}.{x}": cells for x, cells in inside.items() if len(x) <= LONGEST}
     return found

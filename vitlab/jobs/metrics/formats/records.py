@@ -101,7 +101,7 @@ def _records(block: bytes, start: int) -> Iterator[tuple[int, bytes | None]]:
 
     None where the rest of a cut is damaged: no record's piece goes beyond, so the next is sound.
     """
-    at, parts = 0 if start else _HEADER_SIZE, b""
+    at, parts = 0 if start else _HEADER_SIZE, list[bytes]()
     while at + 7 <= len(block):
         left = BLOCK - (start + at) % BLOCK
         if left < 7:
@@ -110,17 +110,19 @@ def _records(block: bytes, start: int) -> Iterator[tuple[int, bytes | None]]:
         length, kind = struct.unpack_from("<HB", block, at + 4)
         piece = block[at + 7 : at + 7 + length]
         if kind not in (_FULL, _FIRST, _MIDDLE, _LAST) or length > left - 7:
-            at, parts = at + left, b""
+            at, parts = at + left, []
             if at > len(block):
                 return
             yield at, None
             continue
         if len(piece) < length:
             return
-        parts = piece if kind in (_FULL, _FIRST) else parts + piece
+        if kind in (_FULL, _FIRST):
+            parts = []
+        parts.append(piece)
         at += 7 + length
         if kind in (_FULL, _LAST):
-            yield at, parts
+            yield at, b"".join(parts)
 
 
 def _row(history: bytes) -> dict[str, Any]:

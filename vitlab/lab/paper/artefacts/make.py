@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -247,11 +248,12 @@ def _in_bins(data: FigureData) -> Iterator[Quantity]:
     for one, stars in residuals_of(data, "snr", needed=False):
         (group,) = grouped([one])
         for number, part in enumerate(snr_bins(stars), 1):
-            if value.anywhere in part.scores.values:
+            score = part.scores.values.get(value.anywhere, math.nan)
+            if math.isfinite(score):  # all stars of a bin may have one label
                 yield Quantity(
                     subject_of(group, value, slice_=f"SnrBin {number}"),
                     name,
-                    part.scores.values[value.anywhere],
+                    score,
                     part.scores.errors[value.anywhere],
                     part.n,
                     1,
