@@ -71,22 +71,18 @@ class _Disk(io.FileIO):
     def write(self, data: ReadableBuffer) -> int:
         left = memoryview(data)
         while len(left) and self.failure is None:
-            with self._kept():
+            try:
                 left = left[super().write(left) or 0 :]
+            except OSError as error:
+                self.failure = error
         return memoryview(data).nbytes
 
     def truncate(self, size: int | None = None) -> int:
-        end = size or 0
-        with self._kept():
-            end = super().truncate(size)
-        return end
-
-    @contextlib.contextmanager
-    def _kept(self) -> Iterator[None]:
         try:
-            yield
+            return super().truncate(size)
         except OSError as error:
             self.failure = self.failure or error
+        return size or 0
 
 
 @contextlib.contextmanager
