@@ -124,12 +124,14 @@ def test_each_figure_shows_what_the_folders_hold(lab: Lab, ended: Ended) -> None
     assert [c.name for c in panel.curves if c.reference] == ["Bayes ceiling"]
     assert list(panel.curves[0].y) == sorted(panel.curves[0].y)
     assert [p.title.split("  ")[0] for p in star_figures.parity(made).panels] == [
-        f"{one.result.model_name} {one.result.run}" for one in made.results
+        one.result.run
+        for one in made.results  # that begins with the model's name
     ]
     along_label, along_snr = star_figures.residuals(made).panels
     widths = [high - low for low, high in along_snr.curves[0].ends]
     assert widths[0] > 2 * widths[-1]
     assert len(along_label.curves) == 3
+    assert star_figures.residuals(made).keys[-1].endswith("of their stars; runs stand side by side")
 
 
 def test_residuals_reach_from_16_to_84_percent_as_they_are(lab: Lab, ended: Ended) -> None:

@@ -195,6 +195,8 @@ def test_a_law_that_predicts_nothing_ends_with_its_runs(lab: Lab, ended: Ended) 
     assert picture.keys[-1] == (
         "bands: 90%, parametric bootstrap of runs, seeds and E; LightGBM is not extrapolated"
     )
+    (note,) = [one for one in picture.notes if one.startswith("LightGBM: 1 - R² =")]
+    assert re.search(r"E from the ceiling, not 0\.4\d\d as fitted$", note)
     near = [one for one in laws_of(results, all_jobs(lab.paths)).found.values() if not one.predicts]
     told = " ".join(one.text("en") for one in law_phrases(near))
     assert "too uncertain to predict larger runs" in told  # as the conclusion says of the same law
@@ -207,6 +209,9 @@ def test_a_law_that_runs_leave_open_is_not_drawn() -> None:
     assert laws.curves({}, lambda names: [Style()] * len(names)) == []
     assert laws.keys == []
     assert laws.notes == ["ViT: no law, a at a limit of the fit: the runs do not determine it"]
+    known = fit_law(0.5 + 0.9 * n**-0.3, n, p, (0.5, 0.01), ("N",))
+    ridge = Laws({"Ridge": Scaling("Ridge", NAME, (), None, known, None, (), linear=True)})
+    assert ridge.notes[0].endswith("E from the linear ceiling")
 
 
 def test_trees_that_grow_with_the_data_have_no_axis_of_parameters(

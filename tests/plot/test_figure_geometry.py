@@ -36,7 +36,7 @@ MODELS = tuple(
 LAW = Curve("law of Model 0", XS, (0.3, 0.4, 0.5, 0.6), (0.1,) * 4, reference=True, style=Style(0))
 CEILING = Curve("Bayes ceiling", XS, (0.8, 0.86, 0.9, 0.97), (0.02,) * 4, reference=True,
                 on_line=True)  # fmt: skip
-LEVELS = (Line(0.8, "Bayes ceiling 0.800"), Line(0.79, "linear ceiling 0.790"))
+LEVELS = (Line(0.8, "Bayes ceiling 0.800 ± 0.012"), Line(0.79, "linear ceiling 0.790 ± 0.001"))
 SCALING = Panel("N", "test R² of log g", (*MODELS, LAW), lines=LEVELS, log_x=True)
 SNR = Panel("S/N per pixel", "test R² of log g", (*MODELS, CEILING), log_x=True,
             bins=XS, top=((1e3, "23"), (25e3, "18")), top_label="i magnitude")  # fmt: skip
@@ -133,6 +133,15 @@ def test_what_finds_no_place_on_its_line_is_in_the_legend() -> None:
     assert on_lines.isdisjoint(in_legend)
     assert {line.label for line in LEVELS} <= on_lines | in_legend
     assert "Bayes ceiling" in {text.get_text() for text in drawn("snr").figure.axes[0].texts}
+
+
+def test_a_name_that_would_be_far_from_its_line_is_in_the_legend() -> None:
+    ends = Curve("", (1.0, 2.0), (0.0, 1.0), style=Style(1))
+    for half, on_line in ((0.02, True), (0.08, False)):
+        band = Curve("law", (1.0, 2.0), (0.5, 0.5), (half, half), reference=True, style=Style(0))
+        panel = Panel("x", "y", (ends, band), lines=(Line(0.5, "Bayes ceiling 0.500"),))
+        (ax,) = build(Picture("", (panel,)), 1).figure.axes
+        assert ("Bayes ceiling 0.500" in [text.get_text() for text in ax.texts]) == on_line
 
 
 def test_a_figure_takes_as_many_columns_as_fit() -> None:

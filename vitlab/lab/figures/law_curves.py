@@ -86,7 +86,8 @@ def _origin(one: Scaling, law: Law) -> str:
     if not law.fixed:
         return "fitted"
     off = one.free if one.free and not one.floors_agree else None
-    return "from the ceiling" + (f", not {off.floor.value:.3f} as fitted" if off else "")
+    ceiling = "from the linear ceiling" if one.linear else "from the ceiling"
+    return ceiling + (f", not {off.floor.value:.3f} as fitted" if off else "")
 
 
 def _curve(one: Scaling, law: Law, params: int | None) -> Curve:

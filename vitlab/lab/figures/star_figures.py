@@ -174,7 +174,9 @@ def residuals(data: FigureData) -> Picture:
     if not panels:
         raise UsageError(f"residuals: fewer than {2 * STEPS} test stars, too few to bin")
     notes = [*cost_notes(grouped(data.results)), *notes, *_unkept(data)]
-    keys = (*data.trial, "points: medians of bins; bars: from 16% to 84% of their stars")
+    beside = "; runs stand side by side" * (len(kept) > 1)
+    means = f"points: medians of bins; bars: from 16% to 84% of their stars{beside}"
+    keys = (*data.trial, means)
     return Picture(f"Residuals{data.title_mark}", tuple(panels), tuple(notes), keys)
 
 
@@ -462,7 +464,8 @@ def name_of(one: Finished, data: FigureData) -> str:
     models = {model for model, _ in runs}
     if len(models) == len(runs):
         return one.result.model_name
-    return one.result.run if len(models) == 1 else f"{one.result.model_name} {one.result.run}"
+    own, run = one.result.model_name, one.result.run
+    return run if len(models) == 1 or run.startswith(own) else f"{own} {run}"
 
 
 MAKERS: dict[str, Maker] = {

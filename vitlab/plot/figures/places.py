@@ -19,8 +19,8 @@ _SIZE = 6.5
 """Points of its letters."""
 _STEP = 1.5
 """Display units between the points that stand for a line."""
-_GAPS = (1.5, 3.0, 5.0, 8.0, 12.0)
-"""Points between a line and its name, the best first."""
+_GAPS = (1.5, 3.0, 5.0, 8.0)
+"""Points between a line and its name, the best first; further off it might be another's."""
 _ALONG = np.linspace(1.0, 0.0, 41)
 """Places along a line, the end first."""
 
