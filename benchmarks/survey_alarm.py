@@ -92,4 +92,5 @@ def faulty(grid: Grid, fault: str, random: np.random.Generator) -> Spectrum:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
     main()

@@ -159,3 +159,70 @@ def test_bad_input_is_one_line(
         error = capsys.readouterr().err.strip()
         assert why in error
         assert "\n" not in error
+
+
+def test_a_list_of_stars_gives_bias_and_scatter_beside_the_errors(
+    lab: Path,
+    grid: Grid,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(lab)
+    (tmp_path / "spectra").mkdir()
+    rows = ["file,object,T_eff,log_g,M_H,rv_km_s,air_or_vacuum,R"]
+    for k, velocity in enumerate((-60.0, 10.0)):
+        star = observed(grid, SUN, 40, velocity, seed=k)
+        write(tmp_path / "spectra" / f"{k}.fits", star)
+        rows.append(f"spectra/{k}.fits,Sun,5750,4.4,0,{velocity},air,5000 or so")
+    (tmp_path / "spectra" / "galaxy.fits").write_bytes(sdss("GALAXY", ""))
+    (tmp_path / "spectra" / "none.fits").write_bytes(EMPTY)
+    rows += ["spectra/galaxy.fits,,,,,,,", "spectra/none.fits,,5000,4,0,,,"]
+    table = tmp_path / "stars.csv"
+    table.write_text("\n".join(rows))
+    command = ["evaluate", f"{EXP_ID}/survey", "--stars", str(table)]
+    assert vitlab([*command, "--json"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    first, second, galaxy, none = report["stars"]
+    values = [one["predicted"]["log_g"]["value"] for one in (first, second)]
+    away = np.array(values) - 4.4
+    assert first["away"]["log_g"] == pytest.approx(away[0])
+    assert report["labels"]["log_g"]["n"] == 2
+    assert report["labels"]["log_g"]["bias"] == pytest.approx(np.median(away))
+    assert report["labels"]["log_g"]["scatter"] == pytest.approx(0.34 * np.ptp(away))
+    errors = [one["predicted"]["log_g"]["error"] for one in (first, second)]
+    assert report["labels"]["log_g"]["error"] == pytest.approx(np.median(errors))
+    assert (report["velocity"]["n"], abs(report["velocity"]["bias"]) < 5) == (2, True)
+    assert (galaxy["unlike"], galaxy["predicted"], galaxy["away"]) == (True, {}, {})
+    assert "no wavelengths" in none["why"]
+    assert vitlab(command) == 0
+    shown = capsys.readouterr().out
+    assert "LABEL  N  BIAS" in shown
+    assert "spectra/galaxy.fits: not scored" in shown
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ("file,T_eff\n../../x.fits,5000", ":2: file: must be a path below the list's folder"),
+        ("file,T_eff\n/etc/passwd,5000", ":2: file: must be a path below the list's folder"),
+        ("file,T_eff\nx.fits,warm", ":2: T_eff: 'warm' is not a number"),
+        ("path,T_eff\nx.fits,1", ":1: needs columns file and one of log_g, T_eff"),
+        ("", ":1: needs columns"),
+    ],
+)
+def test_a_wrong_list_is_one_line(
+    lines: str,
+    why: str,
+    lab: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(lab)
+    table = tmp_path / "stars.csv"
+    table.write_text(lines)
+    assert vitlab(["evaluate", f"{EXP_ID}/survey", "--stars", str(table)]) == 2
+    error = capsys.readouterr().err.strip()
+    assert f"{table}{why}" in error
+    assert "\n" not in error

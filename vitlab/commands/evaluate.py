@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from vitlab.lab.results.ceilings import ceiling_in, ceilings
 from vitlab.lab.results.job_results import lookup_job
 
 if TYPE_CHECKING:
+    from vitlab.lab.inspector.labelled_stars import Compared
     from vitlab.recipes.evaluate import Rescored
 
 
@@ -25,6 +28,12 @@ def _evaluate_options(evaluate: argparse.ArgumentParser) -> None:
         "jobs", nargs="+", metavar="JOB", help="a job, or an MVP's newest: 1.0, 1.0/Run 1"
     )
     evaluate.add_argument("--data", metavar="FILE", help="pfsspec file or folder of shards")
+    evaluate.add_argument(
+        "--stars",
+        type=Path,
+        metavar="LIST.csv",
+        help="observed stars with known labels: columns file, T_eff, log_g, ... (docs/survey.md)",
+    )
     evaluate.add_argument(
         "--noise", type=float, metavar="LEVEL", help="factor on the added noise; default: the job's"
     )
@@ -38,6 +47,8 @@ def evaluate_jobs(args: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     lab = this_lab().paths
+    if args.stars is not None:
+        return _against_stars(lab, args)
     if args.noise is not None and not args.noise >= 0:
         raise UsageError(f"--noise {args.noise:g}: must be >= 0")
     if args.data is not None and not Path(args.data).exists():
@@ -105,6 +116,98 @@ def _earlier_values(rescored: Rescored) -> dict[str, float | None]:
     if result is None or result.data.get("hash") != rescored.residuals.hash:
         return {}
     return {k: v for k, v in result.values.items() if Value.parse(k).split == "test"}
+
+
+def _against_stars(lab: LabPaths, args: argparse.Namespace) -> int:
+    """`--stars`: predicted minus known labels of observed stars, beside the stated errors."""
+    if args.data is not None or args.noise is not None or args.device != "cpu":
+        raise UsageError("--stars: not with --data, --noise or --device")
+    from vitlab.lab.inspector import labelled_stars
+    from vitlab.lab.inspector.observed import open_observer
+
+    reports = []
+    for name in args.jobs:
+        observer = open_observer(lookup_job(lab, name))
+        labels = observer.config.labels
+        stars = labelled_stars.read_stars(args.stars, labels)
+        compared = list(labelled_stars.compare(observer, stars))
+        sums = {
+            label: labelled_stars.agreement([d for one in compared if (d := one.away(label))])
+            for label in labels
+        }
+        velocity = labelled_stars.velocity_agreement(compared)
+        reports.append(
+            {
+                "job": observer.job.name,
+                "labels": {label: one and asdict(one) for label, one in sums.items()},
+                "velocity": velocity and asdict(velocity),
+                "stars": [_star_record(one, labels) for one in compared],
+            }
+        )
+    if args.json:
+        print_json(reports)
+        return 0
+    for report in reports:
+        _print_stars(report)
+    return 0
+
+
+def _star_record(one: Compared, labels: Sequence[str]) -> dict[str, Any]:
+    said = one.predicted
+    return {
+        "file": one.star.file,
+        "object": one.star.object,
+        "kind": None if said is None else said.spectrum.kind,
+        "known": one.star.labels,
+        "predicted": {}
+        if said is None
+        else {name: {"value": v, "error": e} for name, (v, e) in said.labels.items()},
+        "away": {name: pair[0] for name in labels if (pair := one.away(name))},
+        "velocity_known": one.star.velocity,
+        "velocity_found": None
+        if said is None or said.found is None or not said.found.visible
+        else {"value": said.found.velocity, "error": said.found.error},
+        "unlike": None if said is None else said.unlike,
+        "why": one.why if said is None else said.why,
+    }
+
+
+def _print_stars(report: dict[str, Any]) -> None:
+    """Each star's differences, then what they are of all."""
+    print(f"{report['job']}: predicted minus known, with the stated error")
+    labels = list(report["labels"])
+    rows = []
+    for star in report["stars"]:
+        cells = [
+            measured(star["away"][name], star["predicted"][name]["error"], signed=True)
+            if name in star["away"]
+            else "-"
+            for name in labels
+        ]
+        found, known = star["velocity_found"], star["velocity_known"]
+        away = found and known is not None
+        speed = measured(found["value"] - known, found["error"], signed=True) if away else "-"
+        unlike = {True: "yes", False: "no", None: "-"}[star["unlike"]]
+        rows.append([star["file"], *cells, speed, unlike])
+    print_table(["FILE", *labels, "KM/S", "UNLIKE"], rows)
+    sums = [*report["labels"].items(), ("km/s", report["velocity"])]
+    shown = [
+        [
+            name,
+            one["n"],
+            f"{one['bias']:+.3g}",
+            f"{one['scatter']:.3g}",
+            "-" if one["error"] is None else f"{one['error']:.3g}",
+            "-" if one["within"] is None else "{:.0%}, {:.0%}".format(*one["within"]),
+        ]
+        for name, one in sums
+        if one
+    ]
+    print()
+    print_table(["LABEL", "N", "BIAS", "SCATTER", "ERROR", "WITHIN 1, 2"], shown)
+    for star in report["stars"]:
+        if star["why"]:
+            print(f"{star['file']}: {star['why']}")
 
 
 def _finite(values: dict[str, float]) -> dict[str, float | None]:

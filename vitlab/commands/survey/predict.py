@@ -86,6 +86,9 @@ def record(one: Predicted) -> dict[str, Any]:
         "snr": one.snr,
         "velocity": one.velocity,
         "velocity_error": one.velocity_error,
+        "velocity_found": None
+        if one.found is None or not one.found.visible
+        else {"value": one.found.velocity, "error": one.found.error},
         "share": one.share,
         "left_out": dict(one.left_out),
         "unlike": one.unlike,

@@ -66,6 +66,8 @@ class Predicted:
     """Why it is unlike, or not scored."""
     match: Match | None
     """The nearest spectrum of the grid."""
+    found: Found | None = None
+    """The velocity that its lines have, whatever was used."""
     left_out: Mapping[str, float] = field(default_factory=dict)
     """Reason -> share of the model's pixels without data."""
     notes: tuple[str, ...] = ()
@@ -95,7 +97,8 @@ class Observer:
             return _refused(spectrum, "empty: no pixel has a flux")
         notes: list[str] = []
         try:
-            used, error = _velocity(spectrum, velocity, self._found(spectrum), notes)
+            found = self._found(spectrum)
+            used, error = _velocity(spectrum, velocity, found, notes)
             grid = self.reference.grid
             near = match(on_pixels(spectrum, grid.wave, used, 0.0, RESOLUTION), self.reference)
         except UsageError as refusal:
@@ -104,7 +107,7 @@ class Observer:
             ours = on_pixels(spectrum, self.wave, used, *self.resolution)
         except UsageError as refusal:
             seen = _refused(spectrum, str(refusal).removeprefix(f"{spectrum.place}: "))
-            return replace(seen, velocity=used, velocity_error=error, match=near)
+            return replace(seen, velocity=used, velocity_error=error, match=near, found=found)
         reasons = [*self._untrained(ours, near), *([near.why] if near.why else [])]
         if spectrum.kind in NOT_SCORED:
             reasons.insert(0, f"not scored: the file says that this is a {spectrum.kind}")
@@ -122,6 +125,7 @@ class Observer:
             unlike=unlike,
             why="; ".join(reasons),
             match=near,
+            found=found,
             left_out=ours.left_out,
             notes=(*spectrum.notes, *ours.notes, *notes),
         )

@@ -1,0 +1,174 @@
+"""A list of observed stars with known labels, and how a model's predictions compare with them."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import Unreadable, read_regular
+from vitlab.lab.inspector.observed import Observer, Predicted
+from vitlab.ml.spectra.lines import air
+from vitlab.ml.survey.read import read_spectra
+from vitlab.ml.survey.spectrum import FORMULA, NO_MEDIUM, Spectrum
+
+MOST_ROWS = 100_000
+FILE, VELOCITY, MEDIUM, RESOLUTION, OBJECT = "file", "rv_km_s", "air_or_vacuum", "R", "object"
+"""Columns besides those of the labels; only the first must be there."""
+
+
+@dataclass(frozen=True)
+class Star:
+    """A row of the list."""
+
+    file: str
+    path: Path
+    object: str
+    labels: dict[str, float]
+    """Known labels, by name."""
+    velocity: float | None
+    """km/s, known."""
+    resolution: float | None
+    """Of a file that does not state it."""
+    is_vacuum: bool
+    """Of a file that does not state it."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A star and what a model says of it; several where its file has several spectra."""
+
+    star: Star
+    predicted: Predicted | None
+    why: str = ""
+    """Why the file was not read."""
+
+    def away(self, label: str) -> tuple[float, float | None] | None:
+        """Predicted minus known, and the stated error; None where either is missing."""
+        if self.predicted is None or label not in self.star.labels:
+            return None
+        pair = self.predicted.labels.get(label)
+        return None if pair is None else (pair[0] - self.star.labels[label], pair[1])
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Predicted minus known values of several stars."""
+
+    n: int
+    bias: float
+    """Median."""
+    scatter: float
+    """Half the range of the middle 68 %."""
+    error: float | None
+    """Median stated error; None without errors."""
+    within: tuple[float, float] | None
+    """Share of the stars within one and two stated errors."""
+
+
+def read_stars(path: Path, labels: Sequence[str]) -> list[Star]:
+    """The rows of a CSV list. `UsageError` names the line; files lie beside or below the list."""
+    try:
+        text = read_regular(path, follow=True).decode("utf-8-sig")
+    except Unreadable as error:
+        raise UsageError(f"{path}: {error.why}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from None
+    lines = text.split("\n")
+    if len(lines) > MOST_ROWS:
+        raise UsageError(f"{path}: more than {MOST_ROWS:,} rows")
+    try:
+        rows = list(csv.DictReader(lines, restval=""))
+    except csv.Error as error:
+        raise UsageError(f"{path}: {error}") from None
+    if not rows or FILE not in rows[0] or not set(labels) & rows[0].keys():
+        raise UsageError(f"{path}:1: needs columns {FILE} and one of {', '.join(labels)}")
+    return [_star(path, number, row, labels) for number, row in enumerate(rows, start=2)]
+
+
+def _star(path: Path, number: int, row: dict[str, str], labels: Sequence[str]) -> Star:
+    name = row[FILE] or ""
+    inside = Path(name)
+    if not name or inside.is_absolute() or ".." in inside.parts:
+        raise UsageError(f"{path}:{number}: {FILE}: must be a path below the list's folder")
+    known = {label: _number(row.get(label), path, number, label) for label in labels}
+    r = (row.get(RESOLUTION) or "").partition("(")[0]
+    first = [float(x) for x in re.findall(r"\d+(?:\.\d+)?", r)][:2]  # 28000-35000: the middle
+    return Star(
+        name,
+        path.parent / inside,
+        row.get(OBJECT) or "",
+        {label: value for label, value in known.items() if value is not None},
+        _number(row.get(VELOCITY), path, number, VELOCITY, strict=False),
+        sum(first) / len(first) if first else None,
+        (row.get(MEDIUM) or "").lower().startswith("vacuum"),
+    )
+
+
+def _number(
+    text: str | None, path: Path, line: int, name: str, strict: bool = True
+) -> float | None:
+    """A cell; None where it is empty, and, not `strict`, where it holds words."""
+    if not (text or "").strip():
+        return None
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if math.isfinite(value):
+        return value
+    if strict:
+        raise UsageError(f"{path}:{line}: {name}: {text!r} is not a number")
+    return None
+
+
+def compare(observer: Observer, stars: Sequence[Star]) -> Iterator[Compared]:
+    """Each star through the model: R and medium of the list where the file has none."""
+    for star in stars:
+        try:
+            spectra = read_spectra(star.path)
+        except UsageError as error:
+            yield Compared(star, None, str(error))
+            continue
+        for spectrum in spectra:
+            found = _completed(spectrum, star)
+            r = star.resolution if found.resolution is None else None
+            yield Compared(star, observer.predict(found, resolution=r))
+
+
+def _completed(spectrum: Spectrum, star: Star) -> Spectrum:
+    if NO_MEDIUM not in spectrum.notes or not star.is_vacuum:
+        return spectrum
+    notes = tuple(FORMULA if note == NO_MEDIUM else note for note in spectrum.notes)
+    return replace(spectrum, wave=air(spectrum.wave), notes=notes)
+
+
+def agreement(pairs: Sequence[tuple[float, float | None]]) -> Agreement | None:
+    """Of differences and their stated errors; None without any."""
+    if not pairs:
+        return None
+    away = np.array([difference for difference, _ in pairs])
+    low, high = np.quantile(away, (0.16, 0.84))
+    errors = np.array([error for _, error in pairs if error is not None])
+    half = float(high - low) / 2
+    if len(errors) < len(pairs):
+        return Agreement(len(pairs), float(np.median(away)), half, None, None)
+    one, two = (float((abs(away) <= k * errors).mean()) for k in (1, 2))
+    middle = float(np.median(errors))
+    return Agreement(len(pairs), float(np.median(away)), half, middle, (one, two))
+
+
+def velocity_agreement(compared: Sequence[Compared]) -> Agreement | None:
+    """Of the velocities found in the lines with the known ones, km/s."""
+    pairs: list[tuple[float, float | None]] = []
+    for one in compared:
+        found = None if one.predicted is None else one.predicted.found
+        if found is not None and found.visible and one.star.velocity is not None:
+            pairs.append((found.velocity - one.star.velocity, found.error))
+    return agreement(pairs)
