@@ -273,6 +273,29 @@ def test_without_validation_scores_no_run_is_chosen_and_all_are_shown(
     assert why in picture.notes
 
 
+def test_a_curve_is_of_one_number_of_parameters_where_sizes_have_several(
+    lab: Lab, ended: Ended
+) -> None:
+    def shown(*sizes: tuple[int, int]) -> tuple[str, tuple[float, ...], tuple[str, ...]]:
+        for n, params in sizes:
+            enriched(job := ended(f"N={n} P={params}"), n, 0.5)
+            result = read_result(job.result)
+            assert result is not None
+            model = {"name": "ViT", "params": params}
+            write_result(job.result, replace(result, model=model))
+        made = figure_specs.figure_data(lab, lookup_results(lab.paths, ["1.0"]))
+        picture = figure_specs.scaling(made)
+        (curve,) = picture.panels[0].curves
+        return curve.name, curve.x, picture.notes
+
+    name, xs, notes = shown((100, 10), (1000, 20), (1000, 30))
+    assert (name, xs) == ("ViT", (100.0, 1000.0))  # none has two sizes
+    assert "ViT: 1 training sizes with several configurations: the best on validation" in notes
+    name, xs, notes = shown((100, 20))
+    assert (name, xs) == ("ViT, P 20", (100.0, 1000.0))
+    assert "ViT: runs of other P not shown (10 and 30)" in notes
+
+
 def test_repeats_over_seeds_are_one_point_with_the_error_of_their_mean(
     lab: Lab, ended: Ended
 ) -> None:
