@@ -82,6 +82,12 @@ class Scaling:
         return np.array([max(run.params, 1) for run in self.runs], dtype=float)
 
     @property
+    def is_single(self) -> bool:
+        """Whether it is of one seed at several widths: what they share of noise is not known."""
+        sizes = {(run.stars, run.params) for run in self.runs}
+        return self.law is not None and len(self.law.axes) > 1 and len(sizes) == len(self.runs)
+
+    @property
     def floors_agree(self) -> bool:
         """Whether the fitted E may be that of the ceiling, by both intervals; true without both."""
         if self.fixed is None or self.free is None:
@@ -164,7 +170,10 @@ def _scaling(model: str, results: Sequence[Finished], known: Bounds, name: str) 
     notes += [
         f"{kind} E: {line}" for kind, one in fits.items() if one for line in not_determined(one)
     ]
-    return replace(plain, fixed=fixed, free=free, notes=tuple(notes))
+    fitted = replace(plain, fixed=fixed, free=free)
+    if fitted.is_single:
+        notes.append("one seed a size: noise that sizes share is not in the intervals")
+    return replace(fitted, notes=tuple(notes))
 
 
 def _floor(plain: Scaling) -> tuple[float, float] | None:
@@ -281,7 +290,8 @@ def law_phrases(found: Sequence[Scaling]) -> list[Phrase]:
         each = [] if law.fixed else [phrase("is", "E", _within(law.floor, 3))]
         each += [_exponent(law, axis) for axis in law.axes]
         sizes = {(run.stars, run.params) for run in one.runs}
-        of = phrase("scaling_runs", one.model, len(one.runs), len(sizes))
+        kind_of = "scaling_single" if one.is_single else "scaling_runs"
+        of = phrase(kind_of, one.model, len(one.runs), len(sizes))
         phrases += [phrase(kind, of, formula(law), phrase("comma", *each)), _ahead(one, law)]
         if law.fixed and one.free is not None:
             phrases.append(_fitted_floor(one, one.free))
