@@ -112,16 +112,32 @@ def test_zero_is_the_first_job_s_score_on_the_same_stars(lab: Path, run_here: Ru
         assert ended(job).values[name] == pytest.approx(first.values[name], abs=1e-6)
 
 
-def test_a_resumed_job_goes_on_with_its_own_weights(lab: Path, run_here: RunHere) -> None:
-    """As an uninterrupted one would: bit for bit."""
+class AfterTwoSteps(list[int]):
+    """What a job asks whether it was told to end: it was, once it has taken two steps."""
+
+    asked = 0
+
+    def __bool__(self) -> bool:
+        self.asked += 1
+        return self.asked > 2
+
+
+def test_a_resumed_job_takes_the_steps_of_an_uninterrupted_one(
+    lab: Path, run_here: RunHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit; its own weights, not those of the first job, are where it goes on."""
     config = {**BASE, "init": FIRST, "train": {**TRAIN, "epochs": 2}}
     whole = a_job(lab, "VIT-20260101-second-01/whole", config)
     assert run_here(whole).code == 0
     part = a_job(lab, "VIT-20260101-second-01/part", config)
-    shutil.copytree(whole.checkpoints, part.checkpoints)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_listen_for_end", AfterTwoSteps)
+        assert run_here(part).code == run.ENDED
+    assert not part.result.exists()
     assert run.main([str(part.folder), "--resume"]) == 0
     before, after = weights(whole), weights(part)
     assert all(torch.equal(before[name], after[name]) for name in before)
+    assert ended(part).values["test/r2/log_g"] == ended(whole).values["test/r2/log_g"]
 
 
 def test_stars_that_the_first_job_learned_from_are_found(lab: Path, run_here: RunHere) -> None:
