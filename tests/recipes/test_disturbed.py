@@ -10,10 +10,11 @@ import pytest
 from tests.recipes.test_run import DATA, VIT, RunHere, a_job, run_here
 from vitlab.contract.config import VitConfig, read_config
 from vitlab.contract.job import read_result
-from vitlab.contract.networks import Disturb, Velocity
+from vitlab.contract.networks import Disturb
 from vitlab.contract.value import Value
 from vitlab.contract.world import read_world, same_spectra
 from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.lab.inspector.server import open_inspector
 from vitlab.lab.new_experiment import template_text
 from vitlab.lab.results.worlds import grid_world
 from vitlab.ml.scoring import load_residuals
@@ -66,8 +67,10 @@ def test_a_run_is_scored_on_disturbed_and_on_clean_spectra(
     calm = rescore(job, disturb=Disturb())
     assert calm.world == ideal
     assert calm.named()[0]["test/r2/log_g"] == pytest.approx(result.values["clean/r2/log_g"])
-    fast = rescore(job, disturb=Disturb(velocity=Velocity(1000.0)))
-    assert fast.world.disturbed == "velocity within 1000.0"
+    star = open_inspector(job, lambda _: None).star(0, "log_g")
+    assert star.bound is None  # that of a spectrum as the grid has it
+    assert star.notes == ("no information: its spectrum is not as the grid has it (data.disturb)",)
+    assert [one.kind for one in star.densities] == (["model"] if recipe == "vit" else [])
 
 
 def test_the_template_survey_runs(tmp_path: Path, run_here: RunHere) -> None:
