@@ -564,3 +564,18 @@ def test_a_report_lists_runs_as_they_were_launched(lab: Lab, roadmap: Path, ende
     text = report.read_text(encoding="utf-8")
     assert re.findall(r"^\| (run\d) \|", text, re.MULTILINE) == [f"run{at}" for at in range(9)]
     assert "Best epoch: 20 to 28 of 9 runs\n" in text
+
+
+def test_a_gate_s_row_has_the_difference_that_it_asks_for(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    """Also of trials, which decide nothing."""
+    text = roadmap.read_text(encoding="utf-8").replace("| If R² > 0.70 |", "| If ViT > LightGBM |")
+    text += "\n## Gate progress\n\n| Gate | MVP | Status | Result |\n|---|---|---|---|\n"
+    roadmap.write_text(text + "| Gate-1 | MVP-1.0 | ⏳ | - |\n", encoding="utf-8")
+    ended("trees", 0.60, mvp="2.0", model="LightGBM", profile="smoke")
+    ended("one", 0.75, profile="smoke")
+    accept(lab, pending(lab, roadmap))
+    row = "R²_test: ViT 0.75, LightGBM 0.6, Δ = +0.150 ± 0.006 (independent errors): one seed, "
+    row += "the seed scatter is unknown (smoke)"
+    assert f"| Gate-1 | MVP-1.0 | 🔆 | {row} |" in roadmap.read_text(encoding="utf-8")

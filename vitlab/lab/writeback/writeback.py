@@ -170,8 +170,8 @@ def _update(
         return _without_numbers(lab, roadmap, mvp, mine, end, links, texts)
     everything = latest(finished(jobs))
     evidence = pairs_of(lab, everything)
-    is_full = mine[-1].spec.profile == "full"  # a trial closes no gate
-    verdicts = _verdicts(lab, roadmap, mvp, everything, evidence) if is_full else {}
+    would_be = _verdicts(lab, roadmap, mvp, everything, evidence)
+    verdicts = would_be if mine[-1].spec.profile == "full" else {}  # a trial closes no gate
     results = [one.result for group in groups for one in group.members]
     ranking, judged = rank_runs(told, everything, evidence), list(verdicts.values())
     found = [*findings(ended, everything, evidence), *_laws(ended, everything)]
@@ -182,6 +182,7 @@ def _update(
         rows=groups,
         links=links,
         verdicts=verdicts,
+        would_be=would_be,
         conclusion=own_conclusion or conclusion(results, roadmap.language, judged, ranking, found),
         exp_id=mine[-1].spec.exp_id,
         jobs=[one.job.name for one in ended],
@@ -241,6 +242,8 @@ class _Report:
     jobs: Sequence[str]
     """Names of the jobs of `results`."""
     verdicts: Mapping[str, Verdict]
+    would_be: Mapping[str, Verdict]
+    """Also those of trials, which decide nothing."""
     conclusion: str
     exp_id: str
     date: str
@@ -268,7 +271,7 @@ class _Report:
             status,
             self.conclusion,
             link,
-            self.verdicts,
+            self.would_be,
             self.date,
             self.profile,
             self.figures(roadmap_path.parent),
