@@ -5,7 +5,7 @@ OMP_NUM_THREADS=1 nice -n 10 python benchmarks/survey_alarm.py [--stars 100]
 Stars of the grid on its pixels at S/N 10 to 100, as they are and with a fault each: reversed
 wavelengths, a scale of wavelengths that is 1 % too long, another resolution than is stated, a flat
 spectrum, one with broad emission lines. Prints the share that raises the alarm, and the area under
-the curve (AUC) of its two statistics together.
+the curve (AUC) of the larger of its two statistics, plus 1 for each fault that the lines show.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from vitlab.ml.spectra.disturb.light import make_optics
 from vitlab.ml.spectra.grid import Grid, load_grid
 from vitlab.ml.spectra.labels import LABELS, RANGES
 from vitlab.ml.survey.comparison import Reference, even_pixels, find_velocity, match
+from vitlab.ml.survey.faults import find_faults
 from vitlab.ml.survey.pixels import on_pixels
 from vitlab.ml.survey.spectrum import LIGHT, Spectrum
 
@@ -56,11 +57,12 @@ def score(spectrum: Spectrum, reference: Reference, seed: int) -> tuple[float, b
     try:
         even = on_pixels(spectrum, even_pixels(grid), 0.0, 0.0, 5000)
         found = find_velocity(even, reference)
+        faults = find_faults(even, reference, found)
         velocity = found.velocity if found.visible else 0.0
         near = match(on_pixels(spectrum, grid.wave, velocity, 0.0, 5000), reference, seed)
     except UsageError:
         return np.inf, True
-    return near.unlikeness, bool(near.why)
+    return near.unlikeness + len(faults), bool(near.why or faults)
 
 
 def faulty(grid: Grid, fault: str, random: np.random.Generator) -> Spectrum:

@@ -32,6 +32,7 @@ from vitlab.ml.survey.comparison import (
     find_velocity,
     match,
 )
+from vitlab.ml.survey.faults import find_faults
 from vitlab.ml.survey.pixels import OnPixels, on_pixels
 from vitlab.ml.survey.spectrum import Spectrum
 
@@ -97,7 +98,8 @@ class Observer:
             return _refused(spectrum, "empty: no pixel has a flux")
         notes: list[str] = []
         try:
-            found = self._found(spectrum)
+            even = on_pixels(spectrum, even_pixels(self.reference.grid), 0.0, 0.0, RESOLUTION)
+            found = find_velocity(even, self.reference)
             used, error = _velocity(spectrum, velocity, found, notes)
             grid = self.reference.grid
             near = match(on_pixels(spectrum, grid.wave, used, 0.0, RESOLUTION), self.reference)
@@ -109,6 +111,7 @@ class Observer:
             seen = _refused(spectrum, str(refusal).removeprefix(f"{spectrum.place}: "))
             return replace(seen, velocity=used, velocity_error=error, match=near, found=found)
         reasons = [*self._untrained(ours, near), *([near.why] if near.why else [])]
+        reasons += find_faults(even, self.reference, found)
         if spectrum.kind in NOT_SCORED:
             reasons.insert(0, f"not scored: the file says that this is a {spectrum.kind}")
         unlike: bool | None = bool(reasons)
@@ -148,10 +151,6 @@ class Observer:
         return dict(
             zip(self.config.labels, zip(said.predicted.tolist(), errors, strict=True), strict=True)
         )
-
-    def _found(self, spectrum: Spectrum) -> Found:
-        even = even_pixels(self.reference.grid)
-        return find_velocity(on_pixels(spectrum, even, 0.0, 0.0, RESOLUTION), self.reference)
 
     def _batch(self, ours: OnPixels, notes: list[str]) -> Batch:
         """One observation by the rules of the model's data."""

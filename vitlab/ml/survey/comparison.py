@@ -38,6 +38,8 @@ VISIBLE = 25.0
 """Fall of chi-square by lines (5 sigma) from which on they are seen."""
 NODES = 60
 """Spectra that velocities are found with, about."""
+KEPT_RESOLUTIONS = 12
+"""Of which these spectra are kept."""
 STEP = 12.0
 """km/s of the pixels on which velocities are found."""
 FASTEST = 800.0
@@ -145,7 +147,9 @@ class Reference:
             wave, some = even_pixels(self.grid), max(len(self.grid.nodes) // NODES, 1)
             nodes = _blurred(self.grid.nodes[::some].float(), self.grid, r).double().numpy()
             flux = torch.from_numpy(np.stack([np.interp(wave, self.grid.wave, x) for x in nodes]))
-            self._even = {r: level(flux, torch.ones(len(wave), dtype=torch.bool), wave).numpy()}
+            if len(self._even) >= KEPT_RESOLUTIONS:
+                self._even.clear()
+            self._even[r] = level(flux, torch.ones(len(wave), dtype=torch.bool), wave).numpy()
         return self._even[r]
 
 
@@ -155,12 +159,16 @@ def even_pixels(grid: Grid) -> Array:
     return np.exp(np.arange(log[0], log[1], STEP / LIGHT))
 
 
-def find_velocity(observed: OnPixels, reference: Reference) -> Found:
+def find_velocity(
+    observed: OnPixels, reference: Reference, resolution: float | None = None
+) -> Found:
     """By weighted correlation with spectra of the grid; `observed` is on `even_pixels`, unshifted.
 
-    The amplitude of the lines is free. Chi-square counts independent data once.
+    The amplitude of the lines is free. Chi-square counts independent data once. `resolution`: of
+    the spectra compared with; None: the observed one's.
     """
-    wave, templates = even_pixels(reference.grid), reference.even(observed.resolution)
+    wave = even_pixels(reference.grid)
+    templates = reference.even(observed.resolution if resolution is None else resolution)
     flux, sigma = _levelled(observed, wave)
     variance = sigma**2 + LEAST_ERROR**2
     weight = np.where(observed.good, 1 / variance, 0.0) * observed.independent
