@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,12 @@ def tfevents(*summaries: tuple[int, bytes]) -> bytes:
     return b"".join(map(tfrecord, [first, *records]))
 
 
+def wandb_piece(kind: int, piece: bytes) -> bytes:
+    """With its header, as W&B's LevelDB log has it."""
+    checksum = zlib.crc32(piece, zlib.crc32(bytes((kind,))))
+    return struct.pack("<IHB", checksum, len(piece), kind) + piece
+
+
 def wandb_file(*rows: Mapping[str, float], run: Mapping[int, str] | None = None) -> bytes:
     """A W&B file of history records, after its run record."""
     records = [field(17, b"".join(field(n, x.encode()) for n, x in (run or {}).items()))]
@@ -111,6 +118,6 @@ def wandb_file(*rows: Mapping[str, float], run: Mapping[int, str] | None = None)
                 continue
             piece, part = part[: left - 7], part[left - 7 :]
             kind = (1 if not part else 2) if first else (4 if not part else 3)
-            data += struct.pack("<IHB", 0, len(piece), kind) + piece
+            data += wandb_piece(kind, piece)
             first = False
     return data

@@ -23,6 +23,7 @@ from tests.jobs.metric_files import (
     tfevents,
     values,
     wandb_file,
+    wandb_piece,
 )
 from vitlab.jobs.metrics.files import FileFollower
 from vitlab.jobs.metrics.formats.decoder import number
@@ -226,10 +227,19 @@ def test_a_number_too_large_and_nesting_too_deep_cost_their_record_alone(tmp_pat
     item = field(1, field(1, b"val_r2") + field(16, b"[" * 5000))
     record = field(2, item)
     path = tmp_path / "run-abc.wandb"
-    path.write_bytes(whole + struct.pack("<IHB", 0, len(record), 1) + record)
+    path.write_bytes(whole + wandb_piece(1, record))
     follower = FileFollower(source(), path)
     found = short(follower.poll()) + short(follower.poll(last=True))
     assert [x[R2] for _, _, x in found] == [0.5, 0.75]
+
+
+def test_a_row_of_wandb_with_a_flipped_bit_is_not_read(tmp_path: Path) -> None:
+    data = wandb_file({"val_r2": 0.5}, {"val_r2": 0.61}, {"val_r2": 0.75})
+    path = tmp_path / "run-abc.wandb"
+    path.write_bytes(data.replace(b"0.61", b"0.69"))
+    follower = FileFollower(source(), path)
+    assert [x[R2] for _, _, x in short(follower.poll(last=True))] == [0.5, 0.75]
+    assert "1 rows cannot be read" in follower.status["note"]
 
 
 def test_rows_that_are_made_to_take_long_take_no_longer(tmp_path: Path) -> None:
@@ -240,10 +250,10 @@ def test_rows_that_are_made_to_take_long_take_no_longer(tmp_path: Path) -> None:
     follower = FileFollower(source(), path)
     assert [x[R2] for _, _, x in short(follower.poll(last=True))] == [0.1, 0.5]
     data, left = bytearray(wandb_file({"val_r2": 0.5})), 0
-    for number in range(200_000):
+    for i in range(200_000):
         left = 32_768 - len(data) % 32_768
-        piece = b"x" * (min(left, 30_000) - 7 if number < 200 else 1)
-        data += b"\0" * left if left < 8 else struct.pack("<IHB", 0, len(piece), 3) + piece
+        piece = b"x" * (min(left, 30_000) - 7 if i < 200 else 1)
+        data += b"\0" * left if left < 8 else wandb_piece(3, piece)
     path = tmp_path / "run-abc.wandb"
     path.write_bytes(data)
     assert [x[R2] for _, _, x in short(FileFollower(source(), path).poll(last=True))] == [0.5]
@@ -251,7 +261,7 @@ def test_rows_that_are_made_to_take_long_take_no_longer(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("step,val_r2\n0,0.5\n" + "".join(f"{i},{cell}\n" for i in range(1, 5000)))
     follower = FileFollower(source(), path)
-    assert [x[R2] for _, _, x in short(follower.poll(last=True))][0] == 0.5
+    assert next(x[R2] for _, _, x in short(follower.poll(last=True))) == 0.5
 
 
 @pytest.mark.parametrize("end", ["damaged", "cut"])

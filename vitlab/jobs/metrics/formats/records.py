@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -99,7 +100,8 @@ def wandb_rows(data: bytes) -> list[Mapping[str, Any]]:
 def _records(block: bytes, start: int) -> Iterator[tuple[int, bytes | None]]:
     """The whole records of a block from byte `start` of the file, and where in it each ends.
 
-    None where the rest of a cut is damaged: no record's piece goes beyond, so the next is sound.
+    None where a piece is not as its checksum says, or where the rest of a cut is damaged: no
+    record's piece goes beyond, so the next is sound.
     """
     at, parts = 0 if start else _HEADER_SIZE, list[bytes]()
     while at + 7 <= len(block):
@@ -107,7 +109,7 @@ def _records(block: bytes, start: int) -> Iterator[tuple[int, bytes | None]]:
         if left < 7:
             at += left
             continue
-        length, kind = struct.unpack_from("<HB", block, at + 4)
+        checksum, length, kind = struct.unpack_from("<IHB", block, at)
         piece = block[at + 7 : at + 7 + length]
         if kind not in (_FULL, _FIRST, _MIDDLE, _LAST) or length > left - 7:
             at, parts = at + left, []
@@ -117,6 +119,11 @@ def _records(block: bytes, start: int) -> Iterator[tuple[int, bytes | None]]:
             continue
         if len(piece) < length:
             return
+        # 0: written without one.
+        if checksum not in (0, zlib.crc32(piece, zlib.crc32(bytes((kind,))))):
+            at, parts = at + 7 + length, []
+            yield at, None
+            continue
         if kind in (_FULL, _FIRST):
             parts = []
         parts.append(piece)
