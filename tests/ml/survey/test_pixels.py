@@ -88,6 +88,29 @@ def test_tellurics_are_masked_where_they_are_observed() -> None:
     assert on_pixels(corrected, model, 0.0, 5000, 5000).share == 1
 
 
+def test_a_gap_has_no_data() -> None:
+    wave = np.arange(7380.0, 7600.0, 0.4)
+    there = (wave < 7440) | (wave > 7500)
+    star = spectrum(wave[there], np.ones(there.sum()), np.full(there.sum(), 0.01))
+    found = on_pixels(star, MODEL, 0.0, 5000, 5000)
+    inside = (MODEL > 7440.5) & (MODEL < 7499.5)
+    assert not found.good[inside].any()
+    assert found.good[(MODEL < 7438) | (MODEL > 7502)].all()
+
+
+def test_too_many_pixels_and_equal_wavelengths_are_refused() -> None:
+    wave = np.linspace(7380.0, 7600.0, 400_100)
+    star = spectrum(wave, np.ones(len(wave)), np.full(len(wave), 0.01))
+    with pytest.raises(UsageError, match="more than 400,000 pixels"):
+        on_pixels(star, MODEL, 0.0, 5000, 5000)
+    wave = np.arange(7380.0, 7600.0, 0.4)
+    for k in range(31, 35):
+        wave[k] = np.nextafter(wave[k - 1], 8000)
+    star = spectrum(wave, np.ones(len(wave)), np.full(len(wave), 0.01))
+    with pytest.raises(UsageError, match="nearly equal"):
+        on_pixels(star, MODEL, 0.0, 5000, 5000)
+
+
 def test_what_is_left_of_the_sky_is_masked_or_has_larger_errors() -> None:
     wave = np.arange(7000.0, 8900.0, 0.43)
     model = np.arange(7100.0, 8850.0, 0.43)

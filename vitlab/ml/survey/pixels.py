@@ -29,6 +29,10 @@ SHARE = 0.7
 """Of what falls into a new pixel that must be data."""
 LEAST_SHARE = 0.03
 """Of a model's pixels that must have data."""
+MOST_PIXELS = 400_000
+"""Of a spectrum, in the band."""
+GAP = 5.0
+"""Median steps: a pixel as far from the next one lies beside a gap."""
 MOST_TAPS = 4000
 """Pixels on each side of a convolution."""
 AIRGLOW = 3.0
@@ -80,8 +84,9 @@ def on_pixels(
     if int((inside & ~spectrum.mask).sum()) < 20:
         raise UsageError(f"{what}: no data from {edges[0]:.0f} to {edges[-1]:.0f} A")
     r = _resolution(spectrum, inside, lowest, what)
-    air_bands = _telluric(spectrum) & near
-    bad = (spectrum.mask | air_bands)[near]
+    if near.sum() > MOST_PIXELS:
+        raise UsageError(f"{what}: more than {MOST_PIXELS:,} pixels in the model's band")
+    bad = (spectrum.mask | _telluric(spectrum) | _at_gaps(spectrum.wave))[near]
     x, flux = np.log(rest[near]), spectrum.flux[near]
     if not (~bad).any():
         raise UsageError(f"{what}: no data outside of the bands of the Earth's air")
@@ -151,6 +156,13 @@ def _resolution(spectrum: Spectrum, inside: Bools, lowest: float, what: str) -> 
     return spectrum.resolution
 
 
+def _at_gaps(wave: Array) -> Bools:
+    """Pixels beside a gap, of which no width is known."""
+    steps = np.diff(wave)
+    wide = steps > GAP * np.median(steps)
+    return np.concatenate([wide, [False]]) | np.concatenate([[False], wide])
+
+
 def _telluric(spectrum: Spectrum) -> Bools:
     """Pixels in the bands of the Earth's air, where the file is not corrected for them."""
     found = np.zeros(len(spectrum.wave), bool)
@@ -196,6 +208,8 @@ def _convolved(x: Array, flux: Array, known: Array, width: Array) -> tuple[Array
 def _conserving(rest: Array, values: Array, edges: Array, smooth: bool = True) -> Array:
     """(L,) means of the values between new edges; NaN (or 0) where the data do not reach."""
     old = _edges(rest)
+    if (np.diff(old) <= 0).any():  # wavelengths that differ by less than their midpoints can
+        raise UsageError("two wavelengths are nearly equal")
     integral = np.concatenate([[0.0], np.cumsum(values * np.diff(old))])
     at = edges.clip(old[0], old[-1])
     total = CubicSpline(old, integral)(at) if smooth else np.interp(at, old, integral)
