@@ -18,7 +18,7 @@ import pytest
 
 from tests.jobs.conftest import Workshop
 from tests.waiting import ended
-from vitlab.contract.job import Done, Lost, Queued
+from vitlab.contract.job import Done, Lost, Queued, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, find_lab
 from vitlab.contract.user_key import state_folder
 from vitlab.jobs import slurm, submissions
@@ -473,3 +473,12 @@ def test_what_a_killed_launch_left_is_no_job_and_is_removed(shop: Workshop, tmp_
     os.utime(tmp_path / "far" / others[0].parent.name / others[0].name, (1e9, 1e9))
     open_lab(shop.lab.root)
     assert len(list((tmp_path / "far").glob("*/.tmp-*"))) == 3
+
+
+def test_a_lab_whose_name_is_not_utf_8_takes_no_job(tmp_path: Path) -> None:
+    lab = LabPaths(Path(os.fsdecode(os.fsencode(tmp_path) + b"/l\xffab")))
+    lab.experiments.mkdir(parents=True)
+    spec = Spec(mvp="1.0", run="one", profile="full", recipe="mlp", exp_id="A-1", config={})
+    with pytest.raises(UsageError, match="a name that is not UTF-8, .*: rename the folder"):
+        stage(lab, spec)
+    assert list(lab.experiments.iterdir()) == []

@@ -63,6 +63,11 @@ class Staged:
 def stage(lab: LabPaths, spec: Spec) -> Staged:
     """Write all that makes a new job, under a free name; `submitted` is set when it is 0."""
     parent = lab.exp_folder(spec.exp_id)
+    if any("\udc80" <= letter <= "\udcff" for letter in str(parent)):
+        raise UsageError(
+            f"{lab.root}: a name that is not UTF-8, which the libraries of a job cannot open: "
+            "rename the folder"
+        )
     JobPaths(parent / "new").check_is_here()
     is_new = not parent.exists()
     parent.mkdir(parents=True, exist_ok=True)
@@ -173,7 +178,8 @@ def is_submitted(job: JobPaths, *, anew: bool = False) -> bool:
         if not anew and _known.get(name) == mark:
             return True
         _known.pop(name, None)
-        born, *others = _place(job.folder).read_text().split("\n", 1)[0].split(" ")
+        text = _place(job.folder).read_text("utf-8", "surrogateescape")
+        born, *others = text.split("\n", 1)[0].split(" ")
         now, *ours = _identity(job.folder)
     except (OSError, UsageError):
         return False
