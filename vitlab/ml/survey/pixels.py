@@ -160,7 +160,7 @@ def _at_gaps(wave: Array) -> Bools:
     """Pixels beside a gap, of which no width is known."""
     steps = np.diff(wave)
     wide = steps > GAP * np.median(steps)
-    return np.concatenate([wide, [False]]) | np.concatenate([[False], wide])
+    return np.asarray(np.concatenate([wide, [False]]) | np.concatenate([[False], wide]))
 
 
 def _telluric(spectrum: Spectrum) -> Bools:
