@@ -478,7 +478,7 @@ def test_what_a_killed_launch_left_is_no_job_and_is_removed(shop: Workshop, tmp_
 def test_a_lab_whose_name_is_not_utf_8_takes_no_job(tmp_path: Path) -> None:
     lab = LabPaths(Path(os.fsdecode(os.fsencode(tmp_path) + b"/l\xffab")))
     lab.experiments.mkdir(parents=True)
-    spec = Spec(mvp="1.0", run="one", profile="full", recipe="mlp", exp_id="A-1", config={})
-    with pytest.raises(UsageError, match="a name that is not UTF-8, .*: rename the folder"):
+    spec = Spec("1.0", "one", "full", "mlp", {}, exp_id="A-1", roadmap="roadmaps/a.md")
+    with pytest.raises(UsageError, match=r"a name that is not UTF-8, .*: rename the folder"):
         stage(lab, spec)
     assert list(lab.experiments.iterdir()) == []
