@@ -224,6 +224,16 @@ async def test_x_on_a_running_mvp_stops_its_job(stage: Open) -> None:
         await it.until(lambda: ("stop", usual_jobs()[3].paths.name) in it.lab.asked)
 
 
+async def test_columns_that_say_nothing_leave_their_room_to_the_names(stage: Open) -> None:
+    now, name = time.time(), "LightGBM train_size=25000,seed=44"
+    ended = [job("20251227-090001-a", name, Done(now - 9e4, now, "ok", 0))]
+    async with stage(size=(160, 24), lab=FakeLab(view=usual_view(jobs=tuple(ended)))) as it:
+        await it.press("2")
+        row = next(line for line in it.text().split("\n") if "✓ done" in line)
+        assert name in row
+        assert "Why" not in it.text()
+
+
 async def test_jobs_have_an_age_a_number_and_what_runs_in_sight(stage: Open) -> None:
     now = time.time()
     same = [

@@ -101,6 +101,8 @@ class QueueTable(StableTable):
             mark = max((len(f" #{number}") for number in self._numbers.values()), default=0)
             self.wanted["Job"] = short + mark, long + mark
         self._jobs = jobs
+        told = {"On": any(map(device_of, jobs)), "Why": any(map(reason, jobs))}
+        self.empty = {name for name, is_told in told.items() if not is_told}
         self.show_rows(Rows(dict(zip(self._names, jobs, strict=True)), self._row))
 
     def _row(self, job: JobView) -> Row:

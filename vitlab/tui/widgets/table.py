@@ -74,6 +74,8 @@ class Columned(Scrolled):
         super().__init__(id=id)
         self.wanted: dict[str, tuple[int, int]] = {}
         """Column -> cells its texts need, for which others are dropped, and those they fill."""
+        self.empty: set[str] = set()
+        """Columns in which no row says anything: their room is the others'."""
 
     @property
     def narrow(self) -> bool:
@@ -84,7 +86,8 @@ class Columned(Scrolled):
     @property
     def fitted(self) -> Mapping[str, int]:
         """Column -> cells as they fit at the table's size now; the last takes what is left."""
-        widths = dict(self.NARROW if self.narrow else self.COLUMNS)
+        given = self.NARROW if self.narrow else self.COLUMNS
+        widths = {name: cells for name, cells in given.items() if name not in self.empty}
         room = self.scrollable_content_region.width
         if not self.show_vertical_scrollbar:
             # Kept free, or the bar that comes with many rows would have them all filled anew.
@@ -97,7 +100,7 @@ class Columned(Scrolled):
 
         for name in self.DROPS:
             lacking = sum(max(cells - widths[one], 0) for one, cells in needed.items())
-            if self.narrow and spare() < lacking:
+            if self.narrow and name in widths and spare() < lacking:
                 del widths[name]
         for name, (_, cells) in self.wanted.items():
             if name != last:
