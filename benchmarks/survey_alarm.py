@@ -90,7 +90,7 @@ def faulty(grid: Grid, fault: str, random: np.random.Generator) -> Spectrum:
     stated = LOW if fault.endswith("as 1800") else 5000.0
     n = len(wave)
     return Spectrum("", "", "", "", "star", wave, noisy, np.full(n, 1 / snr), np.zeros(n, bool), {},
-                    np.full(n, stated), None, None, {}, "", False, ())  # fmt: skip
+                    np.full(n, stated), None, None, {}, "", ())  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -100,6 +100,8 @@ def test_labels_errors_and_the_alarm(
         rows = list(csv.DictReader(file))
     assert [row["unlike"] for row in rows] == ["no", "yes", "yes"]
     assert float(rows[0]["T_eff_error"]) == first["labels"]["T_eff"]["error"]
+    assert vitlab([*command[:3], "--resolution", "5000", "--corrected", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["share"] > 0.99
     table = tmp_path / "table.fits"
     assert vitlab([*command, "--out", str(table)]) == 0
     shown = capsys.readouterr().out.splitlines()

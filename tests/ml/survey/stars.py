@@ -34,7 +34,6 @@ def spectrum(wave: Array, flux: Array, sigma: Array | None, **others: Any) -> Sp
         velocity_error=None,
         labels={},
         label_source="",
-        corrects_tellurics=False,
         notes=(),
     )
     return replace(plain, **others)

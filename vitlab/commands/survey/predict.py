@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,11 @@ def _predict_options(predict: argparse.ArgumentParser) -> None:
         "--resolution", type=float, metavar="R", help="of all; default: the file's"
     )
     predict.add_argument(
+        "--corrected",
+        action="store_true",
+        help="all are corrected for the Earth's absorption: its bands are used",
+    )
+    predict.add_argument(
         "--out", type=Path, metavar="FILE", help="write a table too: .csv, or .fits (astropy)"
     )
     add_json(predict)
@@ -60,7 +66,11 @@ def predict_files(args: argparse.Namespace) -> int:
     from vitlab.lab.inspector.observed import open_observer
     from vitlab.ml.survey.read import read_spectra
 
-    spectra = [one for file in args.files for one in read_spectra(file)]
+    spectra = [
+        replace(one, corrects_tellurics=args.corrected)
+        for file in args.files
+        for one in read_spectra(file)
+    ]
     observer = open_observer(job)
     found = [observer.predict(one, args.velocity, args.resolution) for one in spectra]
     names = list(observer.config.labels)

@@ -71,10 +71,10 @@ class Spectrum:
     labels: Mapping[str, tuple[float, float | None]]
     """T_eff (K), log_g, M_H (dex) that the file carries, and their errors."""
     label_source: str
-    corrects_tellurics: bool
-    """Whether the file says that the Earth's absorption is divided out."""
     notes: tuple[str, ...]
     """What was converted or assumed, one sentence each."""
+    corrects_tellurics: bool = False
+    """Whether the Earth's absorption is divided out, as its user says: no file says it."""
 
     @property
     def snr(self) -> float | None:
@@ -113,7 +113,6 @@ class Raw:
     velocity_error: float | None = None
     labels: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     label_source: str = ""
-    corrects_tellurics: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -157,7 +156,6 @@ def finish(raw: Raw, file: str) -> Spectrum:
         velocity_error=raw.velocity_error,
         labels=raw.labels,
         label_source=raw.label_source,
-        corrects_tellurics=raw.corrects_tellurics,
         notes=tuple(notes),
     )
 
