@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from tests.ml.survey.stars import observed
+from tests.ml.survey.test_read import STARS, needs_stars
 from vitlab.ml.spectra.grid import Grid, load_grid
 from vitlab.ml.survey import comparison
 from vitlab.ml.survey.comparison import Match, Reference, even_pixels, find_velocity, match
 from vitlab.ml.survey.pixels import on_pixels
+from vitlab.ml.survey.read import read_spectra
 from vitlab.ml.survey.spectrum import Spectrum
 
 SUN, GIANT, POOR = (5750.0, 4.4, 0.0), (4250.0, 1.5, -0.5), (5500.0, 3.0, -2.2)
@@ -73,3 +75,24 @@ def test_what_is_no_star_raises_the_alarm(grid: Grid, reference: Reference) -> N
     for flux in (sun.flux[::-1].copy(), flat, emission):
         found = compared(replace(sun, flux=flux), grid, reference)
         assert found.why, found
+
+
+@needs_stars
+@pytest.mark.parametrize(
+    ("file", "velocity", "is_star"),
+    [
+        ("MUSE/ngc6397id000010554jd2456865p5826f000.fits", 17.0, True),
+        ("Gaia_RVS/Kepler-409.csv", 0.0, True),
+        ("DESI/coadd-4-80613-thru20210324.fits", None, False),
+    ],
+)
+def test_real_spectra(
+    file: str, velocity: float | None, is_star: bool, grid: Grid, reference: Reference
+) -> None:
+    (spectrum,) = read_spectra(STARS / file)
+    even = on_pixels(spectrum, even_pixels(grid), 0.0, 0.0, 5000)
+    found = find_velocity(even, reference)
+    near = match(on_pixels(spectrum, grid.wave, found.velocity, 0.0, 5000), reference)
+    assert (near.why == "") == is_star
+    if velocity is not None:
+        assert abs(found.velocity - velocity) < 5
