@@ -326,7 +326,7 @@ def lint_documents(args: argparse.Namespace) -> int:
     paths = [existing(args.roadmap)] if args.roadmap else this_lab().roadmaps()
     if not paths:
         raise UsageError(this_lab().no_roadmap)
-    records: list[dict[str, Any]] = []
+    records: dict[tuple[Any, ...], dict[str, Any]] = {}  # two roadmaps lead to one board
     broken: list[tuple[Path, UsageError]] = []
     labs: dict[Path, Lab] = {}  # each keeps the roadmaps it has read
     for path in paths:
@@ -340,16 +340,15 @@ def lint_documents(args: argparse.Namespace) -> int:
             broken.append((path, error))
             continue
         for record in found:
-            if record in records:  # two roadmaps lead to one board
-                continue
-            records.append(record)
-            if not args.json:
+            known = len(records)
+            records.setdefault(tuple(record.values()), record)
+            if len(records) > known and not args.json:
                 marks = " (--fix fixes it)" * ("fix" in record) + " (a note)" * ("note" in record)
                 print("{file}:{line}: {kind}: {message}".format(**record) + marks)
     tell_broken(broken)
     if args.json:
-        print_json(records)
-    return 2 if broken else int(not all(record.get("note") for record in records))
+        print_json([*records.values()])
+    return 2 if broken else int(not all(one.get("note") for one in records.values()))
 
 
 def _lint(path: Path, lab: Lab | None, *, fix: bool, printed: bool) -> list[dict[str, Any]]:

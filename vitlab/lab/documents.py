@@ -110,6 +110,8 @@ def is_named_for(path: Path, mvp_id: str, exp_id: str | None, own: Collection[st
     names = (path.stem, path.parent.name, *own)
     if exp_id and exp_id.casefold() in map(str.casefold, names):
         return True
+    if "mvp" not in path.stem.lower():
+        return False
     spelled = re.escape(mvp_id).replace(r"\.", "[._-]").replace(r"\-", "[._-]")
     named = rf"(?<![A-Za-z0-9])mvp[-_ ]?{spelled}(?![A-Za-z0-9]|[._-]\d{{1,2}}(?!\d))"
     return bool(re.search(named, path.stem, re.I))

@@ -31,6 +31,8 @@ from vitlab.docs.text.tables import Table, set_cell, tables_of
 
 RoadmapT = TypeVar("RoadmapT", bound=Roadmap)
 _GATES = ("gate", "gate_progress")
+_WORK = 100_000
+"""Cards that one run of lint draws anew: each move draws its whole board."""
 _WAITING = ("planned", "ready", "running")
 _CLOSED = ("done", "failed", "partial")
 
@@ -105,7 +107,8 @@ def _is_of_one_run(roadmap: Roadmap, site: StatusSite) -> bool:
 
 
 def _card_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterator[Finding]:
-    order = roadmap.order
+    order, drawn = roadmap.order, 0
+    sizes = {board.lines: len(board.cards) for board in roadmap.boards}
     for board, card in ((b, c) for b in roadmap.boards for c in b.cards):
         status = statuses.get(card.mvp or "")
         column = board.column_of(card)
@@ -116,6 +119,11 @@ def _card_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterato
             continue
         head = column.text if column else "no column"
         message = f"the card of MVP {card.mvp} is under {head} while it is {status}"
+        drawn += sizes[board.lines]
+        if drawn > _WORK:
+            more = "; --fix moves some at a time"
+            yield Finding(card.index + 1, "card-column", message + more)
+            continue
         fix = tuple(move_card(roadmap.document, board, card, target, card.text, order))
         yield Finding(card.index + 1, "card-column", message, fix or None)
 

@@ -185,8 +185,7 @@ def _context(roadmap: Roadmap, mvp: Mvp) -> frozenset[str]:
     """The words that say nothing more of a number of this MVP: its id, its name, its only model."""
     facts = [
         entry.text("content")
-        for spec in roadmap.specs
-        if spec.mvp == mvp.id
+        for spec in roadmap.sections.get(mvp.id, ())
         for entry in spec.facts
         if entry.text("item").casefold() in _MODEL_ITEMS
     ]
@@ -210,7 +209,7 @@ def _in_roadmap(roadmap: Roadmap, mvp: Mvp) -> Iterator[Group]:
         if _is_of(roadmap, entry, mvp)
         for column in columns
     ]  # fmt: skip
-    facts = [entry for spec in roadmap.specs if spec.mvp == mvp.id for entry in spec.facts]
+    facts = [entry for spec in roadmap.sections.get(mvp.id, ()) for entry in spec.facts]
     sentences += [(e, "content") for e in facts if e.text("item").casefold() in _RESULT_ITEMS]
     for entry, column in sentences:
         yield list(_in_sentences(entry.raw(column), entry.line))

@@ -268,13 +268,17 @@ def _of_many(document: Document, heading: Heading, mvp: str, vocabulary: Vocabul
     return Stated(mvp, "", entry, parsed.status if parsed else None, text)
 
 
+_MVP = re.compile(r"MVP[-–_ :]?", re.I)
+
+
 def heading_marks(
     heading: Heading, mvp: str, vocabulary: Vocabulary
 ) -> list[tuple[int, str, ParsedStatus]]:
     """The statuses in the heading of an MVP's section: (offset in the title, text, parsed)."""
-    title = heading.title
-    named = re.search(rf"MVP[-–_ :]?{re.escape(mvp)}", title, re.I)
-    of = named.span() if named else (0, 0)
+    title, length = heading.title, len(mvp)
+    named = (one.span() for one in _MVP.finditer(title))
+    spans = ((begin, end + length) for begin, end in named)
+    of = next((s for s in spans if title[s[1] - length : s[1]].lower() == mvp.lower()), (0, 0))
     marks = find_marks(title, of, vocabulary, last=True, title=True)
     return [(mark.start, title[mark.start : mark.end], mark.parsed) for mark in marks]
 

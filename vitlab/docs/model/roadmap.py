@@ -187,6 +187,14 @@ class Roadmap:
         return specs_of(self.document, self.views, self.vocabulary, self.ids)
 
     @cached_property
+    def sections(self) -> Mapping[str, Sequence[Spec]]:
+        """MVP -> its sections."""
+        found: dict[str, list[Spec]] = {}
+        for spec in self.specs:
+            found.setdefault(spec.mvp, []).append(spec)
+        return found
+
+    @cached_property
     def gates(self) -> tuple[Gate, ...]:
         """Every gate; one without rules gets those in its MVP's section."""
         gates = gates_of(self.document, self.views, self.unknown, self.vocabulary, self.ids)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from vitlab.docs.model.boards.box import rest_of_card
 from vitlab.docs.model.boards.list_board import last_of_item
@@ -437,9 +438,14 @@ def _marked(
 def marks_of(roadmap: Roadmap, text: str, mvp: str, *, title: bool = False) -> Sequence[Mark]:
     """The statuses in a heading or card of an MVP."""
     experiment = roadmap.ids.experiment_in(text)
-    named = re.search(rf"(?:MVP[-–_ ]?)?{re.escape(mvp)}", text, re.I)
+    named = _named(mvp).search(text)
     of = experiment[1] if experiment else named.span() if named else (0, 0)
     return find_marks(text, of, roadmap.vocabulary, last=True, title=title)
+
+
+@lru_cache(1 << 14)
+def _named(mvp: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:MVP[-–_ ]?)?{re.escape(mvp)}", re.I)
 
 
 def _gate_sites(roadmap: Roadmap) -> Iterator[StatusSite]:

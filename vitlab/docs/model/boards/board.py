@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from vitlab.docs.model.vocabulary import Vocabulary
 from vitlab.docs.text.source import Span
@@ -76,10 +77,16 @@ class Kanban:
 
     def column_of(self, card: Segment) -> Column | None:
         """The column of a card; None for a card in none."""
-        for band in self.bands:
-            if card in band.segments:
-                return band.columns[card.column] if card.column >= 0 else None
-        return None
+        band = self.band_of.get(card)
+        if band is None or card.column < 0:
+            return None
+        return self.bands[band].columns[card.column]
+
+    @cached_property
+    def band_of(self) -> Mapping[Segment, int]:
+        """Card -> the number of the first band that has it."""
+        known = ((s, number) for number, band in enumerate(self.bands) for s in band.segments)
+        return dict(reversed(list(known)))
 
 
 @dataclass(frozen=True)
@@ -116,5 +123,4 @@ def target_column(
 
 def current_column(board: Kanban, card: Segment) -> ColumnIndex:
     """The column a card is in."""
-    number = next(n for n, band in enumerate(board.bands) if card in band.segments)
-    return ColumnIndex(number, card.column)
+    return ColumnIndex(board.band_of[card], card.column)
