@@ -6,6 +6,7 @@ import re
 from bisect import bisect, bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 from vitlab.contract.job import bare_id
@@ -281,6 +282,12 @@ def heading_marks(
     of = next((s for s in spans if title[s[1] - length : s[1]].lower() == mvp.lower()), (0, 0))
     marks = find_marks(title, of, vocabulary, last=True, title=True)
     return [(mark.start, title[mark.start : mark.end], mark.parsed) for mark in marks]
+
+
+@lru_cache(1 << 14)
+def id_pattern(mvp: str) -> re.Pattern[str]:
+    """An MVP's id in a text, with `MVP-` or without."""
+    return re.compile(rf"(?:MVP[-–_ ]?)?{re.escape(mvp)}", re.I)
 
 
 def _of_cards(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> Iterator[Stated]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from vitlab.docs.model.boards.box import rest_of_card
 from vitlab.docs.model.boards.list_board import last_of_item
 from vitlab.docs.model.ids import exp_id, several_ids, without_number
-from vitlab.docs.model.mvps import in_steps, status_lines
+from vitlab.docs.model.mvps import id_pattern, in_steps, status_lines
 from vitlab.docs.model.report_head import in_head, is_of_something_else
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.status_marks import (
@@ -438,14 +437,9 @@ def _marked(
 def marks_of(roadmap: Roadmap, text: str, mvp: str, *, title: bool = False) -> Sequence[Mark]:
     """The statuses in a heading or card of an MVP."""
     experiment = roadmap.ids.experiment_in(text)
-    named = _named(mvp).search(text)
+    named = id_pattern(mvp).search(text)
     of = experiment[1] if experiment else named.span() if named else (0, 0)
     return find_marks(text, of, roadmap.vocabulary, last=True, title=title)
-
-
-@lru_cache(1 << 14)
-def _named(mvp: str) -> re.Pattern[str]:
-    return re.compile(rf"(?:MVP[-–_ ]?)?{re.escape(mvp)}", re.I)
 
 
 def _gate_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
