@@ -71,6 +71,7 @@ WRITING: Words = (
 OTHERS: Words = (
     ("stop", "TST"), ("hold", "TST"), ("release", "TST"), ("move", "TST", "--first"),
     ("figure", "parity"), ("spectrum",), ("scaling", "1.0"), ("evaluate", "TST"),
+    ("predict", "TST", "star.fits"),
     ("adopt", "--pid", "1", "--mvp", "1.0"),
     ("serve", "--port", "99999"), ("demo", "--mvp", "9.9"), ("why", "0.5"), ("auto", "--end"),
     ("auto", "--budget", "1h", "--dry-run"), ("paper", "check", "roadmaps/hub.md"), ("tray",),

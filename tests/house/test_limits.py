@@ -14,8 +14,8 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init_
 FOLDERS = sorted({path.parent for path in MODULES})
 
 HEAVY = {
-    "aiohttp", "astropy", "h5py", "lightgbm", "markdown_it", "matplotlib", "numpy", "plotext", "polars",
-    "pynvml", "rich", "scipy", "textual", "textual_serve", "torch", "wandb", "wcwidth",
+    "aiohttp", "astropy", "h5py", "lightgbm", "markdown_it", "matplotlib", "numpy", "plotext",
+    "polars", "pynvml", "rich", "scipy", "textual", "textual_serve", "torch", "wandb", "wcwidth",
     "yaml",
 }  # fmt: skip
 """Third-party packages that take long to load."""

@@ -36,7 +36,7 @@ COMMANDS_TRIED: tuple[tuple[str, ...], ...] = (
     ("status", ROADMAP_NAME, "--as", EVIL), ("run", EVIL), ("run", "1.0", "--profile", EVIL),
     ("run", "1.0", "--run", EVIL), ("resume", "VIT"), ("stop", EVIL), ("hold", EVIL),
     ("release", "VIT"), ("move", "VIT", "--first"), ("figure", "ablation"), ("figure", EVIL),
-    ("spectrum",), ("scaling", "1.0"), ("evaluate", "VIT"),
+    ("spectrum",), ("scaling", "1.0"), ("evaluate", "VIT"), ("predict", "VIT", EVIL),
     ("evaluate", "VIT", "--data", EVIL), ("demo", "--mvp", EVIL), ("data", "inspect", "shards"),
     ("data", "inspect", f"a{EVIL}.csv"), ("compare", "--sql", f"select '{EVIL}' as a"),
     ("compare", "--sql", "select * from results"), ("compare", "--sql", EVIL),
@@ -54,7 +54,7 @@ DRAWN = ("plot", "figure")
 """Commands that print colours of their own."""
 PAINTED = re.compile(r"\x1b\[(?:[12]|3[1236])m([^\x1b]*)\x1b\[0m")
 """A text in a colour of ours, in tables and diffs."""
-SLOW = ("spectrum", "evaluate", "data", "ceiling", "scaling")
+SLOW = ("spectrum", "evaluate", "predict", "data", "ceiling", "scaling")
 """Commands that load much, and print no other than the rest on a terminal."""
 DIFFS = ("set", "sync")
 """Commands that print diffs, in which marks of text stay where a program reads them."""

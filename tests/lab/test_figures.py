@@ -239,7 +239,7 @@ def test_two_models_are_shown_with_what_each_was_trained_on(lab: Lab, ended: End
     assert figure_specs.scaling(made).notes == (
         "LightGBM: 2k to 50k noise draws, core-hours unknown",
         "ViT: 60k to 1.5M noise draws, 0.089 core-hours",
-        "unequal by more than 3 times at N = 2k: 2k and 60k noise draws",
+        "unequal by more than 3 times at every N, as at N = 2k: 2k and 60k noise draws",
     )
     vit = "ViT: 2k to 50k training stars, 60k to 1.5M noise draws, 0.089 core-hours"
     each = "60k, 1.5M, 2k and 50k noise draws"

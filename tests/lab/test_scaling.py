@@ -106,7 +106,7 @@ def test_a_grid_of_runs_gives_the_law_they_follow(
     assert one.law is not None
     ends = one.law.mean(curve.x[-1], PS[-1])
     assert curve.ends[-1] == pytest.approx((1 - ends.high, 1 - ends.low))
-    assert "bands: 90%, parametric bootstrap of runs, seeds and E" in picture.keys
+    assert "bands: 90%, bootstrap of runs, seeds and E, not of training stars" in picture.keys
     (line,) = pending(lab, roadmap, "1.0").summary
     assert "ViT (16 runs of 16 sizes, one seed: intervals may be far too narrow): 1 - R² = " in line
     powers = r"b = 0\.\d\d \(\d\.\d\d\.\.\d\.\d\d, 90%\)"
@@ -193,7 +193,8 @@ def test_a_law_that_predicts_nothing_ends_with_its_runs(lab: Lab, ended: Ended) 
     ends = {curve.name: curve.x[-1] for curve in picture.panels[0].curves if curve.reference}
     assert ends == pytest.approx({"law of LightGBM": NS[-1], "law of ViT, P 640k": 4 * NS[-1]})
     assert picture.keys[-1] == (
-        "bands: 90%, parametric bootstrap of runs, seeds and E; LightGBM is not extrapolated"
+        "bands: 90%, bootstrap of runs, seeds and E, not of training stars; "
+        "LightGBM is not extrapolated"
     )
     (note,) = [one for one in picture.notes if one.startswith("LightGBM: 1 - R² =")]
     assert re.search(r"E from the ceiling, not 0\.4\d\d as fitted$", note)

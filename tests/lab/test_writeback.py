@@ -577,5 +577,8 @@ def test_a_gate_s_row_has_the_difference_that_it_asks_for(
     ended("one", 0.75, profile="smoke")
     accept(lab, pending(lab, roadmap))
     row = "R²_test: ViT 0.75, LightGBM 0.6, Δ = +0.150 ± 0.006 (independent errors): one seed, "
-    row += "the seed scatter is unknown (smoke)"
+    row += "the seed scatter is unknown; ViT: 1k stars, noise draws/core-hours unknown, "
+    row += "one seed, scatter over seeds unknown, taken as 1.5 errors over stars; LightGBM: 1k "
+    row += "stars, noise draws/core-hours unknown, one seed, scatter over seeds unknown, taken as "
+    row += "1.5 errors over stars (smoke)"
     assert f"| Gate-1 | MVP-1.0 | 🔆 | {row} |" in roadmap.read_text(encoding="utf-8")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from vitlab.contract.job import CORE_HOURS, DRAWS, GPU_HOURS, Result
 from vitlab.docs.judge.phrases import Phrase, phrase
 
+PRINCIPAL = "principal"
+"""Of a result's model: its first weights come from noise-free spectra."""
 UNEQUAL = 3.0
 """A comparison decides nothing for a side that had more than this factor more."""
 
@@ -27,6 +29,8 @@ class Budget:
     seeds: int = 1
     fewest: float | None = None
     """Noise draws of the seed that saw the fewest, `draws` being those of the one with most."""
+    noise_free: bool = False
+    """Whether its first weights come from noise-free spectra, which are no draws."""
 
     def phrase(self, name: str) -> Phrase:
         """`ViT: 1M stars, 10M noise draws, 3.1 core-hours`; what is not known is said."""
@@ -44,7 +48,8 @@ class Budget:
             *known,
             *([phrase("unknown_of", phrase("slash", *map(phrase, missing)))] if missing else []),
         ]
-        return phrase("budget", name, phrase("comma", *parts))
+        told = phrase("budget", name, phrase("comma", *parts))
+        return phrase("remarked", told, phrase("principal_start")) if self.noise_free else told
 
     def _shown(self, key: str, amount: float) -> str:
         """`753k`, or `627k..753k` where seeds differ, as each ends at its own best state."""
@@ -65,7 +70,8 @@ def budget_of(results: Sequence[Result]) -> Budget:
     draws = [_number(one.data.get(DRAWS)) for one in results]
     known = [x for x in draws if x is not None] if None not in draws else []
     most, fewest = max(known, default=None), min(known, default=None)
-    return Budget(_number(first.n.get("train")), most, core, gpu, len(results), fewest)
+    principal = first.model.get("start") == PRINCIPAL
+    return Budget(_number(first.n.get("train")), most, core, gpu, len(results), fewest, principal)
 
 
 def is_unequal(ours: Budget, theirs: Budget) -> bool:

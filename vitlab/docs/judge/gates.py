@@ -109,7 +109,7 @@ def judge(
             profiles = "/".join(sorted({result.profile for result in trial}))
             because = phrase("trial", profiles, phrase(would_be.verdict), would_be.because)
             decision = _Decision("open", because, None, would_be.values)
-            return _verdict(gate, roadmap, decision, would_be.because.first)
+            return _verdict(gate, roadmap, decision, would_be.because)
     return _verdict(gate, roadmap, decision)
 
 
@@ -153,8 +153,13 @@ class _Known:
 def _verdict(
     gate: Gate, roadmap: Roadmap, decision: _Decision, reason: Phrase | None = None
 ) -> Verdict:
-    """`reason`: the first of a trial, which decides nothing."""
-    first = reason or decision.because.first
+    """`reason`: that of a trial, which decides nothing."""
+    whole = reason or decision.because
+    while whole.key == "list" and isinstance(of_rule := whole.parts[0], Phrase):
+        if of_rule.key != "list":
+            break
+        whole = of_rule  # of the first rule alone
+    first = whole.first
     standing = STANDING.get(gate.status or "")
     return Verdict(
         gate.id,
@@ -164,7 +169,7 @@ def _verdict(
         decision.values,
         decision.because.text(roadmap.language),
         "" if reason else first.text(roadmap.language),
-        first.text(roadmap.language) if _compares(first) else "",
+        whole.text(roadmap.language) if _compares(first) else "",
         decision.reopens,
         None if decision.reopens or standing == decision.verdict else standing,
         decision.needs if decision.verdict == "open" else None,

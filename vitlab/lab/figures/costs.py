@@ -29,7 +29,15 @@ def cost_notes(groups: Sequence[Group]) -> list[str]:
     if len(models) < 2:
         return []
     costs = [f"{name}: {_stars(mine)}, {draws_and_hours(mine)}" for name, mine in models.items()]
+    costs += start_notes(groups)
     return costs + unequal_notes([group for mine in models.values() for group in mine])
+
+
+def start_notes(groups: Sequence[Group]) -> list[str]:
+    """Which models start from noise-free spectra, which are no draws."""
+    budgets = {one.first.model_name: budget_of(one.repeats.members) for one in groups}
+    names = [name for name, one in budgets.items() if one.noise_free]
+    return [f"{listed(names)}: starts from noise-free spectra of training stars"] * bool(names)
 
 
 def unequal_notes(groups: Sequence[Group], at: str = "") -> list[str]:

@@ -18,7 +18,13 @@ from vitlab.docs.judge.comparison import Gap
 from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.docs.judge.seeds import choose
 from vitlab.jobs.store import Job, all_jobs
-from vitlab.lab.figures.costs import cost_notes, draws_and_hours, listed, unequal_notes
+from vitlab.lab.figures.costs import (
+    cost_notes,
+    draws_and_hours,
+    listed,
+    start_notes,
+    unequal_notes,
+)
 from vitlab.lab.figures.styles import styles_of
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import stars_of, trial_of
@@ -219,7 +225,8 @@ def scaling(data: FigureData) -> Picture:
     )
     known = sum(len(at) for sizes in models.values() for at in sizes.values())
     left_out = missing(len(groups) - known, len(groups), f"a training size and {name}")
-    notes += [*_unequal_at_sizes(shown), *laws.notes, *left_out, *data.hidden_levels(name)]
+    notes += [*start_notes(shown), *_unequal_at_sizes(shown), *laws.notes]
+    notes += [*left_out, *data.hidden_levels(name)]
     keys = (*data.trial, *error_notes(shown), *laws.keys)
     return Picture(f"Scaling{data.title_mark}", (panel,), tuple(notes), keys)
 
@@ -271,12 +278,15 @@ def _of_params(
 
 
 def _unequal_at_sizes(shown: Sequence[Group]) -> list[str]:
-    """A note on the smallest training size at which models are too unequal for a gate."""
-    for n in sorted({group.first.n["train"] for group in shown}):
-        alike = [group for group in shown if group.first.n["train"] == n]
-        if note := unequal_notes(alike, f" at N = {count(n)}"):
-            return note
-    return []
+    """A note on the training sizes at which models are too unequal for a gate, by the smallest."""
+    at: dict[int, list[Group]] = {}
+    for one in sorted(shown, key=lambda group: group.first.n["train"]):
+        at.setdefault(one.first.n["train"], []).append(one)
+    unequal = [n for n, groups in at.items() if unequal_notes(groups)]
+    if not unequal:
+        return []
+    where = " at every N, as" if len(unequal) == len(at) > 1 else ""
+    return unequal_notes(at[unequal[0]], f"{where} at N = {count(unequal[0])}")
 
 
 def _best_at_sizes(

@@ -13,7 +13,15 @@ from vitlab.jobs.store import Job
 from vitlab.lab.figures.costs import listed
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import Finished
-from vitlab.lab.results.scaling import AHEAD, Scaling, formula, not_determined, scalings
+from vitlab.lab.results.scaling import (
+    AHEAD,
+    EXPONENTS,
+    Scaling,
+    formula,
+    not_determined,
+    scalings,
+    vague_axes,
+)
 from vitlab.ml.scaling_law import LEVEL, Law
 from vitlab.plot.figures.picture import Curve
 from vitlab.plot.figures.styles import Style
@@ -53,7 +61,7 @@ class Laws:
         stay = (
             f"; {listed(near)} {'are' if len(near) > 1 else 'is'} not extrapolated" if near else ""
         )
-        means = f"bands: {LEVEL:.0%}, parametric bootstrap of runs, seeds and E{stay}"
+        means = f"bands: {LEVEL:.0%}, bootstrap of runs, seeds and E, not of training stars{stay}"
         return [means] if self._drawn else []
 
     @property
@@ -63,7 +71,7 @@ class Laws:
         return [
             f"{one.model}: no law, {not_determined(law)[0]}"
             if law.unknown
-            else f"{one.model}: 1 - R² = {formula(law)}, E {_origin(one, law)}"
+            else f"{one.model}: 1 - R² = {formula(law)}{_vague(law)}, E {_origin(one, law)}"
             for one, law in laws
         ]
 
@@ -80,6 +88,13 @@ def laws_of(results: Sequence[Finished], jobs: Iterable[Job]) -> Laws:
         return Laws({one.model: one for one in scalings(results, ceilings(jobs))})
     except UsageError:
         return Laws()
+
+
+def _vague(law: Law) -> str:
+    """`, a 0.04 to 1.12 hardly determined`; empty where the runs tell all exponents."""
+    ends = {axis: law.exponent(axis) for axis in vague_axes(law)}
+    told = [f"{EXPONENTS[axis]} {x.low:.2f} to {x.high:.2f}" for axis, x in ends.items()]
+    return f", {listed(told)} hardly determined" if told else ""
 
 
 def _origin(one: Scaling, law: Law) -> str:

@@ -23,9 +23,11 @@ from vitlab.contract.job import (
     ended_well,
     load_result,
 )
+from vitlab.contract.networks import VitModel
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, real, write_atomic
 from vitlab.contract.reading import Room, read_document
 from vitlab.contract.validation import from_document, misfit
+from vitlab.docs.judge.budget import PRINCIPAL
 from vitlab.docs.judge.seeds import seed_name
 from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, job_folders, read_job
 from vitlab.lab.results.run_settings import seed_of, seedless_hash, settings_of
@@ -72,28 +74,50 @@ def finished(jobs: Iterable[Job]) -> list[Finished]:
     results = []
     for job in jobs:
         if ended_well(job.state) and RESULT not in job.problem:
-            result = _result(job.paths)
+            result = _result(job.paths, starts_principal(job.spec))
             if result is not None:
                 results.append(Finished(job, result))
     return sorted(results, key=lambda one: one.ended)
 
 
-def _result(job: JobPaths) -> Result | None:
-    """As `read_result`, parsed again only when the file has changed."""
+def starts_principal(spec: Spec) -> bool:
+    """Whether a network's first weights come from noise-free spectra (`VitModel.start`)."""
+    given = spec.config.get("model")
+    model = given if isinstance(given, Mapping) else {}
+    wanted = ("start", PRINCIPAL), ("tokenizer", "LC"), ("chunk_norm", "none")
+    return (
+        spec.recipe == "vit"
+        and not spec.config.get("init")
+        and all(model.get(name, getattr(VitModel, name)) == value for name, value in wanted)
+    )
+
+
+def _result(job: JobPaths, principal: bool) -> Result | None:
+    """As `read_result`, parsed again only when the file has changed.
+
+    `principal`: its model is noted to start so.
+    """
     path = f"{job.folder}/{RESULT}"
     try:
         found = os.lstat(path)
         if abs(time.time() - found.st_ctime) <= SETTLED:
-            return load_result(job.result)
-        return _parsed(path, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+            return _noted(load_result(job.result), principal)
+        stamp = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        return _parsed(path, stamp, principal)
     except OSError:
         return None
 
 
 @lru_cache(KEPT)
-def _parsed(path: str, _stamp: tuple[int, ...]) -> Result | None:
+def _parsed(path: str, _stamp: tuple[int, ...], principal: bool) -> Result | None:
     """What cannot be read raises, and so is tried again."""
-    return load_result(Path(path))
+    return _noted(load_result(Path(path)), principal)
+
+
+def _noted(result: Result | None, principal: bool) -> Result | None:
+    if result is None or not principal:
+        return result
+    return replace(result, model={**result.model, "start": PRINCIPAL})
 
 
 _Run = tuple[str, str, str, bool]

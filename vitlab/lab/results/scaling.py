@@ -295,14 +295,20 @@ def law_phrases(found: Sequence[Scaling]) -> list[Phrase]:
         phrases += [phrase(kind, of, formula(law), phrase("comma", *each)), _ahead(one, law)]
         if law.fixed and one.free is not None:
             phrases.append(_fitted_floor(one, one.free))
-    return phrases
+    told = any(one.law is not None and not one.law.unknown for one in found)
+    return [*phrases, *[phrase("scaling_limits")] * told]
 
 
 def _exponent(law: Law, axis: str) -> Phrase:
     """`b = 0.42 (0.32..0.55, 90%)`, or that the runs hardly tell it."""
-    name, power = EXPONENTS[axis], law.exponent(axis)
-    is_vague = power.high > VAGUE * power.low
-    return phrase("scaling_vague" if is_vague else "is", name, _within(power, 2))
+    key = "scaling_vague" if axis in vague_axes(law) else "is"
+    return phrase(key, EXPONENTS[axis], _within(law.exponent(axis), 2))
+
+
+def vague_axes(law: Law) -> list[str]:
+    """The axes whose exponent the runs hardly tell."""
+    powers = {axis: law.exponent(axis) for axis in law.axes}
+    return [axis for axis, power in powers.items() if power.high > VAGUE * power.low]
 
 
 def _fitted_floor(one: Scaling, free: Law) -> Phrase:
