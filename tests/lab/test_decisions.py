@@ -249,6 +249,23 @@ def test_an_mvp_that_never_ran_is_done_by_a_person_s_word(
     assert given_by_person(lab, lab.read_roadmap(roadmap)) == {}
 
 
+def test_done_that_was_typed_without_a_result_is_found(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    """Not what stood before the first job, nor what a full run or a person's word supports."""
+    keep_earlier(lab, roadmap)  # MVP-2.0 is done
+    ended("one", 0.75, profile="smoke")
+    hand_edit(roadmap, "| 1.0 | The run | 1 | Gate-1 | ⏳ |", "| 1.0 | The run | 1 | Gate-1 | ✅ |")
+    (hit,) = (one for one in lint_file(lab, roadmap) if one.kind == "done-without-result")
+    assert hit.message.startswith("MVP-1.0 says done, no result supports it and no reason")
+    done = ["set", str(roadmap), "--mvp", "1.0", "--status", "done", "--because", "elsewhere"]
+    assert main(done) == 0
+    assert "done-without-result" not in {one.kind for one in lint_file(lab, roadmap)}
+    lab.paths.private.decisions.unlink()
+    ended("one", 0.75)
+    assert "done-without-result" not in {one.kind for one in lint_file(lab, roadmap)}
+
+
 def test_a_person_s_reason_is_none_of_vitlab_s(
     lab: Lab, roadmap: Path, ended: Ended, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,9 +14,13 @@ from tests.lab.conftest import Ended, error_of_mean
 from tests.lab.test_figures import bounded
 from tests.lab.test_pairs import scored
 from tests.lab.test_results_table import configured
-from vitlab.contract.job import read_result, write_result
+from vitlab.contract.job import Spec, read_result, write_result
 from vitlab.contract.paths import JobPaths
+from vitlab.docs.judge.budget import Budget
+from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
+from vitlab.lab.results.job_results import finished, latest, starts_principal
+from vitlab.lab.results.repeats import grouped
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending, plan_mvp
 
@@ -189,3 +193,27 @@ def test_a_conclusion_names_what_both_sides_cost(lab: Lab, roadmap: Path, ended:
     assert "ViT: 1k stars, 50k noise draws, core-hours unknown" in said
     assert "LightGBM: 1k stars, 1k noise draws, core-hours unknown" in said
     assert "one seed, the seed scatter is unknown" in concluded(lab, roadmap)
+
+
+def test_a_program_s_default_seed_is_one_of_its_seeds(lab: Lab, ended: Ended) -> None:
+    """Named by its own where the run was launched again; the mean has no seed's name."""
+    for seed in (None, 43):
+        job = ended("main", 0.7 if seed else 0.8, model="main")
+        spec = json.loads(job.spec.read_bytes())
+        config = {"argv": ["./train", "{seed}"], **({"seed": seed} if seed else {})}
+        job.spec.write_text(json.dumps({**spec, "recipe": "command", "config": config}))
+    newest = latest(finished(all_jobs(lab.paths)))
+    assert sorted(one.result.run for one in newest) == ["main", "seed=42"]
+    (group,) = grouped(newest)
+    assert group.as_one().values["test/r2/log_g"] == pytest.approx(0.75)
+    assert group.as_one().model_name == "main"
+
+
+def test_weights_that_start_from_noise_free_spectra_are_told() -> None:
+    spec = Spec("1.0", "one", "full", "vit", {}, exp_id="A-1", roadmap="r.md")
+    assert starts_principal(spec)
+    for model in ({"start": "random"}, {"tokenizer": "C1D"}, {"chunk_norm": "zscore"}):
+        assert not starts_principal(replace(spec, config={"model": model}))
+    assert not starts_principal(replace(spec, recipe="mlp"))
+    budget = Budget(1e6, 1e6, None, noise_free=True).phrase("ViT").text("en")
+    assert budget.endswith("unknown (starts from noise-free spectra)")

@@ -39,6 +39,8 @@ class Earlier:
     """(place, index, text) of each number."""
     gates: Mapping[str, str]
     """Folded id -> status of each gate that was decided, and whose MVPs had ended."""
+    done: frozenset[str] | None = None
+    """The MVPs that were done, by their bare ids; None where that was not noted."""
     texts: frozenset[str] = field(init=False)
     """The numbers as they were written, wherever."""
 
@@ -89,7 +91,8 @@ def _noted(lab: Lab, roadmap: Roadmap) -> dict[str, object]:
         for gate in roadmap.gates
         if gate.status in STANDING and is_settled(roadmap, gate)
     }
-    return {"numbers": sorted(numbers), "gates": gates}
+    done = sorted(mvp.id for mvp in roadmap.mvps if mvp.status == "done")
+    return {"numbers": sorted(numbers), "gates": gates, "done": done}
 
 
 def read_earlier(lab: Lab, roadmap: Path | None) -> Earlier | None:
@@ -98,7 +101,8 @@ def read_earlier(lab: Lab, roadmap: Path | None) -> Earlier | None:
         record = _roadmaps(lab)[lab.paths.relative(roadmap)] if roadmap else None
         if record is not None:
             numbers = frozenset((place, index, text) for place, index, text in record["numbers"])
-            return Earlier(numbers, dict(record["gates"]))
+            done = frozenset(map(str, record["done"])) if "done" in record else None
+            return Earlier(numbers, dict(record["gates"]), done)
     return None
 
 

@@ -20,7 +20,8 @@ class Finding:
     duplicate-id duplicate-exp-id unknown-mvp unknown-gate card-without-row broken-row
     row-outside-table undefined-glyph unknown-status date-order dead-link
     hypothesis-conflict number-conflict number-changed number-without-result picked-seed
-    gate-without-evidence gate-rule-changed experiment`."""
+    gate-without-evidence gate-rule-changed done-without-result
+    experiment`."""
     message: str
     fix: tuple[Edit, ...] | None = None
     """The edits that fix it; None where a person must decide."""

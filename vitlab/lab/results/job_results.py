@@ -29,6 +29,7 @@ from vitlab.contract.reading import Room, read_document
 from vitlab.contract.validation import from_document, misfit
 from vitlab.docs.judge.budget import PRINCIPAL
 from vitlab.docs.judge.seeds import seed_name
+from vitlab.jobs.experiment.placeholders import SEED
 from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, job_folders, read_job
 from vitlab.lab.results.run_settings import seed_of, seedless_hash, settings_of
 
@@ -149,11 +150,17 @@ def _other_seed(one: Finished, last: Mapping[_Run, Finished]) -> Finished | None
     newer = last[run_of(one.result)]
     if newer is one or seedless_hash(one.job.spec) != seedless_hash(newer.job.spec):
         return None
-    seed = seed_of(settings_of(one.job.spec))
-    if seed is None or seed == seed_of(settings_of(newer.job.spec)):
+    seed = _seed(one.job.spec)
+    if seed is None or seed == _seed(newer.job.spec):
         return None
     result = replace(one.result, run=seed_name(one.result.run, seed))
     return None if run_of(result) in last else replace(one, result=result)
+
+
+def _seed(spec: Spec) -> int | None:
+    """A command without a seed of its own is given the usual one."""
+    seed = seed_of(settings_of(spec))
+    return SEED if seed is None and spec.recipe == "command" else seed
 
 
 def other_seeds(launch: Sequence[Job], jobs: Iterable[Job]) -> list[Job]:

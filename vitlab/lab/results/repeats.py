@@ -56,9 +56,13 @@ class Group:
         names = list(self.first.values)
         errors = {name: x for name in names if (x := self.error(name)) is not None}
         worlds = {read_world(one.result.world) for one in self.members}
+        model = self.first.model
+        if model.get("name") == self.first.run:  # a program's, named by its run and so by its seed
+            model = {**model, "name": self.name}
         return replace(
             self.first,
             run=self.name,
+            model=model,
             values={name: self.value(name) for name in names},
             errors=errors,
             seconds=sum(one.result.seconds for one in self.members),

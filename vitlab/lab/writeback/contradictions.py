@@ -19,7 +19,7 @@ from vitlab.docs.text.source import Document, read
 from vitlab.lab.documents import is_board, is_plan
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import AUTOPILOT_PAGE, LinkedFile, find_hub, linked_files
-from vitlab.lab.writeback.decisions import decision_findings, rule_findings
+from vitlab.lab.writeback.decisions import decision_findings, done_findings, rule_findings
 from vitlab.lab.writeback.number_checks import NumberChecks
 
 
@@ -33,7 +33,8 @@ def lint_file(lab: Lab | None, path: Path) -> list[Finding]:
     if roadmap is not None and not (lab and _is_beside(lab, path)):
         own = lint(roadmap, lab.paths.root if lab else None)
         if lab:
-            own += [*decision_findings(lab, roadmap), *rule_findings(lab, roadmap)]
+            own += [*decision_findings(lab, roadmap), *done_findings(lab, roadmap)]
+            own += rule_findings(lab, roadmap)
             own += _experiments(lab, path)
         return [*own, *_across(lab, roadmap)]
     own = lint_document(

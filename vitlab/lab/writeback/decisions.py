@@ -33,6 +33,7 @@ from vitlab.lab.results.decided import (
     Decision,
     decided,
     decided_by_person,
+    given_by_person,
     read_decisions,
 )
 from vitlab.lab.results.job_results import finished, latest, newest_results, of_roadmap
@@ -247,6 +248,31 @@ def decision_findings(lab: Lab, roadmap: Roadmap) -> list[Finding]:
         message = f"{names}: decided without a result of this lab, before its jobs or by hand"
         found.append(Finding(older[0].line, "gate-without-evidence", message, is_note=True))
     return found
+
+
+def done_findings(lab: Lab, roadmap: Roadmap) -> list[Finding]:
+    """Each MVP that says done with neither a full result nor a person's reason.
+
+    Not those that said so before the first job of their roadmap.
+    """
+    path = roadmap.document.path
+    earlier = read_earlier(lab, path)
+    if path is None or earlier is None or earlier.done is None:
+        return []
+    jobs, given = of_roadmap(lab, all_jobs(lab.paths), path), given_by_person(lab, roadmap)
+    full = {job.name for job in full_jobs(jobs)}
+    has = {one.result.mvp for one in latest(finished(jobs)) if one.job.name in full}
+    name = shlex.quote(lab.paths.relative(path))
+    return [
+        Finding(
+            mvp.line,
+            "done-without-result",
+            f"MVP-{mvp.id} says done, {UNSUPPORTED} and no reason is recorded: "
+            f"`vitlab set {name} --mvp {mvp.id} --status done --because TEXT` records yours",
+        )
+        for mvp in roadmap.mvps
+        if mvp.status == "done" and mvp.id not in earlier.done | has | given.keys()
+    ]
 
 
 def unexplained_line(lab: Lab, path: Path, gate: Gate) -> str:
