@@ -47,7 +47,7 @@ bench: $(DEV_DEPS)
 	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
-# One table of what a GPU does with our networks and with others, in eight minutes; with the Python
+# One table of what a GPU does with our networks and with others, in at most eight minutes; with the Python
 # of the environment, which has the torch of this machine's driver.
 gpu:
 	PYTHONPATH=. $(PYTHON) benchmarks/gpu.py --out build/gpu

@@ -262,7 +262,9 @@ def test_an_invented_number_of_an_mvp_that_never_ran_needs_a_person_s_word(
     write(lab, roadmap, "1.0")
     hand_edit(roadmap, "Before: | R²_test=0.811", "It was on 1k stars: | R²_test=0.811, n=10")
     assert found(lab, roadmap) == []
-    hand_edit(roadmap, "R²_test=0.811, n=10", "R²_test=0.951, n=10")
+    hand_edit(roadmap, "R²_test=0.811, n=10", "R²_test=0.70, n=10")  # the limit of a gate
+    assert [one.kind for one in found(lab, roadmap)] == ["number-without-result"]
+    hand_edit(roadmap, "R²_test=0.70, n=10", "R²_test=0.951, n=10")
     in_hub(roadmap, "LightGBM R² (test)", "0.951", "8k/100, MVP-2.0")
     hits = found(lab, roadmap)
     assert len({one.path for one in hits}) == 2

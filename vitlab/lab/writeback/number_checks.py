@@ -44,7 +44,8 @@ _MOST = 200
 """Numbers of results of which the differences are looked at."""
 _LARGEST_GAIN = 0.5
 _SURE = 3
-"""Decimals from which on a number without the mark of a trial is known for a trial's."""
+"""Decimals from which on a number without the mark of a trial is known for a trial's, and figures
+from which on one is known for what stood elsewhere before: fewer are those of limits too."""
 _NO_JOB = (
     "it has no job here, and this stood nowhere before the first job of the roadmap; `vitlab set "
     "... --status done --because TEXT` says where it is from"
@@ -206,7 +207,9 @@ class NumberChecks:
         if (known := self._earlier) is not None:
             # Of an MVP without a job also where its line was edited since, or moved.
             texts = frozenset() if mvp in self._jobs else known.texts
-            return any(known.has(one) or one.number.text in texts for one in self._standing(place))
+            stands = self._standing(place)
+            moved = (x.number.significant >= _SURE and x.number.text in texts for x in stands)
+            return any(map(known.has, stands)) or any(moved)
         status = next((one.status for one in self.roadmap.mvps if one.id == mvp), None)
         return place.number.profile == "full" and status in ENDED
 
