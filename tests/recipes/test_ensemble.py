@@ -134,7 +134,7 @@ def test_it_is_a_configuration_of_its_own_that_costs_what_its_members_cost(
     each = [budget_of([one]) for one in single.members]
     hours = [one.core_hours or 0.0 for one in each]
     together = budget_of(ensemble.members)
-    assert replace(together, core_hours=None) == Budget(64, 3 * 64, None)
+    assert replace(together, core_hours=None) == Budget(64, 3 * 64, None, fewest=3 * 64)
     assert together.core_hours == pytest.approx(sum(hours), abs=1e-5)
     assert ensemble.first.seconds > sum(one.seconds for one in single.members)
     rows = compare(lab, results)

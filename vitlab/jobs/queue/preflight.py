@@ -157,7 +157,7 @@ def _inspect(lab: LabPaths, path: Path) -> dict[str, Any]:
         )
     except subprocess.TimeoutExpired:
         return {"error": f"{path.name}: not read within {PATIENCE} s"}
-    if process.returncode:
+    if not process.stdout:  # a file that holds no spectrum is described all the same
         lines = process.stderr.strip().splitlines() or ["could not be read"]
         return {"error": lines[-1].removeprefix("vitlab: ")}
     layout: dict[str, Any] = json.loads(process.stdout)
