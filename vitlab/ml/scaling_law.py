@@ -27,7 +27,7 @@ LEVEL = 0.9
 """Share of the truth that an interval is to hold."""
 _EXPONENTS = (0.1, 0.3, 0.6, 1.0)
 """Starts, and their range in the fit:"""
-_RANGE = (0.01, 4.0)
+LIMITS = (0.01, 4.0)
 _AT_LIMIT = 0.01
 """Relative distance of an exponent from a limit of its range that counts as none."""
 _SHARES = (0.3, 0.7, 0.95)
@@ -99,12 +99,12 @@ class Law:
     def exponent(self, axis: str) -> Interval:
         """By which power of the axis its term falls."""
         at = 2 + 2 * self.axes.index(axis)
-        return self._interval(self.numbers[at], self.replicates[:, at]).within(*_RANGE)
+        return self._interval(self.numbers[at], self.replicates[:, at]).within(*LIMITS)
 
     @property
     def unknown(self) -> tuple[str, ...]:
         """The axes whose exponent ends at a limit of its range: the runs do not determine it."""
-        ends = [math.log(end) for end in _RANGE]
+        ends = [math.log(end) for end in LIMITS]
         powers = [math.log(self.numbers[2 + 2 * i]) for i in range(len(self.axes))]
         near = [min(abs(power - end) for end in ends) < _AT_LIMIT for power in powers]
         return tuple(axis for axis, at_limit in zip(self.axes, near, strict=True) if at_limit)
@@ -309,9 +309,9 @@ def _jacobian(theta: Array, x: Array, floor: Array | None) -> Array:
 
 
 def _bounded(theta: Array, axes: int) -> Array:
-    """Amplitudes from e^-20 to e^10, exponents in `_RANGE`, floors from 1e-9."""
+    """Amplitudes from e^-20 to e^10, exponents in `LIMITS`, floors from 1e-9."""
     low, high = np.full(theta.shape[1], -20.7), np.full(theta.shape[1], 10.0)
-    low[1 : 2 * axes : 2], high[1 : 2 * axes : 2] = np.log(_RANGE)
+    low[1 : 2 * axes : 2], high[1 : 2 * axes : 2] = np.log(LIMITS)
     return np.clip(theta, low, high)
 
 

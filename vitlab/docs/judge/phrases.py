@@ -86,7 +86,8 @@ _WORDS = {
         "scaling_fixed": "{}: 1 - R² = {}, E from the ceiling, {}",
         "scaling_free": "{}: 1 - R² = {}, E fitted, {}",
         "principal_start": "starts from noise-free spectra",
-        "scaling_limits": "intervals leave out what another set of training stars would change",
+        "scaling_limits": "intervals leave out what other training stars, and of trees and ridges "
+        "other training noise, would change",
         "scaling_linear": "{}: 1 - R² = {}, E from the linear ceiling, {}",
         "scaling_vague": "{} hardly determined: {}",
         "scaling_ahead": "if this law holds, predicted R² {2} at {0} times the largest {1}",
@@ -234,7 +235,8 @@ _WORDS = {
         "scaling_fixed": "{}：1 - R² = {}，E 取自上限，{}",
         "scaling_free": "{}：1 - R² = {}，E 为拟合值，{}",
         "principal_start": "初始权重取自无噪声光谱",
-        "scaling_limits": "各区间均不含另取一组训练恒星带来的变化，可能偏窄",
+        "scaling_limits": "各区间均不含另取训练恒星（树模型与 Ridge 还有其训练噪声）带来的变化，"
+        "可能偏窄",
         "scaling_linear": "{}：1 - R² = {}，E 取自线性上限，{}",
         "scaling_vague": "{} 几乎未能确定：{}",
         "scaling_ahead": "若该幂律成立，{1} 取最大值的 {0} 倍时，预测 R² {2}",

@@ -17,6 +17,7 @@ from vitlab.lab.results.scaling import (
     AHEAD,
     EXPONENTS,
     Scaling,
+    exponent_ends,
     formula,
     not_determined,
     scalings,
@@ -93,7 +94,7 @@ def laws_of(results: Sequence[Finished], jobs: Iterable[Job]) -> Laws:
 def _vague(law: Law) -> str:
     """`, a 0.04 to 1.12 hardly determined`; empty where the runs tell all exponents."""
     ends = {axis: law.exponent(axis) for axis in vague_axes(law)}
-    told = [f"{EXPONENTS[axis]} {x.low:.2f} to {x.high:.2f}" for axis, x in ends.items()]
+    told = [f"{EXPONENTS[axis]} {' to '.join(exponent_ends(x))}" for axis, x in ends.items()]
     return f", {listed(told)} hardly determined" if told else ""
 
 

@@ -23,7 +23,16 @@ from vitlab.lab.results.ceilings import Bounds, ceiling_of
 from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.lab.results.run_settings import seed_of, settings_of
-from vitlab.ml.scaling_law import Array, Cost, Interval, Law, fit_cost, fit_law, usable_axes
+from vitlab.ml.scaling_law import (
+    LIMITS,
+    Array,
+    Cost,
+    Interval,
+    Law,
+    fit_cost,
+    fit_law,
+    usable_axes,
+)
 
 EXPONENTS = {"N": "b", "P": "a"}
 """By axis."""
@@ -302,7 +311,15 @@ def law_phrases(found: Sequence[Scaling]) -> list[Phrase]:
 def _exponent(law: Law, axis: str) -> Phrase:
     """`b = 0.42 (0.32..0.55, 90%)`, or that the runs hardly tell it."""
     key = "scaling_vague" if axis in vague_axes(law) else "is"
-    return phrase(key, EXPONENTS[axis], _within(law.exponent(axis), 2))
+    power = law.exponent(axis)
+    ends = "..".join(exponent_ends(power))
+    return phrase(key, EXPONENTS[axis], f"{power.value:.2f} ({ends}, 90%)")
+
+
+def exponent_ends(power: Interval) -> tuple[str, str]:
+    """`0.31`, `≥4.00`: the ends of an exponent's interval; at a limit of the fit it is cut."""
+    low, high = f"{power.low:.2f}", f"{power.high:.2f}"
+    return "≤" * (power.low <= LIMITS[0]) + low, "≥" * (power.high >= LIMITS[1]) + high
 
 
 def vague_axes(law: Law) -> list[str]:
