@@ -23,6 +23,7 @@ from vitlab.tui.keys import KEYS, MORE_ACTIONS
 from vitlab.tui.navigation import SCREENS
 from vitlab.tui.screens.base import LabScreen, front_screen
 from vitlab.tui.screens.help import MessagesScreen
+from vitlab.tui.screens.jobs import JobsScreen
 from vitlab.tui.screens.roadmap import RoadmapScreen
 
 MOVES = {
@@ -154,6 +155,17 @@ async def test_an_error_stays_until_it_is_seen(
         assert it.at_home
 
 
+async def test_a_message_that_comes_while_a_screen_opens_is_shown_once_it_is_there(
+    stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(size=(80, 24)) as it:
+        await it.press("2")
+        before = iter([False])
+        monkeypatch.setattr(JobsScreen, "is_attached", property(lambda _: next(before, True)))
+        it.app.notify("the disk is full", severity="error")
+        await it.until(lambda: "the disk is full" in it.text())
+
+
 async def test_a_message_in_a_dialog_is_shown_there(stage: Open) -> None:
     async with stage(size=(80, 24)) as it:
         await it.press("B", "y")
@@ -179,7 +191,6 @@ async def test_a_status_is_set_and_a_gate_decided_with_a_reason_and_undone(
         await it.until(lambda: path.read_text() == before)
         await it.press("7", "S", *"fail", "enter", "enter")
         await it.until(lambda: "no result supports it: give your reason" in it.text())
-        await it.press("escape", "S", *"fail", "enter")
         await it.type("too few stars")
         await it.press("enter")
         await it.until(lambda: "y or enter" in it.text())
@@ -205,7 +216,6 @@ async def test_done_without_a_full_result_asks_for_the_reason(
         await it.until(lambda: f"MVP-{mvp.id}: done without a full result here" in it.text())
         await it.press("enter")
         await it.until(lambda: "no result supports it: give your reason" in it.text())
-        await it.press("escape", "S", *"done", "enter")
         await it.type("on the cluster")
         await it.press("enter")
         await it.until(lambda: "y or enter" in it.text())

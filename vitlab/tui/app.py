@@ -232,9 +232,11 @@ class VitLab(App[int]):
 
     def _show_message(self, screen: Screen[Any] | None = None) -> None:
         screen = screen or self.screen
-        if screen.is_mounted:
+        if screen.is_mounted and screen.is_attached:
             key = self.session.key("messages")
             show_message(screen, self.session.messages, self.NOTIFICATION_TIMEOUT, key)
+        elif screen is self.screen:  # it is just opening
+            self.set_timer(0.1, self._show_message)
 
     def see_messages(self) -> None:
         """Nothing that was told is to be shown any longer."""

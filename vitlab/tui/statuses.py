@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from textual.app import App
 
 from vitlab.contract.job import STATUSES
+from vitlab.docs.write.gate_decisions import gate_status
 from vitlab.lab.writeback.decisions import (
+    UNSUPPORTED,
     check_done,
     check_reason,
     decide_gate,
     give_status,
+    judged_gate,
+    lacks_support,
     needs_reason,
 )
 from vitlab.lab.writeback.edits import linked_notes, only_undo, status_changes, status_notes
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 VERDICTS = {"pass": "pass", "fail": "fail", "open again": "planned"}
 """What a person decides of a gate, and the status that says so."""
 
+_NEEDED = f"{UNSUPPORTED}: give your reason"
 Planned = tuple[list["FileChange"], list[str], Callable[[], Iterable["FileChange"]]]
 """The changes, what they do besides, and what writes them."""
 
@@ -66,7 +71,8 @@ async def _choose_status(app: App[int], session: Session, mvp: Mvp) -> Planned |
 
     because = ""
     if await session.attempt(lacks_result):
-        asked = LineScreen(f"MVP-{mvp.id}: {word} without a full result here, because", hint="kept")
+        title = f"MVP-{mvp.id}: {word} without a full result here, because"
+        asked = LineScreen(title, hint="where its result is from", needed=_NEEDED)
         given = await app.push_screen_wait(asked)
         if given is None:
             return None
@@ -83,13 +89,20 @@ async def _choose_status(app: App[int], session: Session, mvp: Mvp) -> Planned |
     return await session.attempt(plan)
 
 
+def _lacks_support(session: Session, gate: str, status: str) -> bool:
+    _, verdict = judged_gate(session.lab, session.roadmap, gate)
+    return lacks_support(verdict, gate_status(status))
+
+
 async def _decide_gate(app: App[int], session: Session, gate: str) -> Planned | None:
     word = await app.push_screen_wait(PickScreen(f"Decide Gate-{gate}", tuple(VERDICTS)))
     if word is None:
         return None
     because = ""
     if word != "open again":
-        asked = LineScreen(f"Gate-{gate}: {word}, because", hint="goes into the document")
+        lacks = await session.attempt(lambda: _lacks_support(session, gate, VERDICTS[word]))
+        title, hint = f"Gate-{gate}: {word}, because", "goes into the document"
+        asked = LineScreen(title, hint=hint, needed=_NEEDED if lacks else "")
         given = await app.push_screen_wait(asked)
         if given is None:
             return None

@@ -83,9 +83,11 @@ class LineScreen(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Leave")]
 
-    def __init__(self, title: str, text: str = "", hint: str = "") -> None:
-        """`text`: what is in the line at first."""
+    def __init__(self, title: str, text: str = "", hint: str = "", needed: str = "") -> None:
+        """`text`: what is in the line at first; `needed`: said where it is left empty, if it may
+        not be."""
         super().__init__()
+        self._needed = needed
         self._title = title
         self._text = text
         self._hint = hint
@@ -97,7 +99,10 @@ class LineScreen(ModalScreen[str | None]):
             yield Static("enter accepts   esc cancels", classes="keys", markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        self.dismiss(event.value)
+        if self._needed and not event.value.strip():
+            self.query_one(".keys", Static).update(f"{self._needed}   esc cancels")
+        else:
+            self.dismiss(event.value)
 
 
 class RoadmapTable(StableTable):
