@@ -154,3 +154,16 @@ def test_nothing_is_sharpened_and_nothing_is_guessed() -> None:
     faint = spectrum(wave, -flux, sigma)
     with pytest.raises(UsageError, match="median flux is not above 0"):
         on_pixels(faint, MODEL, 0.0, 5000, 5000)
+
+
+def test_noise_that_neighbours_share_is_no_smaller_for_it() -> None:
+    """A file in pixels an eighth of an element of resolution, interpolated from those it had."""
+    random = np.random.default_rng(4)
+    coarse = np.arange(7380.0, 7600.0, 0.26)
+    fine = np.arange(7381.0, 7599.0, 0.26 / 8)
+    noisy = np.interp(fine, coarse, 1 + 0.01 * random.normal(size=len(coarse)))
+    star = spectrum(fine, noisy, None, resolution=np.full(len(fine), 28000.0))
+    found = on_pixels(star, MODEL, 0.0, 5000, 5000)
+    truth = np.std(found.flux[found.good])
+    assert 0.5 * truth < np.median(found.sigma[found.good]) < 2 * truth  # adjacent ones: 1 / 300
+    assert any("no errors in the file" in note for note in found.notes)

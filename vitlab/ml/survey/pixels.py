@@ -33,6 +33,10 @@ MOST_PIXELS = 400_000
 """Of a spectrum, in the band."""
 GAP = 5.0
 """Median steps: a pixel as far from the next one lies beside a gap."""
+MOST_APART = 32
+"""Pixels between those of which the scatter tells the noise."""
+SAME_NOISE = 0.7
+"""Scatter of neighbours over that of pixels apart, below which neighbours share their noise."""
 MOST_TAPS = 4000
 """Pixels on each side of a convolution."""
 AIRGLOW = 3.0
@@ -179,12 +183,32 @@ def _sigma(spectrum: Spectrum, near: Bools, flux: Array, bad: Bools) -> tuple[Ar
         sigma = spectrum.sigma[near]
         at = np.arange(len(sigma))
         return np.interp(at, at[~bad], sigma[~bad]), notes
-    second = flux[1:-1] - (flux[:-2] + flux[2:]) / 2  # of noise alone: sigma times sqrt(1.5)
-    scale = np.maximum(abs(flux[1:-1]), 1e-3 * np.median(abs(flux)) + 1e-300)
-    away = (abs(second) / scale)[~bad[1:-1]]
-    share = 1.4826 * float(np.median(away)) / math.sqrt(1.5) if len(away) else 0.01
-    notes.append(f"no errors in the file: {share:.2%} of the flux, from its neighbours' scatter")
+    apart = min(_apart(spectrum, near), max((len(flux) - 1) // 2, 1))
+    share, beside = _scatter(flux, bad, apart), _scatter(flux, bad, 1)
+    if beside < SAME_NOISE * share:  # finer than the resolution, interpolated: one noise for all
+        share *= math.sqrt(apart)
+    notes.append(
+        f"no errors in the file: {share:.2%} of the flux, by the scatter of pixels {apart} apart"
+    )
     return np.maximum(share, 1e-4) * np.maximum(abs(flux), 1e-300), notes
+
+
+def _scatter(flux: Array, bad: Bools, apart: int) -> float:
+    """Of pixels so far from each other, over their flux."""
+    inner = slice(apart, len(flux) - apart)
+    second = flux[inner] - (flux[: -2 * apart] + flux[2 * apart :]) / 2  # noise: sigma sqrt(1.5)
+    scale = np.maximum(abs(flux[inner]), 1e-3 * np.median(abs(flux)) + 1e-300)
+    away = (abs(second) / scale)[~bad[inner]]
+    return 1.4826 * float(np.median(away)) / math.sqrt(1.5) if len(away) else 0.01
+
+
+def _apart(spectrum: Spectrum, near: Bools) -> int:
+    """Pixels in one element of resolution (FWHM), at least 1; at most `MOST_APART`."""
+    wave = spectrum.wave[near]
+    if spectrum.resolution is None or len(wave) < 2:
+        return 1
+    width = wave / np.broadcast_to(spectrum.resolution, spectrum.wave.shape)[near]
+    return min(max(round(float(np.median(width[1:] / np.diff(wave)))), 1), MOST_APART)
 
 
 def _convolved(x: Array, flux: Array, known: Array, width: Array) -> tuple[Array, Array]:

@@ -36,6 +36,8 @@ MASKS = ("mask", "and_mask", "flags", "dq", "quality")
 MASTAR = "MaStar"
 MIKE_RED, MIKE_BLUE = 22_000.0, 28_000.0
 """R of MIKE with a slit of 1 arcsec (Bernstein et al. 2003, SPIE 4841, 1694)."""
+MIKE_ARMS = 5000.0
+"""Angstrom: the red arm begins here; a file of the blue one may hold both, joined."""
 MUSE = (5.866e-8, -9.187e-4, 6.040)
 """FWHM of MUSE in Angstrom: coefficients of wavelength squared, wavelength, 1 (Bacon et al. 2017,
 A&A 608, A1, eq. 8)."""
@@ -89,9 +91,12 @@ def _instrument(raw: Raw, header: Mapping[str, str]) -> None:
         raw.survey = "MIKE"
         match = re.match(r"\d+(\.\d+)?", header.get("SLITSIZE", ""))
         if match and 0.1 < (slit := float(match[0])) < 10:
-            one = MIKE_RED if "RED" in name else MIKE_BLUE
-            raw.resolution = one / slit
-            raw.notes.append(f"R = {one / slit:.0f} from the slit of {slit:g} arcsec")
+            arms = {MIKE_BLUE / slit: raw.wave <= MIKE_ARMS, MIKE_RED / slit: raw.wave > MIKE_ARMS}
+            if "RED" in name:
+                arms = {MIKE_RED / slit: raw.wave > 0}
+            raw.resolution = np.select(list(arms.values()), list(arms))
+            of = " and ".join(f"{r:.0f}" for r, own in arms.items() if own.any())
+            raw.notes.append(f"R = {of} from the slit of {slit:g} arcsec")
         if not raw.medium:
             raw.medium = "air"
             raw.notes.append("taken for air, as MIKE's pipeline writes (the file does not say)")
