@@ -269,7 +269,7 @@ def test_an_invented_number_of_an_mvp_that_never_ran_needs_a_person_s_word(
     hits = found(lab, roadmap)
     assert len({one.path for one in hits}) == 2
     for hit in hits:
-        assert "0.951 of MVP 2.0: it has no job here, and this stood nowhere" in hit.message
+        assert "0.951 of MVP 2.0: it has no job here, and the number was typed in" in hit.message
     assert {one.verdict for one in told(lab, "0.951")} == {NONE}
     done = ["set", str(roadmap), "--mvp", "2.0", "--status", "done", "--because", "on the cluster"]
     assert main(done) == 0
@@ -277,6 +277,10 @@ def test_an_invented_number_of_an_mvp_that_never_ran_needs_a_person_s_word(
     assert {(one.verdict, one.why) for one in told(lab, "0.951")} == {
         (NOT_CHECKED, "by a person's word: on the cluster")
     }
+    assert main([*done[:-1], "R2 0.941 on the cluster"]) == 0  # a reason that names another
+    assert len(found(lab, roadmap)) == len(hits)
+    assert main([*done[:-1], "R2 0.951 on the cluster"]) == 0
+    assert found(lab, roadmap) == []
 
 
 def test_an_mvp_that_waits_has_nothing_to_be_held_against(

@@ -30,6 +30,7 @@ from vitlab.lab.results.provenance import Provenance, Source, best_source
 from vitlab.lab.writeback.picked_seeds import picked_runs
 from vitlab.lab.writeback.written_numbers import WrittenNumber, WrittenNumbers, read_numbers
 
+_DECIMAL = re.compile(r"\d*\.\d+")
 _EPOCH = re.compile(r"ep\d{1,9}")
 _OTHERS = re.compile(
     r"^(?:if|when|once|until|unless|needs?|should|must|would)$|若|如果|当|需|应|计划"
@@ -47,8 +48,8 @@ _SURE = 3
 """Decimals from which on a number without the mark of a trial is known for a trial's, and figures
 from which on one is known for what stood elsewhere before: fewer are those of limits too."""
 _NO_JOB = (
-    "it has no job here, and this stood nowhere before the first job of the roadmap; `vitlab set "
-    "... --status done --because TEXT` says where it is from"
+    "it has no job here, and the number was typed in after the first job of the roadmap; `vitlab "
+    "set ... --status done --because TEXT` says where it is from"
 )
 
 
@@ -70,7 +71,6 @@ class NumberChecks:
         self.written: WrittenNumbers = read_numbers(lab)
         self._earlier = read_earlier(lab, path)
         self.by_word = given_by_person(lab, roadmap)
-        """Bare id -> a person's reason, of each MVP whose numbers need no job here."""
         files = documents_of(roadmap, around)
         self.documents = {one.path and real(one.path): one for one in files}
         self._numbers: dict[Path | None, list[NumberPlace]] = {}
@@ -187,7 +187,9 @@ class NumberChecks:
         specs = [job.spec for job in self._jobs.get(mvp, ())]
         if _is_of_another(number, results, specs, self.models):
             return None
-        if not of_profile and (mvp in self.by_word or self.is_earlier(mvp, place)):
+        if not of_profile and (
+            _is_given(self.by_word.get(mvp), self._standing(place)) or self.is_earlier(mvp, place)
+        ):
             return None
         if not comparable and not _is_measured(number):
             return None
@@ -339,6 +341,12 @@ def _is_of_another(
         if _OTHERS.search(word) or _EPOCH.fullmatch(word):
             return True
     return False
+
+
+def _is_given(reason: str | None, stands: Sequence[NumberPlace]) -> bool:
+    """Whether a person's reason stands for a number: where it names some, for those alone."""
+    named = _DECIMAL.findall(reason or "")
+    return reason is not None and (not named or any(one.number.text in named for one in stands))
 
 
 def _lacking(place: Place, of_profile: Sequence[Source], comparable: Sequence[Source]) -> str:
