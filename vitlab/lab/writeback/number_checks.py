@@ -187,9 +187,8 @@ class NumberChecks:
         specs = [job.spec for job in self._jobs.get(mvp, ())]
         if _is_of_another(number, results, specs, self.models):
             return None
-        if not of_profile and (
-            _is_given(self.by_word.get(mvp), self._standing(place)) or self.is_earlier(mvp, place)
-        ):
+        given = _is_given(self.by_word.get(mvp), self._standing(place))
+        if not of_profile and (given or self.is_earlier(mvp, place)):
             return None
         if not comparable and not _is_measured(number):
             return None
