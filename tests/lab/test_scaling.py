@@ -23,10 +23,10 @@ from vitlab.lab.figures import figure_specs
 from vitlab.lab.figures.law_curves import Laws, laws_of
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import lookup_results
-from vitlab.lab.results.scaling import Scaling, law_phrases, not_determined
+from vitlab.lab.results.scaling import Scaling, exponent_ends, law_phrases, not_determined
 from vitlab.lab.writeback.edits import write
 from vitlab.lab.writeback.writeback import pending
-from vitlab.ml.scaling_law import fit_law
+from vitlab.ml.scaling_law import Interval, fit_law
 from vitlab.plot.figures.styles import Style
 
 FLOOR, A, B = 0.03, (2.0, 0.4), (8.0, 0.5)
@@ -263,3 +263,10 @@ def test_the_law_of_trials_is_on_record_until_it_is_edited(
     assert edited != roadmap.read_text()
     roadmap.write_text(edited)
     assert found(lab, roadmap)
+
+
+def test_an_end_of_an_exponent_that_is_cut_says_so() -> None:
+    """Also where logarithms have moved it by a rounding error."""
+    assert exponent_ends(Interval(0.15, 0.01 * (1 + 1e-9), 0.91)) == ("≤0.01", "0.91")
+    assert exponent_ends(Interval(1.24, 0.22, 4.0)) == ("0.22", "≥4.00")
+    assert exponent_ends(Interval(0.5, 0.012, 3.9)) == ("0.01", "3.90")

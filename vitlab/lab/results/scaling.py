@@ -319,7 +319,8 @@ def _exponent(law: Law, axis: str) -> Phrase:
 def exponent_ends(power: Interval) -> tuple[str, str]:
     """`0.31`, `≥4.00`: the ends of an exponent's interval; at a limit of the fit it is cut."""
     low, high = f"{power.low:.2f}", f"{power.high:.2f}"
-    return "≤" * (power.low <= LIMITS[0]) + low, "≥" * (power.high >= LIMITS[1]) + high
+    at_low, at_high = power.low <= LIMITS[0] * 1.01, power.high >= LIMITS[1] / 1.01
+    return "≤" * at_low + low, "≥" * at_high + high
 
 
 def vague_axes(law: Law) -> list[str]:
