@@ -383,3 +383,16 @@ def test_and_in_a_cell_that_says_about(lab: Lab, roadmap: Path, ended: Ended) ->
         hand_edit(roadmap, f"| 1.0 | {was} |", f"| 1.0 | {cell} |")
         was = cell
         assert "number-without-result" not in kinds(lab, roadmap), cell
+
+
+def test_a_long_line_is_read_to_the_end_of_a_clause_within_bounds(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    """One without an end of a clause is left out."""
+    ended("one", 0.7512)
+    hub = roadmap.with_name("plan_hub.md")
+    text = hub.read_text(encoding="utf-8")
+    for stop, hits in (("; ", 1), (" ", 0)):
+        line = f"- MVP-1.0 has R² = 0.951{stop}" + "and so on " * 600
+        hub.write_text(f"{text}\n{line}\n", encoding="utf-8")
+        assert len(found(lab, roadmap)) == hits

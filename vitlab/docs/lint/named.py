@@ -28,6 +28,7 @@ _NO_RESULTS = re.compile(
     r"设置|复现|核对|问题|计划|setting|setup|reproduc|check|question|plan|config", re.I
 )
 """The sections of a report in which numbers are not those of its results."""
+_STOPS = (";", "；", "。", "|", ". ")
 _MOST = 4000
 """Characters of a line beyond which none is looked for."""
 
@@ -118,7 +119,7 @@ def _on_line(
         return
     text = document.line_text(index)
     if len(text) > _MOST:  # to the end of a clause, or a number is read without its end
-        text = text[: max(text.rfind(stop, 0, _MOST) for stop in ";；。.|")]
+        text = text[: max(0, *(text.rfind(stop, 0, _MOST) for stop in _STOPS))]
     profile = profile_of(text)
     headline = profile if profile != "full" else ""
     # Of a law that commas take apart only the whole says that it is one.
