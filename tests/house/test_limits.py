@@ -38,6 +38,9 @@ SMALL = {
 }
 """Each running job has one such process of at most 16 MB: it loads what its own job needs."""
 
+INTERFACES = {PACKAGE / "ml" / "survey": ["Spectrum", "read_spectra"]}
+"""Packages that are imported from by their own name, and what for: documented, for scripts too."""
+
 
 def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
@@ -85,8 +88,13 @@ def test_no_name_is_given_to_four_modules() -> None:
     assert [name for name, n in Counter(p.name for p in MODULES).items() if n > 3] == []
 
 
-def test_package_files_are_empty() -> None:
-    assert [p for p in PACKAGE.rglob("__init__.py") if p.read_text(encoding="utf-8")] == []
+def test_package_files_are_empty_but_those_of_interfaces() -> None:
+    filled = [p.parent for p in PACKAGE.rglob("__init__.py") if p.read_text(encoding="utf-8")]
+    assert filled == [*INTERFACES]
+    for folder, names in INTERFACES.items():
+        tree = tree_of(folder / "__init__.py")
+        assert [type(node) for node in tree.body[1:-1]] == [ast.ImportFrom] * (len(tree.body) - 2)
+        assert ast.unparse(tree.body[-1]) == f"__all__ = {names!r}"
 
 
 def imported(node: ast.AST) -> list[str]:
@@ -100,8 +108,9 @@ def imported(node: ast.AST) -> list[str]:
 
 
 def file_of(module: str) -> Path | None:
-    path = PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")
-    return path if path.is_file() else None
+    path = PACKAGE.parent.joinpath(*module.split("."))
+    files = path.with_suffix(".py"), path / "__init__.py"
+    return next((file for file in files if file.is_file()), None)
 
 
 @cache

@@ -18,7 +18,7 @@ from vitlab.cli import main
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.fits import BLOCK
 from vitlab.ml.spectra.lines import air
-from vitlab.ml.survey.read import read_spectra
+from vitlab.ml.survey import read_spectra
 from vitlab.ml.survey.spectrum import FLAGGED, LIGHT, NO_ERROR, Spectrum
 
 STARS = Path(__file__).parents[4] / "shared" / "data" / "stars"

@@ -64,7 +64,7 @@ def predict_files(args: argparse.Namespace) -> int:
     job = lookup_job(this_lab().paths, args.job)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vitlab.lab.inspector.observed import open_observer
-    from vitlab.ml.survey.read import read_spectra
+    from vitlab.ml.survey import read_spectra
 
     spectra = [
         replace(one, corrects_tellurics=args.corrected)

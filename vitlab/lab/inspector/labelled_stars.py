@@ -15,7 +15,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.contract.reading import Unreadable, read_regular
 from vitlab.lab.inspector.observed import Observer, Predicted
 from vitlab.ml.spectra.lines import air
-from vitlab.ml.survey.read import read_spectra
+from vitlab.ml.survey import read_spectra
 from vitlab.ml.survey.spectrum import FORMULA, NO_MEDIUM, Spectrum
 
 MOST_ROWS = 100_000

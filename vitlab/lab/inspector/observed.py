@@ -23,6 +23,7 @@ from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.held_out import in_vacuum
 from vitlab.ml.spectra.lines import air
 from vitlab.ml.spectra.observation import Batch
+from vitlab.ml.survey import Spectrum
 from vitlab.ml.survey.comparison import (
     CONTINUUM,
     Found,
@@ -34,7 +35,6 @@ from vitlab.ml.survey.comparison import (
 )
 from vitlab.ml.survey.faults import find_faults
 from vitlab.ml.survey.pixels import OnPixels, on_pixels
-from vitlab.ml.survey.spectrum import Spectrum
 
 Array = NDArray[np.float64]
 NOT_SCORED = ("galaxy", "quasar", "white dwarf", "sky", "empty")
