@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,7 @@ from tests.recipes.test_run import DATA, VIT
 from vitlab.cli import main as vitlab
 from vitlab.commands.survey import predict
 from vitlab.ml.spectra.grid import Grid, load_grid
-from vitlab.ml.survey import comparison
-from vitlab.ml.survey.spectrum import Spectrum
+from vitlab.ml.survey import Spectrum, comparison
 
 SUN = (5750.0, 4.4, 0.0)
 TRAIN = {"epochs": 1, "batch": 32, "threads": 1}
@@ -68,6 +68,20 @@ def write(path: Path, star: Spectrum, **cards: object) -> Path:
     return path
 
 
+def refusal(command: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command says that ends with exit status 2: one line."""
+    assert vitlab(command) == 2
+    error = capsys.readouterr().err.strip()
+    assert "\n" not in error
+    return error
+
+
+def asked(command: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
+    """The JSON that a command prints."""
+    assert vitlab([*command, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
 def test_labels_errors_and_the_alarm(
     lab: Path,
     grid: Grid,
@@ -85,8 +99,7 @@ def test_labels_errors_and_the_alarm(
     out = tmp_path / "table.csv"
     files = [str(sun), str(wrong), str(galaxy)]
     command = ["predict", f"{EXP_ID}/survey", *files, "--resolution", "5000"]
-    assert vitlab([*command, "--json", "--out", str(out)]) == 0
-    first, second, third = json.loads(capsys.readouterr().out)
+    first, second, third = asked([*command, "--out", str(out)], capsys)
     assert list(first["labels"]) == ["log_g", "T_eff"]
     assert first["labels"]["log_g"]["error"] > 0
     assert (first["object"], first["unlike"], first["why"]) == ("Sun", False, "")
@@ -100,8 +113,8 @@ def test_labels_errors_and_the_alarm(
         rows = list(csv.DictReader(file))
     assert [row["unlike"] for row in rows] == ["no", "yes", "yes"]
     assert float(rows[0]["T_eff_error"]) == first["labels"]["T_eff"]["error"]
-    assert vitlab([*command[:3], "--resolution", "5000", "--corrected", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["share"] > 0.99
+    (corrected,) = asked([*command[:3], "--resolution", "5000", "--corrected"], capsys)
+    assert corrected["share"] > 0.99
     table = tmp_path / "table.fits"
     assert vitlab([*command, "--out", str(table)]) == 0
     shown = capsys.readouterr().out.splitlines()
@@ -124,19 +137,16 @@ def test_a_model_says_what_it_was_not_trained_for(
     assert star.sigma is not None
     fields = {"flux": star.flux * slope, "sigma": star.sigma * slope}
     red = write(tmp_path / "red.fits", Spectrum(**{**vars(star), **fields}))
-    command = ["predict", f"{EXP_ID}/plain", str(red), "--json"]
-    assert vitlab([*command, "--resolution", "5000"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)
+    command = ["predict", f"{EXP_ID}/plain", str(red)]
+    (found,) = asked([*command, "--resolution", "5000"], capsys)
     assert found["unlike"] is True
     assert "31% of the band has no data, and the model was trained without gaps" in found["why"]
     assert "its continuum differs by" in found["why"]
     assert found["labels"]["log_g"]["error"] is None  # ridge has none
-    assert vitlab([*command, "--resolution", "1800"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)
+    (found,) = asked([*command, "--resolution", "1800"], capsys)
     assert found["labels"] == {}
     assert "R = 1800 is below the R = 5000 that the model was trained for" in found["why"]
-    assert vitlab(command) == 0
-    (found,) = json.loads(capsys.readouterr().out)
+    (found,) = asked(command, capsys)
     assert "its resolution is not known: give it with --resolution" in found["why"]
 
 
@@ -157,10 +167,7 @@ def test_bad_input_is_one_line(
         ([str(bad), "--velocity", "1e9"], "must be -3000 to 3000"),
         ([str(bad), "--resolution", "5"], "must be 100 to 1000000"),
     ):
-        assert vitlab(["predict", f"{EXP_ID}/plain", *arguments]) == 2
-        error = capsys.readouterr().err.strip()
-        assert why in error
-        assert "\n" not in error
+        assert why in refusal(["predict", f"{EXP_ID}/plain", *arguments], capsys)
 
 
 def test_a_list_of_stars_gives_bias_and_scatter_beside_the_errors(
@@ -183,8 +190,7 @@ def test_a_list_of_stars_gives_bias_and_scatter_beside_the_errors(
     table = tmp_path / "stars.csv"
     table.write_text("\n".join(rows))
     command = ["evaluate", f"{EXP_ID}/survey", "--stars", str(table)]
-    assert vitlab([*command, "--json"]) == 0
-    (report,) = json.loads(capsys.readouterr().out)
+    (report,) = asked(command, capsys)
     first, second, galaxy, none = report["stars"]
     values = [one["predicted"]["log_g"]["value"] for one in (first, second)]
     away = np.array(values) - 4.4
@@ -224,7 +230,5 @@ def test_a_wrong_list_is_one_line(
     monkeypatch.chdir(lab)
     table = tmp_path / "stars.csv"
     table.write_text(lines)
-    assert vitlab(["evaluate", f"{EXP_ID}/survey", "--stars", str(table)]) == 2
-    error = capsys.readouterr().err.strip()
-    assert f"{table}{why}" in error
-    assert "\n" not in error
+    command = ["evaluate", f"{EXP_ID}/survey", "--stars", str(table)]
+    assert f"{table}{why}" in refusal(command, capsys)
