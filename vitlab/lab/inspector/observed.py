@@ -15,7 +15,7 @@ from vitlab.contract.job import read_spec
 from vitlab.contract.networks import Disturb
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.validation import RESOLUTION
-from vitlab.lab.inspector.model import CPU, Model, load_model
+from vitlab.lab.inspector.model import CPU, Explained, Model, load_model
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, unpermuted
 from vitlab.ml.spectra.disturb.changes import make_changes
 from vitlab.ml.spectra.disturb.running import make_running_mean
@@ -75,6 +75,36 @@ class Predicted:
 
 
 @dataclass(frozen=True)
+class Sight:
+    """A spectrum compared with a grid, whichever model is asked about it."""
+
+    spectrum: Spectrum
+    even: OnPixels | None = None
+    """On pixels even in velocity, as observed; None where `refusal` says why not."""
+    found: Found | None = None
+    velocity: float | None = None
+    """km/s to use: as given, as the file says, or as found."""
+    velocity_error: float | None = None
+    match: Match | None = None
+    faults: tuple[str, ...] = ()
+    """What its lines show to be wrong."""
+    refusal: str = ""
+    notes: tuple[str, ...] = ()
+    """On its velocity."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of a spectrum, and what it was shown."""
+
+    predicted: Predicted
+    ours: OnPixels | None = None
+    """The spectrum on the model's pixels; None where it was refused."""
+    explained: Explained | None = None
+    """None where it was not scored."""
+
+
+@dataclass(frozen=True)
 class Observer:
     """A trained model that is asked about observed spectra."""
 
@@ -91,66 +121,59 @@ class Observer:
         self, spectrum: Spectrum, velocity: float | None = None, resolution: float | None = None
     ) -> Predicted:
         """Labels and the alarm of one spectrum; `velocity` (km/s) and R where they are known."""
-        if resolution is not None:
-            values = np.full(len(spectrum.wave), float(resolution))
-            spectrum = replace(spectrum, resolution=values)
-        if spectrum.kind == "empty":
-            return _refused(spectrum, "empty: no pixel has a flux")
-        notes: list[str] = []
+        return self.answer(look(spectrum, self.reference, velocity, resolution)).predicted
+
+    def answer(self, sight: Sight, k: int = 0) -> Answer:
+        """What the model says of a spectrum that `look` has compared, and why of label `k`."""
+        spectrum, near = sight.spectrum, sight.match
+        if near is None or sight.even is None or sight.found is None or sight.velocity is None:
+            return Answer(_refused(sight, sight.refusal))
         try:
-            even = on_pixels(spectrum, even_pixels(self.reference.grid), 0.0, 0.0, RESOLUTION)
-            found = find_velocity(even, self.reference)
-            used, error = _velocity(spectrum, velocity, found, notes)
-            grid = self.reference.grid
-            near = match(on_pixels(spectrum, grid.wave, used, 0.0, RESOLUTION), self.reference)
+            ours = on_pixels(spectrum, self.wave, sight.velocity, *self.resolution)
         except UsageError as refusal:
-            return _refused(spectrum, str(refusal).removeprefix(f"{spectrum.place}: "))
-        try:
-            ours = on_pixels(spectrum, self.wave, used, *self.resolution)
-        except UsageError as refusal:
-            seen = _refused(spectrum, str(refusal).removeprefix(f"{spectrum.place}: "))
-            return replace(seen, velocity=used, velocity_error=error, match=near, found=found)
+            return Answer(_refused(sight, _without_place(spectrum, refusal)))
         reasons = [*self._untrained(ours, near), *([near.why] if near.why else [])]
-        reasons += find_faults(even, self.reference, found)
+        reasons += sight.faults
         if spectrum.kind in NOT_SCORED:
             reasons.insert(0, f"not scored: the file says that this is a {spectrum.kind}")
         unlike: bool | None = bool(reasons)
         if not reasons and not near.tells:
             unlike = None
             reasons = ["too faint to tell: with such errors a star may show no lines"]
-        return Predicted(
+        notes = list(sight.notes)
+        is_scored = spectrum.kind not in NOT_SCORED
+        explained = self._explained(ours, near, notes, k) if is_scored else None
+        predicted = Predicted(
             spectrum=spectrum,
-            labels={} if spectrum.kind in NOT_SCORED else self._labels(ours, near, notes),
+            labels={} if explained is None else self._labels(explained),
             snr=ours.snr,
             share=ours.share,
-            velocity=used,
-            velocity_error=error,
+            velocity=sight.velocity,
+            velocity_error=sight.velocity_error,
             unlike=unlike,
             why="; ".join(reasons),
             match=near,
-            found=found,
+            found=sight.found,
             left_out=ours.left_out,
             notes=(*spectrum.notes, *ours.notes, *notes),
         )
+        return Answer(predicted, ours, explained)
 
-    def _labels(
-        self, ours: OnPixels, near: Match, notes: list[str]
-    ) -> dict[str, tuple[float, float | None]]:
-        """Label -> value, and error where the model predicts one.
+    def _labels(self, explained: Explained) -> dict[str, tuple[float, float | None]]:
+        """Label -> value, and error where the model predicts one."""
+        values, sigma = explained.predicted.tolist(), explained.sigma
+        errors = [None] * len(values) if sigma is None else sigma.tolist()
+        return dict(zip(self.config.labels, zip(values, errors, strict=True), strict=True))
 
-        The model is shown errors that admit by how much the nearest spectrum of the grid misses.
-        """
+    def _explained(self, ours: OnPixels, near: Match, notes: list[str], k: int) -> Explained:
+        """The model shown errors that admit by how much the nearest spectrum of the grid misses."""
         if near.misfit > 0.1 * float(np.median(ours.sigma[ours.good])):
             notes.append(
                 f"errors are raised by {near.misfit:.1%} of the flux, by which the nearest "
                 "spectrum of the grid misses"
             )
             ours = replace(ours, sigma=np.hypot(ours.sigma, near.misfit))
-        said = self.model.explain(self._batch(ours, notes), 0)
-        errors = [None] * len(said.predicted) if said.sigma is None else said.sigma.tolist()
-        return dict(
-            zip(self.config.labels, zip(said.predicted.tolist(), errors, strict=True), strict=True)
-        )
+        return self.model.explain(self._batch(ours, notes), k)
 
     def _batch(self, ours: OnPixels, notes: list[str]) -> Batch:
         """One observation by the rules of the model's data."""
@@ -203,8 +226,36 @@ class Observer:
         return float(ratio.std() / ratio.mean())
 
 
-def open_observer(job: JobPaths) -> Observer:
-    """The model in a job's folder. `UsageError` where there is none."""
+def look(
+    spectrum: Spectrum,
+    reference: Reference,
+    velocity: float | None = None,
+    resolution: float | None = None,
+) -> Sight:
+    """Velocity, nearest spectrum and faults; `velocity` (km/s) and R where they are known."""
+    if resolution is not None:
+        values = np.full(len(spectrum.wave), float(resolution))
+        spectrum = replace(spectrum, resolution=values)
+    if spectrum.kind == "empty":
+        return Sight(spectrum, refusal="empty: no pixel has a flux")
+    notes: list[str] = []
+    grid = reference.grid
+    try:
+        even = on_pixels(spectrum, even_pixels(grid), 0.0, 0.0, RESOLUTION)
+        found = find_velocity(even, reference)
+        used, error = _velocity(spectrum, velocity, found, notes)
+        near = match(on_pixels(spectrum, grid.wave, used, 0.0, RESOLUTION), reference)
+    except UsageError as refusal:
+        return Sight(spectrum, refusal=_without_place(spectrum, refusal))
+    faults = find_faults(even, reference, found)
+    return Sight(spectrum, even, found, used, error, near, tuple(faults), notes=tuple(notes))
+
+
+def open_observer(job: JobPaths, references: dict[str | None, Reference] | None = None) -> Observer:
+    """The model in a job's folder. `UsageError` where there is none.
+
+    `references`: grids that are open, by their file; the model's is added to them.
+    """
     spec = read_spec(job.spec)
     if spec is None:
         raise UsageError(f"{job.name}: no spec of version 1 here")
@@ -213,13 +264,16 @@ def open_observer(job: JobPaths) -> Observer:
         raise UsageError(f"{job.name}: recipe {spec.recipe} has no model to ask")
     data = config.data.of_lab(job.root)
     spectra = open_spectra(data, config.noise.level, config.labels, CPU)
-    grid = load_grid(Path(data.grid) if data.grid else None)
+    references = {} if references is None else references
+    if data.grid not in references:
+        references[data.grid] = Reference(load_grid(Path(data.grid) if data.grid else None))
+    reference = references[data.grid]
     wave = np.asarray(spectra.wave, np.float64)
-    wave = air(wave) if in_vacuum(spectra, grid) else wave
+    wave = air(wave) if in_vacuum(spectra, reference.grid) else wave
     one = config.data.disturb.resolution
     ends = (one.lowest, one.highest) if one else (RESOLUTION, RESOLUTION)
     model = load_model(job, config, spectra)
-    return Observer(job, config, spectra, model, wave, Reference(grid), ends)
+    return Observer(job, config, spectra, model, wave, reference, ends)
 
 
 def _velocity(
@@ -241,5 +295,20 @@ def _velocity(
     return known, error
 
 
-def _refused(spectrum: Spectrum, why: str) -> Predicted:
-    return Predicted(spectrum, {}, None, 0.0, None, None, True, f"not scored: {why}", None)
+def _without_place(spectrum: Spectrum, refusal: UsageError) -> str:
+    return str(refusal).removeprefix(f"{spectrum.place}: ")
+
+
+def _refused(sight: Sight, why: str) -> Predicted:
+    return Predicted(
+        sight.spectrum,
+        {},
+        None,
+        0.0,
+        sight.velocity,
+        sight.velocity_error,
+        True,
+        f"not scored: {why}",
+        sight.match,
+        sight.found,
+    )
