@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from tests.lab.test_figures import bounded
 from tests.lab.test_own_conclusions import in_chinese, swept
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import UsageError
+from vitlab.lab.conclusions import check_because, check_conclusion
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.results.ranking import verdicts_of
-from vitlab.lab.tray.refusals import check_because, check_conclusion
 from vitlab.lab.writeback.edits import plan_update
 
 
@@ -28,10 +29,10 @@ def test_vitlab_s_own_words_are_not_refused(
     bounded(ended)
     swept(ended, profile)
     update = plan_update(lab, roadmap, "1.0")
-    check_conclusion(update, update.conclusion)
+    check_conclusion(lab, update, update.conclusion)
     read, newest = lab.read_roadmap(roadmap), newest_results(lab, roadmap)
     for gate, verdict in zip(read.gates, verdicts_of(lab, read, newest), strict=True):
-        check_because(gate, verdict, newest, verdict.because_in_document)
+        check_because(lab, gate, verdict, newest, verdict.because_in_document)
 
 
 def test_a_number_is_that_of_its_split(lab: Lab, roadmap: Path, ended: Ended) -> None:
@@ -40,7 +41,45 @@ def test_a_number_is_that_of_its_split(lab: Lab, roadmap: Path, ended: Ended) ->
     assert result is not None
     write_result(job.result, replace(result, values={**result.values, "val/r2/log_g": 0.813}))
     update = plan_update(lab, roadmap, "1.0")
-    check_conclusion(update, "R²_val = 0.813, R²_test = 0.751, R² 0.751")
+    check_conclusion(lab, update, "R²_val = 0.813, R²_test = 0.751, R² 0.751")
     for bad in ("R²_test = 0.813", "R² (test) 0.813", "a test R² of 0.813", "R²_val = 0.751"):
         with pytest.raises(UsageError, match=r"has this as its (?:test|val) R2"):
-            check_conclusion(update, bad)
+            check_conclusion(lab, update, bad)
+
+
+def test_a_number_is_that_of_the_model_beside_it(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    """And an order, a difference and a number of seeds are as results have them."""
+    for model, r2 in (("ViT", 0.751), ("LightGBM", 0.577)):
+        for seed in (42, 43):
+            job = ended(f"{model} seed={seed}", r2, model=model)
+            spec = json.loads(job.spec.read_bytes())
+            config = {"train": {"seed": seed}, "model": model}
+            job.spec.write_text(json.dumps({**spec, "config": config}))
+    ended("one", 0.517, mvp="2.0", model="Ridge")
+    update = plan_update(lab, roadmap, "1.0")
+    for good in (
+        "ViT beats LightGBM: R² 0.751 against 0.577",
+        "ViT leads LightGBM by 0.174 in R²",
+        "LightGBM 的 R² 为 0.577，ViT 为 0.751（各 2 个种子）",
+        "R² rises from 0.577 (LightGBM) to 0.751 (ViT)",
+        "ViT reaches 0.751, ridge 0.517 as in Leung & Bovy (2019)",
+        "LightGBM trails ViT over 2 seeds",
+    ):
+        check_conclusion(lab, update, good)
+    for bad, said in (
+        ("LightGBM R² = 0.751", "of another run, 0.577 is right"),
+        ("LightGBM reaches 0.751", "of another run, 0.577 is right"),
+        ("the gradient-boosted trees reach 0.751", "of another run, 0.577 is right"),
+        ("LightGBM 达到 0.751", "of another run, 0.577 is right"),
+        ("ViT is 0.577 and LightGBM 0.751", "of another run, 0.751 is right"),
+        ("R² rises from 0.517 (LightGBM) to 0.751 (ViT)", "of another run|no result of MVP-1.0"),
+        ("ViT leads LightGBM by 0.234 in R²", "0.234: no result of MVP-1.0 has this number"),
+        ("R² 0.517", "no result of MVP-1.0 has this number"),
+        ("ViT R² = 0.751 over 5 seeds", "no result of MVP-1.0 has this number"),
+        ("ViT R² = 0.751 over five seeds", "five seeds: write numbers in digits"),
+        ("五个种子平均 R² 0.751", "五个种子: write numbers in digits"),
+        ("LightGBM outperforms the ViT", "results say otherwise: R2 0.577 and 0.751"),
+        ("ViT 不如 LightGBM", "results say otherwise: R2 0.751 and 0.577"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            check_conclusion(lab, update, bad)

@@ -22,6 +22,7 @@ from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.autopilot.budget import Estimate, Spent
+from vitlab.lab.conclusions import check_because, check_conclusion
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import Request, launch, plan_launch
 from vitlab.lab.results.job_results import newest_results
@@ -30,7 +31,6 @@ from vitlab.lab.tray import account, proposals
 from vitlab.lab.tray.account import Account
 from vitlab.lab.tray.decisions import accept, based, dismiss, preview
 from vitlab.lab.tray.proposals import Proposal, Tray, short_text
-from vitlab.lab.tray.refusals import check_because, check_conclusion
 from vitlab.lab.writeback.edits import plan_update, undo
 
 PLAN = "roadmaps/plan_roadmap.md"
@@ -108,18 +108,18 @@ def test_a_conclusion_has_numbers_of_results_alone(lab: Lab, roadmap: Path, ende
         "MVP-1.0 passes Gate-1, R2 of log_g on an H100: 0.75,0.751", "达到0.75", "1,000 spectra",
         "1k",
     ):  # fmt: skip
-        check_conclusion(update, good)
+        check_conclusion(lab, update, good)
     for bad in (
         "0.76", "R² = 0.7519", "8 of 10 seeds", "-0.9", "1e6 stars", "R² = _0.99_", ".99", "a99%",
         "R² is 1", "0,99", "v0.99", "９９%", "0．99", "0.\u200b99", "𝟎.𝟗𝟗", "达到99%", "٠.٩٩",
         "0·99", "1,2,3", "1e9999", "0.7.9", "**.99**", "9k", "1M",
     ):  # fmt: skip
         with pytest.raises(UsageError, match=r"no result of MVP-1.0 has this number"):
-            check_conclusion(update, bad)
+            check_conclusion(lab, update, bad)
     for bad in ("R² = 0.75⁹", "½ of them", "Ⅸ", "R² is ninety-five percent", "zero point nine five",
                 "five per cent", "零点九五", "百分之九十五"):  # fmt: skip
         with pytest.raises(UsageError, match=r"write numbers in digits"):
-            check_conclusion(update, bad)
+            check_conclusion(lab, update, bad)
     for bad in (
         "it is <!-- better",
         "# Good",
@@ -131,7 +131,7 @@ def test_a_conclusion_has_numbers_of_results_alone(lab: Lab, roadmap: Path, ende
         "--- a",
     ):
         with pytest.raises(UsageError, match=r"write a sentence"):
-            check_conclusion(update, bad)
+            check_conclusion(lab, update, bad)
     with pytest.raises(UsageError, match="say why"):
         short_text("reason", "\n \u200b\u202e\x00\ufffd", needed=True)
     with pytest.raises(UsageError, match="601 characters, at most 600"):
@@ -146,19 +146,19 @@ def test_a_number_is_that_of_the_metric_beside_it(lab: Lab, roadmap: Path, ended
     write_result(job.result, replace(result, values=values))
     update = plan_update(lab, roadmap, "1.0")
     for good in ("RMSE 0.913, R² = 0.751", "an R² of 0.75", "MAE is 0.62 dex", "75.1 percent"):
-        check_conclusion(update, good)
+        check_conclusion(lab, update, good)
     for bad in ("R² = 0.913", "R² rises to 0.913", "0.62 R²", "RMSE: 0.751", "达到 0.913 的 R²"):
         with pytest.raises(UsageError, match=r"no result of MVP-1.0 has this as its"):
-            check_conclusion(update, bad)
+            check_conclusion(lab, update, bad)
 
 
 def test_a_conclusion_of_trials_is_marked(lab: Lab, roadmap: Path, ended: Ended) -> None:
     ended("one", 0.7512, profile="smoke")
     update = plan_update(lab, roadmap, "1.0")
     with pytest.raises(UsageError, match=r"^0\.75: is of a trial: write \(smoke\) behind it$"):
-        check_conclusion(update, "R² is 0.75")
-    check_conclusion(update, "R² is 0.75 (smoke)")
-    check_conclusion(update, "it has run")
+        check_conclusion(lab, update, "R² is 0.75")
+    check_conclusion(lab, update, "R² is 0.75 (smoke)")
+    check_conclusion(lab, update, "it has run")
 
 
 def test_a_gate_s_reason_has_numbers_of_results_alone(
@@ -169,16 +169,16 @@ def test_a_gate_s_reason_has_numbers_of_results_alone(
     read, newest = lab.read_roadmap(roadmap), newest_results(lab, roadmap)
     (gate,), (verdict,) = read.gates, verdicts_of(lab, read, newest)
     for good in ("", "R² 0.751 > 0.70", "MVP-1.0 has 75.1 % on 100 stars", verdict.because):
-        check_because(gate, verdict, newest, good)
+        check_because(lab, gate, verdict, newest, good)
     for bad in ("R² = 0.99", "0.913", "3 more seeds agree", "0.751 ± 0.001"):
         with pytest.raises(UsageError, match=r"no result of Gate-1 has this number"):
-            check_because(gate, verdict, newest, bad)
+            check_because(lab, gate, verdict, newest, bad)
 
 
 def test_a_failed_job_has_no_conclusion(lab: Lab, roadmap: Path, ended: Ended) -> None:
     ended("one", None, outcome="oom")
     with pytest.raises(UsageError, match="no result, so nothing to conclude"):
-        check_conclusion(plan_update(lab, roadmap, "1.0"), "it is good")
+        check_conclusion(lab, plan_update(lab, roadmap, "1.0"), "it is good")
     with pytest.raises(UsageError, match="no result, so nothing to conclude"):
         put(lab, "results")
 

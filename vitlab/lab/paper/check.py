@@ -36,7 +36,7 @@ _TELLING = 3
 
 def check(draft: Draft, facts: Facts) -> list[Checked]:
     """Every number of a draft with its verdict, in its order; unknown commands last."""
-    found = _at_sizes([(one, _Check(one, facts).verdict()) for one in draft.mentions], facts)
+    found = _at_sizes([(one, verdict_on(one, facts)) for one in draft.mentions], facts)
     found = list(proven(computed(found)))
     checked = [result for _, result in found]
     checked += contradictions(found)
@@ -47,6 +47,11 @@ def check(draft: Draft, facts: Facts) -> list[Checked]:
     return checked + [Checked(line, "", "not read", why=why) for line in draft.skipped]
 
 
+def verdict_on(one: Mention, facts: Facts) -> Checked:
+    """What results say to a number by what is said of it alone."""
+    return _Check(one, facts).verdict()
+
+
 def _at_sizes(
     found: Sequence[tuple[Mention, Checked]], facts: Facts
 ) -> list[tuple[Mention, Checked]]:
@@ -54,7 +59,7 @@ def _at_sizes(
     groups: dict[tuple[int, float], dict[int, Checked]] = {}
     for at, (one, _) in enumerate(found):
         if one.near_size and one.size is None and one.kind == "score":
-            sized = _Check(replace(one, size=one.near_size), facts).verdict()
+            sized = verdict_on(replace(one, size=one.near_size), facts)
             groups.setdefault((one.sentence, one.near_size), {})[at] = sized
     sure = {
         at: sized

@@ -66,6 +66,11 @@ def read_draft(path: Path) -> Draft:
     document = read(path)
     if len(document.text) > LARGEST:
         raise UsageError(f"{path}: a draft of more than {LARGEST:,} characters")
+    return draft_of(document, path)
+
+
+def draft_of(document: Document, path: Path = Path("a text.md")) -> Draft:
+    """A text that is read already, as a file of a name is read."""
     reader, unknown = Reader(), list[Unknown]()
     if path.suffix.casefold() == ".tex":
         source = document.text.replace("\r\n", "\n")

@@ -12,6 +12,7 @@ from vitlab.commands.agents.server.session import Arguments, Session, Tool, road
 from vitlab.contract.job import PROFILES, STATUSES, bare_id
 from vitlab.contract.paths import UsageError
 from vitlab.docs.write.gate_decisions import find_gate
+from vitlab.lab.conclusions import NOTHING, check_because, check_conclusion
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, default_profile, plan_launch
 from vitlab.lab.live.changes import ChangeLog
@@ -19,7 +20,7 @@ from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.tray.decisions import based, launch_line, preview
 from vitlab.lab.tray.proposals import Kind, Proposal, Tray, short_text
-from vitlab.lab.tray.refusals import NOTHING, check_because, check_conclusion, check_repeat
+from vitlab.lab.tray.refusals import check_repeat
 from vitlab.lab.writeback.edits import plan_update
 
 _RUNS = {"type": "array", "items": {"type": "string"}, "maxItems": 50}
@@ -83,7 +84,7 @@ def _propose_results(session: Session, arguments: Arguments) -> Answer:
     text = short_text("conclusion", arguments.get("conclusion", ""))
     if not any(one.result.mvp == mvp for one in newest_results(lab, roadmap)):
         raise UsageError(f"MVP-{mvp}: {NOTHING}")
-    check_conclusion(plan_update(lab, roadmap, mvp), text)
+    check_conclusion(lab, plan_update(lab, roadmap, mvp), text)
     proposal = _proposal(lab, "results", roadmap, mvp, arguments)
     return _put(lab, replace(proposal, text=text))
 
@@ -97,7 +98,7 @@ def _propose_gate(session: Session, arguments: Arguments) -> Answer:
     text = short_text("because", arguments.get("because", ""))
     newest = newest_results(lab, roadmap)
     verdict = next(one for one in verdicts_of(lab, read, newest) if one.id == gate.id)
-    check_because(gate, verdict, newest, text)
+    check_because(lab, gate, verdict, newest, text)
     return _put(lab, replace(proposal, word=arguments["status"], text=text))
 
 
