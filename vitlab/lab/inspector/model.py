@@ -57,7 +57,11 @@ class Model(Protocol):
         ...
 
     def explain(self, batch: Batch, k: int) -> Explained:
-        """Explain label `k` of the one star in `batch`."""
+        """Explain label `k` of the one star in `batch`.
+
+        Where this has the star in several draws of noise: its labels are the mean over them, their
+        errors and density those of all, and the response is of the first.
+        """
         ...
 
 
@@ -80,15 +84,19 @@ class NetworkModel:
             return task.estimate(outputs[0])[0]
 
         slope = gradient(labels, task.inputs, batch, k)
-        predicted, errors = task.estimate(outputs[0].detach())
-        sigma = None if errors is None else errors[0].numpy()
         attention = None
         if isinstance(network, ViT):
-            attention = attention_by_pixel(network, task.inputs(batch))
-        found = density(outputs[0].detach().double(), task.loss, len(task.labels))
-        marginal = None if found is None else Marginal(found, task.scaling, k)
+            attention = attention_by_pixel(network, task.inputs(batch)[:1])
         response = noise_response(slope, batch.error)
-        return Explained(predicted[0].numpy(), sigma, response, attention, marginal)
+        said = outputs[0].detach()
+        found = density(said.double(), task.loss, len(task.labels))
+        if found is None:
+            predicted = task.estimate(said)[0].mean(dim=0).numpy()
+            return Explained(predicted, None, response, attention)
+        pooled = found.pooled()
+        mean, sigma = pooled.moments(task.scaling.original)
+        marginal = Marginal(pooled, task.scaling, k)
+        return Explained(mean[0].numpy(), sigma[0].numpy(), response, attention, marginal)
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ class LinearModel:
     def explain(self, batch: Batch, k: int) -> Explained:
         weights = torch.from_numpy(self.ridge.weights)
         slope = gradient(lambda x: x.double() @ weights, self.inputs, batch, k)
-        predicted = self.ridge.predict(self.inputs(batch).numpy())[0]
+        predicted = self.ridge.predict(self.inputs(batch).numpy()).mean(axis=0)
         return Explained(predicted, None, noise_response(slope, batch.error))
 
 
@@ -118,7 +126,8 @@ class TreeModel:
 
     def explain(self, batch: Batch, k: int) -> Explained:
         x = self.inputs(batch).numpy()
-        return Explained(self.boost.predict(x)[0], None, contributions(self.boost, x, k))
+        predicted = self.boost.predict(x).mean(axis=0)
+        return Explained(predicted, None, contributions(self.boost, x[:1], k))
 
 
 @dataclass(frozen=True)
@@ -138,7 +147,9 @@ class TemplateModel:
         error = batch.error[0].double().numpy()
         best = efficient(slopes[0].numpy(), error, LABELS[self.columns[k]])
         response = best.response if best else np.full(len(error), np.nan)
-        return Explained(predicted[0], sigma[0], np.where(np.isfinite(error), response, np.nan))
+        spread = np.sqrt((sigma**2).mean(axis=0) + predicted.var(axis=0))
+        response = np.where(np.isfinite(error), response, np.nan)
+        return Explained(predicted.mean(axis=0), spread, response)
 
 
 def load_model(job: JobPaths, config: Scored, spectra: Spectra) -> Model:

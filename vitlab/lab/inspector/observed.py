@@ -12,17 +12,15 @@ from numpy.typing import NDArray
 
 from vitlab.contract.config import Scored, read_config
 from vitlab.contract.job import read_spec
-from vitlab.contract.networks import Disturb
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.validation import RESOLUTION
 from vitlab.lab.inspector.model import CPU, Explained, Model, load_model
-from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, unpermuted
-from vitlab.ml.spectra.disturb.changes import make_changes
+from vitlab.lab.inspector.shown import draws, shown
+from vitlab.ml.spectra.dataset import Spectra, open_spectra
 from vitlab.ml.spectra.disturb.running import make_running_mean
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.held_out import in_vacuum
 from vitlab.ml.spectra.lines import air
-from vitlab.ml.spectra.observation import Batch
 from vitlab.ml.survey import Spectrum
 from vitlab.ml.survey.comparison import (
     CONTINUUM,
@@ -132,6 +130,7 @@ class Observer:
             ours = on_pixels(spectrum, self.wave, sight.velocity, *self.resolution)
         except UsageError as refusal:
             return Answer(_refused(sight, _without_place(spectrum, refusal)))
+        seen = shown(ours, near.misfit, self.spectra)
         reasons = [*self._untrained(ours, near), *([near.why] if near.why else [])]
         reasons += sight.faults
         if spectrum.kind in NOT_SCORED:
@@ -140,9 +139,9 @@ class Observer:
         if not reasons and not near.tells:
             unlike = None
             reasons = ["too faint to tell: with such errors a star may show no lines"]
-        notes = list(sight.notes)
-        is_scored = spectrum.kind not in NOT_SCORED
-        explained = self._explained(ours, near, notes, k) if is_scored else None
+        explained = None
+        if spectrum.kind not in NOT_SCORED:
+            explained = self.model.explain(draws(seen, self.config, self.wave), k)
         predicted = Predicted(
             spectrum=spectrum,
             labels={} if explained is None else self._labels(explained),
@@ -155,7 +154,7 @@ class Observer:
             match=near,
             found=sight.found,
             left_out=ours.left_out,
-            notes=(*spectrum.notes, *ours.notes, *notes),
+            notes=(*spectrum.notes, *ours.notes, *seen.notes, *sight.notes),
         )
         return Answer(predicted, ours, explained)
 
@@ -164,38 +163,6 @@ class Observer:
         values, sigma = explained.predicted.tolist(), explained.sigma
         errors = [None] * len(values) if sigma is None else sigma.tolist()
         return dict(zip(self.config.labels, zip(values, errors, strict=True), strict=True))
-
-    def _explained(self, ours: OnPixels, near: Match, notes: list[str], k: int) -> Explained:
-        """The model shown errors that admit by how much the nearest spectrum of the grid misses."""
-        if near.misfit > 0.1 * float(np.median(ours.sigma[ours.good])):
-            notes.append(
-                f"errors are raised by {near.misfit:.1%} of the flux, by which the nearest "
-                "spectrum of the grid misses"
-            )
-            ours = replace(ours, sigma=np.hypot(ours.sigma, near.misfit))
-        return self.model.explain(self._batch(ours, notes), k)
-
-    def _batch(self, ours: OnPixels, notes: list[str]) -> Batch:
-        """One observation by the rules of the model's data."""
-        sigma = ours.sigma
-        spectra = unpermuted(self.spectra)
-        if isinstance(spectra, GridSpectra):
-            brightest = spectra.simulator.mag[0]
-            noise = spectra.simulator.noise
-            least = noise.sigma(torch.ones(1, len(sigma)), torch.tensor([brightest]))[0].numpy()
-            if (raised := ours.good & (sigma < least)).sum() > ours.good.sum() / 2:
-                notes.append(
-                    f"shown to the model with the errors of its brightest stars (magnitude "
-                    f"{brightest:g}): smaller ones it has not seen"
-                )
-            sigma = np.where(raised, least, sigma)
-        flux = torch.from_numpy(ours.flux).float()[None]
-        error = torch.from_numpy(sigma).float()[None]
-        labels = np.zeros((1, len(self.config.labels)))
-        data = replace(self.config.data, disturb=Disturb())
-        changes = make_changes(data, self.wave, CPU)
-        batch = Batch(flux, error, labels)
-        return batch if changes is None else changes.finished(batch)
 
     def _untrained(self, ours: OnPixels, near: Match) -> list[str]:
         """What of the spectrum the model has not been trained for."""

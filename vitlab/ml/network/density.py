@@ -80,6 +80,13 @@ class Mixture:
         variance = (share * (points - mean[:, None, None]).square()).sum(dim=(1, 2))
         return mean, variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()
 
+    def pooled(self) -> Mixture:
+        """The mean of its B densities, as one."""
+        weights = self.log_weights.flatten() - math.log(len(self.log_weights))
+        return Mixture(
+            weights[None], self.mean.flatten(0, 1)[None], self.factor.flatten(0, 1)[None]
+        )
+
     def double(self) -> Mixture:
         """In double precision."""
         return Mixture(self.log_weights.double(), self.mean.double(), self.factor.double())
