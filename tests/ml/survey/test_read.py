@@ -309,3 +309,50 @@ def test_every_real_file_is_read_or_told_for_what_it_is() -> None:
         assert found.kind == expected if expected else found.kind in ("star", "not stated")
         if row["survey"] in ("LAMOST", "SDSS") and row["rv_km_s"] and not expected:
             assert found.velocity == pytest.approx(float(row["rv_km_s"]), abs=0.1)
+
+
+ROWS = [(f"{846 + k / 100:.2f}", f"{1 + k / 1000}", "0.1") for k in range(60)]
+
+
+@pytest.mark.parametrize("kind", ["tabs", "quotes", "remark"])
+def test_gaia_csv_as_others_write_it(kind: str, tmp_path: Path) -> None:
+    names = ["source_id", "wavelength", "flux", "flux_error"]
+    rows = [",".join(names), *(",".join(("2128215909315876352", *row)) for row in ROWS)]
+    text = "\n".join(rows)
+    if kind == "tabs":
+        text = text.replace(",", "\t")
+    elif kind == "quotes":
+        text = text.replace("source_id", '"source_id"')
+    else:
+        text = f"  # of the archive\n{text}"
+    spectrum = one(text.encode(), tmp_path)
+    assert (spectrum.object, len(spectrum.wave)) == ("Gaia 2128215909315876352", 60)
+
+
+def test_gaia_csv_without_its_last_column_is_told(tmp_path: Path) -> None:
+    rows = ["wavelength,flux,flux_error,source_id", *(",".join(row) for row in ROWS)]
+    with pytest.raises(UsageError, match="no row with all columns"):
+        read("\n".join(rows).encode(), tmp_path)
+
+
+def test_what_unpacks_to_more_than_a_spectrum_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """A packed file of a megabyte may be thousands of them in memory."""
+    zeros = np.zeros(1 << 22, "u1")
+    large = [image(zeros, CRVAL1=5000.0, CDELT1=1e-4), layouts.part("A", zeros)]
+    with pytest.raises(UsageError, match="4,194,304 pixels: no spectrum has more than"):
+        read(gzip.compress(b"".join(large)), tmp_path)
+    with pytest.raises(UsageError, match=r"71,303,168 numbers: more than 67,108,864 are not read"):
+        read(gzip.compress(large[0] + 16 * large[1], 1), tmp_path)
+    text = b"wavelength,flux\n" + b"5,1\x0b" * 100_000
+    with pytest.raises(UsageError, match=":2: a line of 400,000 letters"):
+        read(text, tmp_path)
+    axes = layouts.primary(NAXIS="1" + "0" * 25)
+    with pytest.raises(UsageError, match="NAXIS is missing or not a number"):
+        read(axes, tmp_path)
+
+
+def test_s_n_beyond_numbers_is_not_told(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    rows = [f"{8460 + k / 10},{1e300 * (1 + k / 1000)},1e-300" for k in range(100)]
+    spectrum = one("\n".join(["wavelength,flux,error", *rows]).encode(), tmp_path)
+    assert spectrum.snr is None
+    assert not recwarn.list

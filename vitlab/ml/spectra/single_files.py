@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.columns import is_number, read_text_columns
-from vitlab.ml.spectra.formats.fits import Column, Unit, is_fits, read_bytes, read_units
+from vitlab.ml.spectra.formats.fits import (
+    MOST_OF_SPECTRA,
+    Column,
+    Unit,
+    is_fits,
+    read_bytes,
+    read_units,
+)
 from vitlab.ml.spectra.formats.wavelengths import Axis, read_axis
 from vitlab.ml.spectra.pfsspec import SENTINELS
 
@@ -62,9 +69,9 @@ def is_single_file(path: Path) -> bool:
 
 def describe_single(path: Path) -> SingleFile:
     """The parts of the file, their wavelengths, and what of them is not usable."""
-    data = read_bytes(path)
+    data = read_bytes(path, 8 * MOST_OF_SPECTRA)
     if is_fits(data):
-        units = read_units(data, path)
+        units = read_units(data, path, MOST_OF_SPECTRA)
         parts = [_fits_part(k, unit, units) for k, unit in enumerate(units)]
         return {"format": "FITS", "parts": [p for p in parts if p["shape"]], "why": WHY}
     return {"format": "text", "parts": [_text_part(data, path)], "why": WHY}

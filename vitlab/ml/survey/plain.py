@@ -25,7 +25,7 @@ from vitlab.ml.survey.hdus import (
     sigma_of_variance,
     units_of,
 )
-from vitlab.ml.survey.spectrum import FLAGGED, Array, Bools, Raw
+from vitlab.ml.survey.spectrum import FLAGGED, Array, Bools, Raw, check_pixels
 
 LINEAR = ("wave", "wavelength", "lambda", "lam", "wl", "wavelengths", "awav")
 LOGARITHMIC = ("loglam", "log_lambda", "loglambda", "logwave", "log10_wave", "lnlam", "ln_lambda")
@@ -59,7 +59,9 @@ def read_image(units: Sequence[Unit], file: str) -> list[Raw]:
     """The first image with a scale of wavelengths; errors, mask and R from others of its shape."""
     unit = next(unit for unit in units if _is_scaled(unit))
     where, header = hdu(units, unit), {**units[0].header, **unit.header}
-    place, flux = f"{file}: {where}", unit.image
+    place = f"{file}: {where}"
+    check_pixels(max(unit.shape, default=0), place)
+    flux = unit.image
     if flux is None:
         raise UsageError(f"{place}: an empty image")
     if flux.ndim == 2 and len(flux) > 1:
@@ -170,6 +172,7 @@ def from_columns(
     if name in LOGARITHMIC and not unit.lower().startswith(("log", "ln")):
         unit = f"{'ln' if name.startswith('ln') else 'log10'}({unit or 'Angstrom'})"
     wave, values = floats(table[name], name, place), floats(table[flux], flux, place)
+    check_pixels(wave.size, place)
     if not wave.size or wave.ndim != 1:
         raise UsageError(f"{place}: an empty table, or one of several spectra")
     raw = Raw(where, "table", wave, unit, "", values, unit_of.get(flux, ""))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.formats.fits import Unit, is_fits, read_bytes, read_units
+from vitlab.ml.spectra.formats.fits import MOST_OF_SPECTRA, Unit, is_fits, read_bytes, read_units
 from vitlab.ml.survey import desi, galah, pfs, plain, sdss, texts
 from vitlab.ml.survey.spectrum import Raw, Spectrum, finish
 
@@ -34,14 +34,14 @@ def read_spectra(path: Path) -> list[Spectrum]:
     `UsageError` is one line naming file and HDU: no spectrum, no or unknown wavelengths, a flux in
     magnitudes, a broken file.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, 8 * MOST_OF_SPECTRA)
     with np.errstate(all="ignore"):  # numbers of a broken file; `finish` masks what they make
         raws = _of_fits(data, path) if is_fits(data) else texts.read_text(data, path)
         return [finish(raw, str(path)) for raw in raws]
 
 
 def _of_fits(data: bytes, path: Path) -> list[Raw]:
-    units = read_units(data, path)
+    units = read_units(data, path, MOST_OF_SPECTRA)
     for has_layout, read in READERS:
         if has_layout(units):
             return read(units, str(path))

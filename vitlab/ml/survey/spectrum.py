@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -34,6 +35,8 @@ REPEATED = 6
 """Neighbouring pixels of exactly one value that no noise makes: a fill value."""
 LEAST = 50
 """Pixels of a spectrum: fewer have no line profile in them."""
+MOST_PIXELS = 1 << 21
+"""Pixels of a spectrum: no spectrograph has more."""
 MAGNITUDES = ("mag", "dex", "log", "db")
 """What units of flux that are no flux contain."""
 
@@ -82,7 +85,9 @@ class Spectrum:
         good = ~self.mask
         if self.sigma is None or not good.any():
             return None
-        return float(np.median(self.flux[good] / self.sigma[good]))
+        with np.errstate(all="ignore"):
+            snr = float(np.median(self.flux[good] / self.sigma[good]))
+        return snr if math.isfinite(snr) else None
 
     @property
     def place(self) -> str:
@@ -114,6 +119,12 @@ class Raw:
     labels: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     label_source: str = ""
     notes: list[str] = field(default_factory=list)
+
+
+def check_pixels(number: int, place: str) -> None:
+    """`UsageError` for more pixels than a spectrum has, before any array is made of them."""
+    if number > MOST_PIXELS:
+        raise UsageError(f"{place}: {number:,} pixels: no spectrum has more than {MOST_PIXELS:,}")
 
 
 def finish(raw: Raw, file: str) -> Spectrum:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+from array import array
+from collections.abc import Container, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,25 +17,33 @@ UNNAMED = ["wavelength", "flux", "flux_error"]
 """What the columns of a text without names are."""
 
 
-def read_text_columns(data: bytes, path: Path) -> list[Column]:
-    """The columns; what is no number is NaN. Lines that start with # are not read."""
+def read_text_columns(data: bytes, path: Path, as_text: Container[str] = ()) -> list[Column]:
+    """The columns; what is no number is NaN. Lines that start with # are not read.
+
+    `as_text`: names in lower case of columns that are read as texts.
+    """
     lines = [x for x in text_lines(data, path) if x.strip()]
     lines = [line for line in lines if not line.lstrip().startswith("#")]
     comma = any("," in line for line in lines[:1])
+    rows = csv.reader(lines) if comma else (line.split() for line in lines)
     try:
-        rows = list(csv.reader(lines)) if comma else [line.split() for line in lines]
+        return _columns(rows, as_text)
     except csv.Error as error:
         raise UsageError(f"{path}: {error}") from None
-    names = rows[0] if rows else []
-    if names and all(is_number(cell) for cell in names):
-        names = UNNAMED[: len(names)]
-    else:
-        rows = rows[1:]
-    rows = [row for row in rows if len(row) >= len(names)]
-    return [
-        Column(name.strip(), "", np.array([_float(row[k]) for row in rows]))
-        for k, name in enumerate(names)
-    ]
+
+
+def _columns(rows: Iterator[list[str]], as_text: Container[str]) -> list[Column]:
+    """Read row by row, as 8 bytes a number: a cell as a text takes ten times as much."""
+    first = next(rows, [])
+    is_data = bool(first) and all(map(is_number, first))
+    names = UNNAMED[: len(first)] if is_data else [name.strip() for name in first]
+    texts = [name.lower() in as_text for name in names]
+    cells: list[list[str] | array[float]] = [[] if text else array("d") for text in texts]
+    for row in chain([first] if is_data else [], rows):
+        if len(row) >= len(names):
+            for column, text, cell in zip(cells, texts, row, strict=False):
+                column.append(cell.strip() if text else _float(cell))  # type: ignore[arg-type]
+    return [Column(name, "", np.array(values)) for name, values in zip(names, cells, strict=True)]
 
 
 def is_number(cell: str) -> bool:

@@ -27,6 +27,7 @@ _TYPES = {"D": ">f8", "E": ">f4", "J": ">i4", "I": ">i2", "K": ">i8", "B": "u1",
 _TYPES |= {"X": "u1", "C": ">c8", "M": ">c16"}
 _BITPIX = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _Read = TypeVar("_Read")
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _CARD = re.compile(r"\s*'((?:[^']|'')*)'|([^/]*)")
 
 
@@ -38,19 +39,24 @@ MOST_LINES, LONGEST = 2_000_000, 1 << 17
 """Lines of a text, and letters of a line."""
 MOST_NUMBERS = 1 << 27
 """Numbers of an image or table: each takes 8 bytes."""
+MOST_OF_SPECTRA = 1 << 26
+"""Numbers of a file of observed spectra: 550 targets of DESI with their resolution matrices."""
 MOST_HEADER, MOST_UNITS = 8 << 20, 1000
 """Bytes of a header, and headers of a file."""
 
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file, unpacked if it is gzipped; `UsageError` for more than can be meant."""
+def read_bytes(path: Path, most: int = MOST) -> bytes:
+    """The bytes of a file, unpacked if it is gzipped; `UsageError` for more than can be meant.
+
+    `most`: bytes of a FITS file.
+    """
     try:
         with os.fdopen(open_regular(path, follow=True), "rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             file: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]
             head = file.read(BLOCK)
-            limit = MOST if is_fits(head) else MOST_TEXT
+            limit = most if is_fits(head) else MOST_TEXT
             is_larger = not packed and os.fstat(raw.fileno()).st_size > limit + len(head)
             data = b"" if is_larger else head + _read(file, limit)
     except Unreadable as error:
@@ -58,7 +64,7 @@ def read_bytes(path: Path) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{path}: cannot be read ({error})") from None
     if is_larger or len(data) > limit:
-        what = "FITS file" if limit == MOST else "text"
+        what = "FITS file" if limit == most else "text"
         raise UsageError(f"{path}: larger than the {limit >> 20} MiB that a {what} may have")
     return data
 
@@ -74,9 +80,9 @@ def _read(file: IO[bytes], limit: int) -> bytes:
 
 def text_lines(data: bytes, path: Path) -> list[str]:
     """The lines of a text; `UsageError` for too many, or one too long."""
-    if data.count(b"\n") > MOST_LINES:
+    if max(data.count(b"\n"), data.count(b"\r")) > MOST_LINES:
         raise UsageError(f"{path}: more than {MOST_LINES:,} lines")
-    lines = data.decode("utf-8-sig", "replace").splitlines()
+    lines = _LINE_END.split(data.decode("utf-8-sig", "replace"))
     for number, line in enumerate(lines, start=1):
         if len(line) > LONGEST:
             raise UsageError(f"{path}:{number}: a line of {len(line):,} letters")
@@ -121,6 +127,14 @@ class Unit:
         return _shape(self.header)
 
     @cached_property
+    def numbers(self) -> int:
+        """How many it holds, each of 8 bytes once it is read; an upper bound of a table's."""
+        if not self.is_table:
+            return math.prod(self.shape) if self.shape else 0
+        items = self._told(lambda: sum(number for _, _, number in self._forms()))
+        return self._told(lambda: _int(self.header, "NAXIS2")) * items
+
+    @cached_property
     def image(self) -> Array | None:
         """The physical values, BSCALE and BZERO applied, BLANK as NaN; None without an image."""
         return self._told(self._image)
@@ -136,7 +150,7 @@ class Unit:
         kind = self.header.get("XTENSION", "IMAGE")
         if kind != "IMAGE" or not self.shape or not math.prod(self.shape):
             return None
-        if math.prod(self.shape) > MOST_NUMBERS:
+        if self.numbers > MOST_NUMBERS:
             raise UsageError(f"{self.where}: an image of more than {MOST_NUMBERS:,} numbers")
         raw = np.frombuffer(self.data, _BITPIX[_int(self.header, "BITPIX")])
         raw = raw[: math.prod(self.shape)].reshape(self.shape)
@@ -152,8 +166,7 @@ class Unit:
             return []
         if self.header.get("ZIMAGE") == "T":
             raise UsageError(f"{self.where}: a tile-compressed image; unpack it with `funpack`")
-        rows = _int(self.header, "NAXIS2")
-        if rows * sum(number for _, _, number in self._forms()) > MOST_NUMBERS:
+        if self.numbers > MOST_NUMBERS:
             raise UsageError(f"{self.where}: a table of more than {MOST_NUMBERS:,} numbers")
         table = self._table()
         if not len(table):
@@ -225,8 +238,11 @@ class Unit:
         return np.array([np.frombuffer(heap, kind, number, at) for at in places[:, 1].tolist()])
 
 
-def read_units(data: bytes, path: Path) -> list[Unit]:
-    """All headers of a FITS file with their data. `UsageError` names what is broken."""
+def read_units(data: bytes, path: Path, most: int | None = None) -> list[Unit]:
+    """All headers of a FITS file with their data. `UsageError` names what is broken.
+
+    `most`: numbers of all together; by default each unit's own limit holds.
+    """
     units: list[Unit] = []
     place = 0
     while place < len(data) and data[place : place + BLOCK].strip(b" \0"):
@@ -248,6 +264,9 @@ def read_units(data: bytes, path: Path) -> list[Unit]:
             raise UsageError(f"{where}: truncated: {len(part)} of {size} bytes")
         units.append(Unit(where, header, part))
         place += -(-size // BLOCK) * BLOCK
+    numbers = sum(unit.numbers for unit in units) if most is not None else 0
+    if most is not None and numbers > most:
+        raise UsageError(f"{path}: {numbers:,} numbers: more than {most:,} are not read")
     return units
 
 
@@ -274,10 +293,10 @@ def _value(text: str) -> str:
 
 
 def _shape(header: Mapping[str, str]) -> tuple[int, ...]:
-    axes = range(_int(header, "NAXIS", 0), 0, -1)
-    if len(axes) > 999:
+    axes = _int(header, "NAXIS", 0)
+    if axes > 999:
         raise ValueError("NAXIS")
-    return tuple(_int(header, f"NAXIS{i}") for i in axes)
+    return tuple(_int(header, f"NAXIS{i}") for i in range(axes, 0, -1))
 
 
 def _int(header: Mapping[str, str], name: str, default: int | None = None) -> int:
@@ -296,7 +315,8 @@ def _scaled(raw: NDArray[Any], header: Mapping[str, str], names: tuple[str, str,
     values = raw.astype(np.float64)
     empty = raw == int(header[null]) if null in header and raw.dtype.kind in "iu" else None
     if factor != 1 or offset:
-        values = values * factor + offset
+        values *= factor
+        values += offset
     if empty is not None:
         values[empty] = np.nan
     return values
