@@ -9,6 +9,7 @@ import io
 import locale
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -162,6 +163,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         _use_utf8()
         gc.set_threshold(20_000)  # nothing of all that is loaded is garbage
+        if not sys.warnoptions:  # numbers of a file beyond all measure; what they make is nan
+            warnings.simplefilter("ignore", RuntimeWarning)
     _set_output()
     if "_ARGCOMPLETE" in os.environ and argv is None:  # a shell asks, after a press of Tab
         from vitlab.completion import complete

@@ -277,6 +277,24 @@ def test_an_output_that_is_closed_is_no_error(lab: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 2)
 
 
+def test_a_folder_that_was_deleted_is_named(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    shell = f"rmdir {gone}; {sys.executable} -m vitlab status"
+    done = subprocess.run(
+        ["sh", "-c", shell], cwd=gone, capture_output=True, text=True, check=False
+    )
+    told = "vitlab: the current folder: No such file or directory\n"
+    assert (done.stderr, done.returncode) == (told, 2)
+
+
+def test_arithmetic_of_absurd_numbers_prints_nothing_of_its_own(lab: Path) -> None:
+    code = "import sys, warnings; from vitlab.cli import main; sys.argv[1:] = ['jobs', '--json']; "
+    code += "main(); warnings.warn('overflow encountered in square', RuntimeWarning)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=lab, capture_output=True, check=True)
+    assert done.stderr == b""
+
+
 @as_root
 def test_no_home_and_no_such_user(plain_lab: Path, lab: Path, open_folder: Path) -> None:
     subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", lab], check=True)

@@ -42,8 +42,9 @@ def cause(error: Exception) -> str:
     what = error.strerror or str(error) or type(error).__name__
     both = (error.filename, error.filename2)
     names = [os.fsdecode(name) for name in both if isinstance(name, str | bytes) and name]
-    if not names and error.errno == errno.ENOSPC:
-        names = ["output"]  # files are named
+    if not names:  # files are named
+        told = {errno.ENOSPC: ["output"], errno.ENOENT: ["the current folder"]}
+        names = told.get(error.errno or 0, [])
     return ": ".join([" -> ".join(names), what] if names else [what])
 
 
