@@ -121,7 +121,7 @@ def _unknown_in_hub(roadmap: Roadmap, around: Neighbours) -> Iterator[Finding]:
     """Each MVP that the hub names and its roadmap lacks, once."""
     hub = around.hub
     assert hub is not None
-    mine = [roadmap, *(other for other in around.others if _are_linked(other, hub))]
+    mine = [roadmap, *(other for other in around.others if are_linked(other, hub))]
     names = {_stem(one.document) for one in mine} | {_stem(hub.document)}
     lacking = ", ".join(sorted({file_name(one.document) for one in mine}))
     for index, line, mvp in _named(hub):
@@ -132,7 +132,7 @@ def _unknown_in_hub(roadmap: Roadmap, around: Neighbours) -> Iterator[Finding]:
             yield Finding(index + 1, "unknown-mvp", message, path=hub.document.path)
 
 
-def _are_linked(roadmap: Roadmap, hub: Hub) -> bool:
+def are_linked(roadmap: Roadmap, hub: Hub) -> bool:
     """Whether a roadmap and a hub name each other, one of them at least."""
     one, two = roadmap.document, hub.document
     names = bool(two.path and two.path.name in one.text)

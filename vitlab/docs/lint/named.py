@@ -1,4 +1,4 @@
-"""Numbers on lines that name MVPs, outside of the places that `numbers` reads."""
+"""Numbers on lines that tell results of MVPs, outside of the places that `numbers` reads."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitlab.docs.lint.numbers import MVP_NAMED, Place, hub_rows
+from vitlab.docs.lint.numbers import MVP_NAMED, Place, hub_rows, reports_of
 from vitlab.docs.lint.stated import METRIC, Stated, profile_of
 from vitlab.docs.lint.told import told_in, told_in_cell
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.roadmap import Roadmap
-from vitlab.docs.text.inline import plain
+from vitlab.docs.text.inline import folded, plain
 from vitlab.docs.text.source import Document
 from vitlab.docs.text.tables import tables_of
 
@@ -28,6 +28,36 @@ _NO_RESULTS = re.compile(
     r"设置|复现|核对|问题|计划|setting|setup|reproduc|check|question|plan|config", re.I
 )
 """The sections of a report in which numbers are not those of its results."""
+_PLANS = re.compile(
+    r"目标|验收|预期|预计|假设|假说|预算|阈值|门槛|判据|风险|依赖|\b(?:goals?|targets?|aims?|accept\w*|expect\w*"
+    r"|hypothes[ie]s|budget|threshold|criteri\w*|risks?|depend\w*)\b",
+    re.I,
+)
+"""What makes a title, the first cell of a row, or the head of a line one of a plan."""
+_SETTINGS = re.compile(
+    r"(?:计划|数据|模型|架构|训练|配置|设置|变量|方法|对比|输入|输出|plan|data|model|architecture|training"
+    r"|config\w*|settings?|setup|variables?|methods?|inputs?|outputs?)$",
+    re.I,
+)
+_HEAD = re.compile(r"[\s>|*+_`\d.)-]*+(?:\[.\]\s*)?[*_`]*(?P<head>[^|:：]{1,40}?)[*_`\s]*[|:：]")
+"""The beginning of a line, or the first cell of a row, that says what stands behind it."""
+_SUPPOSED = re.compile(r"假设|假说|猜想|猜测|推测|hypothes|conjectur|suppos|assum", re.I)
+_OF_HYPOTHESIS = re.compile(r"[\s>|*+_`├└│─-]*H(?:\d|-[A-Z\d])")
+_HEDGED = re.compile(r"\b(?:about|around|roughly|some)\b|大约|左右|约|[~≈～]", re.I)
+"""In a hypothesis a number that is told with one of these is what is thought."""
+_NO_CLAIMS = frozenset((
+    "gaps", "next_steps", "directions", "routes", "facts", "repositories", "files", "related",
+    "timeline", "changelog", "ideas", "figures", "commands",
+))  # fmt: skip
+"""Tables of a hub that claim nothing of results."""
+_OF_OTHERS = re.compile(
+    r"\bnext\b|下一步|\btoy\b|\btheor\w*|\banalytic\w*|\bliterature\b|\bbound\b|玩具|理论|解析|最优|文献|CRLB|Fisher"
+    r"|Bayes|ceiling|上限|\bgap\b",
+    re.I,
+)
+"""In a hub's line that names no MVP: its number is none of a run here."""
+_NAME = 6
+"""Letters of an MVP's name from which on it names the MVP."""
 _STOPS = (";", "；", "。", "|", ". ")
 _MOST = 4000
 """Characters of a line beyond which none is looked for."""
@@ -35,10 +65,10 @@ _MOST = 4000
 
 @dataclass(frozen=True)
 class Named:
-    """A number on a line that names MVPs."""
+    """A number on a line that tells a result."""
 
     mvps: tuple[str, ...]
-    """Bare ids, in their order."""
+    """Bare ids, in their order; empty where the line names none: it may be of any."""
     place: Place
 
 
@@ -47,11 +77,27 @@ def named_numbers(
 ) -> Iterator[Named]:
     """The numbers on lines of hub, boards and roadmap that name MVPs, and of gates' result rows.
 
-    And in the prose of the results of reports, bare id -> the MVP's own. Not those of rules,
-    specifications and plans.
+    And in the prose of MVPs' sections, of the results of reports, bare id -> the MVP's own, and of
+    what a hub claims. Not those of rules, specifications and plans.
     """
-    document = roadmap.document
-    of_gates = _gate_results(roadmap)
+    yield from _in_roadmap(roadmap)
+    if hub:
+        rows = hub_rows(roadmap, hub)
+        yield from (Named(tuple(sorted(of)), place) for of, place in rows if len(of) > 1)
+        yield from _claimed(roadmap, hub)
+    for one in (*([hub.document] if hub else []), *(board.document for board in boards)):
+        for index in range(one.front_matter_end, len(one.lines)):
+            if mvps := _mvps(roadmap, one.line_text(index)):
+                yield from _on_line(one, index, mvps, one.path)
+        for row, mvps, number in _in_columns(roadmap, one):
+            yield Named(mvps, Place(number, row, one.path))
+    for mvp, report in reports.items():
+        for index in _result_lines(report.document):
+            yield from _on_line(report.document, index, (mvp,), report.document.path)
+
+
+def _in_roadmap(roadmap: Roadmap) -> Iterator[Named]:
+    document, of_gates, of_sections = roadmap.document, _gate_results(roadmap), _sections(roadmap)
     titles = {heading.index for heading in document.headings}
     entries = {entry.line - 1: entry for view in roadmap.views for entry in view.entries}
     for index in range(document.front_matter_end, len(document.lines)):
@@ -59,19 +105,64 @@ def named_numbers(
             yield from _on_line(document, index, of_gates[index])
         elif index not in titles:
             own = entries[index].mvps if index in entries else ()
-            mvps = own or _mvps(roadmap, document.line_text(index))
-            yield from _on_line(document, index, mvps)
-    if hub:
-        rows = hub_rows(roadmap, hub)
-        yield from (Named(tuple(sorted(of)), place) for of, place in rows if len(of) > 1)
-    for one in (*([hub.document] if hub else []), *(board.document for board in boards)):
-        for index in range(one.front_matter_end, len(one.lines)):
-            yield from _on_line(one, index, _mvps(roadmap, one.line_text(index)), one.path)
-        for row, mvps, number in _in_columns(roadmap, one):
-            yield Named(mvps, Place(number, row, one.path))
-    for mvp, report in reports.items():
-        for index in _result_lines(report.document):
-            yield from _on_line(report.document, index, (mvp,), report.document.path)
+            named = own or _mvps(roadmap, document.line_text(index))
+            mvps = dict.fromkeys((*of_sections.get(index, ()), *named))
+            if mvps:
+                yield from _on_line(document, index, tuple(mvps))
+
+
+def _sections(roadmap: Roadmap) -> dict[int, tuple[str, ...]]:
+    """The 0-based lines of MVPs' sections that may tell results, each with the section's MVP."""
+    document, found = roadmap.document, dict[int, tuple[str, ...]]()
+    fenced = {i for fence in document.fences for i in range(fence.first, fence.last)}
+    titles = {heading.index: heading for heading in document.headings}
+    for spec in roadmap.specs:
+        inside = True
+        for index in range(spec.heading.index + 1, spec.end):
+            if heading := titles.get(index):
+                inside = not _is_of_plan(heading.title)
+            elif inside and index not in fenced:
+                head = _HEAD.match(document.line_text(index))
+                if head is None or not _is_of_plan(head["head"]):
+                    found[index] = (spec.mvp,)
+    return found
+
+
+def _is_of_plan(title: str) -> bool:
+    return bool(_PLANS.search(title) or _SETTINGS.match(title) or _NO_RESULTS.search(title))
+
+
+def _claimed(roadmap: Roadmap, hub: Hub) -> Iterator[Named]:
+    """The numbers of a hub's lines that name no MVP by its id: by its report, its name, or none."""
+    document, entries = hub.document, {}
+    for view in hub.views:
+        for index in range(view.table.first, view.table.last):
+            entries[index] = view.kind
+    planned = {point.line - 1 for point in hub.next_steps}
+    titles = {heading.index for heading in document.headings}
+    for index in range(document.front_matter_end, len(document.lines)):
+        text = document.line_text(index)
+        if index in titles or entries.get(index) in _NO_CLAIMS:
+            continue
+        if not _mvps(roadmap, text):
+            mvps = _named_otherwise(roadmap, text)
+            if mvps or (index not in planned and not _OF_OTHERS.search(text)):
+                yield from _on_line(document, index, mvps, document.path)
+
+
+def _named_otherwise(roadmap: Roadmap, text: str) -> tuple[str, ...]:
+    """The MVPs of which a line names the reports, or else those whose names it has."""
+    words = folded(plain(text))
+    stems = reports_of(roadmap)
+    found = [
+        mvp
+        for stem, mvps in stems.items()
+        if stem and any(one and one in text for one in (stem, re.sub(r"[_-]\d{6,8}$", "", stem)))
+        for mvp in sorted(mvps)
+    ]
+    names = [(mvp.id, folded(mvp.name)) for mvp in roadmap.mvps if not found]
+    found += [of for of, name in names if len(name) >= _NAME and " " in name and name in words]
+    return tuple(dict.fromkeys(found))
 
 
 def _in_columns(
@@ -115,7 +206,7 @@ def _mvps(roadmap: Roadmap, text: str) -> tuple[str, ...]:
 def _on_line(
     document: Document, index: int, mvps: tuple[str, ...], path: Path | None = None
 ) -> Iterator[Named]:
-    if not mvps or index in document.hidden_lines:
+    if index in document.hidden_lines:
         return
     text = document.line_text(index)
     if len(text) > _MOST:  # to the end of a clause, or a number is read without its end
@@ -124,7 +215,10 @@ def _on_line(
     headline = profile if profile != "full" else ""
     # Of a law that commas take apart only the whole says that it is one.
     values = {one.value for one in told_in(text)}
+    supposed = bool(_OF_HYPOTHESIS.match(text)) or _SUPPOSED.search(text) is not None
     for part in _PART.split(plain(text)) if values else ():
-        for number in told_in(part) if not _NOT_YET.search(part) else ():
+        if _NOT_YET.search(part) or (supposed and _HEDGED.search(part)):
+            continue
+        for number in told_in(part):
             if number.value in values:
                 yield Named(mvps, Place(number, index + 1, path, headline=headline))

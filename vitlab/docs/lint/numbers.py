@@ -310,10 +310,7 @@ def _in_hub(roadmap: Roadmap, hub: Hub) -> Iterator[tuple[str, Place]]:
 
 def hub_rows(roadmap: Roadmap, hub: Hub) -> Iterator[tuple[set[str], Place]]:
     """The numbers of a hub's tables of numbers, each with the MVPs that its row or source names."""
-    reports: dict[str, set[str]] = {}
-    for mvp in roadmap.mvps:
-        stem = (mvp.report or "").rpartition("/")[2].partition(".")[0]
-        reports.setdefault(stem, set()).add(mvp.id)
+    reports = reports_of(roadmap)
     for entry in (*hub.key_numbers, *hub.numbers):
         cells = [cell.raw for cell in entry.row.cells]
         named = {
@@ -326,6 +323,15 @@ def hub_rows(roadmap: Roadmap, hub: Hub) -> Iterator[tuple[set[str], Place]]:
         own = words_of(_TEST_SIZE.sub("", " ".join(cells)))
         for number in _named_numbers(indicator, entry.raw("value"), condition):
             yield named or sources, Place(number, entry.line, hub.document.path, own)
+
+
+def reports_of(roadmap: Roadmap) -> Mapping[str, set[str]]:
+    """The name of each report's file, without its ending -> the MVPs that link to it."""
+    reports: dict[str, set[str]] = {}
+    for mvp in roadmap.mvps:
+        stem = (mvp.report or "").rpartition("/")[2].partition(".")[0]
+        reports.setdefault(stem, set()).add(mvp.id)
+    return reports
 
 
 def _is_stem(source: str, stem: str) -> bool:

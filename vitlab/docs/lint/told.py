@@ -65,10 +65,12 @@ _BEFORE_METRIC = re.compile(
 )
 _REACHES = re.compile(
     r"(?:\b(?:reach(?:es|ed|ing)?|attain(?:s|ed)?|achiev(?:es|ed)|scor(?:es|ed)"
-    r"|scores?(?: of| is|:|：)|hits|accuracy(?: of| is)?)|达到?了?|得分[为:：]?|分数为?)"
+    r"|scores?(?: of| is|:|：)|hits|accuracy(?: of| is)?|measured|found|obtained|got)"
+    r"|达到?了?|得分[为:：]?|分数为?|实测(?:值|结果)?[为是:：]?|测得|得到了?)"
     r"\s*(?:about |only |约|仅)?"
     r"(?P<value>0?\.\d{3,}|\d\d\.\d(?=\s?%))(?P<percent>\s?%)?"
-    r"(?![\d_]|\.\d|\s*(?:dex|K(?![A-Za-z])|of\b|hours?|s\b|的(?!\s*R)|±[^,，;；]{0,9}(?:of\b|的)))",
+    r"(?![\d_]|\.\d|\s*(?:dex|K(?![A-Za-z])|of\b|(?:core-?)?hours?|h\b|s\b|min|核时|小时|秒|的(?!\s*R)"
+    r"|±[^,，;；]{0,9}(?:of\b|的)))",
     re.I,
 )
 _EXPLAINED = re.compile(

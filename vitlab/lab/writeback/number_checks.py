@@ -2,78 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vitlab.contract.job import Done, Result, Spec
 from vitlab.contract.paths import real
-from vitlab.contract.value import Value
-from vitlab.docs.judge.seeds import base_name
-from vitlab.docs.lint.across import Neighbours
+from vitlab.docs.lint.across import are_linked
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.lint.named import named_numbers
 from vitlab.docs.lint.numbers import Place, stated_numbers
-from vitlab.docs.lint.stated import Stated, words_of
-from vitlab.docs.model.gates.conditions import is_model, model_key
-from vitlab.docs.model.roadmap import Roadmap
-from vitlab.docs.text.numbers import Digits, NumberPlace, numbers_of
+from vitlab.docs.text.numbers import NumberPlace, numbers_of
 from vitlab.docs.text.source import Document
-from vitlab.jobs.store import Job, all_jobs
-from vitlab.lab.earlier import ENDED, read_earlier
-from vitlab.lab.lab import Lab
-from vitlab.lab.progress import Progress
-from vitlab.lab.results.decided import given_by_person
-from vitlab.lab.results.job_results import all_results, names_of_roadmap, of_roadmap
-from vitlab.lab.results.provenance import Provenance, Source, best_source
+from vitlab.lab.earlier import ENDED
+from vitlab.lab.writeback.checks.backing import (
+    UNBACKED,
+    Backing,
+    lacking_of,
+    profiles_of,
+    said_of,
+)
 from vitlab.lab.writeback.picked_seeds import picked_runs
-from vitlab.lab.writeback.written_numbers import WrittenNumber, WrittenNumbers, read_numbers
-
-_DECIMAL = re.compile(r"\d*\.\d+")
-_EPOCH = re.compile(r"ep\d{1,9}")
-_OTHERS = re.compile(
-    r"^(?:if|when|once|until|unless|needs?|should|must|would)$|若|如果|当|需|应|计划"
-    r"|baseline|literature|paper|previous|old|target|goal|expect|reference|ceiling|limit|theor|bound"
-    r"|bayes|crlb|fisher|mag|snr|linear|^(?:vs|max|min|median|std|delta|gap|improvement)$"
-    r"|基线|文献|论文|之前|此前|旧|目标|预期|上限|理论|星等|提升|差",
-)
-"""Words that say that a number is no result of the MVP's own runs, or of a part of its stars."""
-_MEASURED = ("r2", "mae", "rmse", "bias")
-_LABELS = frozenset(("t_eff", "log_g", "m_h"))
-_MOST = 200
-"""Numbers of results of which the differences are looked at."""
-_LARGEST_GAIN = 0.5
-_SURE = 3
-"""Decimals from which on a number without the mark of a trial is known for a trial's, and figures
-from which on one is known for what stood elsewhere before: fewer are those of limits too."""
-_NO_JOB = (
-    "it has no job here, and the number was typed in after the first job of the roadmap; `vitlab "
-    "set ... --status done --because TEXT` says where it is from"
-)
 
 
-class NumberChecks:
-    """What the results of one roadmap, and the record of what was written, say of its numbers."""
-
-    def __init__(self, lab: Lab, roadmap: Roadmap, around: Neighbours) -> None:
-        self.lab, self.roadmap, self.around = lab, roadmap, around
-        everything = all_results(lab)
-        path = roadmap.document.path
-        jobs = [one.job for one in everything]
-        names = names_of_roadmap(lab, jobs, path) if path and jobs else frozenset()
-        self.own = Provenance(one for one in everything if one.job.spec.roadmap in names)
-        self._jobs: dict[str, list[Job]] = defaultdict(list)
-        for job in of_roadmap(lab, all_jobs(lab.paths), path) if path else ():
-            self._jobs[job.spec.mvp].append(job)
-        self.lab_wide = Provenance(everything)
-        self.models = frozenset(model_key(one.result.model_name) for one in everything)
-        self.written: WrittenNumbers = read_numbers(lab)
-        self._earlier = read_earlier(lab, path)
-        self.by_word = given_by_person(lab, roadmap)
-        files = documents_of(roadmap, around)
-        self.documents = {one.path and real(one.path): one for one in files}
-        self._numbers: dict[Path | None, list[NumberPlace]] = {}
+class NumberChecks(Backing):
+    """What is wrong with the numbers of a roadmap and the files around it."""
 
     def findings(self) -> Iterator[Finding]:
         """What is wrong with the numbers of the roadmap and the files around it."""
@@ -92,23 +43,58 @@ class NumberChecks:
         stated = list(stated_numbers(self.roadmap, around.hub, around.reports, mvps))
         found = [(place, self.unbacked(mvp, place)) for mvp, place in stated]
         seen = {(place.path, place.line, place.number.value) for place, _ in found}
-        for one in named_numbers(self.roadmap, around.hub, around.reports, around.boards):
-            place = one.place
-            if (place.path, place.line, place.number.value) not in seen:
-                found.append((place, self._unbacked_by_any(one.mvps, place)))
+        named = named_numbers(self.roadmap, around.hub, around.reports, around.boards)
+        more = [x for x in named if (x.place.path, x.place.line, x.place.number.value) not in seen]
+        are_ours = self._tells_of_this_lab([p for p, _ in found] + [one.place for one in more])
+        for one in more:
+            if one.mvps or are_ours:
+                found.append((one.place, self._unbacked_by_any(one.mvps, one.place)))
         for _, unbacked in found:
             if unbacked is not None and (unbacked.path, unbacked.line) not in told:
                 yield unbacked
         yield from self._picked(stated)
 
     def _unbacked_by_any(self, mvps: Sequence[str], place: Place) -> Finding | None:
-        """That none of the MVPs a line names has its number; None also where that is not sure."""
-        checked = [mvp for mvp in mvps if self.is_checked(mvp)]
+        """That none of the MVPs a line names has its number; None also where that is not sure.
+
+        Where it names none that is all of them, and what other roadmaps of the lab have.
+        """
+        of_all = not mvps
+        mvps = mvps or [mvp.id for mvp in self.roadmap.mvps]
+        checked = [mvp for mvp in dict.fromkeys(mvps) if self.is_checked(mvp)]
         ended = {mvp.id for mvp in self.roadmap.mvps if mvp.status in ENDED}
         if not ended.isdisjoint(set(mvps) - set(checked)):
             return None
+        if of_all and self._may_be_elsewhere(place):
+            return None
         found = [self.unbacked(mvp, place) for mvp in checked]
-        return found[0] if found and None not in found else None
+        if not found or None in found:
+            return None
+        if not of_all:
+            return found[0]
+        known = [one for mvp in checked for one in self.comparable(mvp, place)]
+        profiles = profiles_of(place)
+        lacking = lacking_of(place, [one for one in known if one.profile in profiles], known)
+        unmarked = (one for one in found if one and "not marked so" in one.message)
+        message = f"{place.number.text}: {lacking}"
+        return next(unmarked, Finding(place.line, UNBACKED, message, path=place.path))
+
+    def _tells_of_this_lab(self, places: Sequence[Place]) -> bool:
+        """Whether what a hub says of no MVP is of the results here.
+
+        Where it was not noted what stood before the first job, half of its numbers tell.
+        """
+        hub = self.around.hub and self.around.hub.document.path
+        mine = [one for one in places if one.path == hub]
+        backed = sum(self.is_result(one) for one in mine)
+        return self._earlier is not None or 2 * backed >= len(mine)
+
+    def _may_be_elsewhere(self, place: Place) -> bool:
+        """Whether another roadmap may have a number that stands beside no MVP."""
+        hub = self.around.hub
+        linked = (one for one in self.around.others if hub and are_linked(one, hub))
+        others = {mvp.status for one in linked for mvp in one.mvps}
+        return not others.isdisjoint(ENDED) or self.is_result(place)
 
     def _changed(self, document: Document, path: Path | None) -> Iterator[Finding]:
         """The numbers of a file that stand where another one was written."""
@@ -124,167 +110,8 @@ class NumberChecks:
         gone = [one for key, one in written.items() if key not in there]
         if gone:
             said = ", ".join(one.text for one in gone[:3]) + ", ..." * (len(gone) > 3)
-            message = f"{said} was written from {_of(gone[0].source)}, and stands here no more"
+            message = f"{said} was written from {said_of(gone[0].source)}, and stands here no more"
             yield Finding(1, "number-changed", message, path=page.path)
-
-    def name(self, document: Document) -> str:
-        """A file by its path in the lab."""
-        return self.lab.paths.relative(document.path) if document.path else ""
-
-    def contradiction(self, document: Document, one: NumberPlace) -> str | None:
-        """What was written where a number stands, or its result says now; None: it is the same."""
-        was = self.written.at(self.name(document), one)
-        if not was:
-            return None
-        kept = same_text(one.number, was)
-        if kept is None:
-            last = was[-1]
-            return f"{one.number.text} here, and {last.text} was written from {_of(last.source)}"
-        now = self.lab_wide.now(kept.source)
-        if now is not None and not one.number.is_rounded(now.number, now.error):
-            return f"{one.number.text} here, and {now.shown} is the result now of {_of(now)}"
-        return None
-
-    def has_run(self, mvp: str) -> bool:
-        """Whether an MVP has results here, or jobs that have all ended without one."""
-        mine = self._jobs.get(mvp, ())
-        failed = bool(mine) and all(isinstance(job.state, Done) for job in mine)
-        return failed or bool(self.own.finished(mvp))
-
-    def is_checked(self, mvp: str) -> bool:
-        """Whether there is something to hold the numbers of an MVP against.
-
-        Of one without a job here that is what stood before the first job of its roadmap.
-        """
-        return self.has_run(mvp) or (self._earlier is not None and mvp not in self._jobs)
-
-    def told_by(self, mvp: str, number: Stated) -> str | None:
-        """The job that told a number of an epoch as it ran, by its events; None for none."""
-        jobs = self._jobs.get(mvp, ()) if any(map(_EPOCH.fullmatch, number.words)) else ()
-        alike = (job for job in jobs if job.spec.profile == number.profile)
-        mine = (job for job in alike if _has_told(job, self.lab.progress(job.paths), number))
-        return next((job.name for job in mine), None)
-
-    def unbacked(self, mvp: str, place: Place) -> Finding | None:
-        """That no result has the number of a place; None also where none has to have it."""
-        number, comparable = place.number, self.comparable(mvp, place)
-        # An integer is no rounding of a score.
-        digits = Digits(number.text, number.value, max(1, number.decimals))
-        if number.is_loose and self._is_of_any(mvp, digits):
-            return None
-        profiles = {number.profile}
-        if number.profile == "full" and place.headline:
-            profiles.add(place.headline)
-        of_profile = [one for one in comparable if one.profile in profiles]
-        if any(digits.is_rounded(one.number) for one in of_profile):
-            return None
-        sure = not number.is_loose
-        if sure and not of_profile and (unmarked := self._unmarked(mvp, place, digits, comparable)):
-            return unmarked
-        if self._is_of_known(mvp, place, digits, comparable) or self._is_on_record(mvp, place):
-            return None
-        results = [one.result for one in self.own.finished(mvp)]
-        specs = [job.spec for job in self._jobs.get(mvp, ())]
-        if _is_of_another(number, results, specs, self.models):
-            return None
-        given = _is_given(self.by_word.get(mvp), self._standing(place))
-        if not of_profile and (given or self.is_earlier(mvp, place)):
-            return None
-        if not comparable and not _is_measured(number):
-            return None
-        if self.told_by(mvp, number) is not None:
-            return None
-        lacking = "none of its jobs here has a result" if specs else _NO_JOB
-        if self.own.finished(mvp):
-            lacking = _lacking(place, of_profile, comparable)
-        message = f"{number.text} of MVP {mvp}: {lacking}"
-        return Finding(place.line, "number-without-result", message, path=place.path)
-
-    def is_earlier(self, mvp: str, place: Place) -> bool:
-        """Whether a number stood where it stands before the first job of its roadmap.
-
-        Where that was not noted, an MVP that has ended in its document tells: it had its numbers.
-        """
-        if (known := self._earlier) is not None:
-            # Of an MVP without a job also where its line was edited since, or moved.
-            texts = frozenset() if mvp in self._jobs else known.texts
-            stands = self._standing(place)
-            moved = (x.number.significant >= _SURE and x.number.text in texts for x in stands)
-            return any(map(known.has, stands)) or any(moved)
-        status = next((one.status for one in self.roadmap.mvps if one.id == mvp), None)
-        return place.number.profile == "full" and status in ENDED
-
-    def _standing(self, place: Place) -> list[NumberPlace]:
-        """The number of a place, as the documents' own reading finds it on its line."""
-        path = place.path or self.roadmap.document.path
-        key = path and real(path)
-        if key not in self._numbers:
-            document = self.documents.get(key)
-            self._numbers[key] = list(numbers_of(document, whole=True)) if document else []
-        mine = (one for one in self._numbers[key] if one.line == place.line)
-        return [one for one in mine if abs(one.number.value - place.number.value) < 1e-12]
-
-    def _is_of_known(
-        self, mvp: str, place: Place, digits: Digits, comparable: Sequence[Source]
-    ) -> bool:
-        """Whether it is the number of another MVP, named beside it where this one has such too."""
-        number, words = place.number, place.own | place.number.words
-        named = {model_key(word) for word in words}
-        return any(
-            not comparable or model_key(one.model) in named or f"mvp-{one.mvp}" in words
-            for one in self.lab_wide.everywhere()
-            if one.mvp != mvp
-            and one.profile == number.profile
-            and digits.is_rounded(one.number)
-            and one.is_stated(number)
-        )
-
-    def _is_of_any(self, mvp: str, digits: Digits) -> bool:
-        """Whether a number is that of any result, or a difference of two of its MVP."""
-        if any(digits.is_rounded(one.number) for one in self.lab_wide.everywhere().near(digits)):
-            return True
-        if digits.value > _LARGEST_GAIN:
-            return False
-        known = {one.number for one in self.own.sources(mvp)[:_MOST] if one.number is not None}
-        return any(digits.is_rounded(a - b) for a in known for b in known)
-
-    def comparable(self, mvp: str, place: Place) -> list[Source]:
-        """The numbers of an MVP's results that a place may state, of every profile."""
-        number = place.number
-        sources = self.own.stated(mvp, number)
-        return [one for one in sources if is_comparable(one, number, place.run)]
-
-    def _unmarked(
-        self, mvp: str, place: Place, digits: Digits, trials: Sequence[Source]
-    ) -> Finding | None:
-        """A trial's number that is not marked as one, of an MVP that has no full run."""
-        same = best_source(digits, trials, place.number)
-        if same is None or place.number.profile != "full" or digits.decimals < _SURE:
-            return None
-        message = f"{place.number.text} of MVP {mvp} is of profile {same.profile}, not marked so: "
-        return Finding(place.line, "number-without-result", message + _of(same), path=place.path)
-
-    def _is_on_record(self, mvp: str, place: Place) -> bool:
-        """Whether a number of this value, MVP and profile was written into this line's file.
-
-        Or what was computed from results stands there as it was written, as a scaling law does.
-        """
-        path = place.path or self.roadmap.document.path
-        name = self.lab.paths.relative(path) if path else ""
-        record = self.written.of_file(name) if path else {}
-        for one in self._standing(place) if record else ():
-            was = same_text(one.number, self.written.at(name, one))
-            if was is not None and not was.source.value:
-                return True
-        number = place.number
-        texts = {
-            one.text
-            for each in record.values()
-            for one in each
-            if (one.source.mvp, one.source.profile) == (mvp, number.profile)
-        }
-        written = f"{number.value:.{number.decimals}f}"
-        return any(text == written or text.startswith(f"{written} ±") for text in texts)
 
     def _picked(self, stated: Iterable[tuple[str, Place]]) -> Iterator[Finding]:
         """Numbers of the best of several runs of one spec, where nothing tells of the others."""
@@ -303,96 +130,3 @@ class NumberChecks:
             if not any(one.is_told_by(number) for one in picked for number in told[key]):
                 message = f"{place.number.text} of MVP {mvp} is {picked[0].message}"
                 yield Finding(place.line, "picked-seed", message, path=place.path)
-
-
-def documents_of(roadmap: Roadmap, around: Neighbours) -> list[Document]:
-    """A roadmap and the files around it, each once."""
-    found = [roadmap.document, *([around.hub.document] if around.hub else [])]
-    found += [one.document for one in around.linked]
-    found += [one.document for one in (*around.boards, *around.reports.values())]
-    found += around.pages
-    return list({one.path and real(one.path): one for one in reversed(found)}.values())[::-1]
-
-
-def same_text(number: Digits, written: Sequence[WrittenNumber]) -> WrittenNumber | None:
-    """What was written that a number still is, the last of several; None where it is another."""
-    return next((one for one in reversed(written) if one.text == number.text), None)
-
-
-def _is_of_another(
-    number: Stated, results: Sequence[Result], specs: Sequence[Spec], models_of_lab: Container[str]
-) -> bool:
-    """Whether words beside a number say that no run of an MVP has to have it.
-
-    `results`, and where there are none `specs`: those of its runs. A model of the lab has its own.
-    """
-    own = words_of(" ".join(f"{r.model_name} {r.run} {base_name(r.run)}" for r in results))
-    for spec in () if results else specs:
-        own |= words_of(f"{spec.recipe} {spec.run} {base_name(spec.run)}")
-    models = {model_key(word) for word in own}
-    # A program of one's own may say nothing of its model: any that is named is its.
-    are_known = any(map(is_model, models))
-    own |= {f"ep{r.best['epoch']:g}" for r in results if "epoch" in r.best}
-    for word in number.words - own:
-        key = model_key(word)
-        if are_known and is_model(key) and key not in models and key not in models_of_lab:
-            return True
-        if _OTHERS.search(word) or _EPOCH.fullmatch(word):
-            return True
-    return False
-
-
-def _is_given(reason: str | None, stands: Sequence[NumberPlace]) -> bool:
-    """Whether a person's reason stands for a number: where it names some, for those alone."""
-    named = _DECIMAL.findall(reason or "")
-    return reason is not None and (not named or any(one.number.text in named for one in stands))
-
-
-def _lacking(place: Place, of_profile: Sequence[Source], comparable: Sequence[Source]) -> str:
-    """Why no result has a number, in a few words."""
-    number = place.number
-    if of_profile:
-        nearest = min(of_profile, key=lambda one: abs((one.number or 0.0) - number.value))
-        return f"no result has it; the nearest is {nearest.shown}, {_of(nearest)}"
-    if comparable:
-        profiles = "/".join(dict.fromkeys(one.profile for one in comparable))
-        return f"no {number.profile} run has a result; there are results of {profiles}"
-    run = f" of {place.run}" if place.run else ""
-    return f"no result{run} has such a number"
-
-
-def _has_told(job: Job, progress: Progress, number: Stated) -> bool:
-    """Whether a value of a job's events, of the epoch that a number names, is this number."""
-    epochs = [int(word[2:]) for word in number.words if _EPOCH.fullmatch(word)]
-    digits = Digits(number.text, number.value, number.decimals)
-    return any(
-        digits.is_rounded(one.value)
-        # The next epoch may have begun when it was written.
-        and (one.epoch is None or any(abs(one.epoch - epoch) <= 1 for epoch in epochs))
-        for name, curve in progress.curves.items()
-        if is_comparable(Source(name, (), job.spec.mvp, job.spec.run, job.spec.profile), number)
-        for one in curve
-    )
-
-
-def is_comparable(source: Source, stated: Stated, run: str = "") -> bool:
-    """Whether a number of a document can be that of a result: metric, split, label and run."""
-    if not source.is_stated(stated):
-        return False
-    label = Value.parse(source.value).label.casefold()
-    labels = stated.words & _LABELS
-    if labels and label not in labels:
-        return False
-    own = (source.run, base_name(source.run)) if run else ()
-    return not run or run in (" ".join(sorted(words_of(name))) for name in own)
-
-
-def _is_measured(stated: Stated) -> bool:
-    """Whether a result has such a number: a score on test or validation stars, no difference."""
-    metric, _, label = stated.metric.partition("_")
-    return metric in _MEASURED and (not label or label in _LABELS) and stated.split != "train"
-
-
-def _of(source: Source) -> str:
-    """`test/r2/log_g of VIT-.../a1b2`."""
-    return f"{source.value} of {source.of_jobs}" if source.value else source.of_jobs

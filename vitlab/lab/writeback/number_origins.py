@@ -18,8 +18,9 @@ from vitlab.docs.text.numbers import Digits, NumberPlace, numbers_of
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import all_results
 from vitlab.lab.results.provenance import Provenance, Source, Sources, best_source
+from vitlab.lab.writeback.checks.backing import same_text
 from vitlab.lab.writeback.contradictions import neighbours
-from vitlab.lab.writeback.number_checks import NumberChecks, same_text
+from vitlab.lab.writeback.number_checks import NumberChecks
 from vitlab.lab.writeback.written_numbers import SURE
 
 RESULT, COMPUTED, NONE, NOT_CHECKED = "result", "computed", "no result has it", "not checked"

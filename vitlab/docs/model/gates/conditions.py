@@ -56,7 +56,7 @@ _MODELS = {
     "cnn": r"cnn",
     "moe": r"moe",
 }
-_MODEL = "|".join(_MODELS.values())
+MODEL = "|".join(_MODELS.values())
 _SPLIT = (
     r"(?:_?\{?(?P<split>test|val|train|测试|验证|训练)\}?"
     r"|\s*\(\s*(?P<split2>test|val|train)[^)]*\))?"
@@ -84,7 +84,7 @@ _BARE_BETWEEN = re.compile(
     rf"^(?P<low>{_NUMBER})\s*(?:-|–|—|~|to|到|至)\s*(?P<high>{_NUMBER}){_UNIT}(?P<rest>.*)$"
 )
 _COMPARISON = re.compile(
-    rf"^(?P<left>{_MODEL})\s*(?P<op>>>|<<|{_OP})\s*(?P<right>{_MODEL})(?P<rest>.*)$", re.I
+    rf"^(?P<left>{MODEL})\s*(?P<op>>>|<<|{_OP})\s*(?P<right>{MODEL})(?P<rest>.*)$", re.I
 )
 _CEILING = r"(?:the\s+)?(?:Bayes(?:ian)?\s*|theoretical\s*|理论)?(?:ceiling|upper bound|上限)"
 _SHARE = re.compile(
@@ -103,7 +103,7 @@ _BARS = re.compile(
     rf"(?:\||\babs\()\s*(?P<inside>Δ?\s*{_METRIC}(?:_\{{?\w+\}}?)?(?:\s*\([^()|]*\))?)\s*(?:\||\))",
     re.I,
 )
-_ARGUMENT = "|".join((*_LABELS.values(), _MODEL))
+_ARGUMENT = "|".join((*_LABELS.values(), MODEL))
 _ARGUMENTS = re.compile(
     rf"(?P<metric>Δ?\s*{_METRIC}{_SPLIT})\s*(?:of|for|[_(\[])?\s*\{{?"
     rf"(?P<arguments>(?:{_ARGUMENT})(?:\s*[,/ ]\s*(?:{_ARGUMENT}))*)\}}?\s*[)\]]?"
@@ -353,7 +353,7 @@ def _subject(match: re.Match[str]) -> _Subject | None:
         of = re.sub(r"^[\s(]*(?:vs\.?|over|相对|对比)\s+", "", against, flags=re.I).strip(" ()")
     elif groups.get("delta") and (behind := _AGAINST.search(groups["rest"])):
         of = behind["of"].strip()
-    named = _model(of) if re.fullmatch(_MODEL, of, re.I) else of
+    named = _model(of) if re.fullmatch(MODEL, of, re.I) else of
     if metric == "scatter" and named and named not in _MODELS:
         return None  # of what, is not a label: `seed scatter`
     return _Subject(metric, _split(split), label, groups.get("delta") is not None, named or None)

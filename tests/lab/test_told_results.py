@@ -1,0 +1,155 @@
+"""Numbers that people tell of results in prose, wherever it stands: right ones silent, wrong found.
+
+Each case is a text with `{}` for the number; the result is 0.7512.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import Ended
+from tests.lab.test_numbers import found, hand_edit
+from vitlab.docs.lint.finding import Finding
+from vitlab.lab.earlier import keep_earlier
+from vitlab.lab.lab import Lab
+from vitlab.lab.writeback.edits import write
+
+SECTION = """\
+### MVP-1.0: The run
+
+| Item | Content |
+|------|---------|
+| Acceptance | R²_test = 0.951 |
+| 验收 | R²_test=0.951 |
+| 假设 | R²=0.951 |
+
+{}
+
+## Conclusions
+"""
+REPORT = "exp_the_run_20260102"
+
+IN_SECTION = {
+    "a metric": "R2 = {} reached.",
+    "about": "The final run has a test R² of {}.",
+    "measured": "We measured {} on the test stars.",
+    "an error": "- MAE = {} dex",
+    "an item": "| Outcome | R² = {} |",
+    "a result": "- 结果：R²_test={}",
+    "in Chinese": "实测 {}，好于预期。",
+    "reached": "最终测试 R² 达到 {}。",
+    "a note": "| 备注 | R²={} |",
+    "below a title": "#### Results\n\nR² = {}",
+}
+NOT_TOLD = [
+    "We expect R² > 0.951.",
+    "We expect R² = 0.951.",
+    "Target: R² = 0.951, MAE = 0.951",
+    "#### Hypothesis\n\nR² = 0.951",
+    "#### 预期\n\nR²=0.951",
+    "Hypothesis: R² of about 0.95",
+    "If R² = 0.951 is reached, stop.",
+    "目标：R²_test=0.951，MAE=0.951",
+    "预计 R² 达到 0.951",
+    "预算 2.951 小时，lr=0.0003",
+    "阈值 R²=0.951",
+    "```\nR² = 0.951\n```",
+]
+IN_HUB = {
+    "by its report": f"- {REPORT}: R² = {{}}",
+    "by its report's name": "| K1 | **ViT: R²={}** | exp_the_run |",
+    "by a link": f"- R²={{}} ([exp_the_run](./{REPORT}.md))",
+    "by its name": "- 第一个实验 The first run: R²_test={}",
+    "of no MVP": "- ViT has a test R² of {}",
+    "a belief": "- **✅ ViT 主结果就绪**：R²_test={}，超过全部基线",
+    "a consensus": "| # | 共识 | 证据 |\n|---|---|---|\n| K1 | ViT 的测试 R² 达到 {} | 实验 |",
+    "a tree": "```\n├── Q1: does it work? ✅ R²={}\n```",
+    "an error": "- ViT test MAE = {} dex",
+}
+NO_CLAIM = [
+    "- next: R² = 0.951 with a larger model",
+    "- If R² = 0.951 then go on",
+    "- a toy has R² = 0.951",
+    "- the literature has R² = 0.951",
+    "- 文献最好 R²=0.951",
+    "- 理论上 R²=0.951",
+    "- Hypothesis: R² of about 0.951",
+    "- H1: R² 约 0.951",
+    "| # | Gap | Question |\n|---|---|---|\n| DG1 | R² = 0.951 | why |",
+]
+
+
+def add(path: Path, text: str) -> None:
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{text}\n", encoding="utf-8")
+
+
+def kinds(lab: Lab, roadmap: Path) -> list[str]:
+    return [one.kind for one in found(lab, roadmap)]
+
+
+def hits(lab: Lab, roadmap: Path, text: str = "") -> list[Finding]:
+    return [one for one in found(lab, roadmap) if text in one.message]
+
+
+@pytest.fixture
+def ran(lab: Lab, roadmap: Path, ended: Ended) -> Path:
+    """A roadmap whose only full result is in its documents."""
+    hand_edit(roadmap, "| 1.0 | The run | 1 |", "| 1.0 | The first run | 1 |")
+    keep_earlier(lab, roadmap)
+    ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    (report,) = roadmap.parent.glob("exp_*.md")
+    report.rename(roadmap.with_name(f"{REPORT}.md"))
+    hand_edit(roadmap, report.stem, REPORT)
+    assert found(lab, roadmap) == []
+    return roadmap
+
+
+@pytest.mark.parametrize("text", IN_SECTION.values(), ids=IN_SECTION)
+def test_the_prose_of_an_mvp_s_section(lab: Lab, ran: Path, text: str) -> None:
+    hand_edit(ran, "## Conclusions\n", SECTION.format(text.format("0.751")))
+    right = [] if "MAE" not in text else ["number-without-result"]
+    assert kinds(lab, ran) == right
+    hand_edit(ran, text.format("0.751"), text.format("0.951"))
+    assert kinds(lab, ran) == ["number-without-result"]
+
+
+def test_plans_in_an_mvp_s_section(lab: Lab, ran: Path) -> None:
+    hand_edit(ran, "## Conclusions\n", SECTION.format("\n\n".join(NOT_TOLD)))
+    assert found(lab, ran) == []
+
+
+@pytest.mark.parametrize("text", IN_HUB.values(), ids=IN_HUB)
+def test_what_a_hub_claims(lab: Lab, ran: Path, text: str) -> None:
+    hub = ran.with_name("plan_hub.md")
+    add(hub, text.format("0.751"))
+    assert kinds(lab, ran) == ([] if "MAE" not in text else ["number-without-result"])
+    for wrong in ("0.951", "1.0"):
+        before = hub.read_text(encoding="utf-8")
+        hand_edit(hub, text.format("0.751"), text.format(wrong))
+        (hit,) = found(lab, ran)
+        assert (hit.kind, hit.path) == ("number-without-result", hub)
+        hub.write_text(before, encoding="utf-8")
+
+
+def test_what_a_hub_does_not_claim(lab: Lab, ran: Path) -> None:
+    add(ran.with_name("plan_hub.md"), "\n\n".join(NO_CLAIM))
+    assert found(lab, ran) == []
+
+
+def test_claims_older_than_the_lab_are_left_alone(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    """Where it was not noted what stood before the first job, and a hub is not from here."""
+    ended("one", 0.7512)
+    hub = roadmap.with_name("plan_hub.md")
+    hand_edit(roadmap, "| ✅ | `VIT-20260101-another-01` |", "| ⏳ | `VIT-20260101-another-01` |")
+    add(hub, "- R² = 0.713\n- R² = 0.614\n- R² = 0.751")
+    assert found(lab, roadmap) == []
+    add(hub, "- R² = 0.7512\n- R² = 0.7512 on the test stars")
+    assert len(found(lab, roadmap)) == 2
+
+
+def test_a_value_of_one_is_not_the_number_of_an_mvp(lab: Lab, ran: Path) -> None:
+    hand_edit(ran, "R²_test=0.751 ± 0.004 |", "R²_test=1.0 |")
+    assert {one.kind for one in found(lab, ran)} & {"number-changed", "number-without-result"}

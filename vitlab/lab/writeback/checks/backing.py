@@ -1,0 +1,346 @@
+"""Which result backs a number of a document, what was written there, or who vouches for it."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+from vitlab.contract.job import Done, Result, Spec
+from vitlab.contract.paths import real
+from vitlab.contract.value import Value
+from vitlab.docs.judge.seeds import base_name
+from vitlab.docs.lint.across import Neighbours
+from vitlab.docs.lint.finding import Finding
+from vitlab.docs.lint.numbers import Place
+from vitlab.docs.lint.stated import Stated, words_of
+from vitlab.docs.model.gates.conditions import is_model, model_key
+from vitlab.docs.model.roadmap import Roadmap
+from vitlab.docs.text.numbers import Digits, NumberPlace, numbers_of
+from vitlab.docs.text.source import Document
+from vitlab.jobs.store import Job, all_jobs
+from vitlab.lab.earlier import ENDED, read_earlier
+from vitlab.lab.lab import Lab
+from vitlab.lab.progress import Progress
+from vitlab.lab.results.decided import given_by_person
+from vitlab.lab.results.job_results import all_results, names_of_roadmap, of_roadmap
+from vitlab.lab.results.provenance import Provenance, Source, best_source
+from vitlab.lab.writeback.written_numbers import WrittenNumber, WrittenNumbers, read_numbers
+
+_DECIMAL = re.compile(r"\d*\.\d+")
+_EPOCH = re.compile(r"ep\d{1,9}")
+_OTHERS = re.compile(
+    r"^(?:if|when|once|until|unless|needs?|should|must|would)$|若|如果|当|需|应|计划"
+    r"|baseline|literature|paper|previous|old|target|goal|expect|reference|ceiling|limit|theor|bound"
+    r"|bayes|crlb|fisher|mag|snr|linear|^(?:vs|max|min|median|std|delta|gap|improvement)$"
+    r"|基线|文献|论文|之前|此前|旧|目标|预期|上限|理论|星等|提升|差",
+)
+"""Words that say that a number is no result of the MVP's own runs, or of a part of its stars."""
+_MEASURED = ("r2", "mae", "rmse", "bias")
+_LABELS = frozenset(("t_eff", "log_g", "m_h"))
+_MOST = 200
+"""Numbers of results of which the differences are looked at."""
+_LARGEST_GAIN = 0.5
+_SURE = 3
+"""Decimals from which on a number without the mark of a trial is known for a trial's, and figures
+from which on one is known for what stood elsewhere before: fewer are those of limits too."""
+UNBACKED = "number-without-result"
+_NO_JOB = (
+    "it has no job here, and the number was typed in after the first job of the roadmap; `vitlab "
+    "set ... --status done --because TEXT` says where it is from"
+)
+
+
+class Backing:
+    """What the results of one roadmap, and the record of what was written, say of its numbers."""
+
+    def __init__(self, lab: Lab, roadmap: Roadmap, around: Neighbours) -> None:
+        self.lab, self.roadmap, self.around = lab, roadmap, around
+        everything = all_results(lab)
+        path = roadmap.document.path
+        jobs = [one.job for one in everything]
+        names = names_of_roadmap(lab, jobs, path) if path and jobs else frozenset()
+        self.own = Provenance(one for one in everything if one.job.spec.roadmap in names)
+        self._jobs: dict[str, list[Job]] = defaultdict(list)
+        for job in of_roadmap(lab, all_jobs(lab.paths), path) if path else ():
+            self._jobs[job.spec.mvp].append(job)
+        self.lab_wide = Provenance(everything)
+        self.models = frozenset(model_key(one.result.model_name) for one in everything)
+        self.written: WrittenNumbers = read_numbers(lab)
+        self._earlier = read_earlier(lab, path)
+        self.by_word = given_by_person(lab, roadmap)
+        files = documents_of(roadmap, around)
+        self.documents = {one.path and real(one.path): one for one in files}
+        self._numbers: dict[Path | None, list[NumberPlace]] = {}
+
+    def is_result(self, place: Place) -> bool:
+        """Whether any result of the lab has the number of a place, of its profile."""
+        digits, sources = digits_of(place), self.lab_wide.everywhere()
+        near = (one for one in sources.near(digits) if one.is_stated(place.number))
+        return any(
+            one.profile in profiles_of(place) for one in near if digits.is_rounded(one.number)
+        )
+
+    def name(self, document: Document) -> str:
+        """A file by its path in the lab."""
+        return self.lab.paths.relative(document.path) if document.path else ""
+
+    def contradiction(self, document: Document, one: NumberPlace) -> str | None:
+        """What was written where a number stands, or its result says now; None: it is the same."""
+        was = self.written.at(self.name(document), one)
+        if not was:
+            return None
+        kept = same_text(one.number, was)
+        if kept is None:
+            last = was[-1]
+            return (
+                f"{one.number.text} here, and {last.text} was written from {said_of(last.source)}"
+            )
+        now = self.lab_wide.now(kept.source)
+        if now is not None and not one.number.is_rounded(now.number, now.error):
+            return f"{one.number.text} here, and {now.shown} is the result now of {said_of(now)}"
+        return None
+
+    def has_run(self, mvp: str) -> bool:
+        """Whether an MVP has results here, or jobs that have all ended without one."""
+        mine = self._jobs.get(mvp, ())
+        failed = bool(mine) and all(isinstance(job.state, Done) for job in mine)
+        return failed or bool(self.own.finished(mvp))
+
+    def is_checked(self, mvp: str) -> bool:
+        """Whether there is something to hold the numbers of an MVP against.
+
+        Of one without a job here that is what stood before the first job of its roadmap.
+        """
+        return self.has_run(mvp) or (self._earlier is not None and mvp not in self._jobs)
+
+    def told_by(self, mvp: str, number: Stated) -> str | None:
+        """The job that told a number of an epoch as it ran, by its events; None for none."""
+        jobs = self._jobs.get(mvp, ()) if any(map(_EPOCH.fullmatch, number.words)) else ()
+        alike = (job for job in jobs if job.spec.profile == number.profile)
+        mine = (job for job in alike if _has_told(job, self.lab.progress(job.paths), number))
+        return next((job.name for job in mine), None)
+
+    def unbacked(self, mvp: str, place: Place) -> Finding | None:
+        """That no result has the number of a place; None also where none has to have it."""
+        number, comparable = place.number, self.comparable(mvp, place)
+        digits = digits_of(place)
+        if number.is_loose and self._is_of_any(mvp, digits):
+            return None
+        profiles = profiles_of(place)
+        of_profile = [one for one in comparable if one.profile in profiles]
+        if any(digits.is_rounded(one.number) for one in of_profile):
+            return None
+        sure = not number.is_loose
+        if sure and not of_profile and (unmarked := self._unmarked(mvp, place, digits, comparable)):
+            return unmarked
+        if self._is_of_known(mvp, place, digits, comparable) or self._is_on_record(mvp, place):
+            return None
+        results = [one.result for one in self.own.finished(mvp)]
+        specs = [job.spec for job in self._jobs.get(mvp, ())]
+        if _is_of_another(number, results, specs, self.models):
+            return None
+        given = _is_given(self.by_word.get(mvp), self._standing(place))
+        if not of_profile and (given or self.is_earlier(mvp, place)):
+            return None
+        if not comparable and not _is_measured(number):
+            return None
+        if self.told_by(mvp, number) is not None:
+            return None
+        lacking = "none of its jobs here has a result" if specs else _NO_JOB
+        if self.own.finished(mvp):
+            lacking = lacking_of(place, of_profile, comparable)
+        message = f"{number.text} of MVP {mvp}: {lacking}"
+        return Finding(place.line, UNBACKED, message, path=place.path)
+
+    def is_earlier(self, mvp: str, place: Place) -> bool:
+        """Whether a number stood where it stands before the first job of its roadmap.
+
+        Where that was not noted, an MVP that has ended in its document tells: it had its numbers.
+        """
+        if (known := self._earlier) is not None:
+            # Of an MVP without a job also where its line was edited since, or moved.
+            texts = frozenset() if mvp in self._jobs else known.texts
+            stands = self._standing(place)
+            moved = (x.number.significant >= _SURE and x.number.text in texts for x in stands)
+            return any(map(known.has, stands)) or any(moved)
+        status = next((one.status for one in self.roadmap.mvps if one.id == mvp), None)
+        return place.number.profile == "full" and status in ENDED
+
+    def _standing(self, place: Place) -> list[NumberPlace]:
+        """The number of a place, as the documents' own reading finds it on its line."""
+        path = place.path or self.roadmap.document.path
+        key = path and real(path)
+        if key not in self._numbers:
+            document = self.documents.get(key)
+            self._numbers[key] = list(numbers_of(document, whole=True)) if document else []
+        mine = (one for one in self._numbers[key] if one.line == place.line)
+        return [one for one in mine if abs(one.number.value - place.number.value) < 1e-12]
+
+    def _is_of_known(
+        self, mvp: str, place: Place, digits: Digits, comparable: Sequence[Source]
+    ) -> bool:
+        """Whether it is the number of another MVP, named beside it where this one has such too."""
+        number, words = place.number, place.own | place.number.words
+        named = {model_key(word) for word in words}
+        return any(
+            not comparable or model_key(one.model) in named or f"mvp-{one.mvp}" in words
+            for one in self.lab_wide.everywhere()
+            if one.mvp != mvp
+            and one.profile == number.profile
+            and digits.is_rounded(one.number)
+            and one.is_stated(number)
+        )
+
+    def _is_of_any(self, mvp: str, digits: Digits) -> bool:
+        """Whether a number is that of any result, or a difference of two of its MVP."""
+        if any(digits.is_rounded(one.number) for one in self.lab_wide.everywhere().near(digits)):
+            return True
+        if digits.value > _LARGEST_GAIN:
+            return False
+        known = {one.number for one in self.own.sources(mvp)[:_MOST] if one.number is not None}
+        return any(digits.is_rounded(a - b) for a in known for b in known)
+
+    def comparable(self, mvp: str, place: Place) -> list[Source]:
+        """The numbers of an MVP's results that a place may state, of every profile."""
+        number = place.number
+        sources = self.own.stated(mvp, number)
+        return [one for one in sources if is_comparable(one, number, place.run)]
+
+    def _unmarked(
+        self, mvp: str, place: Place, digits: Digits, trials: Sequence[Source]
+    ) -> Finding | None:
+        """A trial's number that is not marked as one, of an MVP that has no full run."""
+        same = best_source(digits, trials, place.number)
+        if same is None or place.number.profile != "full" or digits.decimals < _SURE:
+            return None
+        message = f"{place.number.text} of MVP {mvp} is of profile {same.profile}, not marked so: "
+        return Finding(place.line, UNBACKED, message + said_of(same), path=place.path)
+
+    def _is_on_record(self, mvp: str, place: Place) -> bool:
+        """Whether a number of this value, MVP and profile was written into this line's file.
+
+        Or what was computed from results stands there as it was written, as a scaling law does.
+        """
+        path = place.path or self.roadmap.document.path
+        name = self.lab.paths.relative(path) if path else ""
+        record = self.written.of_file(name) if path else {}
+        for one in self._standing(place) if record else ():
+            was = same_text(one.number, self.written.at(name, one))
+            if was is not None and not was.source.value:
+                return True
+        number = place.number
+        texts = {
+            one.text
+            for each in record.values()
+            for one in each
+            if (one.source.mvp, one.source.profile) == (mvp, number.profile)
+            and (one.source.is_stated(number) if one.source.value else number.decimals > 1)
+        }
+        written = f"{number.value:.{number.decimals}f}"
+        return any(text == written or text.startswith(f"{written} ±") for text in texts)
+
+
+def documents_of(roadmap: Roadmap, around: Neighbours) -> list[Document]:
+    """A roadmap and the files around it, each once."""
+    found = [roadmap.document, *([around.hub.document] if around.hub else [])]
+    found += [one.document for one in around.linked]
+    found += [one.document for one in (*around.boards, *around.reports.values())]
+    found += around.pages
+    return list({one.path and real(one.path): one for one in reversed(found)}.values())[::-1]
+
+
+def same_text(number: Digits, written: Sequence[WrittenNumber]) -> WrittenNumber | None:
+    """What was written that a number still is, the last of several; None where it is another."""
+    return next((one for one in reversed(written) if one.text == number.text), None)
+
+
+def _is_of_another(
+    number: Stated, results: Sequence[Result], specs: Sequence[Spec], models_of_lab: Container[str]
+) -> bool:
+    """Whether words beside a number say that no run of an MVP has to have it.
+
+    `results`, and where there are none `specs`: those of its runs. A model of the lab has its own.
+    """
+    own = words_of(" ".join(f"{r.model_name} {r.run} {base_name(r.run)}" for r in results))
+    for spec in () if results else specs:
+        own |= words_of(f"{spec.recipe} {spec.run} {base_name(spec.run)}")
+    models = {model_key(word) for word in own}
+    # A program of one's own may say nothing of its model: any that is named is its.
+    are_known = any(map(is_model, models))
+    own |= {f"ep{r.best['epoch']:g}" for r in results if "epoch" in r.best}
+    for word in number.words - own:
+        key = model_key(word)
+        if are_known and is_model(key) and key not in models and key not in models_of_lab:
+            return True
+        if _OTHERS.search(word) or _EPOCH.fullmatch(word):
+            return True
+    return False
+
+
+def _is_given(reason: str | None, stands: Sequence[NumberPlace]) -> bool:
+    """Whether a person's reason stands for a number: where it names some, for those alone."""
+    named = _DECIMAL.findall(reason or "")
+    return reason is not None and (not named or any(one.number.text in named for one in stands))
+
+
+def digits_of(place: Place) -> Digits:
+    """The number of a place as it is rounded; an integer is no rounding of a score."""
+    return Digits(place.number.text, place.number.value, max(1, place.number.decimals))
+
+
+def profiles_of(place: Place) -> set[str]:
+    """The profiles that a number may be of, by its mark and that of its sentence."""
+    is_open = place.number.profile == "full" and bool(place.headline)
+    return {place.number.profile, *([place.headline] if is_open else [])}
+
+
+def lacking_of(place: Place, of_profile: Sequence[Source], comparable: Sequence[Source]) -> str:
+    """Why no result has a number, in a few words."""
+    number = place.number
+    if of_profile:
+        nearest = min(of_profile, key=lambda one: abs((one.number or 0.0) - number.value))
+        return f"no result has it; the nearest is {nearest.shown}, {said_of(nearest)}"
+    if comparable:
+        profiles = "/".join(dict.fromkeys(one.profile for one in comparable))
+        return f"no {number.profile} run has a result; there are results of {profiles}"
+    run = f" of {place.run}" if place.run else ""
+    return f"no result{run} has such a number"
+
+
+def _has_told(job: Job, progress: Progress, number: Stated) -> bool:
+    """Whether a value of a job's events, of the epoch that a number names, is this number."""
+    epochs = [int(word[2:]) for word in number.words if _EPOCH.fullmatch(word)]
+    digits = Digits(number.text, number.value, number.decimals)
+    return any(
+        digits.is_rounded(one.value)
+        # The next epoch may have begun when it was written.
+        and (one.epoch is None or any(abs(one.epoch - epoch) <= 1 for epoch in epochs))
+        for name, curve in progress.curves.items()
+        if is_comparable(Source(name, (), job.spec.mvp, job.spec.run, job.spec.profile), number)
+        for one in curve
+    )
+
+
+def is_comparable(source: Source, stated: Stated, run: str = "") -> bool:
+    """Whether a number of a document can be that of a result: metric, split, label and run."""
+    if not source.is_stated(stated):
+        return False
+    label = Value.parse(source.value).label.casefold()
+    labels = stated.words & _LABELS
+    if labels and label not in labels:
+        return False
+    own = (source.run, base_name(source.run)) if run else ()
+    return not run or run in (" ".join(sorted(words_of(name))) for name in own)
+
+
+def _is_measured(stated: Stated) -> bool:
+    """Whether a result has such a number: a score on test or validation stars, no difference."""
+    metric, _, label = stated.metric.partition("_")
+    return metric in _MEASURED and (not label or label in _LABELS) and stated.split != "train"
+
+
+def said_of(source: Source) -> str:
+    """`test/r2/log_g of VIT-.../a1b2`."""
+    return f"{source.value} of {source.of_jobs}" if source.value else source.of_jobs
