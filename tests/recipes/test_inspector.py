@@ -227,7 +227,8 @@ def test_the_words_of_the_command(
 class Here:
     """A `Client` without a process."""
 
-    def __init__(self, job: JobPaths) -> None:
+    def __init__(self, job: JobPaths, sources: None) -> None:
+        assert sources is None
         self.bench = open_inspector(job, lambda _: None)
         self.star = self.bench.star
 

@@ -16,9 +16,15 @@ from tests.ml.test_single_files import EMPTY
 from tests.recipes.test_evaluate import EXP_ID, ran
 from tests.recipes.test_run import DATA, VIT
 from vitlab.cli import main as vitlab
+from vitlab.commands import spectrum
 from vitlab.commands.survey import predict
+from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.lab.inspector.client import Client
+from vitlab.lab.inspector.observed_stars import ObservedStars, open_observed
+from vitlab.lab.inspector.star import Sources
 from vitlab.ml.spectra.grid import Grid, load_grid
 from vitlab.ml.survey import Spectrum, comparison
+from vitlab.ml.survey.spectrum import LIGHT
 
 SUN = (5750.0, 4.4, 0.0)
 TRAIN = {"epochs": 1, "batch": 32, "threads": 1}
@@ -232,3 +238,119 @@ def test_a_wrong_list_is_one_line(
     table.write_text(lines)
     command = ["evaluate", f"{EXP_ID}/survey", "--stars", str(table)]
     assert f"{table}{why}" in refusal(command, capsys)
+
+
+OPENED: dict[tuple[Path, Sources], ObservedStars] = {}
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command's client without a process, and each thing opened once."""
+
+    class Here:
+        def __init__(self, job: JobPaths, sources: Sources) -> None:
+            key = job.folder, sources
+            shown = OPENED.get(key) or open_observed(job, sources, lambda _: None)
+            OPENED[key] = shown
+            self.open, self.star = shown.stars, shown.star
+
+        def close(self) -> None:
+            """Nothing to end."""
+
+    monkeypatch.setattr(spectrum, "Client", Here)
+
+
+@pytest.fixture(scope="module")
+def listed(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A list of a file without spectrum, a star with a line as no star has it, and a galaxy."""
+    folder = tmp_path_factory.mktemp("stars")
+    star = observed(grid, SUN, 80, velocity=-30)
+    deep = abs(star.wave / (1 - 30 / LIGHT) - 7511.019) < 4
+    flux = star.flux * np.where(deep, 0.85, 1.0)
+    write(folder / "sun.fits", Spectrum(**{**vars(star), "flux": flux}), OBJECT="Sun")
+    (folder / "none.fits").write_bytes(EMPTY)
+    (folder / "galaxy.fits").write_bytes(sdss("GALAXY", ""))
+    rows = ["none.fits,None,,,", "sun.fits,The Sun,5750,,5000", "galaxy.fits,-,,,"]
+    (folder / "stars.csv").write_text("\n".join(["file,object,T_eff,log_g,R", *rows]))
+    return folder / "stars.csv"
+
+
+@pytest.mark.usefixtures("here")
+def test_an_observed_star_is_shown_as_a_simulated_one(
+    lab: Path, listed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(lab)
+    sun = str(listed.parent / "sun.fits")
+    told = asked(["spectrum", f"{EXP_ID}/survey", str(listed), "--star", "1"], capsys)
+    (said,) = asked(["predict", f"{EXP_ID}/survey", sun, "--resolution", "5000"], capsys)
+    (guess,) = told["guesses"]
+    for name, label in said["labels"].items():  # as the prediction has it
+        assert guess["values"][name] == pytest.approx(label["value"], rel=1e-4)
+        assert guess["errors"][name] == pytest.approx(label["error"], rel=1e-3)
+    seen = told["observed"]
+    assert (told["true"]["T_eff"], told["true"]["log_g"]) == (5750, None)
+    assert (seen["object"], seen["known_from"]) == ("The Sun", "stars.csv")
+    assert seen["velocity"] == pytest.approx(said["velocity"], rel=1e-4)
+    assert seen["nearest"] == pytest.approx(said["nearest"]["labels"])
+    assert seen["misfits"][0]["name"] == "Fe I 7511"
+    assert seen["misfits"][0]["residual"] == pytest.approx(-0.15, abs=0.03)
+    wave = np.array(told["wave"])
+    away = np.array(told["flux"], float) - np.array(told["clean"], float)
+    line = abs(wave - 7511.019) < 3.5
+    assert np.nanstd(away[~line]) < 0.03  # at rest, over it
+    assert away[line].mean() == pytest.approx(-0.15, abs=0.03)
+    pulls = np.array(seen["residual"]["values"], float)
+    assert np.isnan(pulls[abs(wave - 7650) < 20]).all()  # the Earth's oxygen
+    assert np.nanmin(pulls) == pulls[line].min()
+    galaxy = asked(["spectrum", str(listed), "--star", "2"], capsys)
+    assert (galaxy["observed"]["object"], galaxy["observed"]["unlike"]) == ("galaxy.fits", True)
+    assert galaxy["guesses"][0]["values"] == {}
+    assert "this is a galaxy" in galaxy["guesses"][0]["why"]
+    ridge = ["spectrum", f"{EXP_ID}/plain", sun, "--resolution", "5000"]
+    both = asked(ridge, capsys)["guesses"]  # besides it what was trained for surveys
+    assert [one["name"] for one in both] == ["Ridge 2.0 main", "ViT 1.0 main"]
+    assert "trained without gaps" in both[0]["why"]
+
+
+@pytest.mark.usefixtures("here")
+def test_an_observed_star_in_words_and_what_cannot_be_shown(
+    lab: Path, listed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(lab)
+    command = ["spectrum", str(listed), "--star", "1", "--label", "T_eff"]
+    assert vitlab(command) == 0
+    words = capsys.readouterr().out
+    assert "star 1 of 3: The Sun (sun.fits, HDU 1), FITS table" in words
+    assert "known labels: stars.csv" in words
+    assert "Fe I 7511" in words.partition("OBSERVED - GRID, %")[2]
+    assert "ViT 1.0 main  T_eff" in words
+    out = listed.parent / "star.npz"
+    also = ["--also", f"{EXP_ID}/survey"]
+    assert vitlab([*command, *also, "--out", str(out)]) == 0
+    with np.load(out, allow_pickle=False) as arrays:
+        assert arrays["residual"].shape == arrays["wave"].shape
+    for arguments, why in (
+        ([str(listed)], "none.fits: no wavelengths"),
+        ([str(listed), "--star", "3"], "star 3: there are the stars 0 to 2"),
+        ([str(listed), "--label", "age"], "--label age: not predicted"),
+        (["none.fits"], "none.fits: no such file"),
+        ([f"{EXP_ID}/survey", "none.fits"], "none.fits: no such file"),
+        ([f"{EXP_ID}/survey", "--velocity", "3"], "need a FILE"),
+        ([str(listed), "--resolution", "3"], "must be 100 to 1000000"),
+    ):
+        assert why in refusal(["spectrum", *arguments], capsys)
+
+
+def test_the_reader_of_stars_opens_observed_ones(lab: Path, grid: Grid, tmp_path: Path) -> None:
+    file = write(tmp_path / "sun.fits", observed(grid, SUN, 80), OBJECT="Sun")
+    job = JobPaths(next((lab / "experiments").glob("*/plain")))
+    client = Client(job, Sources(str(file), others=()))
+    said: list[str] = []
+    try:
+        stars = client.open(said.append)
+        assert (stars.names, stars.labels) == (("Sun",), ("log_g",))
+        with pytest.raises(UsageError, match=r"sun\.fits: HDU 1: .*give it with --resolution"):
+            client.star(0, "log_g", said.append)
+        assert said[-1] == "comparing Sun with the grid"
+    finally:
+        client.close()

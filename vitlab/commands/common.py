@@ -26,6 +26,8 @@ from vitlab.lab.results.ranking import verdicts_of
 
 WIDEST = 300
 """Characters of a table's cell."""
+FASTEST = 3000.0
+"""km/s of a star that may be given."""
 NARROWEST = 20
 """Cells of a column that is wrapped."""
 _STATUS_HEADS = ("STATUS", "STATE", "OUTCOME", "VERDICT")
@@ -44,6 +46,27 @@ Options = Mapping[str, Callable[[argparse.ArgumentParser], None]]
 
 def add_json(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_observed(parser: argparse.ArgumentParser) -> None:
+    """What is known of observed spectra besides their files."""
+    parser.add_argument(
+        "--velocity", type=float, metavar="KM_S", help="of all; default: the file's, else found"
+    )
+    parser.add_argument("--resolution", type=float, metavar="R", help="of all; default: the file's")
+    parser.add_argument(
+        "--corrected",
+        action="store_true",
+        help="all are corrected for the Earth's absorption: its bands are used",
+    )
+
+
+def check_observed(args: argparse.Namespace) -> None:
+    """`UsageError` for a velocity or a resolution that no spectrum here has."""
+    if args.velocity is not None and not abs(args.velocity) <= FASTEST:
+        raise UsageError(f"--velocity {args.velocity:g}: must be -{FASTEST:g} to {FASTEST:g}")
+    if args.resolution is not None and not 100 <= args.resolution <= 1e6:
+        raise UsageError(f"--resolution {args.resolution:g}: must be 100 to 1000000")
 
 
 def print_json(value: object) -> None:

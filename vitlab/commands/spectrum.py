@@ -1,4 +1,4 @@
-"""The command that shows single test stars: vitlab spectrum."""
+"""The command that shows single stars, of a test set or observed: vitlab spectrum."""
 
 from __future__ import annotations
 
@@ -6,27 +6,59 @@ import argparse
 import math
 from pathlib import Path
 
-from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
+from vitlab.commands.common import (
+    Options,
+    add_json,
+    add_observed,
+    check_observed,
+    print_json,
+    print_table,
+    this_lab,
+)
 from vitlab.contract.job import read_spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, new_file
-from vitlab.contract.value import Value
-from vitlab.jobs.store import all_jobs
+from vitlab.contract.value import Value, measured
+from vitlab.jobs.store import all_jobs, job_folders
+from vitlab.lab.inspector.askable import trained_for_surveys
 from vitlab.lab.inspector.client import Client
-from vitlab.lab.inspector.star import StarList, StarSheet, to_json
+from vitlab.lab.inspector.star import Observed, Sources, StarList, StarSheet, to_json
+from vitlab.lab.inspector.words import comparisons, facts, headline
 from vitlab.lab.results.job_results import finished, lookup_job
+
+SUFFIXES = (".fits", ".fit", ".gz", ".csv", ".txt", ".dat")
+"""Of files, as no job has them."""
+_ABOUT = """\
+FILE: observed spectra as `vitlab predict` takes them, or a CSV list of such files with known labels
+(docs/survey.md). Shown are the spectrum over the nearest one of the grid, what JOB says of it and
+what the newest model of each other run says that was trained for surveys, and where they disagree.
+"""
 
 
 def _spectrum_options(spectrum: argparse.ArgumentParser) -> None:
+    spectrum.epilog = _ABOUT
     spectrum.add_argument(
         "job",
         nargs="?",
         metavar="JOB",
-        help="a job, or an MVP's newest; default: the newest of all",
+        help="a job, or an MVP's newest; default: the newest of all, or that can be asked of FILE",
     )
     spectrum.add_argument(
-        "--star", type=int, metavar="N", help="its number in the test set; default: the worst"
+        "file", nargs="?", metavar="FILE", help="observed spectra in place of test stars"
+    )
+    spectrum.add_argument(
+        "--star",
+        type=int,
+        metavar="N",
+        help="its number in the test set (default: the worst), or in FILE (default: the first)",
     )
     spectrum.add_argument("--label", metavar="NAME", help="default: the headline's")
+    spectrum.add_argument(
+        "--also",
+        action="append",
+        metavar="JOB",
+        help="of FILE: ask this model too, in place of those of all other runs; may be repeated",
+    )
+    add_observed(spectrum)
     spectrum.add_argument("--out", metavar="FILE.npz", help="write all arrays to a file")
     add_json(spectrum)
     spectrum.set_defaults(handler=show_star)
@@ -36,8 +68,17 @@ def show_star(args: argparse.Namespace) -> int:
     """`vitlab spectrum`: one star in words, as JSON, or in a file of arrays."""
     if args.out is not None and not args.out.endswith(".npz"):
         raise UsageError(f"--out {args.out}: must end in .npz")
-    job = _job(this_lab().paths, args.job)
-    graph = Client(job)
+    check_observed(args)
+    lab = this_lab().paths
+    if args.file is None and args.job is not None and _is_file(args.job):
+        args.job, args.file = None, args.job  # `vitlab spectrum star.fits`
+    if args.file is not None:
+        job, sources = _model(lab, args.job), _sources(lab, args)
+    elif args.also or args.corrected or (args.velocity, args.resolution) != (None, None):
+        raise UsageError("--also, --velocity, --resolution and --corrected need a FILE")
+    else:
+        job, sources = _job(lab, args.job), None
+    graph = Client(job, sources)
     try:
         stars = graph.open()
         spec = read_spec(job.spec)
@@ -83,11 +124,38 @@ def _job(lab: LabPaths, name: str | None) -> JobPaths:
     raise UsageError("no job has scored test stars yet (`vitlab run MVP` makes one)")
 
 
+def _is_file(word: str) -> bool:
+    """Whether a word that may name a job names a file of spectra."""
+    return Path(word).is_file() or Path(word).suffix.lower() in SUFFIXES
+
+
+def _model(lab: LabPaths, name: str | None) -> JobPaths:
+    """The job named; else the newest that was trained for surveys."""
+    if name is not None:
+        return lookup_job(lab, name)
+    for one in trained_for_surveys(job_folders(lab)):
+        return one
+    raise UsageError(
+        "no model was trained for observed spectra yet (`vitlab new MVP --template survey`, and "
+        "run it)"
+    )
+
+
+def _sources(lab: LabPaths, args: argparse.Namespace) -> Sources:
+    path = Path(args.file)
+    if not path.is_file():
+        raise UsageError(f"{args.file}: no such file")
+    also = args.also and tuple(str(lookup_job(lab, one).folder) for one in args.also)
+    return Sources(str(path.absolute()), args.velocity, args.resolution, args.corrected, also)
+
+
 def _write(path: Path, stars: StarList, sheet: StarSheet) -> None:
     """Every array by its name, and the scalars beside them."""
     import numpy as np
 
     traces = {"response": sheet.response, "attention": sheet.attention, "best": sheet.best}
+    if sheet.observed is not None:
+        traces["residual"] = sheet.observed.residual
     arrays = {name: np.array(one.values) for name, one in traces.items() if one is not None}
     for one in sheet.densities:
         arrays[f"density_{one.kind}"] = np.array([one.values, one.density])
@@ -115,6 +183,33 @@ def _write(path: Path, stars: StarList, sheet: StarSheet) -> None:
 
 
 def _print(stars: StarList, sheet: StarSheet) -> None:
+    if sheet.observed is not None:
+        _print_observed(stars, sheet, sheet.observed)
+    else:
+        _print_simulated(stars, sheet)
+    for one in sheet.densities:
+        print(f"{one.kind} posterior: 68% in {one.low:.4g} to {one.high:.4g}")
+    if sheet.response is not None:
+        print(f"the model: {sheet.response.kind}, {sheet.response.unit}")
+    for name, number in (
+        ("Scatter from noise", sheet.scatter),
+        ("Cramér-Rao limit", sheet.bound),
+        ("Match with optimal", sheet.agreement),
+    ):
+        if number is not None:
+            print(f"{name} {number:.3g}")
+    shares = [[s.name, _percent(s.response), _percent(s.information)] for s in sheet.shares]
+    columns = 3 if sheet.observed is None else 2  # the information is of simulated stars alone
+    print_table(["LINE", "MODEL", "INFORMATION"][:columns], [row[:columns] for row in shares])
+    for note in (*stars.notes, *sheet.notes):
+        print(note)
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{share:.1%}"
+
+
+def _print_simulated(stars: StarList, sheet: StarSheet) -> None:
     labels = [f"{name} {value:.4g}" for name, value in sheet.true.items()]
     print(f"{stars.job}: star {sheet.number}, {', '.join(labels)}, "
           f"mag {sheet.mag:.2f}, S/N {sheet.snr:.1f}")  # fmt: skip
@@ -131,24 +226,33 @@ def _print(stars: StarList, sheet: StarSheet) -> None:
             ]
         )
     print_table(["MODEL", sheet.label.upper(), "ERROR", "RESIDUAL"], rows)
-    for one in sheet.densities:
-        print(f"{one.kind} posterior: 68% in {one.low:.4g} to {one.high:.4g}")
-    if sheet.response is not None:
-        print(f"the model: {sheet.response.kind}, {sheet.response.unit}")
-    for name, number in (
-        ("Scatter from noise", sheet.scatter),
-        ("Cramér-Rao limit", sheet.bound),
-        ("Match with optimal", sheet.agreement),
-    ):
-        if number is not None:
-            print(f"{name} {number:.3g}")
-    shares = [
-        [s.name, *(None if x is None else f"{x:.1%}" for x in (s.information, s.response))]
-        for s in sheet.shares
+
+
+def _print_observed(stars: StarList, sheet: StarSheet, seen: Observed) -> None:
+    """What the file says, what each model says of every label, and where both disagree."""
+    print(f"star {sheet.number} of {stars.n}: {headline(seen)}")
+    print("\n".join(facts(sheet, seen)))
+    rows = [
+        [
+            one.name,
+            line.label,
+            line.predicted,
+            line.known or "-",
+            line.away or "-",
+            line.pull or "-",
+        ]
+        for one in sheet.guesses
+        for line in comparisons(sheet, seen, one)
     ]
-    print_table(["LINE", "INFORMATION", "MODEL"], shares)
-    for note in (*stars.notes, *sheet.notes):
-        print(note)
+    print_table(["MODEL", "LABEL", "PREDICTED", "KNOWN", "AWAY", "Z"], rows)
+    for one in sheet.guesses:
+        if one.why:
+            print(f"{one.name}: {one.why}")
+    if seen.misfits:
+        away = [
+            [m.name, measured(100 * m.residual, 100 * m.error, signed=True)] for m in seen.misfits
+        ]
+        print_table(["LINE", "OBSERVED - GRID, %"], away)
 
 
 OPTIONS: Options = {"spectrum": _spectrum_options}

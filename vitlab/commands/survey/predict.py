@@ -10,7 +10,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
+from vitlab.commands.common import (
+    Options,
+    add_json,
+    add_observed,
+    check_observed,
+    print_json,
+    print_table,
+    this_lab,
+)
 from vitlab.contract.paths import UsageError, new_file
 from vitlab.contract.terminal import harmless, spreadsheet_text
 from vitlab.contract.value import measured
@@ -19,8 +27,6 @@ from vitlab.lab.results.job_results import lookup_job
 if TYPE_CHECKING:
     from vitlab.lab.inspector.observed import Predicted
 
-FASTEST = 3000.0
-"""km/s that may be given."""
 UNLIKE = {True: "yes", False: "no", None: "?"}
 _ABOUT = """\
 FILE: FITS or text of PFS, DESI, SDSS, LAMOST, GALAH, Gaia RVS, MIKE, MUSE and others
@@ -32,17 +38,7 @@ def _predict_options(predict: argparse.ArgumentParser) -> None:
     predict.epilog = _ABOUT
     predict.add_argument("job", metavar="JOB", help="a job, or an MVP's newest: 1.0, 1.0/Run 1")
     predict.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    predict.add_argument(
-        "--velocity", type=float, metavar="KM_S", help="of all; default: the file's, else found"
-    )
-    predict.add_argument(
-        "--resolution", type=float, metavar="R", help="of all; default: the file's"
-    )
-    predict.add_argument(
-        "--corrected",
-        action="store_true",
-        help="all are corrected for the Earth's absorption: its bands are used",
-    )
+    add_observed(predict)
     predict.add_argument(
         "--out", type=Path, metavar="FILE", help="write a table too: .csv, or .fits (astropy)"
     )
@@ -57,10 +53,7 @@ def predict_files(args: argparse.Namespace) -> int:
     if args.out is not None and args.out.suffix == ".fits" and find_spec("astropy") is None:
         text = "FITS is written by astropy: pip install 'vitlab[survey]', or name a .csv"
         raise UsageError(f"--out {args.out}: {text}")
-    if args.velocity is not None and not abs(args.velocity) <= FASTEST:
-        raise UsageError(f"--velocity {args.velocity:g}: must be -{FASTEST:g} to {FASTEST:g}")
-    if args.resolution is not None and not 100 <= args.resolution <= 1e6:
-        raise UsageError(f"--resolution {args.resolution:g}: must be 100 to 1000000")
+    check_observed(args)
     job = lookup_job(this_lab().paths, args.job)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vitlab.lab.inspector.observed import open_observer

@@ -10,13 +10,13 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import IO, Any
 
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs.processes import PYTHON
 from vitlab.lab.inspector.lifetime import LONGEST
-from vitlab.lab.inspector.star import StarList, StarSheet, read_list, read_sheet, to_line
+from vitlab.lab.inspector.star import Sources, StarList, StarSheet, read_list, read_sheet, to_line
 
 KEPT = 64
 """Stars cached in memory, a quarter of a megabyte each."""
@@ -26,12 +26,15 @@ GRACE = 2.0
 
 @dataclass
 class Client:
-    """One job's stars. Calls block: seconds for the first, a tenth of a second per star.
+    """One job's stars. Calls block: seconds for the first, a tenth of a second per star, two of an
+    observed one.
 
     The process ends on `close`, and when this one dies.
     """
 
     job: JobPaths
+    sources: Sources | None = None
+    """Observed spectra, in place of the job's test stars."""
     _child: subprocess.Popen[bytes] | None = None
     _errors: IO[bytes] | None = None
     """The child's standard error."""
@@ -51,13 +54,15 @@ class Client:
                 self._stars = read_list(self._receive("list", progress))
             return self._stars
 
-    def star(self, number: int, label: str) -> StarSheet:
-        """One star; after `open`. Raises `UsageError`."""
+    def star(
+        self, number: int, label: str, progress: Callable[[str], object] = lambda _: None
+    ) -> StarSheet:
+        """One star; after `open`; `progress` as there. Raises `UsageError`."""
         with self._lock:
             key = number, label
             if key not in self._sheets:
                 self._send({"star": number, "label": label})
-                self._sheets[key] = read_sheet(self._receive("star", lambda _: None))
+                self._sheets[key] = read_sheet(self._receive("star", progress))
                 while len(self._sheets) > KEPT:
                     del self._sheets[next(iter(self._sheets))]
             return self._sheets[key]
@@ -84,6 +89,8 @@ class Client:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the child
         ending, self._life = os.pipe()
         words = ["vitlab.lab.inspector.server", str(self.job.folder), str(ending)]
+        if self.sources is not None:
+            words.append(json.dumps(asdict(self.sources)))
         try:
             self._child = subprocess.Popen(
                 [*PYTHON, "-m", *words],

@@ -19,6 +19,8 @@ from vitlab.ml.survey import read_spectra
 from vitlab.ml.survey.spectrum import FORMULA, NO_MEDIUM, Spectrum
 
 MOST_ROWS = 100_000
+LONGEST = 10_000
+"""Letters of a list's first line."""
 FILE, VELOCITY, MEDIUM, RESOLUTION, OBJECT = "file", "rv_km_s", "air_or_vacuum", "R", "object"
 """Columns besides those of the labels; only the first must be there."""
 
@@ -72,7 +74,19 @@ class Agreement:
     """Share of the stars within one and two stated errors."""
 
 
-def read_stars(path: Path, labels: Sequence[str]) -> list[Star]:
+def is_list(path: Path) -> bool:
+    """Whether a file is a CSV list of files: its first line names a column `file`."""
+    if not path.is_file():  # a pipe would wait for its writer
+        return False
+    try:
+        with path.open("rb") as file:
+            first = file.readline(LONGEST).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return FILE in next(csv.reader([first.strip()]), [])
+
+
+def read_stars(path: Path, labels: Sequence[str], *, needs_labels: bool = True) -> list[Star]:
     """The rows of a CSV list. `UsageError` names the line; files lie beside or below the list."""
     try:
         text = read_regular(path, follow=True).decode("utf-8-sig")
@@ -87,7 +101,8 @@ def read_stars(path: Path, labels: Sequence[str]) -> list[Star]:
         rows = list(csv.DictReader(lines, restval=""))
     except csv.Error as error:
         raise UsageError(f"{path}: {error}") from None
-    if not rows or FILE not in rows[0] or not set(labels) & rows[0].keys():
+    has_labels = bool(rows) and (not needs_labels or bool(set(labels) & rows[0].keys()))
+    if not has_labels or FILE not in rows[0]:
         raise UsageError(f"{path}:1: needs columns {FILE} and one of {', '.join(labels)}")
     return [_star(path, number, row, labels) for number, row in enumerate(rows, start=2)]
 
@@ -129,20 +144,25 @@ def _number(
 
 
 def compare(observer: Observer, stars: Sequence[Star]) -> Iterator[Compared]:
-    """Each star through the model: R and medium of the list where the file has none."""
+    """Each star through the model."""
     for star in stars:
         try:
-            spectra = read_spectra(star.path)
+            spectra = spectra_of(star)
         except UsageError as error:
             yield Compared(star, None, str(error))
             continue
         for spectrum in spectra:
-            found = _completed(spectrum, star)
-            r = star.resolution if found.resolution is None else None
-            yield Compared(star, observer.predict(found, resolution=r))
+            yield Compared(star, observer.predict(spectrum))
+
+
+def spectra_of(star: Star) -> list[Spectrum]:
+    """The spectra of its file, with what the list adds to them. `UsageError` as `read_spectra`."""
+    return [_completed(spectrum, star) for spectrum in read_spectra(star.path)]
 
 
 def _completed(spectrum: Spectrum, star: Star) -> Spectrum:
+    if spectrum.resolution is None and star.resolution is not None:
+        spectrum = replace(spectrum, resolution=np.full(len(spectrum.wave), star.resolution))
     if NO_MEDIUM not in spectrum.notes or not star.is_vacuum:
         return spectrum
     notes = tuple(FORMULA if note == NO_MEDIUM else note for note in spectrum.notes)

@@ -1,11 +1,12 @@
 """The process behind the star inspector: opens a job once, then serves one star after another.
 
-    python -m vitlab.lab.inspector.server JOBDIR [DESCRIPTOR]
+    python -m vitlab.lab.inspector.server JOBDIR [DESCRIPTOR [SOURCES]]
 
-A request is a line of JSON on standard input, `{"star": 17, "label": "log_g"}`; a reply is a line
-on standard output: `{"kind": "note", "text": ...}` while it opens, `list` once, then for each
-request `star`, or `error` with one line of text (`vitlab.lab.inspector.star`). It ends when its
-input does, and whatever it is doing when the other end of the pipe DESCRIPTOR is closed.
+SOURCES is JSON (`vitlab.lab.inspector.star.Sources`): observed spectra, in place of the job's test
+stars. A request is a line of JSON on standard input, `{"star": 17, "label": "log_g"}`; a reply is a
+line on standard output: `{"kind": "note", "text": ...}` while it works, `list` once, then for each
+request `star`, or `error` with one line of text. It ends when its input does, and whatever it is
+doing when the other end of the pipe DESCRIPTOR is closed.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,22 +26,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitlab.contract.config import EnsembleConfig, EvaluateConfig, Scored, read_config
-from vitlab.contract.job import read_result, read_spec
+from vitlab.contract.job import read_spec
 from vitlab.contract.paths import JobPaths, NoLab, UsageError, find_lab
 from vitlab.contract.reading import parse
 from vitlab.contract.value import unit_of
 from vitlab.jobs.store import job_folders
 from vitlab.lab.inspector.lifetime import end_with_client, time_limit
 from vitlab.lab.inspector.model import CPU, Explained, Model, load_model
+from vitlab.lab.inspector.parts import (
+    attention_trace,
+    job_title,
+    line_shares,
+    marks,
+    numbers,
+    own_prediction,
+    responses,
+    told_apart,
+)
 from vitlab.lab.inspector.posterior import densities, exact_posterior
 from vitlab.lab.inspector.star import (
     Density,
-    Mark,
     Prediction,
-    Share,
     StarList,
     StarSheet,
     Trace,
+    read_sources,
     to_json,
     to_line,
 )
@@ -49,14 +59,12 @@ from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, unperm
 from vitlab.ml.spectra.grid import Grid, OutOfGrid, load_grid
 from vitlab.ml.spectra.held_out import clean_flux, conditions, grid_labels, in_vacuum
 from vitlab.ml.spectra.labels import LABELS
-from vitlab.ml.spectra.lines import Line, air, lines_between, shares
-from vitlab.ml.theory.fisher import Efficient, agreement, derivatives_at, efficient
+from vitlab.ml.spectra.lines import Line, air, lines_between
+from vitlab.ml.theory.fisher import Efficient, derivatives_at, efficient
 
 Array = NDArray[np.float64]
 Reply = Callable[[str, Mapping[str, Any]], None]
 """Sends a kind and its record."""
-LEAST_SHARE = 0.01
-"""Minimum share of information or response for a line to be listed."""
 OF_GRID = 1.0
 """Chi-square below which no data could tell two noise-free spectra apart."""
 MOST_STARS = 1_000_000
@@ -70,12 +78,25 @@ THREADS = 2
 """One star is too little work for more."""
 
 
+class Stars(Protocol):
+    """What is served: the job's test stars, or observed ones."""
+
+    def stars(self) -> StarList:
+        """The list of them."""
+
+    def star(self, number: int, label: str) -> StarSheet:
+        """One; `UsageError` where there is no such star or label."""
+
+
 def main(arguments: Sequence[str]) -> int:
     """Serve the job in the given folder; returns the exit status."""
-    if len(arguments) not in (1, 2):
-        print("usage: python -m vitlab.lab.inspector.server JOBDIR [DESCRIPTOR]", file=sys.stderr)
+    if len(arguments) not in (1, 2, 3):
+        print(
+            "usage: python -m vitlab.lab.inspector.server JOBDIR [DESCRIPTOR [SOURCES]]",
+            file=sys.stderr,
+        )
         return UNUSABLE
-    for descriptor in arguments[1:]:
+    for descriptor in arguments[1:2]:
         end_with_client(int(descriptor))
     torch.set_num_threads(min(THREADS, torch.get_num_threads()))
     # Keep anything a library prints out of the replies.
@@ -85,10 +106,13 @@ def main(arguments: Sequence[str]) -> int:
             out.write(to_line({"kind": kind, **record}) + "\n")
             out.flush()
 
+        def note(text: str) -> None:
+            reply("note", {"text": text})
+
         try:
             job = JobPaths(Path(arguments[0]))
             with time_limit():
-                inspector = open_inspector(job, lambda text: reply("note", {"text": text}))
+                inspector = _open(job, arguments[2:], note)
                 stars = to_json(inspector.stars())
         except UsageError as error:
             reply("error", {"text": str(error)})
@@ -97,7 +121,15 @@ def main(arguments: Sequence[str]) -> int:
         return serve(inspector, sys.stdin, reply)
 
 
-def serve(inspector: Inspector, requests: Iterable[str], reply: Reply) -> int:
+def _open(job: JobPaths, sources: Sequence[str], note: Callable[[str], object]) -> Stars:
+    if not sources:
+        return open_inspector(job, note)
+    from vitlab.lab.inspector.observed_stars import open_observed
+
+    return open_observed(job, read_sources(parse(sources[0])), note)
+
+
+def serve(inspector: Stars, requests: Iterable[str], reply: Reply) -> int:
     """Answer requests until they end."""
     for line in requests:
         try:
@@ -204,15 +236,15 @@ class Inspector:
         predicted = {} if kept is None else dict(zip(kept.labels, kept.predicted.T, strict=True))
         return StarList(
             job=self.job.name,
-            model=_job_title(self.job),
+            model=job_title(self.job),
             labels=self.labels,
-            wave=_numbers(np.asarray(self.spectra.wave)),
+            wave=numbers(np.asarray(self.spectra.wave)),
             vacuum=self.vacuum,
-            true={name: _numbers(true[:, k]) for k, name in enumerate(self.labels)},
-            predicted={name: _numbers(column) for name, column in predicted.items()},
-            snr=_numbers(self.snr),
-            mag=_numbers(self.mag),
-            marks=tuple(Mark(one.name, one.wave, one.end, one.weight) for one in self.lines),
+            true={name: numbers(true[:, k]) for k, name in enumerate(self.labels)},
+            predicted={name: numbers(column) for name, column in predicted.items()},
+            snr=numbers(self.snr),
+            mag=numbers(self.mag),
+            marks=marks(self.lines),
             notes=self.notes,
         )
 
@@ -236,17 +268,17 @@ class Inspector:
             true=dict(zip(self.labels, batch.labels[0].tolist(), strict=True)),
             mag=float(self.mag[number]),
             snr=float(self.snr[number]),
-            flux=_numbers(np.where(observed, batch.flux[0].double().numpy(), np.nan)),
-            sigma=_numbers(np.where(observed, error, np.nan)),
-            clean=() if clean is None else _numbers(clean),
-            guesses=self.predictions.of(number, self._own_prediction(explained)),
-            attention=_attention_trace(explained),
+            flux=numbers(np.where(observed, batch.flux[0].double().numpy(), np.nan)),
+            sigma=numbers(np.where(observed, error, np.nan)),
+            clean=() if clean is None else numbers(clean),
+            guesses=self.predictions.of(number, own_prediction(self.job, self.labels, explained)),
+            attention=attention_trace(explained),
             best=_best_trace(best, label),
             bound=None if best is None else best.bound,
-            shares=_line_shares(np.asarray(self.spectra.wave), self.lines, explained, best),
+            shares=line_shares(np.asarray(self.spectra.wave), self.lines, explained, best),
             densities=self._densities(number, batch.flux[0], label, explained),
             notes=(problem,) if problem else (),
-            **self._response(explained, best, label),
+            **responses(self.model, explained, best, label),
         )
 
     def _densities(
@@ -262,15 +294,6 @@ class Inspector:
             exact = exact_posterior(own, flux, number, label)
         place = float(explained.predicted[k]), float(explained.sigma[k])
         return densities(explained.marginal, exact, label, *place)
-
-    def _own_prediction(self, explained: Explained | None) -> Prediction | None:
-        """What the model predicts now."""
-        if explained is None:
-            return None
-        values = dict(zip(self.labels, explained.predicted.tolist(), strict=True))
-        sigma = explained.sigma
-        errors = {} if sigma is None else dict(zip(self.labels, sigma.tolist(), strict=True))
-        return Prediction(self.job.name, _job_title(self.job), values, errors)
 
     def _efficient(self, number: int, error: Array, label: str) -> tuple[Efficient | None, str]:
         """The efficient estimator at the star's true labels, or the reason there is none."""
@@ -310,22 +333,6 @@ class Inspector:
         chi2 = np.sum(((flux - scale * expected)[known] / error[known]) ** 2)
         return bool(chi2 < OF_GRID)
 
-    def _response(
-        self, explained: Explained | None, best: Efficient | None, label: str
-    ) -> dict[str, Any]:
-        """The model's response to each pixel, and how close it is to the efficient estimator's."""
-        if explained is None or self.model is None:
-            return {}
-        unit, response = unit_of(label) or "", explained.response
-        if not self.model.signed:
-            return {"response": Trace(self.model.kind, unit, _numbers(response))}
-        cosine = np.nan if best is None else agreement(response, best.response)
-        return {
-            "response": Trace(self.model.kind, f"{unit}/sigma", _numbers(response)),
-            "scatter": float(np.sqrt(np.nansum(response**2))),
-            "agreement": cosine if np.isfinite(cosine) else None,
-        }
-
 
 @dataclass
 class JobPredictions:
@@ -350,15 +357,7 @@ class JobPredictions:
             prediction = self._of_job(job, star)
             if prediction is not None:
                 (first if is_own else others).append(prediction)
-        every = [*first, *others]
-        names = [one.name for one in every]
-        return tuple(
-            # Tell two jobs of one run apart by when they were submitted.
-            replace(one, name=f"{one.name} {_submitted(one.job)}")
-            if names.count(one.name) > 1
-            else one
-            for one in every
-        )
+        return told_apart([*first, *others])
 
     def _of_job(self, job: JobPaths, star: int) -> Prediction | None:
         residuals = self._residuals(job)
@@ -369,7 +368,7 @@ class JobPredictions:
         values = dict(zip(labels, residuals.predicted[row].tolist(), strict=True))
         errors = {} if sigma is None else dict(zip(labels, sigma[row].tolist(), strict=True))
         if job.name not in self._titles:
-            self._titles[job.name] = _job_title(job)
+            self._titles[job.name] = job_title(job)
         return Prediction(job.name, self._titles[job.name], values, errors)
 
     def _jobs(self) -> list[JobPaths]:
@@ -397,49 +396,11 @@ class JobPredictions:
         return None
 
 
-def _submitted(name: str) -> str:
-    """The time of day in a job folder's name, or the name itself."""
-    folder = Path(name).name
-    time = folder[9:15]
-    return time if time.isdecimal() else folder
-
-
-def _job_title(job: JobPaths) -> str:
-    """`ViT 1.0 Run 1`: model, MVP and run of a job."""
-    result = read_result(job.result)
-    return job.name if result is None else f"{result.model_name} {result.mvp} {result.run}"
-
-
-def _attention_trace(explained: Explained | None) -> Trace | None:
-    if explained is None or explained.attention is None:
-        return None
-    kind = "attention rollout (Abnar & Zuidema 2020)"
-    return Trace(kind, "share of a pixel", _numbers(explained.attention))
-
-
 def _best_trace(best: Efficient | None, label: str) -> Trace | None:
     if best is None:
         return None
     unit = f"{unit_of(label)}/sigma"
-    return Trace("information: the efficient estimator", unit, _numbers(best.response))
-
-
-def _line_shares(
-    wave: Array, lines: tuple[Line, ...], explained: Explained | None, best: Efficient | None
-) -> tuple[Share, ...]:
-    """The lines with at least `LEAST_SHARE` of information or response, most information first."""
-    stellar = tuple(line for line in lines if line.weight < 2)
-    information = {} if best is None else shares(wave, best.information, stellar)
-    response = {} if explained is None else shares(wave, explained.response**2, stellar)
-    every = [
-        Share(line.name, information.get(line.name), response.get(line.name)) for line in stellar
-    ]
-    large = [one for one in every if max(one.information or 0, one.response or 0) >= LEAST_SHARE]
-    return tuple(sorted(large, key=lambda one: (-(one.information or 0), -(one.response or 0))))
-
-
-def _numbers(values: Array) -> tuple[float, ...]:
-    return tuple(np.asarray(values, dtype=np.float64).tolist())
+    return Trace("information: the efficient estimator", unit, numbers(best.response))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,8 @@ class Prediction:
     """Label -> predicted value, in its own unit."""
     errors: Mapping[str, float | None] = field(default_factory=dict)
     """Label -> predicted 1-sigma error; empty if the model predicts none."""
+    why: str = ""
+    """Of an observed spectrum: why it is unlike what the model was trained on, or not scored."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,70 @@ class Density:
 
 
 @dataclass(frozen=True)
+class Misfit:
+    """By how much an observed spectrum differs from the nearest one of the grid in one line."""
+
+    name: str
+    residual: float
+    """Mean of observed minus grid, over the continuum."""
+    error: float
+    """1 sigma of it, of the noise alone."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What there is of an observed spectrum besides what simulated ones have."""
+
+    file: str
+    where: str
+    """In the file: `HDU 1`; empty in a text."""
+    object: str
+    survey: str
+    kind: str
+    velocity: float
+    """km/s by which it was shifted."""
+    velocity_error: float | None
+    share: float
+    """Of the model's pixels with data."""
+    left_out: Mapping[str, float]
+    """Reason -> share of the model's pixels without data."""
+    unlike: bool | None
+    """Unlike what this job's model was trained on; None: it is too faint to tell."""
+    nearest: Mapping[str, float]
+    """Labels of the nearest spectrum of the grid, which is `StarSheet.clean`."""
+    chi2: float
+    """Of a pixel, between both."""
+    highest: float
+    """Chi-square of a pixel above which no star's is."""
+    residual: Trace
+    """Observed minus nearest, in errors with `comparison.FLOOR` of the continuum added."""
+    misfits: tuple[Misfit, ...]
+    """In lines, the largest first."""
+    known_errors: Mapping[str, float | None]
+    """Label -> error of its known value."""
+    known_from: str
+    """Where the known labels are from; empty without any."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Observed spectra to show in place of a job's test stars."""
+
+    path: str
+    """A file of spectra, or a CSV list of files."""
+    velocity: float | None = None
+    """km/s, of all; None: the file's, else found."""
+    resolution: float | None = None
+    """R, of all; None: the file's."""
+    corrected: bool = False
+    """Whether the Earth's absorption is divided out."""
+    others: tuple[str, ...] | None = None
+    """Folders of other jobs to ask; None: the newest of each run trained for surveys."""
+
+
+@dataclass(frozen=True)
 class StarList:
-    """The test stars of one job."""
+    """The test stars of one job, or observed ones."""
 
     job: str
     model: str
@@ -85,6 +149,8 @@ class StarList:
     marks: tuple[Mark, ...] = ()
     notes: tuple[str, ...] = ()
     """What is missing, and why."""
+    names: tuple[str, ...] = ()
+    """Of observed stars; empty for test stars."""
 
     @property
     def n(self) -> int:
@@ -129,6 +195,8 @@ class StarSheet:
     densities: tuple[Density, ...] = ()
     """Of `label`: the model's first; empty where it predicts none."""
     notes: tuple[str, ...] = ()
+    observed: Observed | None = None
+    """None for a test star."""
 
 
 def to_json(value: StarList | StarSheet) -> dict[str, Any]:
@@ -155,8 +223,15 @@ def read_list(record: Mapping[str, Any]) -> StarList:
             "mag": _numbers(record["mag"]),
             "marks": tuple(Mark(**mark) for mark in record["marks"]),
             "notes": tuple(record["notes"]),
+            "names": tuple(record.get("names", ())),
         }
     )
+
+
+def read_sources(record: Mapping[str, Any]) -> Sources:
+    """Read back the fields of `Sources` from JSON. `KeyError`, `TypeError` for anything else."""
+    others = record["others"]
+    return Sources(**{**record, "others": None if others is None else tuple(others)})
 
 
 def read_sheet(record: Mapping[str, Any]) -> StarSheet:
@@ -172,8 +247,16 @@ def read_sheet(record: Mapping[str, Any]) -> StarSheet:
             "shares": tuple(Share(**share) for share in record["shares"]),
             "densities": tuple(_density(one) for one in record.get("densities", ())),
             "notes": tuple(record["notes"]),
+            "observed": _observed(record.get("observed")),
         }
     )
+
+
+def _observed(record: Mapping[str, Any] | None) -> Observed | None:
+    if record is None:
+        return None
+    residual, misfits = _trace(record["residual"]), tuple(Misfit(**m) for m in record["misfits"])
+    return Observed(**{**record, "residual": residual, "misfits": misfits})
 
 
 def _trace(record: Mapping[str, Any] | None) -> Trace | None:
@@ -201,6 +284,6 @@ def _finite(value: Any) -> Any:
         return {name: _finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(part) for part in value]
-    if isinstance(value, Mark | Trace | Prediction | Share | Density):
+    if isinstance(value, Mark | Trace | Prediction | Share | Density | Misfit | Observed):
         return _finite(vars(value))
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -116,16 +117,21 @@ def vacuum(wave: float) -> float:
     return result
 
 
+def own_lines(lines: Sequence[Line]) -> list[Line]:
+    """Lines, no bands; those in the wings of a wider one (H P15 in Ca II 8542) are part of it."""
+    narrow = [line for line in lines if not line.is_band]
+    return [line for line in narrow if not any(_contains(other, line) for other in narrow)]
+
+
 def shares(wave: Array, weight: Array, lines: tuple[Line, ...]) -> dict[str, float]:
     """The fraction of a (L,) weight in each line; every pixel counts once, NaN as 0.
 
-    A pixel belongs to the nearest line within reach, in units of its reach, else to a band. Lines
-    in the wings of a wider one (H P15 in Ca II 8542) are part of it.
+    A pixel belongs to the nearest of `own_lines` within reach, in units of its reach, else to a
+    band.
     """
     weight = np.nan_to_num(weight)
     total = float(weight.sum())
-    narrow = [line for line in lines if not line.is_band]
-    apart = [line for line in narrow if not any(_contains(other, line) for other in narrow)]
+    apart = own_lines(lines)
     bands = [line for line in lines if line.is_band]
     if not total > 0:
         return {}
