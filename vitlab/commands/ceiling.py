@@ -7,9 +7,7 @@ import dataclasses
 import math
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from vitlab.commands.common import Options, add_json, number, print_json, print_
 from vitlab.contract.config import DataConfig
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.paths import NoLab, UsageError, find_lab
-from vitlab.contract.terminal import print_drawn
+from vitlab.contract.terminal import Progress
 from vitlab.contract.value import axis_of_label, measured
 from vitlab.lab.results.worlds import grid_world
 from vitlab.plot.figures.paper import write
@@ -94,34 +92,6 @@ def _ceiling_options(ceiling: argparse.ArgumentParser) -> None:
     ceiling.set_defaults(handler=show_ceiling)
 
 
-@dataclass
-class Progress:
-    """How far a long computation is, on stderr: a line that changes where a person watches, else
-    one every 10 seconds."""
-
-    total: int = 0
-    begun: float = field(default_factory=time.monotonic)
-    shown: float = field(default_factory=time.monotonic)
-    before: int = 0
-    """Done in earlier parts."""
-
-    def report(self, done: int, of: int = 0) -> None:
-        """`done` of the present part; `of`: the total, where it was not known."""
-        done, self.total = done + self.before, of or self.total
-        now, live = time.monotonic(), sys.stderr.isatty()
-        if now - self.shown < (0.2 if live else 10):
-            return
-        self.shown = now
-        left = (now - self.begun) / max(done, 1) * (self.total - done)
-        text = f"{done} of {self.total} posteriors, {int(left) // 60}:{int(left) % 60:02} left"
-        end = "\x1b[K" if live else "\n"
-        print_drawn("\r" * live + text, end, sys.stderr)
-
-    def close(self) -> None:
-        if sys.stderr.isatty():
-            print_drawn("\r\x1b[K", "", sys.stderr)
-
-
 def show_ceiling(args: argparse.Namespace) -> int:
     """`vitlab ceiling`: by magnitude for simulated stars, or of a file's own."""
     if args.stars < 2:
@@ -159,7 +129,7 @@ def _show_simulated(args: argparse.Namespace) -> int:
     simulator = Simulator(load_grid(), load_noise(), seed=args.seed)
     nuisances = load_derivatives() if args.dims == 5 else ()
     world = grid_world(DataConfig(), simulator.noise.level)
-    progress = Progress(args.stars * len(mags))
+    progress = Progress("posteriors", args.stars * len(mags))
     sizes = BOUNDED, args.stars
     found = []
     for row in ceilings(
@@ -224,7 +194,7 @@ def _show_own(args: argparse.Namespace) -> int:
     wanted = Wanted(
         args.stars, args.noise, args.density or "auto", args.seed, Nuisances(**nuisances), masked
     )
-    progress = Progress()
+    progress = Progress("posteriors")
     report = own_ceiling(args.data, wanted, edges, args.label, _cache(), progress.report)
     progress.close()
     if args.json:

@@ -6,7 +6,9 @@ import contextlib
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, TextIO, cast
 
 UNSAFE = re.compile(
@@ -79,6 +81,36 @@ def print_drawn(text: str, end: str = "\n", file: TextIO | None = None) -> None:
     stream = _inner(file or sys.stdout)
     stream.write("".join(shown))
     stream.flush()
+
+
+@dataclass
+class Progress:
+    """How far a long computation is, on stderr: a line that changes where a person watches, else
+    one every 10 seconds."""
+
+    what: str
+    """Is done: `spectra`."""
+    total: int = 0
+    begun: float = field(default_factory=time.monotonic)
+    shown: float = field(default_factory=time.monotonic)
+    before: int = 0
+    """Done in earlier parts."""
+
+    def report(self, done: int, of: int = 0) -> None:
+        """`done` of the present part; `of`: the total, where it was not known."""
+        done, self.total = done + self.before, of or self.total
+        now, live = time.monotonic(), sys.stderr.isatty()
+        if now - self.shown < (0.2 if live else 10):
+            return
+        self.shown = now
+        left = (now - self.begun) / max(done, 1) * (self.total - done)
+        text = f"{done} of {self.total} {self.what}, {int(left) // 60}:{int(left) % 60:02} left"
+        end = "\x1b[K" if live else "\n"
+        print_drawn("\r" * live + text, end, sys.stderr)
+
+    def close(self) -> None:
+        if sys.stderr.isatty():
+            print_drawn("\r\x1b[K", "", sys.stderr)
 
 
 def in_color() -> bool:

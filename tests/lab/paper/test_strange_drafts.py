@@ -8,6 +8,7 @@ from time import process_time
 import pytest
 
 from tests.lab.paper.results import lab_facts
+from vitlab.contract.terminal import Progress
 from vitlab.lab.paper.check import check
 from vitlab.lab.paper.draft import read_draft
 from vitlab.lab.paper.tex import plain_tex
@@ -68,3 +69,23 @@ def test_commands_without_end_are_named_with_their_lines_in_linear_time() -> Non
     _, unknown = plain_tex("\n".join(f"\\{name}" for name in names))
     assert [(one.name, one.line) for one in unknown] == [(x, k) for k, x in enumerate(names, 1)]
     assert process_time() - began < 3
+
+
+def test_reading_and_checking_tell_how_far_they_are(tmp_path: Path) -> None:
+    path, read, checked = tmp_path / "draft.md", list[tuple[int, int]](), list[tuple[int, int]]()
+    path.write_text("The ViT has R2 = 0.711.\n\n" * 3, encoding="utf-8")
+    draft = read_draft(path, lambda *done: read.append(done))
+    check(draft, lab_facts(), lambda *done: checked.append(done))
+    assert read == [(1, 6), (3, 6), (5, 6)]
+    assert checked == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_progress_says_what_is_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([5.0, 30.0])
+    monkeypatch.setattr("time.monotonic", clock.__next__)
+    progress = Progress("numbers", begun=0.0, shown=0.0)
+    progress.report(100, 1000)  # too early to tell
+    progress.report(250, 1000)
+    assert capsys.readouterr().err == "250 of 1000 numbers, 1:30 left\n"

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from vitlab.commands.common import add_json, print_json, print_table, this_lab
+from vitlab.contract.terminal import Progress
 from vitlab.lab.paper.check import check
 from vitlab.lab.paper.draft import read_draft
 from vitlab.lab.paper.facts import facts_of
 from vitlab.lab.paper.verdicts import WRONG, Checked
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import all_results
+
+_T = TypeVar("_T")
 
 
 def check_options(form: argparse.ArgumentParser) -> None:
@@ -26,10 +32,12 @@ def check_options(form: argparse.ArgumentParser) -> None:
 def check_drafts(args: argparse.Namespace) -> int:
     """`vitlab paper check FILE...`: exit status 1 where a number is wrong."""
     lab = this_lab()
-    drafts = [read_draft(path) for path in args.files]
+    drafts = [_with_progress("lines", partial(read_draft, path)) for path in args.files]
     results = all_results(lab)
     facts = facts_of(results, ceilings(one.job for one in results))
-    found = [(draft.path, check(draft, facts)) for draft in drafts]
+    found = [
+        (draft.path, _with_progress("numbers", partial(check, draft, facts))) for draft in drafts
+    ]
     wrong = any(one.verdict in WRONG for _, checked in found for one in checked)
     if args.json:
         print_json([_record(path, one) for path, checked in found for one in checked])
@@ -41,6 +49,14 @@ def check_drafts(args: argparse.Namespace) -> int:
             print_table(heads, map(_cells, shown))
         print(f"{path}: {_summary(checked)}")
     return int(wrong)
+
+
+def _with_progress(what: str, work: Callable[[Callable[[int, int], None]], _T]) -> _T:
+    """What `work` makes, which may take minutes of a draft that is full of numbers."""
+    progress = Progress(what)
+    done = work(progress.report)
+    progress.close()
+    return done
 
 
 def _record(path: Path, one: Checked) -> dict[str, object]:

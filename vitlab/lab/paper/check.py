@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -34,9 +34,18 @@ _TELLING = 3
 """Digits of a number from which on its match with another run is no accident."""
 
 
-def check(draft: Draft, facts: Facts) -> list[Checked]:
-    """Every number of a draft with its verdict, in its order; unknown commands last."""
-    found = _at_sizes([(one, verdict_on(one, facts)) for one in draft.mentions], facts)
+def check(
+    draft: Draft, facts: Facts, report: Callable[[int, int], None] = lambda *_: None
+) -> list[Checked]:
+    """Every number of a draft with its verdict, in its order; unknown commands last.
+
+    `report` is told how many are checked, and of how many.
+    """
+    each = []
+    for one in draft.mentions:
+        each.append((one, verdict_on(one, facts)))
+        report(len(each), len(draft.mentions))
+    found = _at_sizes(each, facts)
     found = list(proven(computed(found)))
     checked = [result for _, result in found]
     checked += contradictions(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,15 +61,22 @@ class Draft:
     """Lines of sentences that are too long to be read."""
 
 
-def read_draft(path: Path) -> Draft:
-    """Read a draft; one ending in `.tex` as LaTeX, any other as markdown. `UsageError`."""
+def read_draft(path: Path, report: Callable[[int, int], None] = lambda *_: None) -> Draft:
+    """Read a draft; one ending in `.tex` as LaTeX, any other as markdown. `UsageError`.
+
+    `report` is told the line that is read, and of how many.
+    """
     document = read(path)
     if len(document.text) > LARGEST:
         raise UsageError(f"{path}: a draft of more than {LARGEST:,} characters")
-    return draft_of(document, path)
+    return draft_of(document, path, report)
 
 
-def draft_of(document: Document, path: Path = Path("a text.md")) -> Draft:
+def draft_of(
+    document: Document,
+    path: Path = Path("a text.md"),
+    report: Callable[[int, int], None] = lambda *_: None,
+) -> Draft:
     """A text that is read already, as a file of a name is read."""
     reader, unknown = Reader(), list[Unknown]()
     if path.suffix.casefold() == ".tex":
@@ -79,8 +86,12 @@ def draft_of(document: Document, path: Path = Path("a text.md")) -> Draft:
         mentions = _in_tex(text, reader)
     else:
         mentions = _in_markdown(document, reader)
-    found = tuple(sorted(mentions, key=lambda one: one.line))
-    return Draft(path, found, tuple(unknown), tuple(reader.skipped))
+    found = []
+    for one in mentions:
+        found.append(one)
+        report(one.line, len(document.lines))
+    found.sort(key=lambda one: one.line)
+    return Draft(path, tuple(found), tuple(unknown), tuple(reader.skipped))
 
 
 def _numbers_of(path: Path, source: str) -> dict[str, str]:
