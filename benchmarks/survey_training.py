@@ -38,6 +38,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], float, str]] = {
     "continuum, running mean": ({"continuum": {}}, 200.0, "whitened"),
     "extinction, running mean": ({"extinction": {}}, 200.0, "whitened"),
     "all, running mean": (ON, 200.0, "whitened"),
+    "lines": ({"lines": {}}, 0.0, "whitened"),
     "velocity within 30": ({"velocity": {"within": 30}}, 0.0, "whitened"),
     "masked, flux+error": ({"masked": ON["masked"]}, 0.0, "flux+error"),
 }

@@ -36,7 +36,8 @@ WAVE = np.linspace(7100, 8850, 4096)
 LINES = ((7150.3, 0.4), (7700.0, 0.8), (8542.1, 0.6), (8820.7, 0.3))
 """Wavelength and depth; as narrow as the grid's resolution allows."""
 ALL: dict[str, Any] = {
-    name: {} for name in ("velocity", "resolution", "continuum", "extinction", "masked", "sky")
+    name: {}
+    for name in ("velocity", "resolution", "continuum", "extinction", "masked", "sky", "lines")
 }
 
 
@@ -112,6 +113,24 @@ def test_a_continuum_is_a_smooth_curve_of_its_order_and_size() -> None:
     rest = curve - np.polynomial.legendre.legval(x, found)
     assert abs(rest).max() < 1e-4
     np.testing.assert_allclose(found[1:].std(axis=1), 0.2, atol=0.02)
+
+
+def test_lines_have_errors_of_depth_half_of_them_in_common() -> None:
+    spectra = opened({"lines": {"amplitude": 0.1}})
+    depths = []
+    for flux in (spectra.clean(0, 600).flux, undisturbed(spectra).clean(0, 600).flux):
+        found = []
+        for centre in (8498.0, 8542.1, 8662.1):  # Ca II
+            near = abs(spectra.wave - centre)
+            core, beside = flux[:, near < 1], flux[:, (near > 15) & (near < 30)]
+            found.append((beside.mean(1) / core.mean(1)).log().double().numpy())
+        depths.append(np.stack(found))
+    errors = np.log(depths[0] / depths[1])
+    np.testing.assert_allclose(errors.mean(axis=1), 0, atol=0.015)
+    spread = np.cov(errors)
+    np.testing.assert_allclose(np.sqrt(np.diag(spread)), 0.1, atol=0.02)
+    common = spread[np.triu_indices(3, 1)] / 0.1**2
+    np.testing.assert_allclose(common, 0.5, atol=0.15)
 
 
 def test_masked_pixels_are_flux_one_and_no_weight() -> None:
@@ -299,6 +318,7 @@ REFUSED = [
     ({"extinction": {"law": "f99"}}, "config.data.disturb.extinction.law: unknown value 'f99'"),
     ({"masked": {"share": 1}}, "config.data.disturb.masked.share: must be >= 0 and <= 0.9, not 1"),
     ({"masked": {"window": 2}}, "config.data.disturb.masked.window: must be >= 0 and <= 1, not 2"),
+    ({"lines": {"amplitude": 2}}, "config.data.disturb.lines.amplitude: must be > 0 and <= 1"),
     ({"sky": {"amplitude": -1}}, "config.data.disturb.sky.amplitude: must be > 0 and <= 1, not -"),
 ]
 
@@ -319,10 +339,10 @@ def test_a_mistake_in_a_file_is_said_with_its_line(tmp_path: Path) -> None:
         load_experiment(path).specs("full", "x")
 
 
-@pytest.mark.parametrize("name", ["resolution", "sky"])
+@pytest.mark.parametrize("name", ["resolution", "sky", "lines"])
 def test_what_a_file_does_not_tell_is_refused(name: str) -> None:
     data = {"source": "spectra.h5", "disturb": {name: {}}}
-    with pytest.raises(ConfigError, match=rf"data\.disturb\.{name}: needs the grid: a file tells"):
+    with pytest.raises(ConfigError, match=rf"data\.disturb\.{name}: needs the grid: "):
         read_config("mlp", {"data": data})
     with pytest.raises(ConfigError, match=rf"^config\.disturb\.{name}: needs the grid"):
         read_config("evaluate", {"job": "1.0", "source": "a.h5", "disturb": {name: {}}})

@@ -217,6 +217,14 @@ class Sky:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """Depths of lines that the syntheses get wrong (LTE, one line list)."""
+
+    amplitude: Annotated[float, Range(0, 1, above=True)] = 0.1
+    """Standard deviation of ln depth; half of its variance is common to all lines of a spectrum."""
+
+
+@dataclass(frozen=True)
 class Disturb:
     """What changes each spectrum besides noise, drawn anew; all of it off by default.
 
@@ -229,6 +237,7 @@ class Disturb:
     extinction: Extinction | None = None
     masked: Masked | None = None
     sky: Sky | None = None
+    lines: Lines | None = None
 
     @property
     def changes(self) -> bool:
@@ -261,12 +270,20 @@ def mixture_outputs(labels: int, components: int) -> int:
     return components * (1 + labels + labels * (labels + 1) // 2)
 
 
+_NOT_TOLD = "a file tells neither its resolution nor its sky"
+_GRID_ALONE = (
+    ("resolution", _NOT_TOLD),
+    ("sky", _NOT_TOLD),
+    ("lines", "it is an error of syntheses, and a file may hold stars"),
+)
+"""Keys of `disturb` that a file's spectra cannot have, and why."""
+
+
 def check_disturb(disturb: Disturb, where: str, grid: bool) -> None:
     """Raise `ConfigError` at `where` for what contradicts itself, or what no file tells."""
-    for name in () if grid else ("resolution", "sky"):
+    for name, why in () if grid else _GRID_ALONE:
         if getattr(disturb, name) is not None:
-            text = "needs the grid: a file tells neither its resolution nor its sky"
-            raise ConfigError(f"{where}.{name}", text)
+            raise ConfigError(f"{where}.{name}", f"needs the grid: {why}")
     one = disturb.resolution
     if one and one.lowest > one.highest:
         raise ConfigError(f"{where}.resolution.lowest", f"must be <= highest = {one.highest:g}")

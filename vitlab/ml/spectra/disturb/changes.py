@@ -1,9 +1,10 @@
 """What an observation does to a spectrum besides noise, drawn anew for each (`data.disturb`).
 
-The light changes first: velocity, resolution, extinction, a smooth curve. Then comes the noise, of
-a star as bright as before, and on it residuals of the sky. Pixels without data have flux 1 and an
-infinite error, as in files: 0 in `whitened`, and weight 0 in `flux+error`. The flux is over the
-median of its pixels with data, or with `data.running_continuum` over its running mean.
+The light changes first: depths of lines, velocity, resolution, extinction, a smooth curve. Then
+comes the noise, of a star as bright as before, and on it residuals of the sky. Pixels without data
+have flux 1 and an infinite error, as in files: 0 in `whitened`, and weight 0 in `flux+error`. The
+flux is over the median of its pixels with data, or with `data.running_continuum` over its running
+mean.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from vitlab.contract.paths import UsageError
 from vitlab.contract.validation import RESOLUTION
 from vitlab.ml.spectra.disturb.light import (
     LAW_RANGE,
+    Depths,
     Optics,
     legendre,
+    make_depths,
     make_optics,
     reddening,
 )
@@ -49,7 +52,7 @@ class Draws:
     """Random numbers of some spectra, from which all changes follow."""
 
     uniform: Tensor  # (n, 6 + 3 stretches) from 0 to 1
-    normal: Tensor  # (n, MODES + order of the curve)
+    normal: Tensor  # (n, MODES + order of the curve + those of `Depths`)
 
     def rows(self, rows: slice) -> Draws:
         return Draws(self.uniform[rows], self.normal[rows])
@@ -62,6 +65,7 @@ class Changes:
     disturb: Disturb
     pixels: int
     device: torch.device
+    depths: Depths | None
     optics: Optics | None
     red: Tensor | None  # (L,) ln of the light left for a magnitude of E(B-V)
     curves: Tensor | None  # (order, L)
@@ -71,13 +75,19 @@ class Changes:
     @property
     def undisturbed(self) -> Changes | None:
         """The running mean alone; None without one."""
-        alone = Changes(Disturb(), self.pixels, self.device, None, None, None, None, self.running)
+        none = (None,) * 5
+        alone = Changes(Disturb(), self.pixels, self.device, *none, self.running)
         return alone if self.running else None
 
     @property
+    def _order(self) -> int:
+        return self.disturb.continuum.order if self.disturb.continuum else 0
+
+    @property
     def _columns(self) -> tuple[int, int]:
-        order = self.disturb.continuum.order if self.disturb.continuum else 0
-        return _STRETCHES + 3 * stretches(self.disturb.masked, self.pixels), MODES + order
+        uniform = _STRETCHES + 3 * stretches(self.disturb.masked, self.pixels)
+        depths = self.depths.numbers if self.depths else 0
+        return uniform, MODES + self._order + depths
 
     def draw(self, n: int, generator: torch.Generator) -> Draws:
         """New numbers for `n` spectra."""
@@ -101,8 +111,11 @@ class Changes:
 
     def light(self, flux: Tensor, draws: Draws) -> Tensor:
         """(n, L) noise-free flux -> the same as it arrives, over its median."""
-        if not (self.optics or self.red is not None or self.curves is not None):
+        if not (self.depths or self.optics or self.red is not None or self.curves is not None):
             return flux
+        if self.depths is not None and self.disturb.lines:
+            own = draws.normal[:, MODES + self._order :]
+            flux = self.depths(flux, own, self.disturb.lines.amplitude)
         if self.optics is not None:
             flux = self.optics(flux, self._velocity(draws), self._resolution(draws))
         power = torch.zeros((), device=self.device)
@@ -110,7 +123,7 @@ class Changes:
             ebv = draws.uniform[:, _EXTINCTION, None] * self.disturb.extinction.ebv
             power = power + ebv * self.red
         if self.curves is not None and self.disturb.continuum:
-            sizes = draws.normal[:, MODES:] * self.disturb.continuum.amplitude
+            sizes = draws.normal[:, MODES : MODES + self._order] * self.disturb.continuum.amplitude
             power = power + sizes @ self.curves
         flux = flux * power.exp()
         return flux / flux.kthvalue(self.pixels // 2 + 1, dim=1, keepdim=True).values
@@ -202,6 +215,7 @@ def make_changes(data: DataConfig, wave: Array, device: torch.device) -> Changes
     if not (one.changes or data.running_continuum):
         return None
     optics = red = curves = sky = None
+    depths = make_depths(wave, device) if one.lines else None
     if one.velocity or one.resolution:
         velocity = one.velocity.within if one.velocity else 0.0
         lowest = one.resolution.lowest if one.resolution else RESOLUTION
@@ -220,7 +234,7 @@ def make_changes(data: DataConfig, wave: Array, device: torch.device) -> Changes
         sky = _tensor(size[:, None] * legendre(wave, range(MODES)) * lines, device)
     width = data.running_continuum
     running = make_running_mean(wave, width, device) if width else None
-    return Changes(one, len(wave), device, optics, red, curves, sky, running)
+    return Changes(one, len(wave), device, depths, optics, red, curves, sky, running)
 
 
 def _tensor(values: Array, device: torch.device) -> Tensor:

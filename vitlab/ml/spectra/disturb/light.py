@@ -1,4 +1,4 @@
-"""What changes a star's light before noise: velocity, resolution, extinction, a smooth curve.
+"""What changes a star's light before noise: its lines, velocity, resolution, dust, a smooth curve.
 
 Velocity and resolution are one product in Fourier space on pixels even in ln(wavelength), where a
 shift is a phase and every line has the same width at a given resolution. Spectra go there and back
@@ -31,6 +31,10 @@ TAPS = 6
 """Pixels that an interpolation uses."""
 WIDTHS = 5.0
 """Standard deviations of a line beyond which it is nothing."""
+CONTINUUM_STEP = 100.0
+"""Angstrom between the points of the continuum that lines are measured from."""
+LINE_STEP = 10.0
+"""Angstrom between points with errors of depth of their own: a strong line."""
 
 
 def extinction_law(wave: Array) -> Array:
@@ -104,6 +108,40 @@ class Optics:
             angle = torch.log1p(velocity / LIGHT)[:, None] * self.frequency
             waves *= torch.polar(torch.ones_like(angle), -angle)
         return self.back(torch.fft.irfft(waves, n=self.count))
+
+
+@dataclass(frozen=True)
+class Depths:
+    """Makes lines deeper or shallower: ln of the flux over a broken line, times exp of an error."""
+
+    mean: Tensor  # (L, N) flux -> its mean around each of N points
+    broken: Tensor  # (N, L) the line through these
+    errors: Tensor  # (1 + M, L) normal numbers -> an error of variance 1 at each pixel
+
+    @property
+    def numbers(self) -> int:
+        return len(self.errors)
+
+    def __call__(self, flux: Tensor, normal: Tensor, amplitude: float) -> Tensor:
+        """(B, L) positive flux, (B, `numbers`) -> (B, L)."""
+        level = (flux @ self.mean) @ self.broken
+        return level * (flux / level) ** (normal @ self.errors * amplitude).exp()
+
+
+def make_depths(wave: Array, device: torch.device) -> Depths:
+    """For (L,) ascending Angstrom."""
+    broad, narrow = hats(wave, CONTINUUM_STEP), hats(wave, LINE_STEP)
+    own = narrow / np.sqrt((narrow**2).sum(axis=0))
+    errors = np.concatenate([np.ones((1, len(wave))), own]) / math.sqrt(2)
+    each = (broad.T / broad.sum(axis=1), broad, errors)
+    return Depths(*(torch.from_numpy(np.ascontiguousarray(x)).float().to(device) for x in each))
+
+
+def hats(wave: Array, step: float) -> Array:
+    """(N, L) weights by which N even points, about `step` apart, make a broken line of L pixels."""
+    count = max(round((wave[-1] - wave[0]) / step), 1) + 1
+    at = np.linspace(wave[0], wave[-1], count)
+    return np.stack([np.interp(wave, at, one) for one in np.eye(count)])
 
 
 def make_optics(wave: Array, velocity: float, resolution: float, device: torch.device) -> Optics:
