@@ -264,6 +264,34 @@ def test_rows_that_are_made_to_take_long_take_no_longer(tmp_path: Path) -> None:
     assert next(x[R2] for _, _, x in short(follower.poll(last=True))) == 0.5
 
 
+def crc32c(data: bytes) -> int:
+    """Bit by bit, by its definition (RFC 3720, B.4)."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def test_a_scalar_of_tensorboard_with_a_flipped_bit_is_not_read(tmp_path: Path) -> None:
+    assert crc32c(b"123456789") == 0xE3069283  # the standard's own example
+    data = tfevents()
+    for step, number in enumerate((0.5, 0.61, 0.75)):
+        event = tfevents((step, field(1, b"val_r2") + single(2, number)))[len(tfevents()) : -4]
+        crc = crc32c(event[12:])
+        masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+        data += event + struct.pack("<I", masked)
+    path = tmp_path / "events.out.tfevents.1.host"
+    path.write_bytes(data)
+    follower = FileFollower(source(), path)
+    assert [x[R2] for _, _, x in short(follower.poll(last=True))] == [0.5, 0.61, 0.75]
+    path.write_bytes(data.replace(struct.pack("<f", 0.61), struct.pack("<f", 0.69)))
+    follower = FileFollower(source(), path)
+    assert [x[R2] for _, _, x in short(follower.poll(last=True))] == [0.5, 0.75]
+    assert "1 rows cannot be read" in follower.status["note"]
+
+
 @pytest.mark.parametrize("end", ["damaged", "cut"])
 def test_no_value_before_a_record_that_hides_the_rest_is_the_last(end: str, tmp_path: Path) -> None:
     tag = field(1, b"val_r2")

@@ -177,6 +177,28 @@ _FORMATS = {1: "<f", 2: "<d", 3: "<i", 9: "<q", 19: "<e"}
 """Of a tensor's type."""
 
 
+_LARGEST_CHECKED = 1 << 20
+"""Bytes of a record whose checksum is computed: 0.1 s. Those of scalars have a hundred."""
+
+
+def _crc_of(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+_CRCS = tuple(map(_crc_of, range(256)))
+
+
+def _masked(data: bytes) -> int:
+    """The CRC-32C of a record (Castagnoli; RFC 3720, B.4), rotated and shifted as TFRecord does."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _CRCS[(crc ^ byte) & 0xFF]
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
 class TensorBoard(Decoder):
     """Reads each scalar as a row: its step and its tag."""
 
@@ -190,8 +212,13 @@ class TensorBoard(Decoder):
             end = used + 12 + length + 4
             if end > len(block):
                 break
+            event = block[used + 12 : end - 4]
+            (checksum,) = struct.unpack_from("<I", block, end - 4)
             try:
-                if found := list(_scalars(block[used + 12 : end - 4], self.step)):
+                if found := list(_scalars(event, self.step)):
+                    # 0: written without one.
+                    if checksum and length <= _LARGEST_CHECKED and checksum != _masked(event):
+                        raise ValueError("damaged")
                     rows += found
                     self.lost_last = False
             except (IndexError, ValueError, struct.error):
