@@ -277,8 +277,8 @@ def crc32c(data: bytes) -> int:
 def test_a_scalar_of_tensorboard_with_a_flipped_bit_is_not_read(tmp_path: Path) -> None:
     assert crc32c(b"123456789") == 0xE3069283  # the standard's own example
     data = tfevents()
-    for step, number in enumerate((0.5, 0.61, 0.75)):
-        event = tfevents((step, field(1, b"val_r2") + single(2, number)))[len(tfevents()) : -4]
+    for step, r2 in enumerate((0.5, 0.61, 0.75)):
+        event = tfevents((step, field(1, b"val_r2") + single(2, r2)))[len(tfevents()) : -4]
         crc = crc32c(event[12:])
         masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
         data += event + struct.pack("<I", masked)
