@@ -96,7 +96,7 @@ def test_the_template_survey_runs(tmp_path: Path, run_here: RunHere) -> None:
     read = read_world(result.world)
     assert read is not None
     assert [part.split()[0] for part in read.disturbed.split(", ")] == [
-        "velocity", "resolution", "continuum", "extinction", "masked", "sky",
+        "velocity", "resolution", "continuum", "extinction", "masked", "sky", "lines",
     ]  # fmt: skip
 
 
