@@ -10,6 +10,7 @@ from vitlab.docs.lint.document import linked_findings
 from vitlab.docs.lint.finding import Finding, file_name
 from vitlab.docs.lint.hypotheses import hypothesis_findings
 from vitlab.docs.lint.numbers import differing_numbers
+from vitlab.docs.lint.told_verdicts import GATE, SUPPOSED, statuses_of, told_verdicts
 from vitlab.docs.lint.verdicts import in_words, says_otherwise
 from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.ids import gate_refs, new_id
@@ -22,11 +23,9 @@ from vitlab.docs.text.source import Document
 _MVP = re.compile(
     r"(?<![A-Za-z0-9])MVP[-–_ \u2011]?[A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*(?:\s*[:：])?", re.I
 )
-_GATE = re.compile(r"(?<![A-Za-z])Gate[-–_ ]?\d[\w.]*", re.I)
 _STRUCK = re.compile(r"~~.*?~~")
 _FILE = re.compile(r"(?<![\w-])[\w-]++(?=\.(?:md|markdown))", re.I)
 _OF_PLANS = re.compile(r"roadmap|路线图|hub", re.I)
-_SUPPOSED = re.compile(r"若|如果|当|待|需要|\b(?:if|when|once|needs?|before|after)\b", re.I)
 _PIECE = re.compile(r"[^|,，;；、。:：]+")
 _ITEM = re.compile(r"[\s>#*+\d.)├└─-]*+(?:\[[ xX/-]\]\s*)?(?P<text>[^\w\[(]*MVP.*)", re.I)
 _HISTORY = ("changelog", "timeline", "ideas")
@@ -56,7 +55,7 @@ def contradictions(roadmap: Roadmap, around: Neighbours) -> list[Finding]:
     found = [
         *_of_linked(around.linked),
         *_hypotheses(roadmap, around),
-        *(_gates_of_hub(roadmap, around.hub) if around.hub else ()),
+        *_gates(roadmap, around),
         *(_unknown_in_hub(roadmap, around) if around.hub else ()),
         *_unknown_on_boards(roadmap, around),
         *differing_numbers(roadmap, around.hub, around.reports),
@@ -94,16 +93,28 @@ def _lines(hub: Hub) -> Iterator[tuple[int, str]]:
             yield index, _STRUCK.sub(" ", document.line_text(index))
 
 
+def _gates(roadmap: Roadmap, around: Neighbours) -> Iterator[Finding]:
+    """Every verdict of a gate that is told otherwise than in the roadmap, on each line once."""
+    hub, reports = around.hub, [report.document for report in around.reports.values()]
+    left = {hub.document.name: _of_history(hub)} if hub else {}
+    beside = [*([hub.document] if hub else []), *reports]
+    told = told_verdicts(roadmap, beside, left)
+    yield from dict.fromkeys([*(_gates_of_hub(roadmap, hub) if hub else ()), *told])
+
+
+def _of_history(hub: Hub) -> frozenset[int]:
+    """The 0-based lines of a hub that tell what was."""
+    known = {index for index, _ in _lines(hub)}
+    return frozenset(range(len(hub.document.lines))) - known
+
+
 def _gates_of_hub(roadmap: Roadmap, hub: Hub) -> Iterator[Finding]:
     """Every gate that a hub gives another verdict than the roadmap: `✅ Gate-1`."""
-    stands = {gate.id.casefold(): [(gate.status, gate.line)] for gate in roadmap.gates}
-    for entry in roadmap.rows("gate_progress"):
-        for gate in entry.gates if len(entry.gates) == 1 else ():
-            stands.setdefault(gate.casefold(), []).append((entry.status, entry.line))
+    stands = statuses_of(roadmap)
     for index, line in _lines(hub):
         for piece in _PIECE.findall(line) if "gate" in line.casefold() else ():
-            named = list(_GATE.finditer(piece))
-            if len(named) != 1 or _SUPPOSED.search(piece):
+            named = list(GATE.finditer(piece))
+            if len(named) != 1 or SUPPOSED.search(piece):
                 continue
             marks = find_marks(piece, named[0].span(), hub.vocabulary, last=False)
             for gate in gate_refs(piece) if len(marks) == 1 else ():

@@ -202,7 +202,7 @@ def unexplained(
 
 
 def rule_findings(lab: Lab, roadmap: Roadmap) -> list[Finding]:
-    """Each gate whose rule is another than when results that decide it were written.
+    """Each gate whose rule or MVPs are others than when results that decide it were written.
 
     A note where it stands by its rule of now, or is open.
     """
@@ -210,16 +210,28 @@ def rule_findings(lab: Lab, roadmap: Roadmap) -> list[Finding]:
     written, name = read_numbers(lab), lab.paths.relative(path) if path else ""
     by_person = decided_by_person(lab, roadmap)
     for gate in roadmap.gates:
-        now, known = rules_text(gate), written.rules_of(name, folded(gate.id))
-        was = next((text for text in reversed(known) if text != now), None)
-        if was is not None:
-            is_note = gate.status not in STANDING or known[-1] == now or gate.id in by_person
+        key, is_settled = folded(gate.id), gate.status not in STANDING or gate.id in by_person
+        rules, now = written.rules_of(name, key), rules_text(gate)
+        if (was := next((one for one in reversed(rules) if one != now), None)) is not None:
             message = (
                 f"Gate-{gate.id}: its rule was {was[:_SHOWN]!r} when results were written, "
                 f"and is {now[:_SHOWN]!r} now"
             )
+            is_note = is_settled or rules[-1] == now
+            found.append(Finding(gate.line, "gate-rule-changed", message, is_note=is_note))
+        mvps, own = written.mvps_of(name, key), frozenset(gate.mvps)
+        if (were := next((one for one in reversed(mvps) if one != own), None)) is not None:
+            message = (
+                f"Gate-{gate.id}: it was judged by {_mvps(were)} when results were written, "
+                f"and is by {_mvps(own)} now"
+            )
+            is_note = is_settled or mvps[-1] == own
             found.append(Finding(gate.line, "gate-rule-changed", message, is_note=is_note))
     return found
+
+
+def _mvps(ids: Iterable[str]) -> str:
+    return ", ".join(f"MVP-{one}" for one in sorted(ids))[:_SHOWN] or "no MVP"
 
 
 def decision_findings(lab: Lab, roadmap: Roadmap) -> list[Finding]:

@@ -67,6 +67,7 @@ class WrittenNumbers:
     )
     _last: Mapping[str, Mapping[tuple[str, int], WrittenNumber]] = field(default_factory=dict)
     _rules: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    _mvps: Mapping[str, Mapping[str, Sequence[frozenset[str]]]] = field(default_factory=dict)
 
     def of_file(self, name: str) -> Mapping[tuple[str, int], Sequence[WrittenNumber]]:
         """(place, index) -> what was written there, oldest first; `name`: its path in the lab."""
@@ -79,6 +80,10 @@ class WrittenNumbers:
     def rules_of(self, name: str, gate: str) -> Sequence[str]:
         """The rules of a gate, by its folded id, when results it is judged by were written."""
         return self._rules.get(name, {}).get(gate, ())
+
+    def mvps_of(self, name: str, gate: str) -> Sequence[frozenset[str]]:
+        """The MVPs of a gate, by its folded id, when results it is judged by were written."""
+        return self._mvps.get(name, {}).get(gate, ())
 
     def at(self, name: str, place: NumberPlace) -> Sequence[WrittenNumber]:
         """What was written at a place, oldest first; empty for nothing."""
@@ -99,7 +104,7 @@ def record_numbers(
     known = Provenance(finished(job for job in everything if job.spec.roadmap in names))
     record = _Record(known, jobs, by_person)
     places = {lab.paths.relative(one.path): list(record.places(one)) for one in changes}
-    _record(lab, changes, record.sources, places, _rules_of(lab, changes, jobs[-1].spec.mvp))
+    _record(lab, changes, record.sources, places, _gates_of(lab, changes, jobs[-1].spec.mvp))
 
 
 def rules_text(gate: Gate) -> str:
@@ -107,16 +112,15 @@ def rules_text(gate: Gate) -> str:
     return "; ".join(" ".join(rule.if_.split()) for rule in gate.rules)
 
 
-def _rules_of(lab: Lab, changes: Sequence[FileChange], mvp: str) -> dict[str, dict[str, str]]:
-    """By roadmap and folded id the rules of the gates that an MVP's results are judged by."""
+def _gates_of(lab: Lab, changes: Sequence[FileChange], mvp: str) -> dict[str, list[Gate]]:
+    """By roadmap the gates that an MVP's results are judged by."""
     known = {real(path) for path in lab.roadmaps()}
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, list[Gate]] = {}
     for one in changes:
         if real(one.path) in known:
             document = Document(one.new_text, one.path)
             gates = parse_roadmap(document, lab.vocabulary_of(one.path)).gates
-            mine = {folded(gate.id): rules_text(gate) for gate in gates if mvp in gate.mvps}
-            found[lab.paths.relative(one.path)] = mine
+            found[lab.paths.relative(one.path)] = [gate for gate in gates if mvp in gate.mvps]
     return found
 
 
@@ -129,14 +133,22 @@ def _record(
     changes: Sequence[FileChange],
     sources: Sequence[Source],
     places: Mapping[str, Sequence[_Written]],
-    rules: Mapping[str, Mapping[str, str]] | None = None,
+    gates: Mapping[str, Sequence[Gate]] | None = None,
 ) -> None:
+    judged = {name: found for name, found in (gates or {}).items() if found}
     body = {
         "v": VERSION,
         "texts": [digest(one.new_text) for one in changes],
         "sources": [_document_of(one) for one in sources],
         "places": {name: found for name, found in places.items() if found},
-        "rules": {name: found for name, found in (rules or {}).items() if found},
+        "rules": {
+            name: {folded(gate.id): rules_text(gate) for gate in found}
+            for name, found in judged.items()
+        },
+        "mvps": {
+            name: {folded(gate.id): list(gate.mvps) for gate in found}
+            for name, found in judged.items()
+        },
     }
     if body["places"] or body["rules"]:
         _append(lab, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
@@ -196,6 +208,7 @@ def _read(lab: Lab) -> WrittenNumbers:
     )
     last: dict[str, dict[tuple[str, int], WrittenNumber]] = {}
     rules: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    mvps: dict[str, dict[str, list[frozenset[str]]]] = defaultdict(lambda: defaultdict(list))
     undone: set[str] | None = None
     for line in _lines(lab):
         try:
@@ -211,9 +224,12 @@ def _read(lab: Lab) -> WrittenNumbers:
             for name, of_gates in record.get("rules", {}).items():
                 for gate, text in of_gates.items():
                     rules[name][gate].append(text)
+            for name, of_gates in record.get("mvps", {}).items():
+                for gate, known in of_gates.items():
+                    mvps[name][gate].append(frozenset(map(str, known)))
         except (ValueError, TypeError, KeyError, IndexError, AttributeError):
             continue  # of another version
-    return WrittenNumbers(places, last, rules)
+    return WrittenNumbers(places, last, rules, mvps)
 
 
 def _key(one: NumberPlace) -> tuple[str, int, str]:
