@@ -26,6 +26,11 @@ NUMBERS = (
 )
 
 
+def shown(lab: Lab) -> dict[str, str]:
+    best = best_scores(finished(all_jobs(lab.paths)))
+    return {mvp: one.shown for mvp, one in best.items()}
+
+
 def standing(lab: Lab, roadmap: Path) -> str | None:
     document = lab.read_roadmap(roadmap)
     return standings(lab, document, all_jobs(lab.paths))["1.0"].word
@@ -83,12 +88,17 @@ def test_a_number_of_the_roadmap_is_told_from_one_of_a_job(
         "2.0": "0.662 (document)",
     }
     ended("one", 0.6, profile="smoke")
-    assert best_scores(finished(all_jobs(lab.paths))) == {"1.0": "0.600 (smoke)"}
+    assert shown(lab) == {"1.0": "0.600 (smoke)"}
     ended("one", 0.5)
-    assert best_scores(finished(all_jobs(lab.paths))) == {"1.0": "0.500"}
+    assert shown(lab) == {"1.0": "0.500"}
     ended("two seed=1", 0.5)
     ended("two seed=2", 0.7)  # the mean of its seeds, as the documents have it
-    assert best_scores(finished(all_jobs(lab.paths))) == {"1.0": "0.600"}
+    assert shown(lab) == {"1.0": "0.600"}
+    ended("three", 0.8, model="MLP")  # a row named after another model would seem to be its
+    assert shown(lab) == {"1.0": "0.800 (MLP)"}
+    ended("four", 0.6, mvp="2.0", profile="smoke")
+    ended("five", 0.9, mvp="2.0", profile="smoke", model="MLP")
+    assert shown(lab)["2.0"] == "0.900 (smoke, MLP)"
 
 
 @pytest.mark.parametrize(

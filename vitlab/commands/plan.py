@@ -222,12 +222,13 @@ def _status(lab: Lab | None, path: Path) -> tuple[dict[str, Any], list[str | Non
     following, held = next_mvp(roadmap), passed_over(roadmap)
     jobs = of_roadmap(lab, all_jobs(lab.paths), path) if lab else []
     stand, best = standings(lab, roadmap, jobs), best_scores(latest(finished(jobs)))
-    scores = [best.get(mvp.id) or stand[mvp.id].stated_text for mvp in roadmap.mvps]
+    scores = [x.shown if (x := best.get(m.id)) else stand[m.id].stated_text for m in roadmap.mvps]
     report = {
         "roadmap": lab.paths.relative(path) if lab else str(path),
         "mvps": [
             {key: getattr(mvp, key) for key in MVP_KEYS}
             | ({"standing": word} if (word := stand[mvp.id].word) else {})
+            | ({"best": best[mvp.id].record} if mvp.id in best else {})
             for mvp in roadmap.mvps
         ],
         "gates": [

@@ -57,8 +57,42 @@ def standings(
     }
 
 
-def best_scores(results: Sequence[Finished]) -> Mapping[str, str]:
-    """MVP id -> the best headline of its full runs as text, or of trials, marked as such.
+@dataclass(frozen=True)
+class Best:
+    """The best headline of an MVP's runs."""
+
+    result: Result
+    """Of several seeds their mean."""
+    is_only: bool
+    """Whether all its runs are of one model."""
+
+    @property
+    def shown(self) -> str:
+        """`0.727`, `0.727 (demo)` of a trial, `0.727 (demo, MLP)` beside other models."""
+        one = self.result
+        text = score_text(one.headline, one.values.get(one.headline)) + profile_mark(one.profile)
+        if self.is_only:
+            return text
+        return (
+            f"{text[:-1]}, {one.model_name})" if text[-1:] == ")" else f"{text} ({one.model_name})"
+        )
+
+    @property
+    def record(self) -> dict[str, object]:
+        """For programs."""
+        one = self.result
+        return {
+            "value": one.headline,
+            "number": one.values.get(one.headline),
+            "error": one.errors.get(one.headline),
+            "profile": one.profile,
+            "run": one.run,
+            "model": one.model_name,
+        }
+
+
+def best_scores(results: Sequence[Finished]) -> Mapping[str, Best]:
+    """MVP id -> the best headline of its full runs, or else of trials.
 
     Seeds of one run are one, with their mean.
     """
@@ -69,8 +103,7 @@ def best_scores(results: Sequence[Finished]) -> Mapping[str, str]:
     for mvp_id, mine in of_mvp.items():
         full = [one for one in mine if one.profile == "full" and has_headline(one)]
         if best := best_result(full or mine):
-            score = score_text(best.headline, best.values.get(best.headline))
-            found[mvp_id] = score + profile_mark(best.profile)
+            found[mvp_id] = Best(best, len({one.model_name for one in full or mine}) == 1)
     return found
 
 
