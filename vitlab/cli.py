@@ -177,6 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
+        _check_encoding(sys.argv[1:] if argv is None else argv)
         args = build_parser().parse_args(argv)
         if args.roadmap is not None and "without_roadmap" in args:
             raise UsageError(f"{args.without_roadmap}: does not take --roadmap")
@@ -197,6 +198,17 @@ def _run(argv: Sequence[str] | None) -> int:
     except Exception as error:  # nothing foresaw it: one line all the same, and how to report it
         return _mistake(unforeseen(error))
     return status
+
+
+def _check_encoding(words: Sequence[str]) -> None:
+    """`UsageError` for bytes that are no UTF-8, unless they name a file: no text can hold them."""
+    for word in words:
+        text = word.partition("=")[2] if word.startswith("--") and "=" in word else word
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            if not os.path.lexists(text):
+                raise UsageError(f"{text!a}: holds bytes that are no UTF-8") from None
 
 
 def _open_output() -> None:

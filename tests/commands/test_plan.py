@@ -74,6 +74,20 @@ def test_status_of_a_lone_document(alone: Path, capsys: pytest.CaptureFixture[st
     assert "next: 1.0" in capsys.readouterr().out
 
 
+def test_words_that_no_document_can_hold_are_refused(
+    alone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is written; such a name of a file is as good as another."""
+    change = ["set", "plan.md", "--mvp", "1.0", "--status", "done"]
+    for words in (["--because", "bad\udcff"], ["--because=bad\udcff"]):
+        assert main([*change, *words]) == 2
+        assert "'bad\\udcff': holds bytes that are no UTF-8" in capsys.readouterr().err
+    assert alone.read_text(encoding="utf-8") == ROADMAP
+    named = Path("plan\udcff.md")
+    named.write_text(ROADMAP, encoding="utf-8")
+    assert main(["status", str(named)]) == 0
+
+
 def test_what_is_never_next_is_named(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = alone.read_text(encoding="utf-8").replace("⏳", "🚀 阻塞")
     alone.write_text(text, encoding="utf-8")

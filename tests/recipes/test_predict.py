@@ -19,6 +19,7 @@ from vitlab.cli import main as vitlab
 from vitlab.commands import spectrum
 from vitlab.commands.survey import predict
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.terminal import Progress
 from vitlab.lab.inspector.client import Client
 from vitlab.lab.inspector.observed_stars import ObservedStars, open_observed
 from vitlab.lab.inspector.star import Sources
@@ -119,7 +120,10 @@ def test_labels_errors_and_the_alarm(
         rows = list(csv.DictReader(file))
     assert [row["unlike"] for row in rows] == ["no", "yes", "yes"]
     assert float(rows[0]["T_eff_error"]) == first["labels"]["T_eff"]["error"]
+    told: list[int] = []
+    monkeypatch.setattr(Progress, "report", lambda _, done: told.append(done))
     (corrected,) = asked([*command[:3], "--resolution", "5000", "--corrected"], capsys)
+    assert told == [1]  # real files hold thousands, of half a second each
     assert corrected["share"] > 0.99
     table = tmp_path / "table.fits"
     assert vitlab([*command, "--out", str(table)]) == 0
@@ -165,11 +169,14 @@ def test_bad_input_is_one_line(
     monkeypatch.chdir(lab)
     bad = tmp_path / "bad.fits"
     bad.write_bytes(EMPTY)
+    there = tmp_path / "a spectrum.csv"  # `--out *.csv` names one
+    there.write_text("wavelength,flux\n")
     monkeypatch.setattr(predict, "find_spec", lambda _: None)
     for arguments, why in (
         ([str(bad)], f"{bad}: no wavelengths with a flux in any HDU"),
         ([str(bad), "--out", "x.fits"], "pip install 'vitlab[survey]'"),
         ([str(bad), "--out", "x.txt"], "must end in .csv or .fits"),
+        ([str(bad), "--out", str(there)], f"--out {there}: exists already"),
         ([str(bad), "--velocity", "1e9"], "must be -3000 to 3000"),
         ([str(bad), "--resolution", "5"], "must be 100 to 1000000"),
     ):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
 from vitlab.contract.excluded import sentence
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.terminal import Progress
 from vitlab.contract.value import LOG_SCORE, SCORES, Value, measured
 from vitlab.docs.judge.ceiling import Ceiling, Share
 from vitlab.jobs.store import all_jobs
@@ -130,7 +131,11 @@ def _against_stars(lab: LabPaths, args: argparse.Namespace) -> int:
         observer = open_observer(lookup_job(lab, name))
         labels = observer.config.labels
         stars = labelled_stars.read_stars(args.stars, labels)
-        compared = list(labelled_stars.compare(observer, stars))
+        compared, progress = [], Progress("stars", len(stars))
+        for one in labelled_stars.compare(observer, stars):
+            compared.append(one)
+            progress.report(1 + stars.index(one.star))
+        progress.close()
         sums = {
             label: labelled_stars.agreement([d for one in compared if (d := one.away(label))])
             for label in labels

@@ -351,8 +351,11 @@ def test_what_unpacks_to_more_than_a_spectrum_is_refused_before_it_is_read(tmp_p
         read(axes, tmp_path)
 
 
-def test_s_n_beyond_numbers_is_not_told(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+def test_fluxes_beyond_all_measure_are_no_data(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
     rows = [f"{8460 + k / 10},{1e300 * (1 + k / 1000)},1e-300" for k in range(100)]
     spectrum = one("\n".join(["wavelength,flux,error", *rows]).encode(), tmp_path)
-    assert spectrum.snr is None
+    assert (spectrum.snr, spectrum.kind) == (None, "empty")
+    assert spectrum.masked == {"not finite or -9999": 100}
     assert not recwarn.list

@@ -20,7 +20,7 @@ from vitlab.commands.common import (
     this_lab,
 )
 from vitlab.contract.paths import UsageError, new_file
-from vitlab.contract.terminal import harmless, spreadsheet_text
+from vitlab.contract.terminal import Progress, harmless, spreadsheet_text
 from vitlab.contract.value import measured
 from vitlab.lab.results.job_results import lookup_job
 
@@ -53,6 +53,8 @@ def predict_files(args: argparse.Namespace) -> int:
     if args.out is not None and args.out.suffix == ".fits" and find_spec("astropy") is None:
         text = "FITS is written by astropy: pip install 'vitlab[survey]', or name a .csv"
         raise UsageError(f"--out {args.out}: {text}")
+    if args.out is not None and os.path.lexists(args.out):  # `--out *.fits` names a spectrum
+        raise UsageError(f"--out {args.out}: exists already")
     check_observed(args)
     job = lookup_job(this_lab().paths, args.job)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -65,7 +67,11 @@ def predict_files(args: argparse.Namespace) -> int:
         for one in read_spectra(file)
     ]
     observer = open_observer(job)
-    found = [observer.predict(one, args.velocity, args.resolution) for one in spectra]
+    found, progress = [], Progress("spectra", len(spectra))
+    for number, one in enumerate(spectra, start=1):
+        found.append(observer.predict(one, args.velocity, args.resolution))
+        progress.report(number)
+    progress.close()
     names = list(observer.config.labels)
     if args.out is not None:
         _write(args.out, found, names)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import LARGEST
 from vitlab.ml.spectra.formats.wavelengths import read_axis
 from vitlab.ml.spectra.lines import air
 from vitlab.ml.spectra.pfsspec import SENTINELS
@@ -187,10 +188,10 @@ def _check_flux(raw: Raw, place: str) -> None:
 
 def _masks(flux: Array, sigma: Array | None) -> dict[str, Bools]:
     """Reason -> pixels that hold no datum."""
-    known = np.isfinite(flux) & ~np.isin(flux, SENTINELS)
+    known = (np.abs(flux) < LARGEST) & ~np.isin(flux, SENTINELS)
     found = {NOT_FINITE: ~known, FILL: _repeated(flux)}
     if sigma is not None:
-        found[NO_ERROR] = ~(np.isfinite(sigma) & (sigma > 0))
+        found[NO_ERROR] = ~((sigma < LARGEST) & (sigma > 0))
     return found
 
 
