@@ -13,7 +13,7 @@ from tests.lab.test_figures import bounded
 from tests.lab.test_own_conclusions import in_chinese, swept
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import UsageError
-from vitlab.lab.conclusions import check_because, check_conclusion
+from vitlab.lab.conclusions import check_because, check_conclusion, check_gates
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.results.ranking import verdicts_of
@@ -33,6 +33,22 @@ def test_vitlab_s_own_words_are_not_refused(
     read, newest = lab.read_roadmap(roadmap), newest_results(lab, roadmap)
     for gate, verdict in zip(read.gates, verdicts_of(lab, read, newest), strict=True):
         check_because(lab, gate, verdict, newest, verdict.because_in_document)
+
+
+def test_a_gate_is_said_to_be_what_results_say(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.7512)
+    ended("two", 0.7498)
+    read, newest = lab.read_roadmap(roadmap), newest_results(lab, roadmap)
+    verdicts = verdicts_of(lab, read, newest)
+    assert [one.verdict for one in verdicts] == ["pass"]
+    for good in ("Gate-1 passed", "Gate-1 通过", "if Gate-1 fails we stop", "Gate-7 failed"):
+        check_gates(good, read.gates, verdicts)
+    for bad in ("R² = 0.751, so Gate-1 failed", "Gate-1 未达标"):
+        with pytest.raises(UsageError, match=r"^Gate-1 failed: by the results it is pass"):
+            check_gates(bad, read.gates, verdicts)
+    open_ones = [replace(one, verdict="open") for one in verdicts]
+    with pytest.raises(UsageError, match=r"^Gate-1 passed: by the results it is open"):
+        check_gates("Gate-1 passed", read.gates, open_ones)
 
 
 def test_a_number_is_that_of_its_split(lab: Lab, roadmap: Path, ended: Ended) -> None:

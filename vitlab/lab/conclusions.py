@@ -15,6 +15,8 @@ from vitlab.contract.value import LABEL
 from vitlab.docs.judge.verdict import Verdict
 from vitlab.docs.lint.stated import profile_of
 from vitlab.docs.lint.told import told_in
+from vitlab.docs.lint.told_verdicts import verdicts_in
+from vitlab.docs.lint.verdicts import in_words
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.numbers import Digits
@@ -69,6 +71,16 @@ def check_conclusion(lab: Lab, update: MvpUpdate, text: str) -> None:
     _check_text(lab, text, update.conclusion, finished(update.jobs), f"MVP-{update.mvp}")
     if "full" not in ran and _numbers(text) and profile_of(text) == "full":
         raise UsageError(f"{_numbers(text)[0]}: is of a trial: write ({ran[-1]}) behind it")
+
+
+def check_gates(text: str, gates: Sequence[Gate], verdicts: Sequence[Verdict]) -> None:
+    """`UsageError` where it says of a gate what neither results nor the roadmap do."""
+    stands = {gate.id.casefold(): (gate.status, _STATUSES.get(verdict.verdict), verdict.shown)
+              for gate, verdict in zip(gates, verdicts, strict=True)}  # fmt: skip
+    for named, says in verdicts_in(text):
+        status, by_results, shown = stands.get(named.casefold(), (says, says, ""))
+        if says not in (status, by_results):
+            raise UsageError(f"Gate-{named} {in_words(says)}: by the results it is {shown}")
 
 
 def check_because(
@@ -172,6 +184,7 @@ def _check_order(text: str, facts: Facts) -> None:
             raise UsageError(f"{text[one.start : other.end]}: results say otherwise: {numbers}")
 
 
+_STATUSES = {"pass": "done", "fail": "failed"}
 SCORED = ("r2", "mae", "rmse", "bias")
 _DIGIT = r"zero|oh|one|two|three|four|five|six|seven|eight|nine"
 _TENS = r"(?:twen|thir|for|fif|six|seven|eigh|nine)t(?:y|een)"

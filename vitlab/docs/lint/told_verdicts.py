@@ -84,7 +84,7 @@ def _of_roadmap(roadmap: Roadmap) -> Iterator[_Told]:
     document = roadmap.document
     for entry in roadmap.rows("conclusions"):
         text = " | ".join(cell.raw for cell in entry.row.cells)
-        yield from ((entry.line - 1, *told) for told in _in_text(text))
+        yield from ((entry.line - 1, *told) for told in verdicts_in(text))
     yield from _prose(document)
 
 
@@ -109,11 +109,11 @@ def _prose(document: Document) -> Iterator[_Told]:
         left.update(range(first, last))
     for index in range(document.front_matter_end, len(document.lines)):
         text = document.line_text(index) if index not in left else ""
-        yield from ((index, *told) for told in _in_text(text))
+        yield from ((index, *told) for told in verdicts_in(text))
 
 
-def _in_text(text: str) -> Iterator[tuple[str, str]]:
-    """The verdicts in a text: the gate and its status."""
+def verdicts_in(text: str) -> Iterator[tuple[str, str]]:
+    """The verdicts in a text: the gate as it is named there and its status, `done` or `failed`."""
     for clause in _CLAUSE.split(plain(text)) if "gate" in text.casefold() else ():
         if SUPPOSED.search(clause) or _OPEN.search(clause):
             continue

@@ -12,7 +12,7 @@ from vitlab.commands.agents.server.session import Arguments, Session, Tool, road
 from vitlab.contract.job import PROFILES, STATUSES, bare_id
 from vitlab.contract.paths import UsageError
 from vitlab.docs.write.gate_decisions import find_gate
-from vitlab.lab.conclusions import NOTHING, check_because, check_conclusion
+from vitlab.lab.conclusions import NOTHING, check_because, check_conclusion, check_gates
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, default_profile, plan_launch
 from vitlab.lab.live.changes import ChangeLog
@@ -82,8 +82,10 @@ def _propose_results(session: Session, arguments: Arguments) -> Answer:
     mvp = bare_id(arguments["mvp"])
     roadmap = lab.roadmap_with(mvp, roadmap_of(lab, arguments))
     text = short_text("conclusion", arguments.get("conclusion", ""))
-    if not any(one.result.mvp == mvp for one in newest_results(lab, roadmap)):
+    newest, read = newest_results(lab, roadmap), lab.read_roadmap(roadmap)
+    if not any(one.result.mvp == mvp for one in newest):
         raise UsageError(f"MVP-{mvp}: {NOTHING}")
+    check_gates(text, read.gates, verdicts_of(lab, read, newest))
     check_conclusion(lab, plan_update(lab, roadmap, mvp), text)
     proposal = _proposal(lab, "results", roadmap, mvp, arguments)
     return _put(lab, replace(proposal, text=text))
