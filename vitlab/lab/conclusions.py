@@ -6,7 +6,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 
 from vitlab.contract.job import ASCII_FORMS, Result, ended_well
@@ -169,12 +168,11 @@ def _check_metrics(
 
 def _check_order(text: str, facts: Facts) -> None:
     """No model is said to be better than one that results say is better."""
-    models = list(models_in(text))
-    scores = partial(facts.of, "r2", LABEL, "test")
     best: dict[str, float] = {}
-    for one in of_highest_profile([x for x in scores() if x.newest and not x.member]):
-        best[one.model] = max(one.number, best.get(one.model, -1.0))
-    for one, other in pairwise(models):
+    scores = [x for x in facts.of("r2", LABEL, "test") if x.newest and not x.member]
+    for score in of_highest_profile(scores):
+        best[score.model] = max(score.number, best.get(score.model, -1.0))
+    for one, other in pairwise(models_in(text)):
         between = _ORDER.fullmatch(text[one.end : other.start].strip())
         if between is None or not {one.name, other.name} <= set(best) or one.name == other.name:
             continue
