@@ -237,6 +237,8 @@ async def test_cheats_are_refused_in_one_line(
         # A conclusion for a job that failed, and one with a number that no result has.
         line = await ask.refused("propose_results", mvp="2.0", conclusion="R² 0.9", reason="x")
         assert line == "MVP-2.0: no result, so nothing to conclude"
+        (plan,) = (await ask("next"))["data"]["plans"]
+        assert (plan.get("to_conclude"), plan["without_result"]) == (None, ["2.0"])
         await ask("launch", mvp="1.0", reason="next")
         await ask("wait", names=["1.0"], timeout=60)
         line = await ask.refused("propose_results", mvp="1.0", conclusion="R² 0.711", reason="x")

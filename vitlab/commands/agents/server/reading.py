@@ -70,11 +70,12 @@ def _next(session: Session, arguments: Arguments) -> Answer:
     plans = []
     for one in found.get("roadmaps", [found]):
         following = [mvp for mvp in one["mvps"] if mvp["id"] == one["next"]]
-        ended = [mvp["id"] for mvp in one["mvps"] if mvp.get("standing") == "ended"]
+        ended = [mvp for mvp in one["mvps"] if mvp.get("standing") == "ended"]
         shown = {
             "roadmap": one["roadmap"],
             "next": chosen(following[0], MVP) if following else None,
-            "to_conclude": ended,
+            "to_conclude": [mvp["id"] for mvp in ended if "best" in mvp],
+            "without_result": [mvp["id"] for mvp in ended if "best" not in mvp],
             "skipped": one["passed_over"],
         }
         plans.append({name: value for name, value in shown.items() if value or name == "next"})
@@ -244,7 +245,8 @@ TOOLS = (
     Tool(
         "next",
         "What to do next: the next MVP of the plan, what is skipped and why, MVPs whose jobs have "
-        "ended and want a conclusion (`to_conclude`), jobs that wait or run, the budget.",
+        "ended and want a conclusion (`to_conclude`) or a look (`without_result`), jobs that wait "
+        "or run, the budget.",
         _next,
         {"roadmap": _ROADMAP, "cursor": _CURSOR},
     ),
