@@ -101,6 +101,15 @@ def test_a_gate_typed_into_the_document_is_not_followed(plan: Lab, first: bool, 
     assert pilot.why.replace("Gate-1 needs you: ", "- Gate-1: ") in page(plan)
 
 
+def test_an_mvp_typed_done_is_neither_run_nor_passed_over_in_silence(plan: Lab) -> None:
+    begin(plan)
+    carry_on(plan)
+    edit(plan.roadmap_path(), "branch | 1 | - | ⏳ |", "branch | 1 | - | ✅ |")
+    until_it_ends(plan)
+    assert "4.0" not in mvps(plan)
+    assert "- MVP-4.0: says done, no result supports it and no reason is recorded" in page(plan)
+
+
 def test_a_rule_that_was_changed_while_it_ran_is_told(plan: Lab, ended: Ended) -> None:
     begin(plan)
     for run in ("one", "two"):

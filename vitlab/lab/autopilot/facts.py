@@ -42,7 +42,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.launch import default_profile
 from vitlab.lab.results.job_results import finished, latest, of_roadmap
 from vitlab.lab.results.launches import began
-from vitlab.lab.writeback.decisions import unexplained, unexplained_line
+from vitlab.lab.writeback.decisions import done_unsupported, unexplained, unexplained_line
 
 DISK = 1 << 29
 """Free bytes of the lab's disk below which nothing is launched."""
@@ -194,6 +194,8 @@ class _Plan:
         for mvp, why in over.items():
             if mvp not in launched:
                 yield Candidate(self._name, mvp, held=why, name=names[mvp])
+        for done, why in done_unsupported(self._lab, self._roadmap):
+            yield Candidate(self._name, done.id, held=why, name=done.name)
 
     def _trials(self) -> set[str]:
         """The MVPs whose jobs have all run at a smaller size than that of the launches now."""

@@ -19,7 +19,7 @@ from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.lint.verdicts import in_words
 from vitlab.docs.model.gates.gates import Gate
-from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
 from vitlab.docs.save import FileChange, read_entry, save
 from vitlab.docs.text.inline import folded
 from vitlab.docs.text.source import Document
@@ -263,7 +263,13 @@ def decision_findings(lab: Lab, roadmap: Roadmap) -> list[Finding]:
 
 
 def done_findings(lab: Lab, roadmap: Roadmap) -> list[Finding]:
-    """Each MVP that says done with neither a full result nor a person's reason.
+    """Each MVP of `done_unsupported`."""
+    found = done_unsupported(lab, roadmap)
+    return [Finding(mvp.line, "done-without-result", f"MVP-{mvp.id} {why}") for mvp, why in found]
+
+
+def done_unsupported(lab: Lab, roadmap: Roadmap) -> list[tuple[Mvp, str]]:
+    """Each MVP that says done with neither a full result nor a person's reason, and that in words.
 
     Not those that said so before the first job of their roadmap.
     """
@@ -276,10 +282,9 @@ def done_findings(lab: Lab, roadmap: Roadmap) -> list[Finding]:
     has = {one.result.mvp for one in latest(finished(jobs)) if one.job.name in full}
     name = shlex.quote(lab.paths.relative(path))
     return [
-        Finding(
-            mvp.line,
-            "done-without-result",
-            f"MVP-{mvp.id} says done, {UNSUPPORTED} and no reason is recorded: "
+        (
+            mvp,
+            f"says done, {UNSUPPORTED} and no reason is recorded: "
             f"`vitlab set {name} --mvp {mvp.id} --status done --because TEXT` records yours",
         )
         for mvp in roadmap.mvps
