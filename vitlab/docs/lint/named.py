@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vitlab.docs.lint.compared import claimed_in
 from vitlab.docs.lint.numbers import MVP_NAMED, Place, hub_rows, reports_of
-from vitlab.docs.lint.stated import METRIC, Stated, profile_of
-from vitlab.docs.lint.told import told_in, told_in_cell
+from vitlab.docs.lint.stated import METRIC, Stated, as_read, profile_of
+from vitlab.docs.lint.told import NOT_YET, told_in_cell
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.text.inline import folded, plain
@@ -17,13 +18,6 @@ from vitlab.docs.text.source import Document
 from vitlab.docs.text.tables import tables_of
 
 _PART = re.compile(r"[,，;；。|]|\.\s")
-_NOT_YET = re.compile(
-    r"\b(?:if|when|once|until|unless|should|must|would|could|might|needs?|requires?"
-    r"|targets?|goals?|aims?|thresholds?|expect\w*|plan\w*|accept\w*)\b"
-    r"|若|如果|当(?!前)|待|需|应[该当达]|目标(?!达成|完成|已)|阈值|门槛|预期|预计|计划|验收|希望",
-    re.I,
-)
-"""In the part of a line that has a number: it is a rule or a plan."""
 _NO_RESULTS = re.compile(
     r"设置|复现|核对|问题|计划|setting|setup|reproduc|check|question|plan|config", re.I
 )
@@ -214,11 +208,11 @@ def _on_line(
     profile = profile_of(text)
     headline = profile if profile != "full" else ""
     # Of a law that commas take apart only the whole says that it is one.
-    values = {one.value for one in told_in(text)}
+    values = {one.value for one in claimed_in(text)}
     supposed = bool(_OF_HYPOTHESIS.match(text)) or _SUPPOSED.search(text) is not None
-    for part in _PART.split(plain(text)) if values else ():
-        if _NOT_YET.search(part) or (supposed and _HEDGED.search(part)):
+    for part in _PART.split(as_read(text)) if values else ():
+        if NOT_YET.search(part) or (supposed and _HEDGED.search(part)):
             continue
-        for number in told_in(part):
+        for number in claimed_in(part):
             if number.value in values:
                 yield Named(mvps, Place(number, index + 1, path, headline=headline))

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from vitlab.docs.lint.compared import claimed_in
 from vitlab.docs.lint.finding import Finding, file_name
 from vitlab.docs.lint.stated import Stated, number_of, numbers_in, profile_of, words_of
-from vitlab.docs.lint.told import told_in, told_in_cell
+from vitlab.docs.lint.told import told_in_cell
 from vitlab.docs.model.gates.conditions import is_model, model_key
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -217,7 +218,7 @@ def _in_roadmap(roadmap: Roadmap, mvp: Mvp) -> Iterator[Group]:
 
 def _in_sentences(text: str, line: int, path: Path | None = None) -> Iterator[Place]:
     """The numbers of a cell or a line of sentences: the mark of the first may be that of all."""
-    numbers = list(told_in(text))
+    numbers = list(claimed_in(text))
     first = numbers[0].profile if numbers else "full"
     headline = first if first != "full" else ""
     yield from (Place(number, line, path, headline=headline) for number in numbers)

@@ -33,6 +33,7 @@ _SAYS = re.compile(
 )
 """In words, which a difference may be too."""
 _COMPLEMENT = re.compile(r"(?<![\w.^])1\s*[-−–]\s*$")
+_BOUNDS = re.compile(r"\[\s{0,9}(\d*\.\d+)\s{0,9}[,，]\s{0,9}(\d*\.\d+)\s{0,9}\]")
 _TERM = re.compile(r"\s*\+\s*[\d.]+(?:e[+-]?\d+)?\s*/")
 """Behind the first number of a fitted law, `1 - R² = 0.2 + 1.9/N^0.4`."""
 _LARGER = re.compile(
@@ -51,6 +52,8 @@ _BEFORE = 48
 _CELL = re.compile(rf"[^\w~≈≲≳<>≤≥+−.-]*+{_NUMBER}(?P<rest>.*)$")
 _BEHIND = re.compile(
     r"\s*(?:±\s*[\d.]+|\.\.\s*[+\-−]?\d*\.?\d+)?"  # its error, or a range's other number
+    r"(?:\s*(?:\[[^\[\]]{0,40}\]"  # its interval
+    r"|[(（]\d*\.\d+\s*(?:[-–~,，]|\.\.)\s*\d*\.\d+[^()（）]{0,9}[)）]))?"
     r"\s*(?P<at>@\s*[^\s,，;；|()（）]+|seed\s*=?\s*\d+|(?:K|dex|σ)(?![A-Za-z]))?"
     r"\s*(?:[(（](?P<in>[^()（）]*)[)）])?"
 )
@@ -95,6 +98,9 @@ class Stated:
     """As written, with its name."""
     is_loose: bool = False
     """Whether it is told in words that may mean another number, as `told.told_in` reads them."""
+    relation: str = ""
+    """`level` or `difference` of one that is compared, as `compared.compared_in` reads them; its
+    words are then the models that it is of, and its metric is empty where none is named."""
 
     def same_as(self, other: Stated) -> bool:
         """Whether two numbers differ by rounding at most."""
@@ -132,8 +138,11 @@ def numbers_in(text: str) -> Iterator[Stated]:
 
 
 def as_read(text: str) -> str:
-    """A sentence as its numbers are read: without markup, in plain letters and digits."""
-    return with_plain_numbers(plain(text)).replace("$", "")
+    """A sentence as its numbers are read: without markup, in plain letters and digits.
+
+    An interval `[0.70, 0.80]` is `[0.70..0.80]`, which no comma takes apart.
+    """
+    return _BOUNDS.sub(r"[\1..\2]", with_plain_numbers(plain(text)).replace("$", ""))
 
 
 def numbers_at(text: str) -> Iterator[tuple[int, Stated | None]]:

@@ -26,10 +26,11 @@ MOST = 200
 """Numbers of a text that are looked for."""
 _NUMBER = (
     r"(?P<value>(?<![A-Za-z\d_.+\-−])(?:\d*\.\d{2,}|\d{1,2}\.\d(?=\s*%)|\d\d(?=\s*%)))"
-    r"(?P<percent>\s*%)?"
+    r"(?P<percent>\s*%)?+"
 )
 _BEHIND = (
-    r"(?![\d_]|\.\d|\s*(?:[kM](?![A-Za-z])|hours?|[x×/^]|\.\.|[-–~]\s*\d"
+    r"(?![\d_]|\.\d|\s*(?:[kM](?![A-Za-z])|hours?|[x×/^]|\.\.|[-–~]\s*\d|CI\b|interval|confiden"
+    r"|credible|区间|置信|可信"
     r"|higher|lower|better|worse|above|below|more|less|larger|smaller|高|低|以[上下]))"
 )
 _GAP = r"[^\d,，;；。|<>≥≤±+↑↓]{0,32}?"
@@ -50,6 +51,13 @@ _UNKNOWN = re.compile(
     re.I,
 )
 """In the part of a sentence before such a number: it need not be one that was measured."""
+NOT_YET = re.compile(
+    r"\b(?:if|when|once|until|unless|should|must|would|could|might|needs?|requires?"
+    r"|targets?|goals?|aims?|thresholds?|expect\w*|plan\w*|accept\w*)\b"
+    r"|若|如果|当(?!前)|待|需|应[该当达]|目标(?!达成|完成|已)|阈值|门槛|预期|预计|计划|验收|希望",
+    re.I,
+)
+"""In the part of a line that has a number: it is a rule or a plan."""
 _AFTER_METRIC = re.compile(rf"{_GAP}{_NUMBER}{_BEHIND}", re.I)
 _FROM_TO = re.compile(rf"{_GAP}(?:from|从)\s*(?P<value>\d*\.\d+)(?P<percent>\s*%)?", re.I)
 _IN_BRACKETS = re.compile(r"[(（]\s*(?P<value>\d*\.\d{2,})(?P<percent>\s*%)?\s*[)）]$")

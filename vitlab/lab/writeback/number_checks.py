@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from vitlab.contract.paths import real
@@ -13,17 +15,12 @@ from vitlab.docs.lint.numbers import Place, stated_numbers
 from vitlab.docs.text.numbers import NumberPlace, numbers_of
 from vitlab.docs.text.source import Document
 from vitlab.lab.earlier import ENDED
-from vitlab.lab.writeback.checks.backing import (
-    UNBACKED,
-    Backing,
-    lacking_of,
-    profiles_of,
-    said_of,
-)
+from vitlab.lab.writeback.checks.backing import lacking_of, profiles_of, said_of
+from vitlab.lab.writeback.checks.unbacked import UNBACKED, Unbacked
 from vitlab.lab.writeback.picked_seeds import picked_runs
 
 
-class NumberChecks(Backing):
+class NumberChecks(Unbacked):
     """What is wrong with the numbers of a roadmap and the files around it."""
 
     def findings(self) -> Iterator[Finding]:
@@ -36,12 +33,38 @@ class NumberChecks(Backing):
                 yield finding
         for page in self.around.pages:
             yield from self._gone(page)
+        for _, unbacked in self._told:
+            if unbacked is not None and (unbacked.path, unbacked.line) not in told:
+                yield unbacked
+        yield from self._picked()
+
+    def looked_at(self, path: Path, line: int, value: float) -> tuple[bool, Finding | None]:
+        """Whether a number is one that results are told by, and what is wrong with it."""
+        found = self._by_line.get((real(path), line), ())
+        mine = [unbacked for place, unbacked in found if abs(place.number.value - value) < 1e-12]
+        return bool(mine), next(filter(None, mine), None)
+
+    @cached_property
+    def _by_line(self) -> Mapping[tuple[Path | None, int], Sequence[tuple[Place, Finding | None]]]:
+        own, found = self.roadmap.document.path, defaultdict(list)
+        for place, unbacked in self._told:
+            path = place.path or own
+            found[path and real(path), place.line].append((place, unbacked))
+        return found
+
+    @cached_property
+    def _stated(self) -> Sequence[tuple[str, Place]]:
         mvps = {mvp.id for mvp in self.roadmap.mvps if self.is_checked(mvp.id)}
-        if not mvps:
-            return
         around = self.around
-        stated = list(stated_numbers(self.roadmap, around.hub, around.reports, mvps))
-        found = [(place, self.unbacked(mvp, place)) for mvp, place in stated]
+        return list(stated_numbers(self.roadmap, around.hub, around.reports, mvps)) if mvps else ()
+
+    @cached_property
+    def _told(self) -> Sequence[tuple[Place, Finding | None]]:
+        """The numbers that results are told by, each with what is wrong with it."""
+        around = self.around
+        if not any(self.is_checked(mvp.id) for mvp in self.roadmap.mvps):
+            return ()
+        found = [(place, self.unbacked(mvp, place)) for mvp, place in self._stated]
         seen = {(place.path, place.line, place.number.value) for place, _ in found}
         named = named_numbers(self.roadmap, around.hub, around.reports, around.boards)
         more = [x for x in named if (x.place.path, x.place.line, x.place.number.value) not in seen]
@@ -49,10 +72,7 @@ class NumberChecks(Backing):
         for one in more:
             if one.mvps or are_ours:
                 found.append((one.place, self._unbacked_by_any(one.mvps, one.place)))
-        for _, unbacked in found:
-            if unbacked is not None and (unbacked.path, unbacked.line) not in told:
-                yield unbacked
-        yield from self._picked(stated)
+        return found
 
     def _unbacked_by_any(self, mvps: Sequence[str], place: Place) -> Finding | None:
         """That none of the MVPs a line names has its number; None also where that is not sure.
@@ -70,7 +90,7 @@ class NumberChecks(Backing):
         found = [self.unbacked(mvp, place) for mvp in checked]
         if not found or None in found:
             return None
-        if not of_all:
+        if not of_all or place.number.relation:
             return found[0]
         known = [one for mvp in checked for one in self.comparable(mvp, place)]
         profiles = profiles_of(place)
@@ -113,12 +133,14 @@ class NumberChecks(Backing):
             message = f"{said} was written from {said_of(gone[0].source)}, and stands here no more"
             yield Finding(1, "number-changed", message, path=page.path)
 
-    def _picked(self, stated: Iterable[tuple[str, Place]]) -> Iterator[Finding]:
+    def _picked(self) -> Iterator[Finding]:
         """Numbers of the best of several runs of one spec, where nothing tells of the others."""
-        texts = self.documents
+        texts, stated = self.documents, self._stated
         groups = {mvp: self.own.launches_of_one_spec(mvp) for mvp in {mvp for mvp, _ in stated}}
         told: dict[Path | None, list[NumberPlace]] = {}
         for mvp, place in stated:
+            if place.number.relation:
+                continue
             known = (x for x in self.comparable(mvp, place) if x.profile == place.number.profile)
             picked = picked_runs(place, known, groups[mvp])
             if not picked or self._is_on_record(mvp, place):

@@ -134,6 +134,9 @@ class _Judge:
         if stated is None and (one.is_whole or one.number.significant < SURE):
             return NOT_CHECKED, None, "no metric is named, and too few digits"
         known, beside = self._checks.lab_wide, one.row or one.text
+        is_told, wrong = self._checks.looked_at(where, one.line, one.number.value)
+        if wrong is not None:
+            return self._wrong(mvp, place)
         own = self._checks.own.sources(mvp) if mvp else Sources()
         source = best_source(one.number, own, stated, beside)
         source = source or best_source(one.number, known.everywhere(), stated, beside)
@@ -147,6 +150,8 @@ class _Judge:
             return NOT_CHECKED, None, f"no job of MVP {mvp} has a result"
         if mvp and place:
             return self._unbacked(mvp, place)
+        if not is_told:
+            return NOT_CHECKED, None, "no result has it, and it is not told as one"
         return NONE, None, ""
 
     def _unbacked(self, mvp: str, place: Place) -> tuple[str, Source | None, str]:
@@ -157,7 +162,11 @@ class _Judge:
             if self._checks.is_earlier(mvp, place):
                 return NOT_CHECKED, None, "older than the jobs of its roadmap"
             return NOT_CHECKED, None, f"of another model, size or part than the runs of MVP {mvp}"
-        named = self._checks.comparable(mvp, place) if place.run else []
+        return self._wrong(mvp, place)
+
+    def _wrong(self, mvp: str, place: Place | None) -> tuple[str, Source | None, str]:
+        """Of a number that lint finds: what it should be, where its row has one result."""
+        named = self._checks.comparable(mvp, place) if mvp and place and place.run else []
         headline = {one.value: one for one in reversed(named)}
         if len(headline) == 1:
             (source,) = headline.values()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from vitlab.contract.job import Done, Result, Spec
+from vitlab.contract.job import Done
 from vitlab.contract.paths import real
 from vitlab.contract.value import Value
 from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.lint.across import Neighbours
-from vitlab.docs.lint.finding import Finding
 from vitlab.docs.lint.numbers import Place
 from vitlab.docs.lint.stated import Stated, words_of
-from vitlab.docs.model.gates.conditions import is_model, model_key
+from vitlab.docs.model.gates.conditions import model_key
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.text.numbers import Digits, NumberPlace, numbers_of
 from vitlab.docs.text.source import Document
@@ -25,31 +24,14 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.progress import Progress
 from vitlab.lab.results.decided import given_by_person
 from vitlab.lab.results.job_results import all_results, names_of_roadmap, of_roadmap
-from vitlab.lab.results.provenance import Provenance, Source, best_source
+from vitlab.lab.results.provenance import Provenance, Source
 from vitlab.lab.writeback.written_numbers import WrittenNumber, WrittenNumbers, read_numbers
 
-_DECIMAL = re.compile(r"\d*\.\d+")
-_EPOCH = re.compile(r"ep\d{1,9}")
-_OTHERS = re.compile(
-    r"^(?:if|when|once|until|unless|needs?|should|must|would)$|若|如果|当|需|应|计划"
-    r"|baseline|literature|paper|previous|old|target|goal|expect|reference|ceiling|limit|theor|bound"
-    r"|bayes|crlb|fisher|mag|snr|linear|^(?:vs|max|min|median|std|delta|gap|improvement)$"
-    r"|基线|文献|论文|之前|此前|旧|目标|预期|上限|理论|星等|提升|差",
-)
-"""Words that say that a number is no result of the MVP's own runs, or of a part of its stars."""
-_MEASURED = ("r2", "mae", "rmse", "bias")
-_LABELS = frozenset(("t_eff", "log_g", "m_h"))
-_MOST = 200
-"""Numbers of results of which the differences are looked at."""
-_LARGEST_GAIN = 0.5
-_SURE = 3
+EPOCH = re.compile(r"ep\d{1,9}")
+LABELS = frozenset(("t_eff", "log_g", "m_h"))
+SURE = 3
 """Decimals from which on a number without the mark of a trial is known for a trial's, and figures
 from which on one is known for what stood elsewhere before: fewer are those of limits too."""
-UNBACKED = "number-without-result"
-_NO_JOB = (
-    "it has no job here, and the number was typed in after the first job of the roadmap; `vitlab "
-    "set ... --status done --because TEXT` says where it is from"
-)
 
 
 class Backing:
@@ -117,42 +99,10 @@ class Backing:
 
     def told_by(self, mvp: str, number: Stated) -> str | None:
         """The job that told a number of an epoch as it ran, by its events; None for none."""
-        jobs = self._jobs.get(mvp, ()) if any(map(_EPOCH.fullmatch, number.words)) else ()
+        jobs = self._jobs.get(mvp, ()) if any(map(EPOCH.fullmatch, number.words)) else ()
         alike = (job for job in jobs if job.spec.profile == number.profile)
         mine = (job for job in alike if _has_told(job, self.lab.progress(job.paths), number))
         return next((job.name for job in mine), None)
-
-    def unbacked(self, mvp: str, place: Place) -> Finding | None:
-        """That no result has the number of a place; None also where none has to have it."""
-        number, comparable = place.number, self.comparable(mvp, place)
-        digits = digits_of(place)
-        if number.is_loose and self._is_of_any(mvp, digits):
-            return None
-        profiles = profiles_of(place)
-        of_profile = [one for one in comparable if one.profile in profiles]
-        if any(digits.is_rounded(one.number) for one in of_profile):
-            return None
-        sure = not number.is_loose
-        if sure and not of_profile and (unmarked := self._unmarked(mvp, place, digits, comparable)):
-            return unmarked
-        if self._is_of_known(mvp, place, digits, comparable) or self._is_on_record(mvp, place):
-            return None
-        results = [one.result for one in self.own.finished(mvp)]
-        specs = [job.spec for job in self._jobs.get(mvp, ())]
-        if _is_of_another(number, results, specs, self.models):
-            return None
-        given = _is_given(self.by_word.get(mvp), self._standing(place))
-        if not of_profile and (given or self.is_earlier(mvp, place)):
-            return None
-        if not comparable and not _is_measured(number):
-            return None
-        if self.told_by(mvp, number) is not None:
-            return None
-        lacking = "none of its jobs here has a result" if specs else _NO_JOB
-        if self.own.finished(mvp):
-            lacking = lacking_of(place, of_profile, comparable)
-        message = f"{number.text} of MVP {mvp}: {lacking}"
-        return Finding(place.line, UNBACKED, message, path=place.path)
 
     def is_earlier(self, mvp: str, place: Place) -> bool:
         """Whether a number stood where it stands before the first job of its roadmap.
@@ -163,7 +113,7 @@ class Backing:
             # Of an MVP without a job also where its line was edited since, or moved.
             texts = frozenset() if mvp in self._jobs else known.texts
             stands = self._standing(place)
-            moved = (x.number.significant >= _SURE and x.number.text in texts for x in stands)
+            moved = (x.number.significant >= SURE and x.number.text in texts for x in stands)
             return any(map(known.has, stands)) or any(moved)
         status = next((one.status for one in self.roadmap.mvps if one.id == mvp), None)
         return place.number.profile == "full" and status in ENDED
@@ -178,45 +128,11 @@ class Backing:
         mine = (one for one in self._numbers[key] if one.line == place.line)
         return [one for one in mine if abs(one.number.value - place.number.value) < 1e-12]
 
-    def _is_of_known(
-        self, mvp: str, place: Place, digits: Digits, comparable: Sequence[Source]
-    ) -> bool:
-        """Whether it is the number of another MVP, named beside it where this one has such too."""
-        number, words = place.number, place.own | place.number.words
-        named = {model_key(word) for word in words}
-        return any(
-            not comparable or model_key(one.model) in named or f"mvp-{one.mvp}" in words
-            for one in self.lab_wide.everywhere()
-            if one.mvp != mvp
-            and one.profile == number.profile
-            and digits.is_rounded(one.number)
-            and one.is_stated(number)
-        )
-
-    def _is_of_any(self, mvp: str, digits: Digits) -> bool:
-        """Whether a number is that of any result, or a difference of two of its MVP."""
-        if any(digits.is_rounded(one.number) for one in self.lab_wide.everywhere().near(digits)):
-            return True
-        if digits.value > _LARGEST_GAIN:
-            return False
-        known = {one.number for one in self.own.sources(mvp)[:_MOST] if one.number is not None}
-        return any(digits.is_rounded(a - b) for a in known for b in known)
-
     def comparable(self, mvp: str, place: Place) -> list[Source]:
         """The numbers of an MVP's results that a place may state, of every profile."""
         number = place.number
         sources = self.own.stated(mvp, number)
         return [one for one in sources if is_comparable(one, number, place.run)]
-
-    def _unmarked(
-        self, mvp: str, place: Place, digits: Digits, trials: Sequence[Source]
-    ) -> Finding | None:
-        """A trial's number that is not marked as one, of an MVP that has no full run."""
-        same = best_source(digits, trials, place.number)
-        if same is None or place.number.profile != "full" or digits.decimals < _SURE:
-            return None
-        message = f"{place.number.text} of MVP {mvp} is of profile {same.profile}, not marked so: "
-        return Finding(place.line, UNBACKED, message + said_of(same), path=place.path)
 
     def _is_on_record(self, mvp: str, place: Place) -> bool:
         """Whether a number of this value, MVP and profile was written into this line's file.
@@ -256,35 +172,6 @@ def same_text(number: Digits, written: Sequence[WrittenNumber]) -> WrittenNumber
     return next((one for one in reversed(written) if one.text == number.text), None)
 
 
-def _is_of_another(
-    number: Stated, results: Sequence[Result], specs: Sequence[Spec], models_of_lab: Container[str]
-) -> bool:
-    """Whether words beside a number say that no run of an MVP has to have it.
-
-    `results`, and where there are none `specs`: those of its runs. A model of the lab has its own.
-    """
-    own = words_of(" ".join(f"{r.model_name} {r.run} {base_name(r.run)}" for r in results))
-    for spec in () if results else specs:
-        own |= words_of(f"{spec.recipe} {spec.run} {base_name(spec.run)}")
-    models = {model_key(word) for word in own}
-    # A program of one's own may say nothing of its model: any that is named is its.
-    are_known = any(map(is_model, models))
-    own |= {f"ep{r.best['epoch']:g}" for r in results if "epoch" in r.best}
-    for word in number.words - own:
-        key = model_key(word)
-        if are_known and is_model(key) and key not in models and key not in models_of_lab:
-            return True
-        if _OTHERS.search(word) or _EPOCH.fullmatch(word):
-            return True
-    return False
-
-
-def _is_given(reason: str | None, stands: Sequence[NumberPlace]) -> bool:
-    """Whether a person's reason stands for a number: where it names some, for those alone."""
-    named = _DECIMAL.findall(reason or "")
-    return reason is not None and (not named or any(one.number.text in named for one in stands))
-
-
 def digits_of(place: Place) -> Digits:
     """The number of a place as it is rounded; an integer is no rounding of a score."""
     return Digits(place.number.text, place.number.value, max(1, place.number.decimals))
@@ -311,7 +198,7 @@ def lacking_of(place: Place, of_profile: Sequence[Source], comparable: Sequence[
 
 def _has_told(job: Job, progress: Progress, number: Stated) -> bool:
     """Whether a value of a job's events, of the epoch that a number names, is this number."""
-    epochs = [int(word[2:]) for word in number.words if _EPOCH.fullmatch(word)]
+    epochs = [int(word[2:]) for word in number.words if EPOCH.fullmatch(word)]
     digits = Digits(number.text, number.value, number.decimals)
     return any(
         digits.is_rounded(one.value)
@@ -328,17 +215,11 @@ def is_comparable(source: Source, stated: Stated, run: str = "") -> bool:
     if not source.is_stated(stated):
         return False
     label = Value.parse(source.value).label.casefold()
-    labels = stated.words & _LABELS
+    labels = stated.words & LABELS
     if labels and label not in labels:
         return False
     own = (source.run, base_name(source.run)) if run else ()
     return not run or run in (" ".join(sorted(words_of(name))) for name in own)
-
-
-def _is_measured(stated: Stated) -> bool:
-    """Whether a result has such a number: a score on test or validation stars, no difference."""
-    metric, _, label = stated.metric.partition("_")
-    return metric in _MEASURED and (not label or label in _LABELS) and stated.split != "train"
 
 
 def said_of(source: Source) -> str:

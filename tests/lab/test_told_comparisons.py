@@ -1,0 +1,151 @@
+"""Numbers that sentences compare, and those of something else: right silent, wrong found.
+
+The results are 0.7512 of a ViT and 0.5234 of ridge, both full.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lab.conftest import Ended
+from tests.lab.test_numbers import found, hand_edit, told
+from vitlab.lab.earlier import keep_earlier
+from vitlab.lab.lab import Lab
+from vitlab.lab.writeback.edits import write
+from vitlab.lab.writeback.number_origins import NONE
+
+COMPARED = [  # right, wrong
+    ("R² from 0.52 to 0.75", "R² from 0.21 to 0.75"),
+    ("R² rose from 0.523 to 0.751", "R² rose from 0.523 to 0.951"),
+    ("R² 0.52 → 0.751", "R² 0.21 → 0.751"),
+    ("test R²: 0.751 vs 0.523 for ridge", "test R²: 0.751 vs 0.21 for ridge"),
+    ("ViT 0.751 vs ridge 0.523", "ViT 0.751 vs ridge 0.217"),
+    ("ViT (0.751) > ridge (0.523)", "ViT (0.751) > ridge (0.301)"),
+    ("ViT=0.751 > Ridge=0.523", "ViT=0.951 > Ridge=0.523"),
+    ("ridge only reaches 0.5", "ridge only reaches 0.2"),
+    ("ridge scores 0.52 on the test stars", "ridge scores 0.32 on the test stars"),
+    ("+0.228 over ridge", "+0.45 over ridge"),
+    ("it beats ridge by 0.228", "it beats ridge by 0.45"),
+    ("R² is 0.228 better than ridge", "R² is 0.428 better than ridge"),
+    ("R² 从 0.52 提升到 0.75", "R² 从 0.21 提升到 0.75"),
+    ("Ridge 仅 0.52", "Ridge 仅 0.21"),
+    ("Ridge 的测试 R² 只有 0.523", "Ridge 的测试 R² 只有 0.323"),
+    ("比 Ridge 高 0.228", "比 Ridge 高 0.45"),
+    ("Δ = +0.228 相对 Ridge", "Δ = +0.451 相对 Ridge"),
+    ("领先 Ridge 0.228", "领先 Ridge 0.428"),
+]
+NO_RESULT = [
+    "lr from 0.001 to 0.01",
+    "dropout 0.1 vs 0.2",
+    "ridge took 0.123 core-hours",
+    "Ridge：0.123 核时",
+    "the MLP has 0.912",  # no job of the lab has one
+    "ridge should reach 0.9",
+    "若 Ridge 达到 0.9",
+    "R² rises from 0.70 to 0.751",  # the limit of a gate
+    "ViT +0.277 vs ridge +0.126",
+    "R² = 0.92 of Leung & Bovy (2019)",
+    "Leung & Bovy (2019) 的 R²=0.92",
+    "Ting et al. 2019: R² = 0.92",
+    "R² = 0.92 (Fabbro 2018)",
+    "R² in [0.70, 0.80]",
+    "R² 95% 区间 [0.70, 0.80]",
+    "R² = 0.751 [0.740, 0.762]",
+    "R² = 0.751 ± 0.004",
+    "MVP-2.0 的 R²_test=0.523",
+    "R²_test ~0.76",
+]
+
+
+@pytest.fixture
+def ran(lab: Lab, roadmap: Path, ended: Ended) -> Path:
+    keep_earlier(lab, roadmap)
+    ended("one", 0.7512)
+    ended("one", 0.5234, mvp="2.0", model="Ridge", exp_id="VIT-20260101-another-01")
+    write(lab, roadmap, "1.0")
+    write(lab, roadmap, "2.0")
+    assert found(lab, roadmap) == []
+    return roadmap
+
+
+def places(lab: Lab, roadmap: Path) -> list[tuple[Path, str, str]]:
+    """A conclusion, the results of the report, and the hub: what stands there, what is to."""
+    report = next(roadmap.parent.glob("exp_the_run*.md"))
+    hub = roadmap.with_name("plan_hub.md")
+    return [
+        (roadmap, "| MVP-1.0 | ViT", "| MVP-1.0 | {}; ViT"),
+        (report, "## Results\n", "## Results\n\n{}.\n"),
+        (hub, "# Hub\n", "# Hub\n\n- {}\n"),
+    ]
+
+
+@pytest.mark.parametrize(("right", "wrong"), COMPARED)
+def test_a_number_that_is_compared(lab: Lab, ran: Path, right: str, wrong: str) -> None:
+    for path, old, new in places(lab, ran):
+        before = path.read_text(encoding="utf-8")
+        hand_edit(path, old, new.format(right))
+        assert found(lab, ran) == [], path
+        hand_edit(path, right, wrong)
+        hits = found(lab, ran)
+        assert len(hits) == 1, [(one.path, one.line, one.message) for one in hits]
+        (hit,) = hits
+        assert (hit.kind, hit.path or ran) == ("number-without-result", path)
+        path.write_text(before, encoding="utf-8")
+
+
+def test_what_is_no_number_of_a_result_here(lab: Lab, ran: Path) -> None:
+    for path, old, new in places(lab, ran):
+        before = path.read_text(encoding="utf-8")
+        hand_edit(path, old, new.format(".\n- ".join(NO_RESULT) if path != ran else "-"))
+        assert "\n".join(one.message[:60] for one in found(lab, ran)) == "", path
+        path.write_text(before, encoding="utf-8")
+    for text in NO_RESULT:
+        hand_edit(ran, "| MVP-1.0 | ViT", f"| MVP-1.0 | {text}; ViT")
+        assert found(lab, ran) == [], text
+        hand_edit(ran, f"| MVP-1.0 | {text}; ViT", "| MVP-1.0 | ViT")
+
+
+def test_a_number_of_another_mvp_s_model_is_not_its_own(lab: Lab, ran: Path) -> None:
+    for text, hits in (
+        ("MVP-2.0 has R² = 0.523, it 0.751", 0),
+        ("MVP-2.0 is worse, but ViT R² = 0.523", 1),
+        ("unlike MVP-2.0 it has R² = 0.533", 1),
+    ):
+        hand_edit(ran, "| MVP-1.0 | ViT", f"| MVP-1.0 | {text}; ViT")
+        assert len(found(lab, ran)) == hits, text
+        hand_edit(ran, f"| MVP-1.0 | {text}; ViT", "| MVP-1.0 | ViT")
+
+
+def test_the_mark_of_a_trial_further_behind(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.6512, profile="smoke")
+    write(lab, roadmap, "1.0")
+    for text, hits in (
+        ("R²_test = 0.651 on few stars (smoke)", 0),
+        ("R²_test = 0.651 [0.64, 0.66] (smoke)", 0),
+        ("R²_test ~0.65 on few stars, as expected (smoke)", 0),
+        ("R²_test 约 0.65（smoke）", 0),
+        ("R²_test = 0.651 on few stars", 1),
+        ("R²_test = 0.851 on few stars (smoke)", 1),
+    ):
+        hand_edit(roadmap, "## Timeline\n", f"MVP-1.0: {text}\n\n## Timeline\n")
+        assert len(found(lab, roadmap)) == hits, text
+        hand_edit(roadmap, f"MVP-1.0: {text}\n\n", "")
+
+
+def test_why_and_lint_agree_on_a_number(lab: Lab, ran: Path) -> None:
+    for text, number, is_found in (
+        ("ViT R² = 0.523", "0.523", True),  # that of ridge
+        ("Ridge R² = 0.523 (MVP-2.0)", "0.523", False),
+        ("R² = 0.9234", "0.9234", True),
+        ("R² from 0.9234 to 0.751", "0.9234", True),
+        ("the seed of the salt is 0.9234", "0.9234", False),
+    ):
+        hand_edit(ran, "| MVP-1.0 | ViT", f"| MVP-1.0 | {text}; ViT")
+        (line,) = (n for n, x in enumerate(ran.read_text().splitlines(), 1) if text in x)
+        verdicts = {one.verdict for one in told(lab, number) if (one.path, one.line) == (ran, line)}
+        assert len(verdicts) == 1
+        assert (NONE in verdicts) is is_found, (text, verdicts)
+        assert bool(found(lab, ran)) is is_found, text
+        hand_edit(ran, f"| MVP-1.0 | {text}; ViT", "| MVP-1.0 | ViT")

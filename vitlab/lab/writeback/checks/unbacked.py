@@ -1,0 +1,221 @@
+"""Numbers of documents that no result backs, and what excuses one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Sequence
+from functools import cached_property
+
+from vitlab.contract.job import Result, Spec
+from vitlab.contract.paths import real
+from vitlab.docs.judge.seeds import base_name
+from vitlab.docs.lint.compared import DIFFERENCE
+from vitlab.docs.lint.finding import Finding
+from vitlab.docs.lint.numbers import Place
+from vitlab.docs.lint.sentences import is_about, is_cited, mark_behind, mvps_named, sentence_of
+from vitlab.docs.lint.stated import Stated, words_of
+from vitlab.docs.model.gates.conditions import is_model, model_key
+from vitlab.docs.text.numbers import Digits, NumberPlace
+from vitlab.lab.results.compared import Scores
+from vitlab.lab.results.provenance import Source, best_source
+from vitlab.lab.writeback.checks.backing import (
+    EPOCH,
+    LABELS,
+    SURE,
+    Backing,
+    digits_of,
+    lacking_of,
+    profiles_of,
+    said_of,
+    same_text,
+)
+
+_DECIMAL = re.compile(r"\d*\.\d+")
+_OTHERS = re.compile(
+    r"^(?:if|when|once|until|unless|needs?|should|must|would)$|若|如果|当|需|应|计划"
+    r"|baseline|literature|paper|previous|old|target|goal|expect|reference|ceiling|limit|theor|bound"
+    r"|bayes|crlb|fisher|mag|snr|linear|^(?:vs|max|min|median|std|delta|gap|improvement)$"
+    r"|基线|文献|论文|之前|此前|旧|目标|预期|上限|理论|星等|提升|差",
+)
+"""Words that say that a number is no result of the MVP's own runs, or of a part of its stars."""
+_MEASURED = ("r2", "mae", "rmse", "bias")
+_MOST = 200
+"""Numbers of results of which the differences are looked at."""
+_LARGEST_GAIN = 0.5
+UNBACKED = "number-without-result"
+_NO_JOB = (
+    "it has no job here, and the number was typed in after the first job of the roadmap; `vitlab "
+    "set ... --status done --because TEXT` says where it is from"
+)
+
+
+class Unbacked(Backing):
+    """Numbers of documents that no result backs, though one has to."""
+
+    def unbacked(self, mvp: str, place: Place) -> Finding | None:
+        """That no result has the number of a place; None also where none has to have it."""
+        if place.number.relation:
+            return self._uncompared(mvp, place)
+        number, comparable = place.number, self.comparable(mvp, place)
+        digits, sentence = digits_of(place), self._sentence(place)
+        if number.is_loose and self._is_of_any(mvp, digits):
+            return None
+        profiles = profiles_of(place) | self._marked(place, sentence)
+        of_profile = [one for one in comparable if one.profile in profiles]
+        if any(digits.is_rounded(one.number) for one in of_profile) or is_cited(sentence):
+            return None
+        if self._is_about(place, sentence, comparable):
+            return None
+        sure = not number.is_loose
+        if sure and not of_profile and (unmarked := self._unmarked(mvp, place, digits, comparable)):
+            return unmarked
+        named = mvps_named(sentence) - {mvp}
+        if self._is_of_known(mvp, place, comparable, named) or self._is_on_record(mvp, place):
+            return None
+        results = [one.result for one in self.own.finished(mvp)]
+        specs = [job.spec for job in self._jobs.get(mvp, ())]
+        if _is_of_another(number, results, specs, self.models):
+            return None
+        given = _is_given(self.by_word.get(mvp), self._standing(place))
+        if not of_profile and (given or self.is_earlier(mvp, place)):
+            return None
+        if not comparable and not _is_measured(number):
+            return None
+        if self.told_by(mvp, number) is not None:
+            return None
+        lacking = "none of its jobs here has a result" if specs else _NO_JOB
+        if self.own.finished(mvp):
+            lacking = lacking_of(place, of_profile, comparable)
+        message = f"{number.text} of MVP {mvp}: {lacking}"
+        return Finding(place.line, UNBACKED, message, path=place.path)
+
+    def _is_of_known(
+        self, mvp: str, place: Place, comparable: Sequence[Source], beside: Container[str]
+    ) -> bool:
+        """Whether it is the number of another MVP, named beside it where this one has such too.
+
+        `beside`: the MVPs of its sentence; one of these where no other model is named with it.
+        """
+        number, words, digits = place.number, place.own | place.number.words, digits_of(place)
+        named = {model_key(word) for word in words}
+        models = set(filter(is_model, named))
+        return any(
+            not comparable
+            or model_key(one.model) in named
+            or f"mvp-{one.mvp}" in words
+            or (one.mvp in beside and models <= {model_key(one.model)})
+            for one in self.lab_wide.everywhere()
+            if one.mvp != mvp
+            and one.profile == number.profile
+            and digits.is_rounded(one.number)
+            and one.is_stated(number)
+        )
+
+    def _sentence(self, place: Place) -> str:
+        """The sentence of a number, as a reader sees it; empty where that is not sure."""
+        path = place.path or self.roadmap.document.path
+        document = self.documents.get(path and real(path))
+        line = document.line_text(place.line - 1) if document else ""
+        return sentence_of(line, place.number.text)
+
+    def _marked(self, place: Place, sentence: str) -> set[str]:
+        """The profile that is marked further behind in its sentence; none if it has its own."""
+        mark = mark_behind(sentence, place.number.text) if place.number.profile == "full" else ""
+        return {mark} if mark else set()
+
+    def _is_about(self, place: Place, sentence: str, comparable: Sequence[Source]) -> bool:
+        """Whether a number told as about so much is one of these to a unit of its digits."""
+        number = place.number
+        if not is_about(sentence, number.text):
+            return False
+        reach = 10.0**-number.decimals * (1 + 1e-9)
+        return any(abs((one.number or 0.0) - number.value) <= reach for one in comparable)
+
+    def _uncompared(self, mvp: str, place: Place) -> Finding | None:
+        """That no result has a number that is compared with others, or no two that difference."""
+        number, scores = place.number, self._scores
+        if not number.words <= set(scores.models) or is_cited(self._sentence(place)):
+            return None
+        stands = self._standing(place)
+        if self.is_earlier(mvp, place) or _is_given(self.by_word.get(mvp), stands):
+            return None
+        path = place.path or self.roadmap.document.path
+        name = self.lab.paths.relative(path) if path else ""
+        if any(same_text(one.number, self.written.at(name, one)) for one in stands):
+            return None
+        if number.relation == DIFFERENCE:
+            lacking = "no two results differ by so much"
+            if scores.has_difference(number):
+                return None
+        else:
+            nearest = scores.nearest(number)
+            if nearest is None or (number.decimals < SURE and number.value in self._limits):
+                return None
+            lacking = f"no result has {number.value:.{number.decimals}f}; the nearest is "
+            lacking += f"{nearest.shown}, {said_of(nearest)}"
+        said = number.text + ")" * (number.text.count("(") > number.text.count(")"))
+        return Finding(place.line, UNBACKED, f"{said}: {lacking}", path=place.path)
+
+    @cached_property
+    def _scores(self) -> Scores:
+        return Scores(self.lab_wide.everywhere())
+
+    @cached_property
+    def _limits(self) -> frozenset[float]:
+        """The numbers of the gates' rules, which a sentence may begin from."""
+        rules = " ".join(rule.if_ for gate in self.roadmap.gates for rule in gate.rules)
+        return frozenset(map(float, _DECIMAL.findall(rules)))
+
+    def _is_of_any(self, mvp: str, digits: Digits) -> bool:
+        """Whether a number is that of any result, or a difference of two of its MVP."""
+        if any(digits.is_rounded(one.number) for one in self.lab_wide.everywhere().near(digits)):
+            return True
+        if digits.value > _LARGEST_GAIN:
+            return False
+        known = {one.number for one in self.own.sources(mvp)[:_MOST] if one.number is not None}
+        return any(digits.is_rounded(a - b) for a in known for b in known)
+
+    def _unmarked(
+        self, mvp: str, place: Place, digits: Digits, trials: Sequence[Source]
+    ) -> Finding | None:
+        """A trial's number that is not marked as one, of an MVP that has no full run."""
+        same = best_source(digits, trials, place.number)
+        if same is None or place.number.profile != "full" or digits.decimals < SURE:
+            return None
+        message = f"{place.number.text} of MVP {mvp} is of profile {same.profile}, not marked so: "
+        return Finding(place.line, UNBACKED, message + said_of(same), path=place.path)
+
+
+def _is_of_another(
+    number: Stated, results: Sequence[Result], specs: Sequence[Spec], models_of_lab: Container[str]
+) -> bool:
+    """Whether words beside a number say that no run of an MVP has to have it.
+
+    `results`, and where there are none `specs`: those of its runs. A model of the lab has its own.
+    """
+    own = words_of(" ".join(f"{r.model_name} {r.run} {base_name(r.run)}" for r in results))
+    for spec in () if results else specs:
+        own |= words_of(f"{spec.recipe} {spec.run} {base_name(spec.run)}")
+    models = {model_key(word) for word in own}
+    # A program of one's own may say nothing of its model: any that is named is its.
+    are_known = any(map(is_model, models))
+    own |= {f"ep{r.best['epoch']:g}" for r in results if "epoch" in r.best}
+    for word in number.words - own:
+        key = model_key(word)
+        if are_known and is_model(key) and key not in models and key not in models_of_lab:
+            return True
+        if _OTHERS.search(word) or EPOCH.fullmatch(word):
+            return True
+    return False
+
+
+def _is_given(reason: str | None, stands: Sequence[NumberPlace]) -> bool:
+    """Whether a person's reason stands for a number: where it names some, for those alone."""
+    named = _DECIMAL.findall(reason or "")
+    return reason is not None and (not named or any(one.number.text in named for one in stands))
+
+
+def _is_measured(stated: Stated) -> bool:
+    """Whether a result has such a number: a score on test or validation stars, no difference."""
+    metric, _, label = stated.metric.partition("_")
+    return metric in _MEASURED and (not label or label in LABELS) and stated.split != "train"
