@@ -6,7 +6,7 @@ Spectra are compared over their running mean, so that neither extinction nor a c
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -44,12 +44,17 @@ STEP = 12.0
 """km/s of the pixels on which velocities are found."""
 FASTEST = 800.0
 """km/s: no velocity beyond is looked for."""
+PART = 128
+"""Spectra that are prepared at once: larger arrays would be new memory each time."""
+LAGS = np.arange(-round(FASTEST / STEP), round(FASTEST / STEP) + 1)
 SIMULATED = 400
 """Spectra that the alarm is calibrated on, for each observed one."""
 KEPT = 0.99
 """Of the pixels: a few far away are a fault of their own."""
 RATE = 0.01
 """Of the grid's own spectra, with these errors and masks, that raise the alarm."""
+EACH = RATE / 3
+"""By each of its statistics: chi-square, lines, and a network's features."""
 CPU = torch.device("cpu")
 
 
@@ -77,13 +82,13 @@ class Match:
     chi2: float
     """Of a pixel, with `FLOOR` added to the errors."""
     highest: float
-    """Chi-square of a pixel that `RATE` / 2 of the grid's own spectra exceed."""
+    """Chi-square of a pixel that `EACH` of the grid's own spectra exceed."""
     gain: float
     """Fall of chi-square by its lines, against none."""
     misfit: float
     """Rms by which the nearest spectrum misses, over the continuum and beyond the errors."""
     least: float
-    """Gain that `RATE` / 2 of the grid's own spectra do not reach."""
+    """Gain that `EACH` of the grid's own spectra do not reach."""
 
     def named(self) -> dict[str, float]:
         """Its labels."""
@@ -140,6 +145,12 @@ class Reference:
             self._compared = {r: _blurred(flux, self.grid, r)}
         return self._compared[r]
 
+    def nearest(self, near: Match, resolution: float, wave: Array) -> Array:
+        """(L,) the spectrum that `match` found, on pixels `wave`, Angstrom in air."""
+        number = int(abs(self.labels - near.labels).sum(axis=1).argmin())
+        star = self.compared(resolution)[number].double().numpy()
+        return np.asarray(np.interp(wave, self.grid.wave, star))
+
     def even(self, resolution: float) -> Array:
         """(T, M) spectra of some nodes over their running mean, on `even_pixels`."""
         r = round(resolution, -2)
@@ -159,41 +170,74 @@ def even_pixels(grid: Grid) -> Array:
     return np.exp(np.arange(log[0], log[1], STEP / LIGHT))
 
 
+@dataclass(frozen=True)
+class Seen:
+    """An observed spectrum on `even_pixels`, unshifted, ready to be correlated with lines."""
+
+    wave: Array
+    resolution: float
+    total: float
+    """Chi-square without lines; it counts independent data once."""
+    count: float
+    """Independent data."""
+    data: NDArray[np.complex128]  # Fourier transforms, of flux times weight and of weight
+    weights: NDArray[np.complex128]
+
+    def gains(self, templates: Array) -> Array:
+        """(T, M) spectra -> (T, lags) fall of chi-square with their lines, of free amplitude."""
+        n, lines = 2 * (len(self.data) - 1), templates - 1
+        shifted = np.fft.irfft(self.data * np.fft.rfft(lines, n).conj(), n)
+        power = np.fft.irfft(self.weights * np.fft.rfft(lines**2, n).conj(), n)
+        shifted, power = shifted[:, LAGS], power[:, LAGS].clip(min=1e-9)
+        return np.where(shifted > 0, shifted**2 / power, 0.0)
+
+
+def seen(observed: OnPixels, grid: Grid) -> Seen:
+    """Flux over its continuum, weighted by its errors with `LEAST_ERROR` added."""
+    wave = even_pixels(grid)
+    flux, sigma = _levelled(observed, wave)
+    weight = np.where(observed.good, 1 / (sigma**2 + LEAST_ERROR**2), 0.0) * observed.independent
+    lines = np.where(observed.good, flux - 1, 0.0)
+    n = 1 << (2 * len(wave) - 1).bit_length()
+    return Seen(
+        wave,
+        observed.resolution,
+        float((lines**2 * weight).sum()),
+        float(observed.good.sum() * observed.independent),
+        np.fft.rfft(lines * weight, n),
+        np.fft.rfft(weight, n),
+    )
+
+
 def find_velocity(
-    observed: OnPixels, reference: Reference, resolution: float | None = None
+    observed: OnPixels | Seen, reference: Reference, resolution: float | None = None
 ) -> Found:
     """By weighted correlation with spectra of the grid; `observed` is on `even_pixels`, unshifted.
 
-    The amplitude of the lines is free. Chi-square counts independent data once. `resolution`: of
-    the spectra compared with; None: the observed one's.
+    `resolution`: of the spectra compared with; None: the observed one's.
     """
-    wave = even_pixels(reference.grid)
-    templates = reference.even(observed.resolution if resolution is None else resolution)
-    flux, sigma = _levelled(observed, wave)
-    variance = sigma**2 + LEAST_ERROR**2
-    weight = np.where(observed.good, 1 / variance, 0.0) * observed.independent
-    n = 1 << (2 * len(wave) - 1).bit_length()
-    data = np.fft.rfft(np.where(observed.good, flux - 1, 0.0) * weight, n)
-    weights = np.fft.rfft(weight, n)
-    lines = templates - 1
-    shifted = np.fft.irfft(data * np.fft.rfft(lines, n).conj(), n)
-    power = np.fft.irfft(weights * np.fft.rfft(lines**2, n).conj(), n)
-    reach = round(FASTEST / STEP)
-    lags = np.arange(-reach, reach + 1)
-    shifted, power = shifted[:, lags], power[:, lags].clip(min=1e-9)
-    gains = np.where(shifted > 0, shifted**2 / power, 0.0)
-    best = int(gains.max(axis=1).argmax())
-    curve = gains[best]
+    one = observed if isinstance(observed, Seen) else seen(observed, reference.grid)
+    gains = one.gains(reference.even(one.resolution if resolution is None else resolution))
+    curve = gains[int(gains.max(axis=1).argmax())]
     peak = int(curve.argmax().clip(1, len(curve) - 2))
     left, middle, right = curve[peak - 1 : peak + 2]
     bend = left - 2 * middle + right
     offset = 0.5 * (left - right) / bend if bend < 0 else 0.0
-    velocity = LIGHT * math.expm1((lags[peak] + offset) * STEP / LIGHT)
+    velocity = LIGHT * math.expm1((LAGS[peak] + offset) * STEP / LIGHT)
     error = STEP * math.sqrt(2 / -bend) if bend < 0 else FASTEST
-    total = float((np.where(observed.good, flux - 1, 0.0) ** 2 * weight).sum())
-    count = observed.good.sum() * observed.independent
-    scatter = max((total - middle) / max(count - 4, 1), 1.0)
+    scatter = max((one.total - middle) / max(one.count - 4, 1), 1.0)
     return Found(velocity, float(error * math.sqrt(scatter)), float(middle))
+
+
+def stretched_gain(one: Seen, reference: Reference, stretch: float, every: int) -> float:
+    """Fall of chi-square by lines whose wavelengths are longer by `stretch`, from their middle on.
+
+    Of the spectra of `find_velocity` one in `every`.
+    """
+    templates, wave = reference.even(one.resolution)[::every], one.wave
+    at = wave.mean() + (wave - wave.mean()) / (1 + stretch)
+    moved = np.stack([np.interp(at, wave, line, left=1.0, right=1.0) for line in templates])
+    return float(one.gains(moved).max())
 
 
 def _blurred(nodes: Tensor, grid: Grid, resolution: float) -> Tensor:
@@ -210,15 +254,37 @@ def level(flux: Tensor, good: Tensor, wave: Array) -> Tensor:
     The polynomial (least squares over the pixels `good`, (L,)) takes slopes away, which a running
     mean does not follow at an end.
     """
-    x = torch.from_numpy(2 * (wave - wave[0]) / (wave[-1] - wave[0]) - 1)
-    powers = torch.stack([x**k for k in range(ORDER + 1)]).to(flux.dtype)  # (k, L)
-    inside = powers[:, good].double()
-    fit = torch.linalg.pinv(inside.T)  # (k, good)
-    curve = ((flux[:, good].double() @ fit.T) @ powers.double()).to(flux.dtype)
+    curve = smooth(flux, good, wave)
     middle = curve[:, good].median(dim=1, keepdim=True).values
     flat = flux / torch.maximum(curve, 0.1 * middle.abs())
     mean = make_running_mean(wave, CONTINUUM, CPU)
     return flat / mean(flat, good.expand_as(flat))
+
+
+def smooth(flux: Tensor, good: Tensor, wave: Array) -> Tensor:
+    """(n, L) polynomials of order `ORDER` through the pixels `good`, (L,), by least squares."""
+    ends = wave[good.numpy()][[0, -1]]
+    x = torch.from_numpy(2 * (wave - ends[0]) / (ends[1] - ends[0]) - 1).clamp(-1, 1)
+    powers = torch.stack([x**k for k in range(ORDER + 1)])  # (k, L)
+    fit = torch.linalg.pinv(powers[:, good].T)  # (k, good)
+    curve: Tensor = ((flux[:, good].double() @ fit.T) @ powers).to(flux.dtype)
+    return curve
+
+
+def with_continuum(observed: OnPixels, star: Array, wave: Array) -> OnPixels:
+    """An observed spectrum with the smooth shape of a star's, (L,), both on pixels `wave`.
+
+    What an instrument leaves on it, as the blaze of an echelle's order, is steeper than what any
+    star or dust does, and in a narrow window a running mean does not follow it.
+    """
+    good = torch.from_numpy(observed.good)
+    curves = smooth(torch.from_numpy(np.stack([star, observed.flux])), good, wave).numpy()
+    middle = np.median(curves[:, observed.good], axis=1, keepdims=True)
+    theirs, own = np.maximum(curves, 0.1 * abs(middle))
+    ratio = theirs / own
+    level = float(np.median((observed.flux * ratio)[observed.good]))
+    ratio = np.where(observed.good, ratio / level, 1.0)
+    return replace(observed, flux=observed.flux * ratio, sigma=observed.sigma * ratio)
 
 
 def _levelled(observed: OnPixels, wave: Array) -> tuple[Array, Array]:
@@ -239,7 +305,8 @@ def match(observed: OnPixels, reference: Reference, seed: int = 0) -> Match:
     random = np.random.default_rng(seed)
     grid, compared = reference.grid, reference.compared(observed.resolution)
     good = torch.from_numpy(observed.good)
-    lines = level(compared, good, grid.wave)[:, good] - 1
+    parts = [compared[k : k + PART] for k in range(0, len(compared), PART)]
+    lines = torch.cat([level(part, good, grid.wave)[:, good] - 1 for part in parts])
     flux, sigma = _levelled(observed, grid.wave)
     error = np.sqrt(sigma**2 + FLOOR**2)[observed.good]
     weight = torch.from_numpy(1 / error**2).float()
@@ -258,7 +325,7 @@ def match(observed: OnPixels, reference: Reference, seed: int = 0) -> Match:
         float(_upper(chi2[1:])),
         float(gain[0]),
         float(math.sqrt(max(beyond, 0.0))),
-        float(np.quantile(gain[1:], RATE / 2)),
+        float(np.quantile(gain[1:], EACH)),
     )
 
 
@@ -281,6 +348,6 @@ def _noise(random: np.random.Generator, shape: tuple[int, int], independent: flo
 
 
 def _upper(values: Array) -> float:
-    """What `RATE` / 2 exceed, by a gamma distribution of the same mean and variance."""
+    """What `EACH` exceed, by a gamma distribution of the same mean and variance."""
     middle, variance = float(values.mean()), float(values.var())
-    return float(gamma.isf(RATE / 2, middle**2 / variance, scale=variance / middle))
+    return float(gamma.isf(EACH, middle**2 / variance, scale=variance / middle))
