@@ -61,6 +61,8 @@ def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The grid's nodes alone, and fewer simulated spectra: seven times as fast."""
     monkeypatch.setattr(comparison, "REFINE", 1)
     monkeypatch.setattr(comparison, "SIMULATED", 100)
+    monkeypatch.setattr("vitlab.lab.inspector.unfamiliar.COMPARED", 100)
+    monkeypatch.setattr("vitlab.lab.inspector.unfamiliar.CALIBRATED", 100)
 
 
 @pytest.fixture(scope="module")

@@ -98,6 +98,18 @@ class NetworkModel:
         marginal = Marginal(pooled, task.scaling, k)
         return Explained(mean[0].numpy(), sigma[0].numpy(), response, attention, marginal)
 
+    @torch.no_grad()
+    def features(self, batch: Batch) -> Array:
+        """(B, D) what the last linear map reads."""
+        last = [part for part in self.network.modules() if isinstance(part, nn.Linear)][-1]
+        read: list[Tensor] = []
+        hook = last.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+        try:
+            self.network.eval()(self.task.inputs(batch))
+        finally:
+            hook.remove()
+        return read[0].double().numpy()
+
 
 @dataclass(frozen=True)
 class LinearModel:

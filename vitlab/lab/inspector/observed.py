@@ -14,8 +14,9 @@ from vitlab.contract.config import Scored, read_config
 from vitlab.contract.job import read_spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.validation import RESOLUTION
-from vitlab.lab.inspector.model import CPU, Explained, Model, load_model
-from vitlab.lab.inspector.shown import draws, shown
+from vitlab.lab.inspector.model import CPU, Explained, Model, NetworkModel, load_model
+from vitlab.lab.inspector.shown import Shown, draws, shown
+from vitlab.lab.inspector.unfamiliar import Unfamiliar, unfamiliar
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
 from vitlab.ml.spectra.disturb.running import make_running_mean
 from vitlab.ml.spectra.grid import load_grid
@@ -30,6 +31,7 @@ from vitlab.ml.survey.comparison import (
     even_pixels,
     find_velocity,
     match,
+    with_continuum,
 )
 from vitlab.ml.survey.faults import find_faults
 from vitlab.ml.survey.pixels import OnPixels, on_pixels
@@ -130,9 +132,13 @@ class Observer:
             ours = on_pixels(spectrum, self.wave, sight.velocity, *self.resolution)
         except UsageError as refusal:
             return Answer(_refused(sight, _without_place(spectrum, refusal)))
-        seen = shown(ours, near.misfit, self.spectra)
-        reasons = [*self._untrained(ours, near), *([near.why] if near.why else [])]
+        star = self.reference.nearest(near, ours.resolution, self.wave)
+        seen = shown(with_continuum(ours, star, self.wave), near.misfit, self.spectra)
+        reasons = [*self._untrained(ours, star), *([near.why] if near.why else [])]
         reasons += sight.faults
+        strange = self._unfamiliar(seen)
+        if strange is not None and strange.why:
+            reasons.append(strange.why)
         if spectrum.kind in NOT_SCORED:
             reasons.insert(0, f"not scored: the file says that this is a {spectrum.kind}")
         unlike: bool | None = bool(reasons)
@@ -164,8 +170,14 @@ class Observer:
         errors = [None] * len(values) if sigma is None else sigma.tolist()
         return dict(zip(self.config.labels, zip(values, errors, strict=True), strict=True))
 
-    def _untrained(self, ours: OnPixels, near: Match) -> list[str]:
-        """What of the spectrum the model has not been trained for."""
+    def _unfamiliar(self, seen: Shown) -> Unfamiliar | None:
+        """None for a model without features."""
+        if not isinstance(self.model, NetworkModel):
+            return None
+        return unfamiliar(self.model, seen, self.config, self.wave, self.reference)
+
+    def _untrained(self, ours: OnPixels, star: Array) -> list[str]:
+        """What of the spectrum the model has not been trained for; `star`: the nearest."""
         data, found = self.config.data, []
         gaps = 1 - ours.share
         if gaps > GAPS and data.disturb.masked is None:
@@ -174,18 +186,15 @@ class Observer:
                 "(data.disturb.masked)"
             )
         knows = data.running_continuum or data.disturb.continuum is not None
-        if not knows and (away := self._shape(ours, near)) > SHAPE:
+        if not knows and (away := self._shape(ours, star)) > SHAPE:
             found.append(
                 f"its continuum differs by {away:.0%} from that of the nearest star, and the model "
                 "was trained without such changes (data.running_continuum, data.disturb.continuum)"
             )
         return found
 
-    def _shape(self, ours: OnPixels, near: Match) -> float:
+    def _shape(self, ours: OnPixels, star: Array) -> float:
         """Rms of the continuum over that of the nearest star of the grid."""
-        grid = self.reference.grid
-        star = grid.flux(torch.from_numpy(near.labels)[None])[0].numpy()
-        star = np.interp(self.wave, grid.wave, star)
         both = torch.from_numpy(np.stack([ours.flux, star]))
         good = torch.from_numpy(ours.good)
         mean = make_running_mean(self.wave, CONTINUUM, CPU)(both, good.expand_as(both)).numpy()
