@@ -42,6 +42,9 @@ def hours(page: Path) -> str:
     return row.split("|")[4].strip()
 
 
+PUT = "was put into the autopilot's own report"
+
+
 def test_each_has_an_origin(plan: Lab, page: Path) -> None:
     every = origins(plan, lambda path, _: path == page)
     assert {one.verdict for one in every} == {RESULT, COMPUTED}
@@ -72,7 +75,17 @@ def test_a_changed_one_is_found(plan: Lab, page: Path, old: str, new: str) -> No
     for path in (plan.roadmap_path(), page):
         hits = found(plan, path)
         assert {one.kind for one in hits} == {"number-changed"}
-        assert all("was written from " in one.message for one in hits)
+        said = [one.message for one in hits]
+        # A decimal in the place of an integer is another number besides.
+        assert [x for x in said if "was written from " not in x] in ([], [f"7.5 {PUT}"])
+        assert said != [f"7.5 {PUT}"]
+
+
+def test_one_that_was_put_into_it_is_found(plan: Lab, page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    page.write_text(f"{text}\nThe best is R² = 0.951, see 2 runs.\n", encoding="utf-8")
+    (hit,) = found(plan, page)
+    assert (hit.kind, hit.message) == ("number-changed", f"0.951 {PUT}")
 
 
 def test_a_number_of_no_job_is_the_autopilot_s_own(plan: Lab) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from vitlab.contract.paths import real
 from vitlab.docs.lint.across import are_linked
 from vitlab.docs.lint.finding import Finding
-from vitlab.docs.lint.named import named_numbers
+from vitlab.docs.lint.named import named_numbers, stray_numbers
 from vitlab.docs.lint.numbers import Place, stated_numbers
 from vitlab.docs.text.numbers import NumberPlace, numbers_of
 from vitlab.docs.text.source import Document
@@ -32,7 +32,7 @@ class NumberChecks(Unbacked):
                 told.add((finding.path, finding.line))
                 yield finding
         for page in self.around.pages:
-            yield from self._gone(page)
+            yield from self._of_page(page)
         for _, unbacked in self._told:
             if unbacked is not None and (unbacked.path, unbacked.line) not in told:
                 yield unbacked
@@ -66,7 +66,11 @@ class NumberChecks(Unbacked):
             return ()
         found = [(place, self.unbacked(mvp, place)) for mvp, place in self._stated]
         seen = {(place.path, place.line, place.number.value) for place, _ in found}
-        named = named_numbers(self.roadmap, around.hub, around.reports, around.boards)
+        named = [*named_numbers(self.roadmap, around.hub, around.reports, around.boards)]
+        strays = [one for each in around.strays for one in stray_numbers(self.roadmap, each)]
+        # A note that is older than such reports' knows none of their numbers.
+        is_noted = self._earlier is not None and self._earlier.has_strays
+        named += [one for one in strays if one.mvps or is_noted]
         more = [x for x in named if (x.place.path, x.place.line, x.place.number.value) not in seen]
         are_ours = self._tells_of_this_lab([p for p, _ in found] + [one.place for one in more])
         for one in more:
@@ -123,15 +127,20 @@ class NumberChecks(Unbacked):
             if (said := self.contradiction(document, one)) is not None:
                 yield Finding(one.line, "number-changed", said, path=path)
 
-    def _gone(self, page: Document) -> Iterator[Finding]:
-        """The numbers that an autopilot's report was written with, and that stand there no more."""
+    def _of_page(self, page: Document) -> Iterator[Finding]:
+        """What an autopilot's report was written with and has no more, and what was put into it."""
         written = self.written.last_of_file(self.name(page))
-        there = {(one.place, one.index) for one in numbers_of(page, whole=True)} if written else ()
-        gone = [one for key, one in written.items() if key not in there]
+        there = list(numbers_of(page, whole=True)) if written else []
+        left = {(one.place, one.index) for one in there}
+        gone = [one for key, one in written.items() if key not in left]
         if gone:
             said = ", ".join(one.text for one in gone[:3]) + ", ..." * (len(gone) > 3)
             message = f"{said} was written from {said_of(gone[0].source)}, and stands here no more"
             yield Finding(1, "number-changed", message, path=page.path)
+        for one in there:
+            if not one.is_whole and (one.place, one.index) not in written:
+                message = f"{one.number.text} was put into the autopilot's own report"
+                yield Finding(one.line, "number-changed", message, path=page.path)
 
     def _picked(self) -> Iterator[Finding]:
         """Numbers of the best of several runs of one spec, where nothing tells of the others."""
