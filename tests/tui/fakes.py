@@ -26,6 +26,7 @@ from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.queue import notice
 from vitlab.lab import adoption, launch, new_plan
 from vitlab.lab.inspector.client import Client
+from vitlab.lab.inspector.star import Sources
 from vitlab.lab.live import mvp_summary, snapshot
 from vitlab.lab.live.mvp_summary import MvpSummary, Score
 from vitlab.lab.live.snapshot import JobView
@@ -459,9 +460,11 @@ class FakeLab:
             for i in range(count)
         ]  # fmt: skip
 
-    def spectrograph(self, job: JobPaths) -> FakeGraph:
-        self.asked.append(("spectrograph", job.name))
-        graph = self.graphs.setdefault(job.name, FakeGraph())
+    def spectrograph(self, job: JobPaths, sources: Sources | None = None) -> FakeGraph:
+        """Of test stars by the job's name, of observed ones by their path."""
+        name = job.name if sources is None else sources.path
+        self.asked.append(("spectrograph", name))
+        graph = self.graphs.setdefault(name, FakeGraph())
         graph.closed = False
         return graph
 

@@ -110,9 +110,12 @@ class FakeGraph:
             raise UsageError(self.error)
         return self.stars
 
-    def star(self, number: int, label: str) -> StarSheet:
+    def star(
+        self, number: int, label: str, progress: Callable[[str], object] = lambda _: None
+    ) -> StarSheet:
         assert threading.get_ident() != self._main
         self.asked.append((number, label))
+        progress(f"comparing star {number} with the grid")
         self.gate.wait()
         return sheet(number, label, **self.more)
 

@@ -6,6 +6,7 @@ import math
 import unicodedata
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from tests.tui.conftest import Open, Stage
 from tests.tui.fakes import FakeLab
 from tests.tui.fakestars import MASKED, WAVE, FakeGraph, sheet, star_list
 from tests.waiting import Threads, until
-from vitlab.lab.inspector.star import Density, Prediction, Share, Trace
+from vitlab.lab.inspector.star import Density, Misfit, Observed, Prediction, Share, Trace
 from vitlab.tui.app import VitLab
 from vitlab.tui.screens.spectrum import SpectrumScreen
 from vitlab.tui.watch import pace
@@ -299,3 +300,117 @@ def test_a_predicted_density_is_drawn_over_the_exact_one(plain: bool) -> None:
     assert lines[3].strip() == "68% 3.750 to 4.250"
     assert lines[4].strip() == "1.000 ... 5.000"
     assert density_words(sheet(0, "log_g"), "dim", plain=plain).plain == ""
+
+
+def observed_graph(**more: Any) -> FakeGraph:
+    """A list of five observed stars, of which log g is known alone, by two models."""
+    names = ("Sun", "HD 1 [/b]", "galaxy", "HD 3", "HD 4")
+    residual = Trace("observed - nearest of the grid", "sigma", (1.5,) * len(WAVE))
+    shape: dict[str, Any] = {
+        "file": "/data/hd1.fits",
+        "where": "HDU 1",
+        "object": "HD 1 [/b]",
+        "survey": "SDSS spec",
+        "kind": "star",
+        "velocity": -26.2,
+        "velocity_error": 1.7,
+        "share": 0.69,
+        "left_out": {"bands of the Earth's air": 0.31},
+        "unlike": True,
+        "nearest": {"T_eff": 4875.0, "log_g": 1.5},
+        "chi2": 1.75,
+        "highest": 1.07,
+        "residual": residual,
+        "misfits": (Misfit("Ca II 8542", -0.041, 0.003),),
+        "known_errors": {"log_g": 0.1, "M_H": None},
+        "known_from": "stars.csv",
+    }
+    said = {"log_g": 2.2, "M_H": -1.3}
+    return FakeGraph(
+        star_list(names=names, predicted={}, mag=(math.nan,) * 5),
+        more={
+            "true": {"log_g": 1.3, "M_H": math.nan},
+            "mag": math.nan,
+            "best": None,
+            "bound": None,
+            "observed": Observed(**{**shape, **more}),
+            "guesses": (
+                Prediction("some/job", "ViT 9.0", said, {"log_g": 0.5, "M_H": 0.2}, "its [/b]"),
+            ),
+        },
+    )
+
+
+async def test_observed_stars_are_opened_by_their_file_and_shown_alike(
+    stage: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "stars.csv"
+    table.write_text("file,log_g")
+    async with stage(lab=FakeLab(graphs={str(table): observed_graph()})) as it:
+        screen, tests = await opened(it)
+        await it.press("O")
+        await it.type("none.fits")
+        await it.press("enter")
+        await it.until(lambda: it.toasts)
+        assert "none.fits: no such file" in it.toasts[-1]
+        assert number(screen) == 1  # as before
+        await it.press("O")
+        await it.type("st")
+        await it.until(lambda: "stars.csv" in it.text())  # as it may go on
+        await it.press("right", "enter")
+        await it.until(lambda: "Sun (1 of 5)" in it.text())
+        graph = it.lab.graphs[str(table)]
+        assert tests.closed
+        await it.press("P")
+        await it.type("hd 1")
+        await it.press("enter")
+        await it.until(lambda: number(screen) == 1)
+        await it.until(lambda: "observed - nearest of the grid" in it.text())
+        text = " ".join(it.text().split())
+        for said in (
+            "ViT 1.0 Run 1 [/b]: HD 1 [/b] (2 of 5)",
+            "observed - grid, in errors",
+            "HD 1 [/b]: UNLIKE, log_g 1.300",
+        ):
+            assert said in text, said
+        words = " ".join(str(screen._star_pane._words.content).split())
+        for said in (
+            "HD 1 [/b] (hd1.fits, HDU 1), SDSS spec",
+            "UNLIKE what the model was trained on",
+            "chi2 1.75 a pixel",
+            "-26.2 ± 1.7 km/s",
+            "ViT 9.0: its [/b]",
+            "known 1.30 ± 0.10 z +1.8",
+            "-4.1 ± 0.3",
+        ):
+            assert said in words, said
+        assert "residual +1.5" in str(screen._reading.content)
+        await it.press("v")
+        await it.until(lambda: "gradient" in str(screen.chart.content))
+        await it.press("O", *["backspace"] * len(str(table)), "enter")
+        await it.until(lambda: "worst first" in it.text())  # the test stars again
+        assert graph.closed
+
+
+async def test_no_text_of_an_observed_star_reaches_the_terminal_as_it_is(
+    stage: Open, tmp_path: Path
+) -> None:
+    nasty = "[/x] \x1b[31m \u202e \u200b\n[@click=app.quit]"
+    file = tmp_path / "star.fits"
+    file.touch()
+    known = {"log_g": None, nasty: None}
+    more = {"object": nasty, "survey": nasty, "kind": nasty, "file": nasty, "known_from": nasty}
+    graph = observed_graph(known_errors=known, left_out={nasty: 0.5}, **more)
+    graph.stars = star_list(names=(nasty,) * 5, predicted={}, notes=(nasty,))
+    async with stage(lab=FakeLab(graphs={str(file): graph})) as it:
+        screen, _ = await opened(it)
+        await it.press("O")
+        await it.type(str(file))
+        await it.press("enter")
+        await it.until(lambda: "[/x]" in it.text() and "SDSS" not in it.text())
+        await it.settle()
+        for strip in screen._compositor.render_strips():
+            text = "".join(segment.text for segment in strip)
+            assert not [c for c in text if unicodedata.category(c) in ("Cc", "Cf")]
+        assert it.text().count("[@click=app.quit]") >= 2

@@ -33,7 +33,7 @@ from vitlab.tui.text import (
 )
 from vitlab.tui.watch.messages import RunsUpdated
 from vitlab.tui.watch.watcher import RunRequest
-from vitlab.tui.widgets.chart import ZOOM_KEYS
+from vitlab.tui.widgets.chart import ZOOM_KEYS, Zooming
 from vitlab.tui.widgets.curves_chart import SMOOTH, CurvesChart, CurvesState
 from vitlab.tui.widgets.table import Row, StableTable, Table
 
@@ -66,9 +66,10 @@ class RunTable(StableTable):
         )
 
 
-class CurvesScreen(LabScreen):
+class CurvesScreen(Zooming, LabScreen):
     """A chart, and the runs to draw in it."""
 
+    chart: CurvesChart
     NAME = "curves"
     HEADING = "Curves"
     FILTERS = True
@@ -251,15 +252,6 @@ class CurvesScreen(LabScreen):
     def action_toggle_log(self) -> None:
         state = self.chart.state
         self._change(replace(state, look=replace(state.look, log=not state.look.log)))
-
-    def action_zoom_in(self) -> None:
-        self.chart.zoom(0.5)
-
-    def action_zoom_out(self) -> None:
-        self.chart.zoom(2.0)
-
-    def action_zoom_whole(self) -> None:
-        self.chart.zoom(None)
 
 
 def samples(message: RunsUpdated) -> Table:

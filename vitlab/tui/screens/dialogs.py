@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -11,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -83,19 +85,33 @@ class LineScreen(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Leave")]
 
-    def __init__(self, title: str, text: str = "", hint: str = "", needed: str = "") -> None:
+    def __init__(
+        self,
+        title: str,
+        text: str = "",
+        hint: str = "",
+        needed: str = "",
+        suggester: Suggester | None = None,
+    ) -> None:
         """`text`: what is in the line at first; `needed`: said where it is left empty, if it may
-        not be."""
+        not be; `suggester`: how what is typed may go on, which the right arrow takes."""
         super().__init__()
         self._needed = needed
         self._title = title
         self._text = text
         self._hint = hint
+        self._suggester = suggester
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = Text(clean(self._title))
-            yield Input(clean(self._text), placeholder=self._hint, select_on_focus=False, id="line")
+            yield Input(
+                clean(self._text),
+                placeholder=self._hint,
+                suggester=self._suggester,
+                select_on_focus=False,
+                id="line",
+            )
             yield Static("enter accepts   esc cancels", classes="keys", markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -103,6 +119,29 @@ class LineScreen(ModalScreen[str | None]):
             self.query_one(".keys", Static).update(f"{self._needed}   esc cancels")
         else:
             self.dismiss(event.value)
+
+
+class FileSuggester(Suggester):
+    """How a path may go on: the first file or folder, by name, that begins as it ends."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return await asyncio.to_thread(_continued, value)
+
+
+def _continued(text: str) -> str | None:
+    folder, _, begin = text.rpartition("/")
+    parent = Path(f"{folder}/" if "/" in text else ".").expanduser()
+    try:
+        names = sorted(one.name + "/" * one.is_dir() for one in parent.iterdir())
+    except OSError:
+        return None
+    for name in names:
+        if begin and name.startswith(begin) and clean(name) == name:
+            return text + name.removeprefix(begin)
+    return None
 
 
 class RoadmapTable(StableTable):

@@ -1,4 +1,4 @@
-"""The spectrum viewer: a job's test stars, each model's predictions, and what they depend on."""
+"""The spectrum viewer: test or observed stars, models' predictions, and what they depend on."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual import work
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
@@ -20,27 +21,30 @@ from vitlab.contract.job import Done
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value
 from vitlab.lab.inspector.client import Client
-from vitlab.lab.inspector.star import StarList, StarSheet
+from vitlab.lab.inspector.star import Sources, StarList, StarSheet
 from vitlab.plot.canvas import Look
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
-from vitlab.tui.screens.dialogs import LineScreen
+from vitlab.tui.screens.dialogs import FileSuggester, LineScreen
 from vitlab.tui.session import Session
-from vitlab.tui.text import clean, tone_style
-from vitlab.tui.widgets.chart import ZOOM_KEYS
+from vitlab.tui.text import clean
+from vitlab.tui.widgets.chart import ZOOM_KEYS, Zooming
 from vitlab.tui.widgets.spectrum_chart import (
-    LOWER,
-    GuessTable,
     SpectrumChart,
     SpectrumState,
+    StarPane,
+    chart_title,
+    lower_kinds,
     pixel_words,
-    star_words,
-    where_words,
 )
 
 if TYPE_CHECKING:
     from vitlab.lab.inspector.client import Client
     from vitlab.lab.live.snapshot import JobView, LabSnapshot
+
+
+OF_FILES = "FITS, text, or a CSV list of files; empty: the test stars"
+"""What may be opened."""
 
 
 @dataclass
@@ -85,6 +89,14 @@ def _is_scored(job: JobView) -> bool:
     return any(Value.parse(name).split == "test" for name in job.values)
 
 
+def star_called(words: str, stars: StarList) -> int | None:
+    """The star of this number, or else the first with this in its name."""
+    if words.isdecimal() and int(words) < stars.n:
+        return int(words)
+    found = (k for k, name in enumerate(stars.names) if words.casefold() in name.casefold())
+    return next(found, None) if words else None
+
+
 def newest_scored(jobs: Sequence[JobView]) -> JobView | None:
     """The job that ended last, of those with values of test stars."""
     ended = [
@@ -102,18 +114,21 @@ class Progress(Message, bubble=False):
     text: str
 
 
-class SpectrumScreen(LabScreen):
-    """One test star at a time: charts, predictions, and where the information is."""
+class SpectrumScreen(Zooming, LabScreen):
+    """One star at a time: charts, predictions, and where the information is."""
+
+    chart: SpectrumChart
 
     NAME = "spectrum"
     HEADING = "Spectrum"
     KEYS = (
         Key("s", "next_order", "sort", "sort the stars by error, or by number"),
-        Key("v", "next_view", "below", "lower chart: normalised, in units, or attention"),
+        Key("v", "next_view", "below", "lower chart: residual, normalised, in units, attention"),
         Key("m", "next_value", "label", "the next label the model predicts"),
         Key("full_stop", "next_place(1)", "line", "to the next spectral line"),
         Key("comma", "next_place(-1)", "", "to the previous line", in_line=False),
-        Key("P", "pick", "", "choose a star by its number", in_line=False),
+        Key("O", "open_file", "file", "open observed spectra: a file, or a list of files"),
+        Key("P", "pick", "", "choose a star by its number or name", in_line=False),
         *ZOOM_KEYS,
     )
     MOVES = (
@@ -133,15 +148,13 @@ class SpectrumScreen(LabScreen):
         super().__init__(session)
         self.chart = SpectrumChart(self._read)
         self.chart.state = SpectrumState(look=Look(plain=session.plain))
-        self.table = GuessTable("guesses")
         self._reading = Static(id="reading", markup=False)
-        self._where = Static(markup=False)
         self._chart_pane = Vertical(self.chart, self._reading, id="spectrum-pane", classes="pane")
-        self._star_pane = Vertical(
-            self.table, VerticalScroll(self._where, id="where"), id="star-pane", classes="pane"
-        )
+        self._star_pane = StarPane()
         self._client: Client | None = None
         self._job = ""
+        self._path = ""
+        """Of the observed spectra; empty where the job's test stars are shown."""
         self._order = StarOrder()
         self._busy = False
 
@@ -178,18 +191,38 @@ class SpectrumScreen(LabScreen):
         if job is None:
             self._show_text("no job with test stars yet: n at home launches the next MVP")
         elif job.paths.name != self._job:
-            self._close()
-            self._job, self._order = job.paths.name, StarOrder(worst=self._order.worst)
-            self._client = Client(job.paths)
-            self._show_text("opening ...")
-            self._open(self._client)
+            self._open_stars(job, "")
+
+    def _open_stars(self, job: JobView, path: str) -> None:
+        """Of the job's test set, or of a file or list of observed spectra."""
+        self._close()
+        self._job, self._path = job.paths.name, path
+        self._order = StarOrder(worst=self._order.worst)
+        self._client = Client(job.paths, Sources(path) if path else None)
+        self._show_text("opening ...")
+        self._open(self._client)
+
+    @work(group="actions")
+    async def action_open_file(self) -> None:
+        """Observed spectra, asked of the job's model; an empty line: its test stars again."""
+        job = self.selected_job()
+        if job is None:
+            self.app.notify("no model to ask: n at home launches the next MVP")
+            return
+        dialog = LineScreen("Observed spectra", self._path, OF_FILES, suggester=FileSuggester())
+        words = await self.app.push_screen_wait(dialog)
+        if words is None:
+            return
+        path = Path(words.strip()).expanduser()
+        if words.strip() and not await asyncio.to_thread(path.is_file):
+            self.app.notify(f"{clean(words.strip())}: no such file", severity="error")
+        elif self.selected_job() is job or words.strip():
+            self._open_stars(job, str(path.absolute()) if words.strip() else "")
 
     @work(group="stars")
     async def _open(self, client: Client) -> None:
         try:
-            stars = await asyncio.to_thread(
-                client.open, lambda text: self.post_message(Progress(f"{text} ..."))
-            )
+            stars = await asyncio.to_thread(client.open, self._tell)
         except (UsageError, OSError) as error:
             if client is self._client:
                 self._show_text(str(error))
@@ -200,13 +233,20 @@ class SpectrumScreen(LabScreen):
         headline = "" if job is None else Value.parse(job.spec.headline).label
         self._order.label = headline if headline in stars.labels else stars.labels[0]
         look = replace(self.chart.state.look, window=None, cursor=None)
-        self.chart.state = SpectrumState(stars=stars, look=look, lower=self.chart.state.lower)
+        lower = "residual" if stars.names else self.chart.state.lower
+        self.chart.state = SpectrumState(stars=stars, look=look, lower=lower)
         self._order.sort(stars, 0)
         self._show_selected()
+
+    def _tell(self, step: str) -> None:
+        """From the thread that waits for the process."""
+        self.post_message(Progress(f"{step} ..."))
 
     def on_progress(self, progress: Progress) -> None:
         if not self._order.numbers:
             self._show_text(progress.text)
+        elif self._busy:
+            self._reading.update(clean(progress.text))
 
     def _show_text(self, text: str) -> None:
         """A line in place of the charts."""
@@ -231,7 +271,7 @@ class SpectrumScreen(LabScreen):
                 wanted = self._order.now, self._order.label
                 if wanted == shown:
                     return
-                sheet = await asyncio.to_thread(client.star, *wanted)
+                sheet = await asyncio.to_thread(client.star, *wanted, self._tell)
                 shown = wanted
                 if client is self._client:
                     self._show_star(sheet)
@@ -274,46 +314,30 @@ class SpectrumScreen(LabScreen):
 
     @work(group="actions")
     async def action_pick(self) -> None:
-        order = self._order.numbers
-        hint = f"0 to {len(order) - 1}"
-        words = await self.app.push_screen_wait(LineScreen("Star", hint=hint)) if order else None
-        if not words:
+        order, stars = self._order.numbers, self.chart.state.stars
+        if not order or stars is None:
             return
-        if not words.strip().isdecimal() or int(words) not in order:
-            self.app.notify(f"{clean(words)}: no star has this number")
-            return
-        self._order.go(order.index(int(words)))
-        self._show_selected()
+        hint = f"0 to {len(order) - 1}{', or part of its name' if stars.names else ''}"
+        words = (await self.app.push_screen_wait(LineScreen("Star", hint=hint)) or "").strip()
+        number = star_called(words, stars)
+        if number is not None:
+            self._order.go(order.index(number))
+            self._show_selected()
+        elif words:
+            what = "number or name" if stars.names else "number"
+            self.app.notify(f"{clean(words)}: no star has this {what}")
 
     # how it is shown
 
     def action_next_view(self) -> None:
         state = self.chart.state
-        kinds = [one for one in LOWER if one != "attention" or _has_attention(state.sheet)]
+        kinds = lower_kinds(state.sheet)
         at = kinds.index(state.lower) + 1 if state.lower in kinds else 0
         self.chart.show(replace(state, lower=kinds[at % len(kinds)]))
         self._read()
 
     def action_next_place(self, by: int) -> None:
-        """Move the cursor to the next named line, after or before it."""
-        state = self.chart.state
-        if state.stars is None:
-            return
-        at = state.look.cursor or self.chart.full_range()[0]
-        waves = [mark.wave for mark in state.stars.marks]
-        # A line is between two pixels: the one at the cursor is not the next.
-        beyond = [wave for wave in waves if (wave - at) * by > 1.0]
-        if beyond:
-            self.chart.move_cursor(min(beyond) if by > 0 else max(beyond))
-
-    def action_zoom_in(self) -> None:
-        self.chart.zoom(0.5)
-
-    def action_zoom_out(self) -> None:
-        self.chart.zoom(2.0)
-
-    def action_zoom_whole(self) -> None:
-        self.chart.zoom(None)
+        self.chart.to_line(by)
 
     def show(self, view: LabSnapshot) -> None:  # noqa: ARG002 - a job's stars do not change
         if not self._job:
@@ -326,28 +350,17 @@ class SpectrumScreen(LabScreen):
         stars, sheet, pixel = state.stars, state.sheet, self.chart.pixel
         if not self.is_mounted:
             return
-        self.table.show(sheet)
+        self._star_pane.show(stars, sheet, plain=self.session.plain)
         if stars is None or sheet is None:
             self._reading.update("")
-            self._where.update("")
-            self._star_pane.border_title = Text("no star")
             self._chart_pane.border_title = Text("")
             self.set_heading(self._job)
             return
         text = "" if pixel is None else pixel_words(stars, sheet, pixel, plain=self.session.plain)
         self._reading.update(clean(text))
-        self._where.update(
-            where_words(stars, sheet, tone_style(self, "muted"), plain=self.session.plain)
-        )
-        self._star_pane.border_title = Text(clean(star_words(sheet)))
-        below = {"shape": "each normalised", "response": "in its own unit"}
-        kind = below.get(state.lower, state.lower)
-        title = f"Flux / median; below: sensitivity to {sheet.label} ({kind})"
-        self._chart_pane.border_title = Text(title)
-        order = "worst first" if self._order.worst else "by number"
-        place = f"{self._order.at + 1} of {len(self._order.numbers)}, {order}"
-        self.set_heading(f"{stars.model}: star {sheet.number} ({place})")
-
-
-def _has_attention(sheet: StarSheet | None) -> bool:
-    return sheet is not None and sheet.attention is not None
+        self._chart_pane.border_title = Text(clean(chart_title(sheet, state.lower)))
+        place = f"{self._order.at + 1} of {len(self._order.numbers)}"
+        if stars.predicted:
+            place += ", worst first" if self._order.worst else ", by number"
+        name = stars.names[sheet.number] if stars.names else f"star {sheet.number}"
+        self.set_heading(f"{stars.model}: {name} ({place})")

@@ -203,3 +203,18 @@ def colored(rows: Iterable[Run]) -> Text:
                 styles[color] = Style(color=Color.from_rgb(*(color or (0, 0, 0))))
             text.append(piece, styles[color])
     return text
+
+
+class Zooming:
+    """The actions of `ZOOM_KEYS`, of a screen with one chart."""
+
+    chart: CursorChart
+
+    def action_zoom_in(self) -> None:
+        self.chart.zoom(0.5)
+
+    def action_zoom_out(self) -> None:
+        self.chart.zoom(2.0)
+
+    def action_zoom_whole(self) -> None:
+        self.chart.zoom(None)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from rich.text import Text
+from textual.containers import Vertical, VerticalScroll
+from textual.widgets import Static
 
-from vitlab.lab.inspector.star import Mark, Prediction, StarList, StarSheet, Trace
+from vitlab.contract.value import measured
+from vitlab.lab.inspector.star import Mark, Observed, Prediction, StarList, StarSheet, Trace
+from vitlab.lab.inspector.words import comparisons, facts, headline
 from vitlab.plot.canvas import (
     LEFT,
     Curve,
@@ -29,8 +33,6 @@ from vitlab.tui.text import cell, clean, tone_style
 from vitlab.tui.widgets.chart import CursorChart, Draw, colored
 from vitlab.tui.widgets.table import Row, StableTable
 
-LOWER = ("shape", "response", "attention")
-"""What the lower chart can show."""
 FOLDED = 48
 """Foldings kept: those of some windows."""
 
@@ -104,6 +106,17 @@ class SpectrumChart(CursorChart):
         if self.state.stars is not None:
             super().action_move(columns)
 
+    def to_line(self, by: int) -> None:
+        """Move the cursor to the next named line, after or before it."""
+        if self.state.stars is None:
+            return
+        at = self.look.cursor or self.full_range()[0]
+        waves = [mark.wave for mark in self.state.stars.marks]
+        # A line is between two pixels: the one at the cursor is not the next.
+        beyond = [wave for wave in waves if (wave - at) * by > 1.0]
+        if beyond:
+            self.move_cursor(min(beyond) if by > 0 else max(beyond))
+
     @property
     def pixel(self) -> int | None:
         """The pixel under the cursor."""
@@ -129,9 +142,28 @@ class SpectrumChart(CursorChart):
         return render(self._panels[1], state, width, height, self._folds)
 
 
+def lower_kinds(sheet: StarSheet | None) -> list[str]:
+    """What the lower chart can show of a star."""
+    observed = sheet is not None and sheet.observed is not None
+    attends = sheet is not None and sheet.attention is not None
+    shown = {"residual": observed, "shape": True, "response": True, "attention": attends}
+    return [kind for kind, is_there in shown.items() if is_there]
+
+
+def chart_title(sheet: StarSheet, lower: str) -> str:
+    """What both charts show."""
+    if lower == "residual" and sheet.observed is not None:
+        return "Flux / median; below: observed - grid, in errors with 3% of the flux added"
+    below = {"shape": "each normalised", "residual": "each normalised"}
+    kind = {**below, "response": "in its own unit"}.get(lower, lower)
+    return f"Flux / median; below: sensitivity to {sheet.label} ({kind})"
+
+
 def lower_of(sheet: StarSheet, wanted: str) -> Lower:
     """What the lower chart shows of a star: what is wanted, or else what there is."""
     response, best = sheet.response, sheet.best
+    if wanted == "residual" and sheet.observed is not None:
+        return Lower(((sheet.observed.residual, PALETTE[2]),))
     if wanted == "attention" and sheet.attention is not None:
         return Lower(((sheet.attention, PALETTE[3]),), signed=False)
     both = [(response, PALETTE[1]), (best, PALETTE[2])]
@@ -146,7 +178,8 @@ def panels(stars: StarList, sheet: StarSheet, lower: str) -> tuple[Panel, Panel,
     """Upper and lower chart, and a note where the lower one is empty."""
     curves = [curve("observed", stars.wave, sheet.flux, GREY)]
     if sheet.clean:
-        curves.append(curve("noise-free", stars.wave, sheet.clean, PALETTE[0]))
+        name = "noise-free" if sheet.observed is None else "nearest of the grid"
+        curves.append(curve(name, stars.wave, sheet.clean, PALETTE[0]))
     middle = sheet.clean or sheet.flux
     edges = (
         curve(
@@ -230,16 +263,24 @@ class GuessTable(StableTable):
             return
         truth = sheet.true.get(sheet.label, math.nan)
         rows: dict[str, Row] = {}
-        rows["truth"] = cell(shown(truth), "bold"), cell(""), cell(""), cell("truth", "bold")
+        rows["truth"] = self._known(sheet, truth)
         own = sheet.guesses[:1]
         others = sorted(
-            sheet.guesses[1:], key=lambda prediction: abs(_predicted(prediction, sheet) - truth)
+            sheet.guesses[1:], key=lambda prediction: _away(_predicted(prediction, sheet), truth)
         )
         for prediction in (*own, *others):
             rows[prediction.job] = self._row(
                 prediction, sheet, truth, "accent" if prediction in own else ""
             )
         self.show_rows(rows)
+
+    def _known(self, sheet: StarSheet, truth: float) -> Row:
+        """What is true, or, of an observed star, known."""
+        seen = sheet.observed
+        error = None if seen is None else seen.known_errors.get(sheet.label)
+        name = "truth" if seen is None else "known" if math.isfinite(truth) else "not known"
+        spread = "" if error is None else shown(error)
+        return cell(shown(truth), "bold"), cell(spread), cell(""), cell(name, "bold")
 
     def _row(self, prediction: Prediction, sheet: StarSheet, truth: float, tone: str) -> Row:
         value, style = _predicted(prediction, sheet), tone_style(self, tone)
@@ -269,6 +310,10 @@ def pixel_words(stars: StarList, sheet: StarSheet, pixel: int, *, plain: bool) -
     mark = nearest_mark(stars.marks, wave)
     if mark is not None:
         parts.append(mark.name + (f" {wave - mark.wave:+.1f}" if mark.end <= mark.wave else ""))
+    if sheet.observed is not None and math.isfinite(sheet.clean[pixel]):
+        parts.append(f"grid {sheet.clean[pixel]:.3f}")
+        if math.isfinite(pull := sheet.observed.residual.values[pixel]):
+            parts.append(f"residual {pull:+.1f}")
     for trace, word in ((sheet.response, "model"), (sheet.best, "best")):
         if trace is not None and math.isfinite(trace.values[pixel]):
             parts.append(f"{word} {trace.values[pixel]:+.2g}")
@@ -277,12 +322,16 @@ def pixel_words(stars: StarList, sheet: StarSheet, pixel: int, *, plain: bool) -
 
 def star_words(sheet: StarSheet) -> str:
     """The star itself: its labels, magnitude and S/N."""
-    parts = [f"{name} {shown(value)}" for name, value in sheet.true.items()]
+    known = {name: value for name, value in sheet.true.items() if math.isfinite(value)}
+    parts = [f"{name} {shown(value)}" for name, value in known.items()]
     if math.isfinite(sheet.mag):
         parts.append(f"mag {sheet.mag:.2f}")
     if math.isfinite(sheet.snr):
         parts.append(f"S/N {sheet.snr:.1f}")
-    return f"star {sheet.number}: " + ", ".join(parts)
+    if sheet.observed is None:
+        return f"star {sheet.number}: " + ", ".join(parts)
+    mark = {True: "UNLIKE, ", False: "", None: "too faint to tell, "}[sheet.observed.unlike]
+    return f"{sheet.observed.object}: {mark}" + ", ".join(parts)
 
 
 BARS, PLAIN_BARS = " ▁▂▃▄▅▆▇█", " .:-=+*#@"
@@ -306,9 +355,41 @@ def density_words(sheet: StarSheet, muted: str, *, plain: bool) -> Text:
     return text
 
 
-def where_words(stars: StarList, sheet: StarSheet, muted: str, *, plain: bool = False) -> Text:
-    """Below the predictions: how good they could be, and which lines matter."""
-    text = density_words(sheet, muted, plain=plain)
+def observed_words(sheet: StarSheet, seen: Observed, tones: Mapping[str, str]) -> Text:
+    """An observed star: where it is from, what models say of its labels, in which lines it is
+    unlike the nearest of the grid, and why it is unlike what they were trained on."""
+    text = Text()
+    text.append(f"{clean(headline(seen))}\n", tones["muted"])
+    for line in facts(sheet, seen):
+        text.append(f"{clean(line)}\n", tones["warning"] if line.startswith("UNLIKE") else "")
+    for one in sheet.guesses:
+        if one.why:
+            text.append(f"{clean(one.name)}: {clean(one.why)}\n", tones["muted"])
+    for one in sheet.guesses:
+        text.append(f"\n{clean(one.name)}\n", tones["muted"])
+        for told in comparisons(sheet, seen, one):
+            known = f"known {told.known}" if told.known else ""
+            pull = f"z {told.pull}" if told.pull else ""
+            text.append(f"{clean(told.label):<7}{told.predicted:<13} {known:<20} {pull}\n")
+    if seen.misfits:
+        text.append(f"\n{'line':<14}observed - grid, %\n", tones["muted"])
+    for misfit in seen.misfits:
+        away = measured(100 * misfit.residual, 100 * misfit.error, signed=True)
+        text.append(f"{clean(misfit.name):<14}{away}\n")
+    text.append("\n")
+    return text
+
+
+def where_words(
+    stars: StarList, sheet: StarSheet, tones: Mapping[str, str], *, plain: bool = False
+) -> Text:
+    """Below the predictions: how good they could be, and which lines matter.
+
+    `tones`: the styles of `muted` and `warning`.
+    """
+    muted, seen = tones["muted"], sheet.observed
+    text = Text() if seen is None else observed_words(sheet, seen, tones)
+    text.append_text(density_words(sheet, muted, plain=plain))
     unit = sheet.best.unit if sheet.best is not None else ""
     unit = unit.removesuffix("/sigma")
     facts = [
@@ -323,10 +404,11 @@ def where_words(stars: StarList, sheet: StarSheet, muted: str, *, plain: bool = 
         text.append(f"{'Match with optimal':<26}", muted)
         text.append(f"{100 * sheet.agreement:.0f}%\n")
     if sheet.shares:
-        text.append(f"\n{'line':<14}{'information':>12}{'model':>8}\n", muted)
+        first = "" if seen else f"{'information':>12}"  # of simulated stars alone
+        text.append(f"\n{'line':<14}{first}{'model':>8}\n", muted)
     for share in sheet.shares[:NAMED]:
-        parts = [_percent(share.information), _percent(share.response)]
-        text.append(f"{clean(share.name):<14}{parts[0]:>12}{parts[1]:>8}\n")
+        first = "" if seen else f"{_percent(share.information):>12}"
+        text.append(f"{clean(share.name):<14}{first}{_percent(share.response):>8}\n")
     for note in (*stars.notes, *sheet.notes):
         text.append(f"\n{clean(note)}\n", muted)
     return text
@@ -339,6 +421,10 @@ def shown(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
+def _away(value: float, truth: float) -> float:
+    return abs(value - truth) if math.isfinite(value - truth) else math.inf
+
+
 def _predicted(prediction: Prediction, sheet: StarSheet) -> float:
     value = prediction.values.get(sheet.label)
     return math.nan if value is None else value
@@ -346,3 +432,24 @@ def _predicted(prediction: Prediction, sheet: StarSheet) -> float:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}%"
+
+
+class StarPane(Vertical):
+    """Predictions of the star, and below them what is known of it, in words."""
+
+    def __init__(self) -> None:
+        self._table = GuessTable("guesses")
+        self._words = Static(markup=False)
+        words = VerticalScroll(self._words, id="where")
+        super().__init__(self._table, words, id="star-pane", classes="pane")
+
+    def show(self, stars: StarList | None, sheet: StarSheet | None, *, plain: bool) -> None:
+        """`None`: no star."""
+        self._table.show(sheet)
+        if stars is None or sheet is None:
+            self._words.update("")
+            self.border_title = Text("no star")
+            return
+        tones = {name: tone_style(self, name) for name in ("muted", "warning")}
+        self._words.update(where_words(stars, sheet, tones, plain=plain))
+        self.border_title = Text(clean(star_words(sheet)))
