@@ -153,3 +153,35 @@ def test_claims_older_than_the_lab_are_left_alone(lab: Lab, roadmap: Path, ended
 def test_a_value_of_one_is_not_the_number_of_an_mvp(lab: Lab, ran: Path) -> None:
     hand_edit(ran, "R²_test=0.751 ± 0.004 |", "R²_test=1.0 |")
     assert {one.kind for one in found(lab, ran)} & {"number-changed", "number-without-result"}
+
+
+STRAYS = {
+    "of an MVP": "# A report\n> **MVP:** MVP-1.0\n\n## Results\n\nR² = {}\n",
+    "a table": "# 报告\n> **MVP:** MVP-1.0\n\n## 结果\n\n| 模型 | R² |\n|---|---|\n| ViT | {} |\n",
+    "of none": "# A report\n\n## Conclusion\n\nThe ViT has R² = {}.\n",
+    "of none, in Chinese": "# 报告\n\n## 结论\n\nViT 的测试 R² 达到 {}。\n",
+}
+
+
+@pytest.mark.parametrize("text", STRAYS.values(), ids=STRAYS)
+def test_a_report_that_nothing_leads_to(lab: Lab, ran: Path, text: str) -> None:
+    stray = ran.with_name("exp_more_20260103.md")
+    stray.write_text(text.format("0.751"), encoding="utf-8")
+    assert found(lab, ran) == []
+    stray.write_text(text.format("0.951"), encoding="utf-8")
+    (hit,) = found(lab, ran)
+    assert (hit.kind, hit.path) == ("number-without-result", stray)
+    head, _, rest = text.partition("\n")
+    of_another = f"{head}\n> **exp_id:** `ABC-20250101-else-01`\n{rest}"
+    stray.write_text(of_another.format("0.951"), encoding="utf-8")
+    assert found(lab, ran) == []
+
+
+def test_such_a_report_older_than_the_first_job(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    for number, text in enumerate(STRAYS.values()):
+        path = roadmap.with_name(f"exp_more_{number}.md")
+        path.write_text(text.format("0.951"), encoding="utf-8")
+    add(roadmap.with_name("plan_hub.md"), "- ViT has R² = 0.951")
+    keep_earlier(lab, roadmap)
+    ended("one", 0.7512)
+    assert found(lab, roadmap) == []

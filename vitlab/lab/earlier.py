@@ -22,7 +22,7 @@ from vitlab.docs.text.inline import folded
 from vitlab.docs.text.numbers import NumberPlace, numbers_of
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.linked_files import linked_files
+from vitlab.lab.linked_files import linked_files, stray_reports
 
 VERSION = 1
 ENDED = ("done", "partial", "failed", "cancelled", "paused")
@@ -41,6 +41,8 @@ class Earlier:
     """Folded id -> status of each gate that was decided, and whose MVPs had ended."""
     done: frozenset[str] | None = None
     """The MVPs that were done, by their bare ids; None where that was not noted."""
+    has_strays: bool = False
+    """Whether the reports were noted too that no roadmap leads to."""
     texts: frozenset[str] = field(init=False)
     """The numbers as they were written, wherever."""
 
@@ -79,6 +81,7 @@ def is_settled(roadmap: Roadmap, gate: Gate) -> bool:
 
 def _noted(lab: Lab, roadmap: Roadmap) -> dict[str, object]:
     documents = [roadmap.document, *(one.document.document for one in linked_files(lab, roadmap))]
+    documents += stray_reports(lab, roadmap)
     numbers = {
         (one.place, one.index, one.number.text)
         for document in documents
@@ -92,7 +95,7 @@ def _noted(lab: Lab, roadmap: Roadmap) -> dict[str, object]:
         if gate.status in STANDING and is_settled(roadmap, gate)
     }
     done = sorted(mvp.id for mvp in roadmap.mvps if mvp.status == "done")
-    return {"numbers": sorted(numbers), "gates": gates, "done": done}
+    return {"numbers": sorted(numbers), "gates": gates, "done": done, "has_strays": True}
 
 
 def read_earlier(lab: Lab, roadmap: Path | None) -> Earlier | None:
@@ -102,7 +105,7 @@ def read_earlier(lab: Lab, roadmap: Path | None) -> Earlier | None:
         if record is not None:
             numbers = frozenset((place, index, text) for place, index, text in record["numbers"])
             done = frozenset(map(str, record["done"])) if "done" in record else None
-            return Earlier(numbers, dict(record["gates"]), done)
+            return Earlier(numbers, dict(record["gates"]), done, bool(record.get("has_strays")))
     return None
 
 

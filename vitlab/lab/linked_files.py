@@ -80,6 +80,32 @@ def report_file(lab: Lab, roadmap: Roadmap, mvp_id: str, texts: Texts | None = N
     return next(own, None)
 
 
+def stray_reports(lab: Lab, roadmap: Roadmap) -> list[Document]:
+    """The reports beside a roadmap that neither it nor another one of the lab leads to.
+
+    None that says of itself that it is of an experiment which the roadmap does not have.
+    """
+    own = roadmap.document.path
+    known = {real(one.path) for one in linked_files(lab, roadmap)}
+    texts = [_text_of(path) for path in lab.roadmaps()]
+    root, found = real(lab.paths.root), []
+    for path in notes_near(lab.paths, [own]) if own else ():
+        is_known = path in known or any(path.name in text for text in texts)
+        if is_known or is_board(path) or not is_report(path) or not path.is_relative_to(root):
+            continue
+        of = experiments_in(path)
+        if not of or any(roadmap.ids.of_experiment(one) for one in of):
+            with contextlib.suppress(UsageError, OSError):
+                found.append(read(path))
+    return found
+
+
+def _text_of(path: Path) -> str:
+    with contextlib.suppress(UsageError, OSError):
+        return read(path).text
+    return ""
+
+
 def path_from(folder: Path, path: Path) -> str:
     """A path as a document in a folder links to it: `./exp_a.md`, `../hub.md`."""
     relative = Path(os.path.relpath(real(path), real(folder))).as_posix()

@@ -44,6 +44,8 @@ class Neighbours:
     """Its boards and check lists."""
     reports: Mapping[str, Hub] = field(default_factory=dict)
     """Bare id -> the report of that MVP alone."""
+    strays: Sequence[Hub] = ()
+    """Reports beside it that no roadmap leads to."""
     pages: Sequence[Document] = ()
     """The autopilot's reports beside it."""
     others: Sequence[Roadmap] = ()
@@ -95,9 +97,9 @@ def _lines(hub: Hub) -> Iterator[tuple[int, str]]:
 
 def _gates(roadmap: Roadmap, around: Neighbours) -> Iterator[Finding]:
     """Every verdict of a gate that is told otherwise than in the roadmap, on each line once."""
-    hub, reports = around.hub, [report.document for report in around.reports.values()]
+    hub, reports = around.hub, [*around.reports.values(), *around.strays]
     left = {hub.document.name: _of_history(hub)} if hub else {}
-    beside = [*([hub.document] if hub else []), *reports]
+    beside = [one.document for one in (*([hub] if hub else []), *reports)]
     told = told_verdicts(roadmap, beside, left)
     yield from dict.fromkeys([*(_gates_of_hub(roadmap, hub) if hub else ()), *told])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vitlab.docs.lint.compared import claimed_in
@@ -88,6 +88,25 @@ def named_numbers(
     for mvp, report in reports.items():
         for index in _result_lines(report.document):
             yield from _on_line(report.document, index, (mvp,), report.document.path)
+
+
+def stray_numbers(roadmap: Roadmap, report: Hub) -> Iterator[Named]:
+    """The numbers of a report that no roadmap leads to: of the MVPs of its line, or of its head."""
+    document = report.document
+    head = next((h.index for h in document.headings if h.level > 1), len(document.lines))
+    above = _mvps(roadmap, "\n".join(map(document.line_text, range(head))))
+    for index in _result_lines(document):
+        mvps = _mvps(roadmap, document.line_text(index)) or above
+        yield from _on_line(document, index, mvps, document.path)
+    for table in tables_of(document):
+        heads = [cell.raw for cell in table.header.cells]
+        for row in (row for row in table.rows if not row.is_delimiter):
+            mvps = _mvps(roadmap, document.line_text(row.index)) or above
+            profile = profile_of(document.line_text(row.index))
+            for title, cell in zip(heads, row.cells, strict=False):
+                for one in told_in_cell(title, cell.raw):
+                    number = replace(one, profile=profile) if one.profile == "full" else one
+                    yield Named(mvps, Place(number, row.line, document.path))
 
 
 def _in_roadmap(roadmap: Roadmap) -> Iterator[Named]:

@@ -18,7 +18,13 @@ from vitlab.docs.save import FileChange, between
 from vitlab.docs.text.source import Document, read
 from vitlab.lab.documents import is_board, is_plan
 from vitlab.lab.lab import Lab
-from vitlab.lab.linked_files import AUTOPILOT_PAGE, LinkedFile, find_hub, linked_files
+from vitlab.lab.linked_files import (
+    AUTOPILOT_PAGE,
+    LinkedFile,
+    find_hub,
+    linked_files,
+    stray_reports,
+)
 from vitlab.lab.writeback.decisions import decision_findings, done_findings, rule_findings
 from vitlab.lab.writeback.number_checks import NumberChecks
 
@@ -107,6 +113,7 @@ def neighbours(lab: Lab, roadmap: Roadmap) -> Neighbours:
             for file in files
             if (of := file.document.report_of) and not is_board(file.path) and file.path != hub
         },
+        strays=[parse_hub(one, lab.vocabulary) for one in stray_reports(lab, roadmap)],
         pages=list(_pages(roadmap)),
         others=others,
     )

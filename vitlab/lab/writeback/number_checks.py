@@ -68,8 +68,9 @@ class NumberChecks(Unbacked):
         seen = {(place.path, place.line, place.number.value) for place, _ in found}
         named = [*named_numbers(self.roadmap, around.hub, around.reports, around.boards)]
         strays = [one for each in around.strays for one in stray_numbers(self.roadmap, each)]
-        # A note that is older than such reports' knows none of their numbers.
+        # A note of an earlier vitlab knows none of the numbers of such reports.
         is_noted = self._earlier is not None and self._earlier.has_strays
+        strays = [one for one in strays if not self.is_earlier("", one.place)]
         named += [one for one in strays if one.mvps or is_noted]
         more = [x for x in named if (x.place.path, x.place.line, x.place.number.value) not in seen]
         are_ours = self._tells_of_this_lab([p for p, _ in found] + [one.place for one in more])
@@ -89,7 +90,7 @@ class NumberChecks(Unbacked):
         ended = {mvp.id for mvp in self.roadmap.mvps if mvp.status in ENDED}
         if not ended.isdisjoint(set(mvps) - set(checked)):
             return None
-        if of_all and self._may_be_elsewhere(place):
+        if of_all and (self.is_earlier("", place) or self._may_be_elsewhere(place)):
             return None
         found = [self.unbacked(mvp, place) for mvp in checked]
         if not found or None in found:

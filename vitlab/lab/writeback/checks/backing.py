@@ -162,7 +162,7 @@ def documents_of(roadmap: Roadmap, around: Neighbours) -> list[Document]:
     """A roadmap and the files around it, each once."""
     found = [roadmap.document, *([around.hub.document] if around.hub else [])]
     found += [one.document for one in around.linked]
-    found += [one.document for one in (*around.boards, *around.reports.values())]
+    found += [one.document for one in (*around.boards, *around.reports.values(), *around.strays)]
     found += around.pages
     return list({one.path and real(one.path): one for one in reversed(found)}.values())[::-1]
 
