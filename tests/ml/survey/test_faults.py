@@ -44,7 +44,7 @@ def test_wrong_wavelengths_and_resolutions_are_told(grid: Grid, reference: Refer
     assert "are the wavelengths right?" in faults(stretched, reference)
     poor = observed(grid, (5750.0, 4.4, -2.0), 60)  # shows no lines below 8230 A
     stretched = replace(poor, wave=7975 + (poor.wave - 7975) * 1.01)
-    assert "on a scale +1.0% longer: are the wavelengths right?" in faults(stretched, reference)
+    assert "on a scale 1.0% too long: are the wavelengths right?" in faults(stretched, reference)
     low = replace(sun, resolution=np.full(len(sun.wave), 1800.0))
     assert "rather than of R = 1800" in faults(low, reference)
     broad = observed(grid, SUN, 30, resolution=1800.0)

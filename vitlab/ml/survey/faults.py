@@ -57,9 +57,10 @@ def find_faults(observed: OnPixels, reference: Reference, found: Found) -> list[
             )
     one = seen(observed, reference.grid)
     if (most := _stretch(one, reference)) is not None:
+        way = "long" if most > 0 else "short"
         faults.append(
-            f"its lines are where they would be on a scale {most:+.1%} longer: are the wavelengths "
-            "right?"
+            f"its lines are those of a star on a scale {abs(most):.1%} too {way}: are the "
+            "wavelengths right?"
         )
     stated = observed.resolution
     others = [r for r in OTHERS if max(r / stated, stated / r) > FACTOR]
