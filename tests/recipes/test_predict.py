@@ -114,6 +114,7 @@ def test_labels_errors_and_the_alarm(
     assert (first["object"], first["unlike"], first["why"]) == ("Sun", False, "")
     assert first["velocity"] == pytest.approx(120, abs=5)
     assert first["share"] == pytest.approx(0.694, abs=0.01)
+    assert first["resolution"] == 5000
     assert first["nearest"]["labels"]["T_eff"] == pytest.approx(5750, abs=400)
     assert second["unlike"] is True
     assert (third["labels"], third["unlike"]) == ({}, True)
@@ -157,7 +158,10 @@ def test_a_model_says_what_it_was_not_trained_for(
     assert found["labels"]["log_g"]["error"] is None  # ridge has none
     (found,) = asked([*command, "--resolution", "1800"], capsys)
     assert found["labels"] == {}
-    assert "R = 1800 is below the R = 5000 that the model was trained for" in found["why"]
+    assert (
+        "R = 1800 in the model's band is below the R = 5000 that the model was trained for"
+        in found["why"]
+    )
     (found,) = asked(command, capsys)
     assert "its resolution is not known: give it with --resolution" in found["why"]
 

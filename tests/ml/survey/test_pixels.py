@@ -143,7 +143,7 @@ def test_nothing_is_sharpened_and_nothing_is_guessed() -> None:
     wave = np.arange(7380.0, 7600.0, 0.4)
     flux, sigma = np.ones(len(wave)), np.full(len(wave), 0.01)
     low = spectrum(wave, flux, sigma, resolution=np.full(len(wave), 1800.0))
-    with pytest.raises(UsageError, match="R = 1800 is below the R = 5000"):
+    with pytest.raises(UsageError, match=r"R = 1800 in the model.s band is below the R = 5000"):
         on_pixels(low, MODEL, 0.0, 5000, 5000)
     kept = on_pixels(low, MODEL, 0.0, 1800, 5000)
     assert kept.resolution == 1800

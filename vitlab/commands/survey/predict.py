@@ -93,6 +93,7 @@ def record(one: Predicted) -> dict[str, Any]:
         "kind": one.spectrum.kind,
         "labels": {name: {"value": v, "error": e} for name, (v, e) in one.labels.items()},
         "snr": one.snr,
+        "resolution": one.resolution,
         "velocity": one.velocity,
         "velocity_error": one.velocity_error,
         "velocity_found": None

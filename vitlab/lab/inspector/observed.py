@@ -35,6 +35,7 @@ from vitlab.ml.survey.comparison import (
 )
 from vitlab.ml.survey.faults import find_faults
 from vitlab.ml.survey.pixels import OnPixels, on_pixels
+from vitlab.ml.survey.spectrum import LIGHT
 
 Array = NDArray[np.float64]
 NOT_SCORED = ("galaxy", "quasar", "white dwarf", "sky", "empty")
@@ -72,6 +73,8 @@ class Predicted:
     left_out: Mapping[str, float] = field(default_factory=dict)
     """Reason -> share of the model's pixels without data."""
     notes: tuple[str, ...] = ()
+    resolution: float | None = None
+    """Median R of the file in the model's band."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ class Observer:
         explained = None
         if spectrum.kind not in NOT_SCORED:
             explained = self.model.explain(draws(seen, self.config, self.wave), k)
+        shift = 1 + sight.velocity / LIGHT
         predicted = Predicted(
             spectrum=spectrum,
             labels={} if explained is None else self._labels(explained),
@@ -161,6 +165,7 @@ class Observer:
             found=sight.found,
             left_out=ours.left_out,
             notes=(*spectrum.notes, *ours.notes, *seen.notes, *sight.notes),
+            resolution=spectrum.resolution_between(*(self.wave[[0, -1]] * shift).tolist()),
         )
         return Answer(predicted, ours, explained)
 

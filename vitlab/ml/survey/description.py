@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict
 
-import numpy as np
-
 from vitlab.contract.value import measured
 from vitlab.ml.survey.read import read_spectra
 from vitlab.ml.survey.spectrum import Spectrum
@@ -54,8 +52,8 @@ def describe_spectra(path: Path) -> list[Described]:
 
 
 def _described(one: Spectrum) -> Described:
-    r = one.resolution
-    ends = [] if r is None else [float(r.min()), float(np.median(r)), float(r.max())]
+    r, middle = one.resolution, one.resolution_between(one.wave[0], one.wave[-1])
+    ends = [] if r is None or middle is None else [float(r.min()), middle, float(r.max())]
     return {
         "where": one.where,
         "survey": one.survey,
@@ -100,7 +98,8 @@ def _size(one: Described) -> str:
     parts = [f"{one['pixels']:,} pixels, {low:.1f} to {high:.1f} A in air"]
     if ends := one["resolution"]:
         same = ends[2] - ends[0] < 1
-        parts.append(f"R {ends[1]:.0f}" + ("" if same else f" ({ends[0]:.0f} to {ends[2]:.0f})"))
+        whole = f"median R {ends[1]:.0f} ({ends[0]:.0f} to {ends[2]:.0f})"
+        parts.append(f"R {ends[1]:.0f}" if same else whole)
     else:
         parts.append("R not known")
     if one["velocity"] is not None:

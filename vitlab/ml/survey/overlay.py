@@ -40,9 +40,7 @@ class Overlay:
 
 def overlay(observed: OnPixels, wave: Array, nearest: Match, reference: Reference) -> Overlay:
     """`nearest` (of `match`) over a spectrum on pixels `wave` (L,), Angstrom in air, at rest."""
-    number = int(abs(reference.labels - nearest.labels).sum(axis=1).argmin())
-    star = reference.compared(observed.resolution)[number].double().numpy()
-    star = np.interp(wave, reference.grid.wave, star)
+    star = reference.nearest(nearest, observed.resolution, wave)
     good = torch.from_numpy(observed.good)
     both = level(torch.from_numpy(np.stack([observed.flux, star])), good, wave).numpy()
     with np.errstate(divide="ignore", invalid="ignore"):

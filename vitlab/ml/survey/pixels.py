@@ -87,7 +87,8 @@ def on_pixels(
     what = f"{spectrum.place}: {spectrum.object}".rstrip(": ")
     if int((inside & ~spectrum.mask).sum()) < 20:
         raise UsageError(f"{what}: no data from {edges[0]:.0f} to {edges[-1]:.0f} A")
-    r = _resolution(spectrum, inside, lowest, what)
+    band = spectrum.wave[inside][[0, -1]]
+    middle_r, r = _resolution(spectrum, band, lowest, what)
     if near.sum() > MOST_PIXELS:
         raise UsageError(f"{what}: more than {MOST_PIXELS:,} pixels in the model's band")
     bad = (spectrum.mask | _telluric(spectrum) | _at_gaps(spectrum.wave))[near]
@@ -114,7 +115,7 @@ def on_pixels(
         np.sqrt(variance) / middle,
         good,
         float(np.median(np.minimum(step / np.maximum(width, data), 1.0)[good])),
-        min(float(np.median(r[inside])), highest),
+        min(middle_r, highest),
         _left_out(spectrum, wave, rest, velocity, good),
         tuple(notes),
     )
@@ -147,17 +148,20 @@ def _edges(wave: Array) -> Array:
     return np.concatenate([[2 * wave[0] - middle[0]], middle, [2 * wave[-1] - middle[-1]]])
 
 
-def _resolution(spectrum: Spectrum, inside: Bools, lowest: float, what: str) -> Array:
-    """R of each data pixel; `UsageError` where the model knows no lines as broad."""
-    if spectrum.resolution is None:
+def _resolution(spectrum: Spectrum, band: Array, lowest: float, what: str) -> tuple[float, Array]:
+    """Median R in the model's band, as observed, and R of each data pixel.
+
+    `UsageError` where the model knows no lines as broad.
+    """
+    middle = spectrum.resolution_between(float(band[0]), float(band[-1]))
+    if spectrum.resolution is None or middle is None:
         raise UsageError(f"{what}: its resolution is not known: give it with --resolution")
-    middle = float(np.median(spectrum.resolution[inside]))
     if middle < TOLERANCE * lowest:
         raise UsageError(
-            f"{what}: R = {middle:.0f} is below the R = {lowest:.0f} that the model was trained "
+            f"{what}: R = {middle:.0f} in the model's band is below the R = {lowest:.0f} that the model was trained "
             "for, and no spectrum is sharpened: train one with data.disturb.resolution"
         )
-    return spectrum.resolution
+    return middle, spectrum.resolution
 
 
 def _at_gaps(wave: Array) -> Bools:

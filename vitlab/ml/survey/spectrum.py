@@ -90,6 +90,16 @@ class Spectrum:
             snr = float(np.median(self.flux[good] / self.sigma[good]))
         return snr if math.isfinite(snr) else None
 
+    def resolution_between(self, low: float, high: float) -> float | None:
+        """Median R of the pixels between two wavelengths of `wave`; None where it is not known.
+
+        R changes along a spectrum: one number is of a range, and is told with it.
+        """
+        inside = (self.wave >= low) & (self.wave <= high)
+        if self.resolution is None or not inside.any():
+            return None
+        return float(np.median(self.resolution[inside]))
+
     @property
     def place(self) -> str:
         """`FILE: HDU 1`, for messages."""
