@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,9 @@ def test_labels_errors_and_the_alarm(
     with out.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["unlike"] for row in rows] == ["no", "yes", "yes"]
+    page = (Path(__file__).parents[2] / "docs" / "survey.md").read_text(encoding="utf-8")
+    names = {re.sub("log_g|T_eff", "LABEL", name) for name in (*first, *rows[0])}
+    assert [name for name in names if f"| `{name}` |" not in page] == []  # each is told
     assert float(rows[0]["T_eff_error"]) == first["labels"]["T_eff"]["error"]
     told: list[int] = []
     monkeypatch.setattr(Progress, "report", lambda _, done: told.append(done))

@@ -158,8 +158,9 @@ def _resolution(spectrum: Spectrum, band: Array, lowest: float, what: str) -> tu
         raise UsageError(f"{what}: its resolution is not known: give it with --resolution")
     if middle < TOLERANCE * lowest:
         raise UsageError(
-            f"{what}: R = {middle:.0f} in the model's band is below the R = {lowest:.0f} that the model was trained "
-            "for, and no spectrum is sharpened: train one with data.disturb.resolution"
+            f"{what}: R = {middle:.0f} in the model's band is below the R = {lowest:.0f} that the "
+            "model was trained for, and no spectrum is sharpened: train one with "
+            "data.disturb.resolution"
         )
     return middle, spectrum.resolution
 
