@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from unicodedata import normalize
 
@@ -20,7 +20,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 
 from tests.tui.conftest import Open, Stage
-from vitlab.tui.terminal.cells import Cells, Update, graphemes
+from vitlab.tui.terminal.cells import LARGE, Cells, Update, graphemes
 from vitlab.tui.terminal.terminal_io import Terminal
 
 Drawn = tuple[str, str, str, bool, bool, bool, bool]
@@ -98,10 +98,10 @@ WORDS = (
 )
 
 
-def strip_of(rng: random.Random, width: int) -> Strip:
+def strip_of(rng: random.Random, width: int, words: Sequence[str] = WORDS) -> Strip:
     segments, room = [], width
     while room > 0:
-        text, style = rng.choice(WORDS), rng.choice(STYLES)
+        text, style = rng.choice(words), rng.choice(STYLES)
         part = Segment(text, style)
         if part.cell_length > room:
             part = Segment(" " * room, style)
@@ -110,20 +110,25 @@ def strip_of(rng: random.Random, width: int) -> Strip:
     return Strip(segments, width)
 
 
-def test_random_pictures_and_parts_arrive_as_they_are() -> None:
+@pytest.mark.parametrize(("large", "words"), [(LARGE, WORDS), (0, WORDS), (0, WORDS[:-2])])
+def test_random_pictures_and_parts_arrive_as_they_are(
+    large: int, words: Sequence[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Line by line, and style by style where that is shorter, with odd characters and without."""
+    monkeypatch.setattr("vitlab.tui.terminal.cells.LARGE", large)
     rng = random.Random(19)
     size = Size(23, 5)
     terminal = Emulated()
     rows: list[list[Drawn]] = []
     for _ in range(300):
         if not rows or rng.random() < 0.3:
-            strips = [strip_of(rng, size.width) for _ in range(size.height)]
+            strips = [strip_of(rng, size.width, words) for _ in range(size.height)]
             terminal.show(LayoutUpdate([[one] for one in strips], Region(0, 0, *size)), size)
             rows = wanted(strips, size.width)
         else:
             line, left = rng.randrange(size.height), rng.randrange(size.width)
             right = rng.randrange(left, size.width) + 1
-            part = strip_of(rng, right - left)
+            part = strip_of(rng, right - left, words)
             chops: list[dict[int, Strip | None]] = [{} for _ in range(size.height)]
             chops[line] = {0: None, left: part}
             ends = [[left, right] if left else [right]] * size.height
@@ -131,6 +136,19 @@ def test_random_pictures_and_parts_arrive_as_they_are() -> None:
             put(rows[line], left, wanted([part], right - left)[0])
         assert texts(terminal.rows()) == texts(rows)
         assert looks(terminal.rows(), rows) == looks(rows, rows)
+
+
+def test_a_large_change_is_sent_style_by_style() -> None:
+    """Of a frame around coloured words a jump takes less than a style, which is sent once."""
+    frame, word = Style.parse("#112233"), Style.parse("bold #aabbcc")
+    row = [Segment("│", frame), Segment(" 0.7132 ", word)] * 6 + [Segment("│", frame)]
+    size = Size(55, 30)
+    terminal = Emulated()
+    strips = [Strip(row, size.width) for _ in range(size.height)]
+    terminal.show(LayoutUpdate([[one] for one in strips], Region(0, 0, *size)), size)
+    assert terminal.sent.count("38;2;") == 2
+    assert texts(terminal.rows()) == texts(wanted(strips, size.width))
+    assert looks(terminal.rows(), terminal.rows()) == looks(wanted(strips, 55), terminal.rows())
 
 
 def put(row: list[Drawn], left: int, part: list[Drawn]) -> None:

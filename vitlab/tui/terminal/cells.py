@@ -22,6 +22,10 @@ Update = LayoutUpdate | ChopsUpdate
 Piece = tuple[int, int, int, Iterable[Segment]]
 """Line, first column, the column where it ends at the latest, and what stands there."""
 
+Run = tuple[int, int, int]
+"""Line, first column and end of cells to be sent."""
+LARGE = 2000
+"""Characters of a change from which on it is worth while to look for a shorter way."""
 BRIDGED = 4
 """So many equal cells between two that differ are sent too: a jump takes as many bytes."""
 STYLES = 4096
@@ -29,9 +33,9 @@ STYLES = 4096
 _OFF = {"1": "22", "2": "22", "3": "23", "4": "24", "7": "27", "9": "29"}
 """Attribute -> what ends it; the others end with all of a style."""
 _SURE = (
-    (0x20, 0x7E), (0xA0, 0xAC), (0xAE, 0x2FF), (0x370, 0x482), (0x2500, 0x25FC), (0x2800, 0x28FF),
-    (0x3000, 0x303E), (0x3041, 0x3247), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3),
-    (0xF900, 0xFAFF), (0xFF01, 0xFF60),
+    (0x20, 0x7E), (0xA0, 0xAC), (0xAE, 0x2FF), (0x370, 0x482), (0x2500, 0x25FC), (0x2713, 0x2713),
+    (0x2717, 0x2717), (0x2800, 0x28FF), (0x3000, 0x303E), (0x3041, 0x3247), (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0xF900, 0xFAFF), (0xFF01, 0xFF60),
 )  # fmt: skip
 """Characters that every terminal gives as many cells as we do."""
 
@@ -137,31 +141,83 @@ class Cells:
 
     def changes(self) -> str:
         """What makes the terminal show the picture; empty where it does. It is shown from now."""
-        out: list[str] = []
-        look = PLAIN
-        for line in sorted(self._touched):
-            look = self._change_line(line, look, out)
+        lines = sorted(self._touched)
+        runs = [(line, *run) for line in lines for run in self._runs_of(line)]
+        text = self._drawn(runs)
+        if len(text) > LARGE and len(other := self._drawn(self._by_look(runs))) < len(text):
+            text = other
+        for line in lines:
+            self._shown_texts[line] = self._texts[line].copy()
+            self._shown_looks[line] = self._looks[line].copy()
         self._touched.clear()
+        return text
+
+    def _runs_of(self, line: int) -> Iterator[tuple[int, int]]:
+        texts, looks = self._texts[line], self._looks[line]
+        shown, shown_looks = self._shown_texts[line], self._shown_looks[line]
+        if texts != shown or looks != shown_looks:
+            yield from _runs(texts, looks, shown, shown_looks)
+
+    def _drawn(self, runs: Iterable[Run]) -> str:
+        """What draws these cells, one run after the other, and leaves the terminal plain."""
+        out: list[str] = []
+        look, row, at = PLAIN, -1, 0
+        for line, begin, end in runs:
+            out.append(_jump(row, at, line, begin, self._size.width))
+            row = line
+            look, at = _write(self._texts[line], self._looks[line], begin, end, look, out)
         if look != PLAIN:
             out.append(_turn(look, PLAIN))
         return "".join(out)
 
-    def _change_line(self, line: int, look: Look, out: list[str]) -> Look:
-        """Append what changes a line; `look`: the terminal's before, and the answer after."""
-        texts, looks = self._texts[line], self._looks[line]
-        shown, shown_looks = self._shown_texts[line], self._shown_looks[line]
-        if texts == shown and looks == shown_looks:
-            return look
-        at: int | None = None
-        for begin, end in _runs(texts, looks, shown, shown_looks):
-            if at is None or at > begin:
-                out.append(f"\x1b[{line + 1};{begin + 1}H")
-            elif at < begin:
-                out.append(f"\x1b[{begin - at}C")
-            look, at = _write(texts, looks, begin, end, look, out)
-        self._shown_texts[line] = texts.copy()
-        self._shown_looks[line] = looks.copy()
-        return look
+    def _by_look(self, runs: Iterable[Run]) -> Iterator[Run]:
+        """Their parts, those of one style together: a jump takes less than a change of style.
+
+        A line with what a terminal may give another width is drawn from left to right, and first.
+        """
+        parts: dict[Look, list[Run]] = {}
+        for line, begin, end in runs:
+            texts, looks = self._texts[line], self._looks[line]
+            if not all(not text or _is_sure(text) for text in texts):
+                yield line, begin, end
+                continue
+            for start, stop, look in _parts(texts, looks, begin, end):
+                parts.setdefault(look, []).append((line, start, stop))
+        for each in parts.values():
+            yield from each
+
+
+def _jump(row: int, at: int, line: int, begin: int, width: int) -> str:
+    """What brings the cursor from one place to another, by the shortest way.
+
+    At the last column it is not known where it is: it may be about to leave it.
+    """
+    ways = [f"\x1b[{line + 1};{begin + 1}H"]
+    if 0 <= row <= line and at < width:
+        down = "\x1b[B" if line - row == 1 else f"\x1b[{line - row}B" * (line > row)
+        back = min("\b" * (at - begin), f"\x1b[{at - begin}D", key=len)
+        ways.append(down + (f"\x1b[{begin - at}C" if begin > at else back if begin < at else ""))
+    return min(ways, key=len)
+
+
+def _parts(
+    texts: Sequence[str | None], looks: Sequence[Look], begin: int, end: int
+) -> Iterator[tuple[int, int, Look]]:
+    """A run in parts of one look each; blanks belong to the part before, or behind them."""
+    look, start = looks[begin], begin
+    for column in range(begin, end):
+        text, own = texts[column], looks[column]
+        if not text or _is_same(text, own, look):
+            continue
+        if all(
+            x == " " and _is_same(x, y, own)
+            for x, y in zip(texts[start:column], looks[start:column], strict=True)
+        ):
+            look = own
+            continue
+        yield start, column, look
+        look, start = own, column
+    yield start, end, look
 
 
 def _runs(
@@ -239,7 +295,7 @@ def _is_sure(text: str) -> bool:
     return len(text) == 1 and any(low <= ord(text) <= high for low, high in _SURE)
 
 
-_NARROW = frozenset(chr(code) for low, high in _SURE[:6] for code in range(low, high + 1))
+_NARROW = frozenset(chr(code) for low, high in _SURE[:8] for code in range(low, high + 1))
 
 
 def graphemes(text: str) -> Sequence[str]:
