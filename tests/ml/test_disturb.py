@@ -354,3 +354,11 @@ def test_ceilings_and_template_fits_know_nothing_of_it(recipe: str) -> None:
         read_config(recipe, {"data": {"disturb": {"velocity": {}}}})
     with pytest.raises(ConfigError, match=r"^config\.data\.running_continuum: is not for templ"):
         read_config(recipe, {"data": {"running_continuum": 100}})
+
+
+def test_the_sky_is_read_once_and_nobody_changes_it() -> None:
+    wave, sky = dark_sky()
+    assert dark_sky()[1] is sky
+    for values in (wave, sky):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 0

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -109,8 +110,11 @@ def load_noise(level: float = 1.0) -> NoiseModel:
     return NoiseModel(torch.from_numpy(dark_sky()[1].astype(np.float32)), level)
 
 
+@cache
 def dark_sky() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(L,) Angstrom in air, and the packaged sky there, over its median."""
+    """(L,) Angstrom in air, and the packaged sky there, over its median: read once, read-only."""
     with resources.as_file(packaged("sky.h5")) as inside, open_hdf5(inside) as file:
         wave, radiance = (read_array(file, name).astype(float) for name in ("wave", "radiance"))
-    return wave, radiance / np.median(radiance)
+    radiance = radiance / np.median(radiance)
+    wave.flags.writeable = radiance.flags.writeable = False
+    return wave, radiance
