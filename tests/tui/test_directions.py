@@ -52,6 +52,14 @@ def test_a_full_number_stands_while_a_trial_runs_and_a_trial_s_is_marked() -> No
     assert best_values(usual_view(jobs=(full, anew))) == {"1.0": 0.7}
 
 
+def test_a_ceiling_takes_no_more_room_than_a_score() -> None:
+    bound = judged("a", "r2", 0.0)
+    values = {"ceiling/r2_bayes/log_g": 0.8301}
+    bound.spec, bound.values = replace(bound.spec, headline="ceiling/r2_bayes/log_g"), values
+    assert best_score(best_jobs(usual_view(jobs=(bound,)))["1.0"]) == "≤0.830*"
+    assert score_words(bound) == "R²_Bayes 0.830"
+
+
 def test_of_a_run_that_was_launched_again_the_newest_counts() -> None:
     old, new, other = (judged(name, "r2", x) for name, x in (("a", 0.9), ("b", 0.7), ("c", 0.8)))
     old.spec = replace(old.spec, run="Run 1", submitted=1.0)

@@ -382,9 +382,18 @@ def last_r2(job: JobView) -> float | None:
     return shown(job.spec.headline, job.values)
 
 
+def score_cell(job: JobView) -> str:
+    """A job's last headline in a column headed `R²`; `≤0.830` of a ceiling."""
+    value = last_r2(job)
+    text = score_text(job.spec.headline, value)
+    one = Value.parse(job.spec.headline)
+    # By its name it would take the room of the others' names.
+    return f"≤{value:.3f}" if value is not None and one.is_ceiling else text
+
+
 def best_score(job: JobView) -> str:
     """A number of the plan's column headed `R²`; a trial's has a star: `0.713*`."""
-    text = score_text(job.spec.headline, last_r2(job))
+    text = score_cell(job)
     return f"{text}*" if text and job.spec.profile != "full" else text
 
 

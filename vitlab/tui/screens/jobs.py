@@ -17,7 +17,6 @@ from textual.widgets import Static
 
 from vitlab.contract.job import Done, Queued, Running, Unreadable
 from vitlab.contract.paths import JobPaths
-from vitlab.contract.value import score_text
 from vitlab.tui.home.job_panes import JobPanes, JobSelected
 from vitlab.tui.jobs_index import index_of
 from vitlab.tui.keys import Key, bindings
@@ -33,8 +32,8 @@ from vitlab.tui.text import (
     job_detail,
     job_label,
     job_words,
-    last_r2,
     longest_label,
+    score_cell,
     set_titles,
     short_label,
     steps_of,
@@ -113,7 +112,7 @@ class QueueTable(StableTable):
             words, tone = f"> {health}", "warning" if health == "warn" else "error"
         if job.held and waits:
             words = "= held"
-        number = score_text(job.spec.headline, last_r2(job))
+        number = score_cell(job)
         trend = "" if self.narrow else f" {trend_of(job, self.plain)}"
         place = self._numbers.get(job.paths.name, 1)
         mark = f" #{place}" if place > 1 else ""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.containers import Vertical
 
 from vitlab.contract.job import Running
-from vitlab.contract.value import score_text
 from vitlab.tui.text import (
     SILENT,
     cell,
@@ -16,8 +15,8 @@ from vitlab.tui.text import (
     device_of,
     job_detail,
     job_words,
-    last_r2,
     longest_label,
+    score_cell,
     set_titles,
     short_label,
     silence,
@@ -75,14 +74,13 @@ class JobTable(NamedTable):
     def _row(self, job: JobView) -> Row:
         words, tone = job_words(job, self.plain)
         alive = isinstance(job.state, Running)
-        value = last_r2(job)
         health = job.health.partition(":")[0]
         if alive and health in ("warn", "bad"):
             words, tone = f"> {health}", "warning" if health == "warn" else "error"
         quiet = silence(job) > SILENT
         # A test score stands for what has ended: its last change on validation is none of it.
         moved = [change_of(job), trend_of(job, self.plain) if self._wide else ""] if alive else []
-        number = score_text(job.spec.headline, value)
+        number = score_cell(job)
         score = " ".join([number, *filter(None, moved)]) if number else ""
         return (
             cell(words, tone_style(self, tone)),
