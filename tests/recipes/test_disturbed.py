@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,10 @@ def test_a_run_is_scored_on_disturbed_and_on_clean_spectra(
     assert clean == scores
     assert result.values["clean/r2/log_g"] != result.values["test/r2/log_g"]
     assert "clean/r2/log_g" in result.errors
+    # Both are of the best step: a job's last one is no number of stars.
+    events = map(json.loads, job.events.read_text(encoding="utf-8").splitlines())
+    steps = {one["split"]: one["step"] for one in events if one["kind"] == "eval"}
+    assert steps["clean"] == steps["test"]
     # In a world of its own: no ceiling of clean spectra, no difference to a clean run.
     config = read_config(recipe, {"data": DATA})
     assert isinstance(config, VitConfig) or recipe != "vit"

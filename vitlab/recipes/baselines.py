@@ -139,6 +139,7 @@ def _outcome(
     clean = clean_scores(
         context,
         spectra,
+        best,
         lambda own: (*predict_rows(replace(test, spectra=own), predict), None, None),
     )
     values, errors = values | clean[0], errors | clean[1]

@@ -83,11 +83,15 @@ def score_test(
 
 
 def clean_scores(
-    context: Context, spectra: Spectra, predicted: Callable[[Spectra], Predicted]
+    context: Context,
+    spectra: Spectra,
+    best: Mapping[str, float] | None,
+    predicted: Callable[[Spectra], Predicted],
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Scores on the test spectra without what disturbs them, as `clean/metric/label`.
 
-    Values and errors by name; empty where nothing does. `predicted`: of a data set's test spectra.
+    Values and errors by name; empty where nothing does. `best`: as of `score_test`; `predicted`: of
+    a data set's test spectra.
     """
     config = context.config
     assert isinstance(config, Scored)
@@ -103,7 +107,8 @@ def clean_scores(
     values, errors = values | more, errors | their_errors
     if sigma is not None:
         values |= named(calibration(true, labels, sigma, config.labels), CLEAN)
-    context.report.evaluation(len(true), 0, CLEAN, len(true), values)
+    at, n = best or {}, len(true)
+    context.report.evaluation(int(at.get("step", n)), int(at.get("epoch", 0)), CLEAN, n, values)
     return values, errors
 
 

@@ -149,7 +149,7 @@ def _run(context: Context, device: torch.device, group: Group) -> Outcome:
         else ({}, {})
     )
     clean = clean_scores(
-        context, spectra, lambda own: _predicted(model, replace(task, spectra=own))
+        context, spectra, best, lambda own: _predicted(model, replace(task, spectra=own))
     )
     values, errors = values | clean[0], errors | clean[1]
     checks = check_test(context, spectra, pair) if group.first else {}
