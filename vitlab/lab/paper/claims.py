@@ -8,20 +8,25 @@ from itertools import islice, pairwise
 from typing import Literal
 
 from vitlab.contract.value import IN_SIGMA
+from vitlab.docs.text.counted import (
+    COUNTED,
+    COUNTED_BEFORE,
+    LIMIT,
+    OF_SPLIT,
+    RESAMPLED,
+    SIZE_BEFORE,
+)
+from vitlab.docs.text.numerals import AND, BRACKETS, UNIT, Numeral, clause, numerals, span
 from vitlab.lab.paper.names import Named, is_named, models_in
-from vitlab.lab.paper.numerals import AND, UNIT, Numeral, clause, numerals, span
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
     AN_ERROR,
     AT_SIZE,
     BEHIND,
-    BRACKETS,
     BY,
     CEILING,
     COMPLEMENT,
     COSTS,
-    COUNTED,
-    COUNTED_BEFORE,
     ENDS_SCORE,
     ERROR_OF,
     FOR,
@@ -38,7 +43,6 @@ from vitlab.lab.paper.words import (
     LABEL,
     LABEL_STD,
     LESS,
-    LIMIT,
     METRIC,
     MORE,
     NEAR,
@@ -49,18 +53,15 @@ from vitlab.lab.paper.words import (
     OF_RUNS,
     OF_SECOND,
     OF_SOME,
-    OF_SPLIT,
     OPEN,
     OTHERS,
     OVER_SIZES,
     RATIO,
-    RESAMPLED,
     REST,
     RESULT,
     SECOND,
     SHARE,
     SHARE_BEFORE,
-    SIZE_BEFORE,
     SLOPE,
     SPREADS,
     STATES_ANOTHER,

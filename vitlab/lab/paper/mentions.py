@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
+from vitlab.docs.text.counted import BATCH, COUNTED, NOT_OF_TRAINING
+from vitlab.docs.text.numerals import BRACKETS, Numeral, clause, numerals, outside
 from vitlab.lab.paper.claims import (
     BEHIND_IT,
     LEAST_R2,
@@ -38,14 +40,10 @@ from vitlab.lab.paper.claims import (
 )
 from vitlab.lab.paper.mention import TOP, Mention, excerpt
 from vitlab.lab.paper.names import Named, is_aside, is_firm, is_listed, models_in
-from vitlab.lab.paper.numerals import Numeral, clause, numerals, outside
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
     AT_MOST,
-    BATCH,
-    BRACKETS,
     CEILING,
-    COUNTED,
     ELSEWHERE,
     EVERY,
     FOR_ALL,
@@ -55,7 +53,6 @@ from vitlab.lab.paper.words import (
     IN_UNITS,
     METRIC,
     MORE_DATA,
-    NOT_OF_TRAINING,
     OF_REST,
     OF_RUNS,
     OF_SEEDS,

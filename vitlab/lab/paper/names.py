@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from vitlab.docs.model.gates.conditions import is_model, model_key
-from vitlab.lab.paper.numerals import Numeral
+from vitlab.docs.text.numerals import Numeral
 from vitlab.lab.paper.words import METRIC, OTHER_SIDE
 
 _WORD = re.compile(r"(?<![A-Za-z])(?:light gbm|[A-Za-z][A-Za-z]+)", re.IGNORECASE)

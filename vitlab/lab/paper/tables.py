@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from vitlab.docs.text.numerals import Numeral, numerals
 from vitlab.lab.paper.claims import (
     Kind,
     counted,
@@ -18,7 +19,6 @@ from vitlab.lab.paper.claims import (
 )
 from vitlab.lab.paper.mention import TOP, Mention
 from vitlab.lab.paper.names import models_in
-from vitlab.lab.paper.numerals import Numeral, numerals
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
     CEILING,

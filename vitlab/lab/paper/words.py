@@ -41,28 +41,6 @@ SPLIT = re.compile(
     r"|(?<!N)_train|训练集上)",
     re.IGNORECASE,
 )
-OF_SPLIT = re.compile(
-    r"(?P<test>test|held[- ]out|测试)|(?P<val>validation|验证)|(?P<train>train|训练|用了|使用"
-    r"|\bfit(?:ted)? (?:to|on)|\b(?:saw|seen|learn(?:s|ed|t)? from|limited (?:by \w+ )?to)\b)",
-    re.IGNORECASE,
-)
-COUNTED = re.compile(
-    r"[\s-]*(?:[条颗个]\s*|(?:ViT|MLP|network|model) )?(?:(?P<kind>training|train|test"
-    r"|validation|simulated|synthetic"
-    r"|labell?ed|训练|测试|验证)[\s-]*)?"
-    r"(?:(?P<stars>spectra|spectrum|stars?|samples?|光谱|恒星|样本|(?<=[条颗]))"
-    r"|(?P<epochs>epochs?|轮)"
-    r"|(?P<params>(?:trainable |free |learnable )?(?:param(?:eter)?s?|weights)|参数)"
-    r"|(?P<seeds>(?:random )?seeds?|随机种子|种子))(?![a-z])",
-    re.IGNORECASE,
-)
-"""What stands behind a number that counts."""
-COUNTED_BEFORE = re.compile(
-    r"(?:(?P<epochs>\bepochs?(?=\s*[=:：])|轮数)|(?P<params>参数量|参数数?|#\s?params"
-    r"|\bparameters))\s*(?:=|:|：|为|是)?\s*$",
-    re.IGNORECASE,
-)
-SIZE_BEFORE = re.compile(r"(?<!/)(?:\bN(?:_?\(?train\)?)?|N_tr)\s*=\s*$")
 AT_SIZE = re.compile(
     r"(?:\bat|\bon|\bwith|\bfrom|\bbetween|\bto|,|\band|@|和|、|至|在|用|到|从|由"
     r"|[(（/])\s*(?:N\s*=\s*)?$",
@@ -81,12 +59,6 @@ NO_CLAIM_BEHIND = re.compile(
     r"|mag\b|kpc|pc\b|days?|years?|nights?|cores?|kg|°|像素|小时|分钟|层|星等|维|个?头)",
     re.IGNORECASE,
 )
-LIMIT = re.compile(
-    r"(?:[<>≤≥≪≫]|\b(?:above|below|over|under|exceeds?|at (?:least|most)|more than|less than|up to"
-    r"|target(?: of)?|threshold(?: of)?)|阈值为?|门槛为?|超过|低于|高于|至少|至多|大于|小于)\s*$",
-    re.IGNORECASE,
-)
-"""What stands before a limit, which no result has to reach."""
 OF_SOME = re.compile(
     r"(?-i:\b[iGVrgmT])\s*[<>≥≤]\s*\d|\bS/?N(?:R)?\s*[<>≥≤=~≈]|\bsub-?(?:sample|set)s?\b|子样本"
     r"|子集|\b(?:at|for|in|where)\s+(?:(?:an?|the)\s+)?(?:(?:median|mean)\s+)?(?:S/?N|mag|M\s?=)"
@@ -131,12 +103,6 @@ FRACTION = re.compile(
 )
 ERROR_OF = re.compile(r"\b(?:errors?|uncertaint(?:y|ies)) (?:of|on|in) (?:the )?$", re.IGNORECASE)
 """What stands before a metric whose error is given, not itself."""
-RESAMPLED = re.compile(
-    r"[\s-]*(?:bootstrap|resampl|realisation|realization|Monte Carlo|MCMC|posterior|draws?\b"
-    r"|iteration|steps?\b|次)",
-    re.IGNORECASE,
-)
-"""What stands behind a number of samples that are no stars."""
 SHARE = re.compile(
     r"\s*[%％]?\s*(?:of|的)?\s*(?:(?:what|all|the|this|that|its|way|to|Bayes(?:ian)?"
     r"|theoretical|Fisher"
@@ -312,7 +278,6 @@ SPREADS = ("label_std", "scatter")
 FROM_ONE = re.compile(r"\b1\s*[-−–]\s*$")
 TEMPERATURE = 2000
 """Kelvin from which on a number is a temperature, not the error of one."""
-CLAUSE = re.compile(r"[,;，；](?!\d)|\bwhile\b|\bwhereas\b|而")
 TO_REACH = re.compile(
     r"\bto (?:reach|get|obtain|attain|achieve)\b[^,;]{0,24}$|达到[^，；]{0,8}$", re.IGNORECASE
 )
@@ -327,14 +292,8 @@ FORMER = re.compile(
     re.IGNORECASE,
 )
 """Before a number that a draft says was given before, or is not so."""
-BRACKETS = re.compile(r"[(（][^()（）]{0,80}[)）]")
 THEY = re.compile(r"\s*(?:Their|They|These)\b")
 """Begins a sentence about what the one before it names."""
-NOT_OF_TRAINING = re.compile(
-    r"\b(?:warm-?up|patience|early stopping|every|after|last|first)\s*(?:of|for)?\s*$",
-    re.IGNORECASE,
-)
-"""Before a number of epochs that is not that of a training."""
 IN_UNITS = re.compile(
     r"\bin units of (?:the |its )?(?:labels?'?s?'? )?(?:standard deviation|spread|dispersion|σ)"
     r"|以标准差为单位",
@@ -352,7 +311,6 @@ COSTS = re.compile(
     re.IGNORECASE,
 )
 """What makes a ratio one of times or costs."""
-BATCH = re.compile(r"\bbatch(?:es)?(?: size)?(?: of)?\s*$", re.IGNORECASE)
 REACHES = re.compile(r"(?:达到?|已达|\breach(?:es|ed)?|\battain(?:s|ed)?|\bat)\s*$", re.IGNORECASE)
 WORDS_OF_SCORE = re.compile(
     r"\b(?:of|for|with|by|on|at|in|to|than|over|the|our|an?|both|that|those|its?|and|but|while|whereas"

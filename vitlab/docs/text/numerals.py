@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from vitlab.lab.paper.words import BRACKETS, CLAUSE
-
+CLAUSE = re.compile(r"[,;，；](?!\d)|\bwhile\b|\bwhereas\b|而")
+BRACKETS = re.compile(r"[(（][^()（）]{0,80}[)）]")
 _NUMERAL = re.compile(
     r"(?<![\w.^])(?P<sign>[+\-−–](?=[\d.]))?"
     r"(?:10\s*\^\s*(?P<power_of_ten>\d{1,2})"
