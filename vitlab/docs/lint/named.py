@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vitlab.docs.lint.compared import claimed_in
+from vitlab.docs.lint.counts import counts_in
 from vitlab.docs.lint.numbers import MVP_NAMED, Place, hub_rows, reports_of
 from vitlab.docs.lint.stated import METRIC, Stated, as_read, profile_of
 from vitlab.docs.lint.told import NOT_YET, told_in_cell
@@ -235,3 +236,5 @@ def _on_line(
         for number in claimed_in(part):
             if number.value in values:
                 yield Named(mvps, Place(number, index + 1, path, headline=headline))
+    for count in counts_in(text) if values and not supposed else ():
+        yield Named(mvps, Place(count, index + 1, path, headline=headline))

@@ -25,8 +25,13 @@ _ABOUT = re.compile(r"(?:[~≈～]|\b(?:about|around|roughly|some)|大约|约)\s
 def sentence_of(line: str, number: str) -> str:
     """The sentence, or the cell, of a line in which a number stands as its `text` has it."""
     read = as_read(line)
-    found = [part for part in _ENDS.split(read) if number in part]
+    found = [part for part in sentences_of(read) if number in part]
     return found[0] if len(found) == 1 else ("" if found else read)
+
+
+def sentences_of(text: str) -> list[str]:
+    """The sentences, or the cells, of a line as it is read."""
+    return _ENDS.split(text)
 
 
 def is_cited(sentence: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vitlab.contract.paths import real
 from vitlab.docs.lint.across import are_linked
+from vitlab.docs.lint.counts import COUNT
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.lint.named import named_numbers, stray_numbers
 from vitlab.docs.lint.numbers import Place, stated_numbers
@@ -16,11 +17,12 @@ from vitlab.docs.text.numbers import NumberPlace, numbers_of
 from vitlab.docs.text.source import Document
 from vitlab.lab.earlier import ENDED
 from vitlab.lab.writeback.checks.backing import lacking_of, profiles_of, said_of
-from vitlab.lab.writeback.checks.unbacked import UNBACKED, Unbacked
+from vitlab.lab.writeback.checks.counted import Counted
+from vitlab.lab.writeback.checks.unbacked import UNBACKED
 from vitlab.lab.writeback.picked_seeds import picked_runs
 
 
-class NumberChecks(Unbacked):
+class NumberChecks(Counted):
     """What is wrong with the numbers of a roadmap and the files around it."""
 
     def findings(self) -> Iterator[Finding]:
@@ -33,9 +35,16 @@ class NumberChecks(Unbacked):
                 yield finding
         for page in self.around.pages:
             yield from self._of_page(page)
-        for _, unbacked in self._told:
-            if unbacked is not None and (unbacked.path, unbacked.line) not in told:
+        wrong = [(place, one) for place, one in self._told if one is not None]
+        for place, unbacked in wrong:
+            is_count = place.number.relation == COUNT
+            if not is_count and (unbacked.path, unbacked.line) not in told:
                 yield unbacked
+        told |= {(one.path, one.line) for place, one in wrong if place.number.relation != COUNT}
+        for place, uncounted in wrong:  # where nothing else is wrong
+            is_count = place.number.relation == COUNT
+            if is_count and (uncounted.path, uncounted.line) not in told:
+                yield uncounted
         yield from self._picked()
 
     def looked_at(self, path: Path, line: int, value: float) -> tuple[bool, Finding | None]:
@@ -73,9 +82,12 @@ class NumberChecks(Unbacked):
         strays = [one for one in strays if not self.is_earlier("", one.place)]
         named += [one for one in strays if one.mvps or is_noted]
         more = [x for x in named if (x.place.path, x.place.line, x.place.number.value) not in seen]
-        are_ours = self._tells_of_this_lab([p for p, _ in found] + [one.place for one in more])
+        scores = [one.place for one in more if one.place.number.relation != COUNT]
+        are_ours = self._tells_of_this_lab([p for p, _ in found] + scores)
         for one in more:
-            if one.mvps or are_ours:
+            if one.place.number.relation == COUNT:
+                found.append((one.place, self.uncounted(one.mvps, one.place)))
+            elif one.mvps or are_ours:
                 found.append((one.place, self._unbacked_by_any(one.mvps, one.place)))
         return found
 

@@ -120,13 +120,17 @@ class Backing:
 
     def _standing(self, place: Place) -> list[NumberPlace]:
         """The number of a place, as the documents' own reading finds it on its line."""
+        mine = self._on_line(place)
+        return [one for one in mine if abs(one.number.value - place.number.value) < 1e-12]
+
+    def _on_line(self, place: Place) -> list[NumberPlace]:
+        """The numbers on the line of a place."""
         path = place.path or self.roadmap.document.path
         key = path and real(path)
         if key not in self._numbers:
             document = self.documents.get(key)
             self._numbers[key] = list(numbers_of(document, whole=True)) if document else []
-        mine = (one for one in self._numbers[key] if one.line == place.line)
-        return [one for one in mine if abs(one.number.value - place.number.value) < 1e-12]
+        return [one for one in self._numbers[key] if one.line == place.line]
 
     def comparable(self, mvp: str, place: Place) -> list[Source]:
         """The numbers of an MVP's results that a place may state, of every profile."""

@@ -76,7 +76,7 @@ class Unbacked(Backing):
         specs = [job.spec for job in self._jobs.get(mvp, ())]
         if _is_of_another(number, results, specs, self.models):
             return None
-        given = _is_given(self.by_word.get(mvp), self._standing(place))
+        given = is_given(self.by_word.get(mvp), self._standing(place))
         if not of_profile and (given or self.is_earlier(mvp, place)):
             return None
         if not comparable and not _is_measured(number):
@@ -137,7 +137,7 @@ class Unbacked(Backing):
         if not number.words <= set(scores.models) or is_cited(self._sentence(place)):
             return None
         stands = self._standing(place)
-        if self.is_earlier(mvp, place) or _is_given(self.by_word.get(mvp), stands):
+        if self.is_earlier(mvp, place) or is_given(self.by_word.get(mvp), stands):
             return None
         path = place.path or self.roadmap.document.path
         name = self.lab.paths.relative(path) if path else ""
@@ -209,7 +209,7 @@ def _is_of_another(
     return False
 
 
-def _is_given(reason: str | None, stands: Sequence[NumberPlace]) -> bool:
+def is_given(reason: str | None, stands: Sequence[NumberPlace]) -> bool:
     """Whether a person's reason stands for a number: where it names some, for those alone."""
     named = _DECIMAL.findall(reason or "")
     return reason is not None and (not named or any(one.number.text in named for one in stands))
