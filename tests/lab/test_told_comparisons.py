@@ -5,6 +5,7 @@ The results are 0.7512 of a ViT and 0.5234 of ridge, both full.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -70,82 +71,93 @@ def ran(lab: Lab, roadmap: Path, ended: Ended) -> Path:
     return roadmap
 
 
-def places(lab: Lab, roadmap: Path) -> list[tuple[Path, str, str]]:
-    """A conclusion, the results of the report, and the hub: what stands there, what is to."""
+def tell(roadmap: Path, texts: list[str]) -> dict[Path, list[str]]:
+    """Put texts before what conclusions say, into the report and the hub; the lines of each."""
     report = next(roadmap.parent.glob("exp_the_run*.md"))
     hub = roadmap.with_name("plan_hub.md")
-    return [
-        (roadmap, "| MVP-1.0 | ViT", "| MVP-1.0 | {}; ViT"),
-        (report, "## Results\n", "## Results\n\n{}.\n"),
-        (hub, "# Hub\n", "# Hub\n\n- {}\n"),
-    ]
+    conclude(roadmap, texts)
+    lines = "".join(f"- {one}.\n" for one in texts)
+    hand_edit(report, "## Results\n", f"## Results\n\n{lines}")
+    hand_edit(hub, "# Hub\n", f"# Hub\n\n{lines}")
+    return {one: one.read_text(encoding="utf-8").splitlines() for one in (roadmap, report, hub)}
 
 
-@pytest.mark.parametrize(("right", "wrong"), COMPARED)
-def test_a_number_that_is_compared(lab: Lab, ran: Path, right: str, wrong: str) -> None:
-    for path, old, new in places(lab, ran):
-        before = path.read_text(encoding="utf-8")
-        hand_edit(path, old, new.format(right))
-        assert found(lab, ran) == [], path
-        hand_edit(path, right, wrong)
-        hits = found(lab, ran)
-        assert len(hits) == 1, [(one.path, one.line, one.message) for one in hits]
-        (hit,) = hits
-        assert (hit.kind, hit.path or ran) == ("number-without-result", path)
-        path.write_text(before, encoding="utf-8")
+def conclude(roadmap: Path, texts: list[str]) -> None:
+    """Put each text before what the conclusion of the MVP says, in a row of its own."""
+    lines = roadmap.read_text(encoding="utf-8").splitlines()
+    (row,) = (one for one in lines if one.startswith("| MVP-1.0 | ViT"))
+    rows = [row.replace("| MVP-1.0 | ", f"| MVP-1.0 | {one}; ", 1) for one in texts]
+    hand_edit(roadmap, row, "\n".join([*rows, row]))
+
+
+def test_a_number_that_is_compared(lab: Lab, ran: Path) -> None:
+    before = {one: one.read_text(encoding="utf-8") for one in ran.parent.iterdir()}
+    tell(ran, [right for right, _ in COMPARED])
+    assert [(one.path, one.line, one.message) for one in found(lab, ran)] == []
+    for path, text in before.items():
+        path.write_text(text, encoding="utf-8")
+    wrong = [wrong for _, wrong in COMPARED]
+    lines, hits = tell(ran, wrong), found(lab, ran)
+    assert {one.kind for one in hits} == {"number-without-result"}
+    for path, texts in lines.items():
+        told = [texts[one.line - 1] for one in hits if (one.path or ran) == path]
+        assert {x: sum(x in one for one in told) for x in wrong} == dict.fromkeys(wrong, 1), path
+    assert len(hits) == 3 * len(wrong)
 
 
 def test_what_is_no_number_of_a_result_here(lab: Lab, ran: Path) -> None:
-    for path, old, new in places(lab, ran):
-        before = path.read_text(encoding="utf-8")
-        hand_edit(path, old, new.format(".\n- ".join(NO_RESULT) if path != ran else "-"))
-        assert "\n".join(one.message[:60] for one in found(lab, ran)) == "", path
-        path.write_text(before, encoding="utf-8")
-    for text in NO_RESULT:
-        hand_edit(ran, "| MVP-1.0 | ViT", f"| MVP-1.0 | {text}; ViT")
-        assert found(lab, ran) == [], text
-        hand_edit(ran, f"| MVP-1.0 | {text}; ViT", "| MVP-1.0 | ViT")
+    tell(ran, NO_RESULT)
+    assert [(one.path, one.line, one.message) for one in found(lab, ran)] == []
 
 
 def test_a_number_of_another_mvp_s_model_is_not_its_own(lab: Lab, ran: Path) -> None:
-    for text, hits in (
-        ("MVP-2.0 has R² = 0.523, it 0.751", 0),
-        ("MVP-2.0 is worse, but ViT R² = 0.523", 1),
-        ("unlike MVP-2.0 it has R² = 0.533", 1),
-    ):
-        hand_edit(ran, "| MVP-1.0 | ViT", f"| MVP-1.0 | {text}; ViT")
-        assert len(found(lab, ran)) == hits, text
-        hand_edit(ran, f"| MVP-1.0 | {text}; ViT", "| MVP-1.0 | ViT")
+    texts = {
+        "MVP-2.0 has R² = 0.523, it 0.751": 0,
+        "MVP-2.0 is worse, but ViT R² = 0.523": 1,
+        "unlike MVP-2.0 it has R² = 0.533": 1,
+    }
+    conclude(ran, list(texts))
+    assert hits(lab, ran, texts) == texts
+
+
+def hits(lab: Lab, roadmap: Path, texts: Iterable[str]) -> dict[str, int]:
+    """How many findings of the roadmap each text has on its line."""
+    lines = roadmap.read_text(encoding="utf-8").splitlines()
+    told = [lines[one.line - 1] for one in found(lab, roadmap)]
+    return {text: sum(text in line for line in told) for text in texts}
 
 
 def test_the_mark_of_a_trial_further_behind(lab: Lab, roadmap: Path, ended: Ended) -> None:
     ended("one", 0.6512, profile="smoke")
     write(lab, roadmap, "1.0")
-    for text, hits in (
-        ("R²_test = 0.651 on few stars (smoke)", 0),
-        ("R²_test = 0.651 [0.64, 0.66] (smoke)", 0),
-        ("R²_test ~0.65 on few stars, as expected (smoke)", 0),
-        ("R²_test 约 0.65（smoke）", 0),
-        ("R²_test = 0.651 on few stars", 1),
-        ("R²_test = 0.851 on few stars (smoke)", 1),
-    ):
-        hand_edit(roadmap, "## Timeline\n", f"MVP-1.0: {text}\n\n## Timeline\n")
-        assert len(found(lab, roadmap)) == hits, text
-        hand_edit(roadmap, f"MVP-1.0: {text}\n\n", "")
+    texts = {
+        "R²_test = 0.651 on few stars (smoke)": 0,
+        "R²_test = 0.651 [0.64, 0.66] (smoke)": 0,
+        "R²_test ~0.65 on few stars, as expected (smoke)": 0,
+        "R²_test 约 0.65（smoke）": 0,
+        "R²_test = 0.651 on few stars!": 1,
+        "R²_test = 0.851 on few stars (smoke)": 1,
+    }
+    lines = "".join(f"MVP-1.0: {one}\n\n" for one in texts)
+    hand_edit(roadmap, "## Timeline\n", f"{lines}## Timeline\n")
+    assert hits(lab, roadmap, texts) == texts
 
 
 def test_why_and_lint_agree_on_a_number(lab: Lab, ran: Path) -> None:
-    for text, number, is_found in (
+    texts = (
         ("ViT R² = 0.523", "0.523", True),  # that of ridge
         ("Ridge R² = 0.523 (MVP-2.0)", "0.523", False),
         ("R² = 0.9234", "0.9234", True),
         ("R² from 0.9234 to 0.751", "0.9234", True),
         ("the seed of the salt is 0.9234", "0.9234", False),
-    ):
-        hand_edit(ran, "| MVP-1.0 | ViT", f"| MVP-1.0 | {text}; ViT")
-        (line,) = (n for n, x in enumerate(ran.read_text().splitlines(), 1) if text in x)
-        verdicts = {one.verdict for one in told(lab, number) if (one.path, one.line) == (ran, line)}
+    )
+    conclude(ran, [text for text, *_ in texts])
+    linted = hits(lab, ran, [f"| {text};" for text, *_ in texts])
+    whys = {number: told(lab, number) for number in ("0.523", "0.9234")}
+    lines = ran.read_text(encoding="utf-8").splitlines()
+    for text, number, is_found in texts:
+        (line,) = (n for n, x in enumerate(lines, 1) if f"| {text};" in x)
+        verdicts = {x.verdict for x in whys[number] if (x.path, x.line) == (ran, line)}
         assert len(verdicts) == 1
         assert (NONE in verdicts) is is_found, (text, verdicts)
-        assert bool(found(lab, ran)) is is_found, text
-        hand_edit(ran, f"| MVP-1.0 | {text}; ViT", "| MVP-1.0 | ViT")
+        assert bool(linted[f"| {text};"]) is is_found, text

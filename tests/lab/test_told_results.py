@@ -5,13 +5,13 @@ Each case is a text with `{}` for the number; the result is 0.7512.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from tests.lab.conftest import Ended
 from tests.lab.test_numbers import found, hand_edit
-from vitlab.docs.lint.finding import Finding
 from vitlab.lab.earlier import keep_earlier
 from vitlab.lab.lab import Lab
 from vitlab.lab.writeback.edits import write
@@ -85,14 +85,6 @@ def add(path: Path, text: str) -> None:
     path.write_text(f"{path.read_text(encoding='utf-8')}\n{text}\n", encoding="utf-8")
 
 
-def kinds(lab: Lab, roadmap: Path) -> list[str]:
-    return [one.kind for one in found(lab, roadmap)]
-
-
-def hits(lab: Lab, roadmap: Path, text: str = "") -> list[Finding]:
-    return [one for one in found(lab, roadmap) if text in one.message]
-
-
 @pytest.fixture
 def ran(lab: Lab, roadmap: Path, ended: Ended) -> Path:
     """A roadmap whose only full result is in its documents."""
@@ -107,13 +99,31 @@ def ran(lab: Lab, roadmap: Path, ended: Ended) -> Path:
     return roadmap
 
 
-@pytest.mark.parametrize("text", IN_SECTION.values(), ids=IN_SECTION)
-def test_the_prose_of_an_mvp_s_section(lab: Lab, ran: Path, text: str) -> None:
-    hand_edit(ran, "## Conclusions\n", SECTION.format(text.format("0.751")))
-    right = [] if "MAE" not in text else ["number-without-result"]
-    assert kinds(lab, ran) == right
-    hand_edit(ran, text.format("0.751"), text.format("0.951"))
-    assert kinds(lab, ran) == ["number-without-result"]
+def told(lab: Lab, roadmap: Path, texts: Iterable[str], number: str) -> dict[str, int]:
+    """How many findings each text has on its line that has the number."""
+    files = {one: one.read_text(encoding="utf-8").splitlines() for one in roadmap.parent.iterdir()}
+    hits = found(lab, roadmap)
+    assert {one.kind for one in hits} <= {"number-without-result"}
+    lines = [files[one.path or roadmap][one.line - 1] for one in hits]
+    wanted = {
+        text: next(x for x in text.splitlines() if "{}" in x).format(number) for text in texts
+    }
+    assert set(lines) <= set(wanted.values())
+    return {text: lines.count(line) for text, line in wanted.items()}
+
+
+def with_errors(texts: Iterable[str]) -> dict[str, int]:
+    """No result has an error, so that one is found whatever it is."""
+    return {text: int("MAE" in text) for text in texts}
+
+
+def test_the_prose_of_an_mvp_s_section(lab: Lab, ran: Path) -> None:
+    texts, before = IN_SECTION.values(), ran.read_text(encoding="utf-8")
+    for number, wanted in (("0.751", with_errors(texts)), ("0.951", dict.fromkeys(texts, 1))):
+        ran.write_text(before, encoding="utf-8")
+        prose = "\n\n".join(texts).replace("{}", number)
+        hand_edit(ran, "## Conclusions\n", SECTION.format(prose))
+        assert told(lab, ran, texts, number) == wanted
 
 
 def test_plans_in_an_mvp_s_section(lab: Lab, ran: Path) -> None:
@@ -121,17 +131,14 @@ def test_plans_in_an_mvp_s_section(lab: Lab, ran: Path) -> None:
     assert found(lab, ran) == []
 
 
-@pytest.mark.parametrize("text", IN_HUB.values(), ids=IN_HUB)
-def test_what_a_hub_claims(lab: Lab, ran: Path, text: str) -> None:
-    hub = ran.with_name("plan_hub.md")
-    add(hub, text.format("0.751"))
-    assert kinds(lab, ran) == ([] if "MAE" not in text else ["number-without-result"])
-    for wrong in ("0.951", "1.0"):
-        before = hub.read_text(encoding="utf-8")
-        hand_edit(hub, text.format("0.751"), text.format(wrong))
-        (hit,) = found(lab, ran)
-        assert (hit.kind, hit.path) == ("number-without-result", hub)
+def test_what_a_hub_claims(lab: Lab, ran: Path) -> None:
+    hub, texts = ran.with_name("plan_hub.md"), IN_HUB.values()
+    before = hub.read_text(encoding="utf-8")
+    for number in ("0.751", "0.951", "1.0"):
         hub.write_text(before, encoding="utf-8")
+        add(hub, "\n\n".join(texts).replace("{}", number))
+        wanted = with_errors(texts) if number == "0.751" else dict.fromkeys(texts, 1)
+        assert told(lab, ran, texts, number) == wanted
 
 
 def test_what_a_hub_does_not_claim(lab: Lab, ran: Path) -> None:
@@ -163,17 +170,20 @@ STRAYS = {
 }
 
 
-@pytest.mark.parametrize("text", STRAYS.values(), ids=STRAYS)
-def test_a_report_that_nothing_leads_to(lab: Lab, ran: Path, text: str) -> None:
-    stray = ran.with_name("exp_more_20260103.md")
-    stray.write_text(text.format("0.751"), encoding="utf-8")
+def test_a_report_that_nothing_leads_to(lab: Lab, ran: Path) -> None:
+    strays = {ran.with_name(f"exp_more_{n}.md"): text for n, text in enumerate(STRAYS.values())}
+    for path, text in strays.items():
+        path.write_text(text.format("0.751"), encoding="utf-8")
     assert found(lab, ran) == []
-    stray.write_text(text.format("0.951"), encoding="utf-8")
-    (hit,) = found(lab, ran)
-    assert (hit.kind, hit.path) == ("number-without-result", stray)
-    head, _, rest = text.partition("\n")
-    of_another = f"{head}\n> **exp_id:** `ABC-20250101-else-01`\n{rest}"
-    stray.write_text(of_another.format("0.951"), encoding="utf-8")
+    for path, text in strays.items():
+        path.write_text(text.format("0.951"), encoding="utf-8")
+    hits = found(lab, ran)
+    assert {one.kind for one in hits} == {"number-without-result"}
+    assert sorted(one.path for one in hits if one.path) == sorted(strays)
+    for path, text in strays.items():
+        head, _, rest = text.partition("\n")
+        of_another = f"{head}\n> **exp_id:** `ABC-20250101-else-01`\n{rest}"
+        path.write_text(of_another.format("0.951"), encoding="utf-8")
     assert found(lab, ran) == []
 
 

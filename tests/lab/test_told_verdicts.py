@@ -58,26 +58,31 @@ def give(roadmap: Path, status: str) -> None:
     roadmap.write_text(text, encoding="utf-8")
 
 
-@pytest.mark.parametrize("text", [*PASSED, *FAILED])
+@pytest.mark.parametrize("word", ["passed", "failed"])
 def test_a_verdict_that_the_roadmap_does_not_have_is_found(
-    lab: Lab, roadmap: Path, ended: Ended, text: str
+    lab: Lab, roadmap: Path, ended: Ended, word: str
 ) -> None:
     ended("one", 0.68)
     report = next(one for one in write(lab, roadmap, "1.0") if one.name.startswith("exp_"))
     give(roadmap, "⏳ planned")
-    hub, word = roadmap.with_name("plan_hub.md"), "failed" if text in FAILED else "passed"
+    hub, texts = roadmap.with_name("plan_hub.md"), FAILED if word == "failed" else PASSED
     for path in (hub, report):
-        before = path.read_text(encoding="utf-8")
-        add(path, text)
-        (hit,) = conflicts(lab, roadmap)
-        assert hit.message.startswith(f"Gate-1 is {word} here and planned on line ")
-        assert hit.path == path
-        path.write_text(before, encoding="utf-8")
-    for line in [line for line in text.splitlines() if line.startswith("- ")]:
-        hand_edit(roadmap, "\n## Conclusions\n", f"\n{line}\n\n## Conclusions\n")
-        assert [one.path for one in conflicts(lab, roadmap)] == [None]
+        add(path, "\n\n".join(texts))
+    sentences = [one for one in texts if one.startswith("- ")]
+    told = "\n".join(sentences)
+    hand_edit(roadmap, "\n## Conclusions\n", f"\n{told}\n\n## Conclusions\n")
+    hits = conflicts(lab, roadmap)
+    for path in (hub, report):
+        mine = [one for one in hits if one.path == path]
+        said = f"Gate-1 is {word} here and planned on line "
+        assert all(one.message.startswith(said) for one in mine)
+        lines = path.read_text(encoding="utf-8").splitlines()
+        where = [lines[one.line - 1] for one in mine]
+        assert sorted(where) == sorted(one.splitlines()[-1] for one in texts)
+    lines = roadmap.read_text(encoding="utf-8").splitlines()
+    assert sorted(lines[one.line - 1] for one in hits if one.path is None) == sorted(sentences)
+    assert len(hits) == 2 * len(texts) + len(sentences)
     give(roadmap, "❌" if word == "failed" else "✅")
-    add(hub, text)
     assert conflicts(lab, roadmap) == []
 
 
