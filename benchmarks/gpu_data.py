@@ -19,7 +19,7 @@ import torch
 from vitlab.contract.config import VitConfig, read_config
 from vitlab.ml.spectra.dataset import open_spectra
 from vitlab.ml.spectra.file_spectra import ROWS, FileSpectra
-from vitlab.ml.spectra.hdf5 import write_frame
+from vitlab.ml.spectra.formats.frames import write_frame
 from vitlab.ml.spectra.pfsspec import ERROR, FLUX, PARAMS, WAVE, open_spectra_files
 from vitlab.ml.spectra.resident import resident_bytes
 from vitlab.ml.training.batches import Key, Prefetch, make_batch

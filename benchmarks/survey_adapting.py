@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from vitlab.contract.job import Result, Spec, read_result
 from vitlab.contract.paths import JobPaths
 from vitlab.ml.spectra.disturb.light import legendre, make_optics
+from vitlab.ml.spectra.formats.frames import write_frame
 from vitlab.ml.spectra.grid import load_grid
-from vitlab.ml.spectra.hdf5 import write_frame
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.spectra.pfsspec import ERROR, FLUX, PARAMS, WAVE
 from vitlab.recipes import run

@@ -16,7 +16,7 @@ from vitlab.cli import main
 from vitlab.contract.config import DataConfig
 from vitlab.contract.world import FLUX_AND_ERROR, World, read_world
 from vitlab.lab.results.worlds import grid_world
-from vitlab.ml.spectra.hdf5 import read_frame, write_frame
+from vitlab.ml.spectra.formats.frames import read_frame, write_frame
 from vitlab.ml.spectra.pfsspec import ERROR, PARAMS, WAVE, open_spectra_files
 from vitlab.ml.spectra.pfsspec import FLUX as FLUX_PATH
 from vitlab.recipes.scores import file_hash

@@ -17,7 +17,7 @@ from vitlab.contract.config import VitConfig, read_config
 from vitlab.contract.paths import UsageError
 from vitlab.ml.progress import Evaluation, Progress, Step
 from vitlab.ml.spectra.file_spectra import READERS, READING, ROWS, FileSpectra, Slab
-from vitlab.ml.spectra.hdf5 import write_frame
+from vitlab.ml.spectra.formats.frames import write_frame
 from vitlab.ml.spectra.pfsspec import ERROR, FLUX, PARAMS, WAVE, open_spectra_files
 from vitlab.ml.spectra.resident import FirstEpoch, resident_bytes
 from vitlab.ml.train import train

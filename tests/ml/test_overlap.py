@@ -17,8 +17,8 @@ from vitlab.contract.config import DataConfig
 from vitlab.ml.noise_free import judge_errors
 from vitlab.ml.overlap import find_overlap
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
+from vitlab.ml.spectra.formats.frames import write_frame
 from vitlab.ml.spectra.grid import load_grid
-from vitlab.ml.spectra.hdf5 import write_frame
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.spectra.pfsspec import ERROR, FLUX, PARAMS, WAVE, make_file
 from vitlab.ml.spectra.simulate import Simulator

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from vitlab.contract.config import DataConfig
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.dataset import open_simulator
-from vitlab.ml.spectra.hdf5 import read_frame, write_frame
+from vitlab.ml.spectra.formats.frames import read_frame, write_frame
 from vitlab.ml.spectra.inspection import describe
 from vitlab.ml.spectra.pfsspec import (
     ERROR,

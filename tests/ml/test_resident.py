@@ -17,7 +17,7 @@ from vitlab.contract.config import ConfigError, VitConfig, read_config
 from vitlab.ml.progress import Step
 from vitlab.ml.spectra.dataset import LIBRARIES, PermutedSpectra, device_limit
 from vitlab.ml.spectra.file_spectra import ROWS, FileSpectra, Slab
-from vitlab.ml.spectra.hdf5 import write_frame
+from vitlab.ml.spectra.formats.frames import write_frame
 from vitlab.ml.spectra.pfsspec import ERROR, FLUX, PARAMS, WAVE, open_spectra_files
 from vitlab.ml.spectra.resident import Resident, resident_bytes
 from vitlab.ml.train import train

@@ -20,8 +20,8 @@ from vitlab.contract.value import Value
 from vitlab.ml.overlap import find_overlap
 from vitlab.ml.scoring import Residuals, binned, load_residuals, metrics, overall, save_residuals
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
+from vitlab.ml.spectra.formats.frames import read_frame, write_frame
 from vitlab.ml.spectra.grid import load_grid
-from vitlab.ml.spectra.hdf5 import read_frame, write_frame
 from vitlab.ml.spectra.held_out import conditions
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.spectra.pfsspec import ERROR, FLUX, PARAMS, make_file

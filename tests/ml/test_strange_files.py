@@ -24,9 +24,9 @@ from vitlab.ml import scoring
 from vitlab.ml.baselines.template import make_templates
 from vitlab.ml.scoring import load_residuals
 from vitlab.ml.spectra.formats.fits import read_bytes, read_units
+from vitlab.ml.spectra.formats.frames import read_frame, write_frame
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.grid_import import read_columns
-from vitlab.ml.spectra.hdf5 import read_frame, write_frame
 from vitlab.ml.spectra.pfsspec import ERROR, FLUX, MASK, PARAMS, open_spectra_files
 from vitlab.ml.spectra.pfsspec import WAVE as WAVE_PATH
 from vitlab.ml.spectra.single_files import describe_single
@@ -222,6 +222,22 @@ def frames(file: h5py.File, group: h5py.Group, how: str) -> None:
             items[0] = "x" * (1 << 20)
             items[1] = "y" * 10
             group["block0_values"] = np.ones((N, 100_000), "u1")
+        case "one data set as many blocks":
+            del group["table"]
+            group.attrs["nblocks"] = 40
+            packed = {"chunks": (N, 1 << 14), "compression": "gzip"}
+            group.create_dataset("block0_values", (N, 1 << 17), "f8", **packed)
+            group.create_dataset(
+                "block0_items", data=np.arange(1 << 17), compression="gzip", shuffle=True
+            )
+            for k in range(1, 40):
+                for name in ("items", "values"):
+                    group[f"block{k}_{name}"] = group[f"block0_{name}"]
+        case "more rows than spectra":
+            del group["table"]
+            group.attrs["nblocks"] = 1
+            group["block0_items"] = np.array([b"a"])
+            group["block0_values"] = np.zeros((10 * N, 1))
         case "records in records":
             inner = np.dtype([("a", "f8")])
             del group["table"]
@@ -231,14 +247,15 @@ def frames(file: h5py.File, group: h5py.Group, how: str) -> None:
 @pytest.mark.parametrize(
     "how",
     ["names of a bomb", "a memo of gigabytes", "names that are numbers", "blocks",
-     "no number of blocks", "one long name many times", "records in records"],
+     "no number of blocks", "one long name many times", "one data set as many blocks",
+     "more rows than spectra", "records in records"],
 )  # fmt: skip
 def test_a_frame_that_is_a_trap_is_one_line(tmp_path: Path, how: str) -> None:
     path = spectra(tmp_path / "a.h5")
     with h5py.File(path, "a") as file:
         frames(file, file[PARAMS], how)
     with h5py.File(path) as file, pytest.raises(UsageError, match=r"a\.h5: dataset/params"):
-        read_frame(file, PARAMS, path)
+        read_frame(file, PARAMS, path, N)
 
 
 def test_hdf5_loads_no_program_that_a_file_names(tmp_path: Path) -> None:

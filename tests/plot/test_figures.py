@@ -85,6 +85,8 @@ def test_points_that_an_axis_cannot_show_are_counted(tmp_path: Path) -> None:
     assert draw_panels(log, 90, 14, color=False).split("\n")[14:] == [*shown.notes, "ViT: ± 0.01"]
     plain = draw_panels(log, 90, 14, color=False, ascii=True)
     assert plain.endswith("ViT: 3 of 5 points not shown (not finite or S/N <= 0)\nViT: +- 0.01")
+    none = replace(curve, x=(0.0, -1.0, 0.0, -2.0, -3.0))
+    assert write(Picture("", (Panel("S/N", "R²", (none,), log_x=True),)), tmp_path / "none")
     two = shown, replace(shown, notes=())
     told, silent = (write(one, tmp_path / str(i))[1].read_bytes() for i, one in enumerate(two))
     assert told != silent

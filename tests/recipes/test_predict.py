@@ -22,6 +22,7 @@ from vitlab.commands.survey import predict
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.terminal import Progress
 from vitlab.lab.inspector.client import Client
+from vitlab.lab.inspector.labelled_stars import read_stars
 from vitlab.lab.inspector.observed_stars import ObservedStars, open_observed
 from vitlab.lab.inspector.star import Sources
 from vitlab.ml.spectra.grid import Grid, load_grid
@@ -255,6 +256,22 @@ def test_a_wrong_list_is_one_line(
     table.write_text(lines)
     command = ["evaluate", f"{EXP_ID}/survey", "--stars", str(table)]
     assert f"{table}{why}" in refusal(command, capsys)
+
+
+@pytest.mark.parametrize(
+    ("cell", "r"),
+    [("1800 (survey value)", 1800), ("about 28000-35000", 31_500), ("1.15e4", 11_500), ("", None),
+     ("2141 in band (wdisp)", 2141), ("5000±500", ""), ("5000 +- 500", ""), ("5,000", ""),
+     ("0", ""), ("1e400", "")],
+)  # fmt: skip
+def test_r_of_a_list_is_never_guessed(cell: str, r: float | str | None, tmp_path: Path) -> None:
+    path = tmp_path / "stars.csv"
+    path.write_text(f'file,T_eff,R\na.fits,5000,"{cell}"\n', encoding="utf-8")
+    if r == "":
+        with pytest.raises(UsageError, match=r"stars\.csv:2: R: .* is not an R from 100 to"):
+            read_stars(path, ["T_eff"])
+    else:
+        assert [star.resolution for star in read_stars(path, ["T_eff"])] == [r]
 
 
 OPENED: dict[tuple[Path, Sources], ObservedStars] = {}

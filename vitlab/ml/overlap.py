@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vitlab.contract.checks import Check, judged, unknown
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, unpermuted
 from vitlab.ml.spectra.file_spectra import FileSpectra
-from vitlab.ml.spectra.hdf5 import Columns
+from vitlab.ml.spectra.formats.frames import Columns
 from vitlab.ml.spectra.labels import LABELS, POSSIBLE
 
 Array = NDArray[np.float64]

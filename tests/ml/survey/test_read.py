@@ -359,3 +359,13 @@ def test_fluxes_beyond_all_measure_are_no_data(
     assert (spectrum.snr, spectrum.kind) == (None, "empty")
     assert spectrum.masked == {"not finite or -9999": 100}
     assert not recwarn.list
+
+
+def test_polynomials_and_columns_are_few(tmp_path: Path) -> None:
+    """Terms times pixels, and columns times spectra, would take hours of a small file."""
+    terms = " ".join(["0."] * 60)
+    with pytest.raises(UsageError, match="order 1: its wavelengths cannot be read"):
+        read(layouts.multispec(f" 1. 0. 1 62 1. 400. 7650. 150. {terms}"), tmp_path)
+    names = {f"c{k}": np.zeros(N, "u1") for k in range(1001)}
+    with pytest.raises(UsageError, match="1,003 columns: FITS has at most 999"):
+        read(EMPTY + layouts.bintable({"wave": WAVE, "flux": FLUX, **names}), tmp_path)

@@ -23,6 +23,11 @@ LONGEST = 10_000
 """Letters of a list's first line."""
 FILE, VELOCITY, MEDIUM, RESOLUTION, OBJECT = "file", "rv_km_s", "air_or_vacuum", "R", "object"
 """Columns besides those of the labels; only the first must be there."""
+_R = re.compile(r"({0})(?:\s*[-–]\s*({0}))?".format(r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"))
+_UNSURE = re.compile(r"\s*[±+,.\d]")
+"""Behind a number: it is another one, or has an error."""
+LOWEST, HIGHEST = 100.0, 1e6
+"""R of a spectrum."""
 
 
 @dataclass(frozen=True)
@@ -110,20 +115,33 @@ def read_stars(path: Path, labels: Sequence[str], *, needs_labels: bool = True) 
 def _star(path: Path, number: int, row: dict[str, str], labels: Sequence[str]) -> Star:
     name = row[FILE] or ""
     inside = Path(name)
-    if not name or inside.is_absolute() or ".." in inside.parts:
+    if not name or "\0" in name or inside.is_absolute() or ".." in inside.parts:
         raise UsageError(f"{path}:{number}: {FILE}: must be a path below the list's folder")
     known = {label: _number(row.get(label), path, number, label) for label in labels}
-    r = (row.get(RESOLUTION) or "").partition("(")[0]
-    first = [float(x) for x in re.findall(r"\d+(?:\.\d+)?", r)][:2]  # 28000-35000: the middle
     return Star(
         name,
         path.parent / inside,
         row.get(OBJECT) or "",
         {label: value for label, value in known.items() if value is not None},
         _number(row.get(VELOCITY), path, number, VELOCITY, strict=False),
-        sum(first) / len(first) if first else None,
+        _resolution(row.get(RESOLUTION) or "", path, number),
         (row.get(MEDIUM) or "").lower().startswith("vacuum"),
     )
+
+
+def _resolution(text: str, path: Path, line: int) -> float | None:
+    """The first number of a cell, `1800 (survey value)`, or a range's middle; None without one.
+
+    `UsageError` for one of which the meaning is not sure, as `5000±500`, or that no spectrum has.
+    """
+    found = _R.search(text)
+    if found is None:
+        return None
+    ends = [float(one) for one in found.groups() if one is not None]
+    r = sum(ends) / len(ends)
+    if _UNSURE.match(text, found.end()) or not LOWEST <= r <= HIGHEST:
+        raise UsageError(f"{path}:{line}: {RESOLUTION}: {text!r} is not an R from 100 to 1000000")
+    return r
 
 
 def _number(

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from vitlab.contract.excluded import UNREAD, USABLE
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.reading import read_regular
+from vitlab.ml.spectra.formats.frames import Columns, read_frame, write_frame
 from vitlab.ml.spectra.formats.wavelengths import Axis, read_axis
 from vitlab.ml.spectra.hdf5 import (
-    Columns,
     RawRows,
     find,
     find_data,
@@ -27,9 +27,7 @@ from vitlab.ml.spectra.hdf5 import (
     open_hdf5,
     read_array,
     read_attributes,
-    read_frame,
     unset_value,
-    write_frame,
 )
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.simulate import Simulator
@@ -193,7 +191,7 @@ def open_pfsspec(path: Path) -> PfsspecFile:
             if data.dtype.kind not in "fiu":
                 raise UsageError(f"{path}: {inside}: {data.dtype} instead of numbers")
         # First of all, as a table has all its rows in the file, and `n` is only declared.
-        params = _aligned(read_frame(file, PARAMS, path), n, path)
+        params = _aligned(read_frame(file, PARAMS, path, n), n, path)
         where = f"{path}: {WAVE}"
         axis = read_axis(read_array(file, WAVE), read_attributes(wave, where), where)
         del arrays[WAVE]

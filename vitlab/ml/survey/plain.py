@@ -27,6 +27,8 @@ from vitlab.ml.survey.hdus import (
 )
 from vitlab.ml.survey.spectrum import FLAGGED, Array, Bools, Raw, check_pixels
 
+MOST_TERMS = 50
+"""Of the polynomial of an order's wavelengths."""
 LINEAR = ("wave", "wavelength", "lambda", "lam", "wl", "wavelengths", "awav")
 LOGARITHMIC = ("loglam", "log_lambda", "loglambda", "logwave", "log10_wave", "lnlam", "ln_lambda")
 FLUXES = ("flux", "fluxes", "flam", "f_lambda", "spectrum", "spec", "norm_flux", "flux_density")
@@ -187,7 +189,9 @@ def is_multispec(units: Sequence[Unit]) -> bool:
 
 def read_multispec(units: Sequence[Unit], file: str) -> list[Raw]:
     """The orders, joined; from bands by their names (BANDIDn)."""
-    place, header, image = f"{file}: HDU 0", units[0].header, units[0].image
+    place, header = f"{file}: HDU 0", units[0].header
+    check_pixels(max(units[0].shape, default=0), place)
+    image = units[0].image
     if image is None or image.ndim not in (2, 3) or image.shape[-2] > MOST_ORDERS:
         raise UsageError(f"{place}: multispec without an image of orders")
     bands = image if image.ndim == 3 else image[None]
@@ -267,7 +271,7 @@ def _dispersion(cells: list[float], n: int) -> Array:
 def _polynomial(cells: list[float], pixel: Array) -> Array:
     """One Chebyshev (1) or Legendre (2) polynomial: weight, offset, type, order, ends, terms."""
     _, offset, kind, order, low, high, *terms = cells
-    if kind not in (1, 2) or len(terms) != order or high <= low:
+    if kind not in (1, 2) or len(terms) != order or len(terms) > MOST_TERMS or high <= low:
         raise ValueError(kind)
     x = (2 * pixel - (high + low)) / (high - low)
     function = chebyshev.chebval if kind == 1 else legendre.legval

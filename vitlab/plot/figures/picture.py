@@ -144,7 +144,9 @@ def _drawable(whole: Panel, notes: list[str]) -> Panel:
         y_range=_ends(panel.y_range),
     )
     curves = tuple(_shown(curve, panel, notes) for curve in panel.curves)
-    panel = replace(panel, curves=curves)
+    # Without a point there is nothing whose logarithm an axis could show.
+    has_points = bool(panel.x_range) or any(len(curve.x) for curve in curves)
+    panel = replace(panel, curves=curves, log_x=panel.log_x and has_points)
     notes += _outside(panel)
     below = None if panel.below is None else _drawable(panel.below, notes)
     return replace(panel, below=below)

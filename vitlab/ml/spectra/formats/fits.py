@@ -41,6 +41,8 @@ MOST_NUMBERS = 1 << 27
 """Numbers of an image or table: each takes 8 bytes."""
 MOST_OF_SPECTRA = 1 << 26
 """Numbers of a file of observed spectra: 550 targets of DESI with their resolution matrices."""
+MOST_COLUMNS = 999
+"""Of a table, by the standard."""
 MOST_HEADER, MOST_UNITS = 8 << 20, 1000
 """Bytes of a header, and headers of a file."""
 
@@ -207,7 +209,10 @@ class Unit:
 
     def _forms(self) -> Iterator[tuple[int, str, int]]:
         """Number of the column, letter of its type, items in a row."""
-        for i in range(1, _int(self.header, "TFIELDS") + 1):
+        fields = _int(self.header, "TFIELDS")
+        if fields > MOST_COLUMNS:
+            raise UsageError(f"{self.where}: {fields:,} columns: FITS has at most {MOST_COLUMNS}")
+        for i in range(1, fields + 1):
             match = re.match(r"(\d*)([A-Z])", self.header.get(f"TFORM{i}", ""))
             if match is None:
                 raise UsageError(f"{self.where}: no TFORM{i}")
