@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from vitlab.jobs.store import all_jobs
 from vitlab.lab.earlier import keep_earlier
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.judged import KeptJudgements, judge_roadmap
-from vitlab.lab.results.decided import given_by_person
+from vitlab.lab.results.decided import given_by_person, read_decisions
 from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.contradictions import lint_file
@@ -74,6 +75,26 @@ def test_a_person_s_decision_is_kept_with_its_reason(lab: Lab, roadmap: Path, en
     record["decisions"][0]["status"] = "failed"
     path.write_text(json.dumps(record))  # not of this user any more
     assert len(found(lab, roadmap)) == 1
+
+
+def test_a_reason_is_kept_before_the_document_says_so(
+    lab: Lab, roadmap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in between, it is not lost; where the document cannot be written, it is taken back."""
+    kept: list[str] = []
+
+    def save(*_: object, **__: object) -> None:
+        kept.extend(one.because for one in read_decisions(lab))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = roadmap.read_bytes()
+    monkeypatch.setattr("vitlab.lab.writeback.decisions.save", save)
+    done = ["set", "roadmaps/plan_roadmap.md", "--mvp", "1.0", "--status", "done"]
+    for command in ([*SET, "passed"], done):
+        assert main([*command, "--because", "seen by eye"]) == 2
+    assert kept == ["seen by eye", "seen by eye"]
+    assert read_decisions(lab) == []
+    assert roadmap.read_bytes() == before
 
 
 def decide_at(monkeypatch: pytest.MonkeyPatch, at: float, word: str) -> None:

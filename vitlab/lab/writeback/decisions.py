@@ -115,10 +115,9 @@ def give_status(
     check_done(lab, path, name, status, because)
     mvp, because = lab.read_roadmap(path).mvp(name).id, " ".join(because.split())
     what = f"MVP-{mvp}: status {status}" + f" ({because})" * bool(because)
-    written = save(changes, lab.journal, what=what) if changes else ()
-    if because:
-        _keep(lab, [_decision(lab, path, "", status, because, _left(path, written), mvp)])
-    return written
+    if not because:
+        return save(changes, lab.journal, what=what) if changes else ()
+    return _save_decided(lab, path, _decision(lab, path, "", status, because, mvp), changes, what)
 
 
 def decide_gate(
@@ -132,9 +131,8 @@ def decide_gate(
     gate = find_gate(lab.read_roadmap(path), name)
     because = " ".join(because.split())
     what = f"Gate-{gate.id}" + f": {because}" * bool(because)
-    written = save(changes, lab.journal, what=what) if changes else ()
-    _keep(lab, [_decision(lab, path, gate.id, gate_status(word), because, _left(path, written))])
-    return written
+    new = _decision(lab, path, gate.id, gate_status(word), because)
+    return _save_decided(lab, path, new, changes, what)
 
 
 def keep_verdicts(lab: Lab, mvp: str, written: Iterable[FileChange]) -> None:
@@ -148,7 +146,14 @@ def keep_verdicts(lab: Lab, mvp: str, written: Iterable[FileChange]) -> None:
                 for text in (one.old_text or "", one.new_text)
             )
             kept += [
-                _decision(lab, one.path, gate, status or "", f"{BY_RESULTS}{mvp}", one.new_text)
+                _decision(
+                    lab,
+                    one.path,
+                    gate,
+                    status or "",
+                    f"{BY_RESULTS}{mvp}",
+                    text=digest(one.new_text),
+                )
                 for gate, status in now.items()
                 if status != (was := before.get(gate))
                 and not STANDING.keys().isdisjoint({status, was})
@@ -317,17 +322,41 @@ def _parsed(lab: Lab, path: Path, text: str) -> Roadmap:
 
 
 def _decision(
-    lab: Lab, path: Path, gate: str, status: str, because: str, text: str | None, mvp: str = ""
+    lab: Lab, path: Path, gate: str, status: str, because: str, mvp: str = "", text: str = ""
 ) -> Decision:
-    left = digest(text) if text is not None else ""
-    return Decision(
-        lab.paths.relative(path), folded(gate), status, because, time.time(), left, mvp=mvp
-    )
+    """`text`: the digest of what the document is left with; empty where it is not known yet."""
+    now, name = time.time(), lab.paths.relative(path)
+    return Decision(name, folded(gate), status, because, now, text, mvp=mvp)
 
 
-def _left(path: Path, written: Iterable[FileChange]) -> str | None:
-    """The text that a write left of a file; None where it did not change it."""
-    return next((one.new_text for one in written if real(one.path) == real(path)), None)
+def _digest_of(path: Path, written: Iterable[FileChange]) -> str:
+    """Of the text that a write leaves of a file; empty where it does not change it."""
+    left = (one.new_text for one in written if real(one.path) == real(path))
+    return next(map(digest, left), "")
+
+
+def _save_decided(
+    lab: Lab, path: Path, new: Decision, changes: Sequence[FileChange], what: str
+) -> tuple[FileChange, ...]:
+    """Write what follows from a decision, which is kept first: killed in between, no reason is
+    lost, and none counts until the document says so. Where the write fails it is taken back.
+    """
+    new = replace(new, text=_digest_of(path, changes))
+    _keep(lab, [new])
+    try:
+        written = save(changes, lab.journal, what=what) if changes else ()
+    except BaseException:
+        _replace(lab, new, None)
+        raise
+    if (text := _digest_of(path, written)) != new.text:  # others had written meanwhile
+        _replace(lab, new, replace(new, text=text))
+    return written
+
+
+def _replace(lab: Lab, old: Decision, new: Decision | None) -> None:
+    with locked(lab):
+        every = [new if one == old else one for one in read_decisions(lab)]
+        _save(lab, [one for one in every if one is not None])
 
 
 def _keep(lab: Lab, new: Sequence[Decision]) -> None:
