@@ -14,7 +14,7 @@ from tests.lab.conftest import Ended
 from tests.lab.test_numbers import found, hand_edit
 from vitlab.docs.lint.counts import counts_in
 from vitlab.lab.earlier import keep_earlier
-from vitlab.lab.lab import Lab
+from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.writeback.edits import write
 
 COUNTED = [  # right, wrong
@@ -28,6 +28,7 @@ COUNTED = [  # right, wrong
     ("R² = 0.720 with 1,000 training stars", "R² = 0.720 with 100,000 training stars"),
     ("R² = 0.720 (N_train = 1k)", "R² = 0.720 (N_train = 10k)"),
     ("trained on 1k, it has R² = 0.720", "trained on 1M, it has R² = 0.720"),
+    ("用 1k 颗恒星训练，R² = 0.720；3 个随机种子的均值", "R² = 0.720；9 个随机种子的均值"),
     ("用一千条光谱训练，R² = 0.720", "用 100 万条光谱训练，R² = 0.720"),
     ("在 1000 颗恒星上训练的 R² 为 0.720", "在 20 万颗恒星上训练的 R² 为 0.720"),
     ("R² = 0.720 after 30 epochs", "R² = 0.720 after 100 epochs"),
@@ -45,6 +46,12 @@ NOT_COUNTED = [
     "R² = 0.720 on 500 test stars",
     "R² = 0.720 after 50 epochs of warm-up, patience of 70 epochs",
     "R² = 0.720, 50 epochs earlier",
+    "R² = 0.720, converged 20 epochs before the end",
+    "R² = 0.720 with a decay over 50 epochs",
+    "repeat R² = 0.720 with five seeds",
+    "the trained ViT has R² = 0.720 on 500 stars",
+    "R² = 0.720; the trained ViT on 500 stars is as good",
+    "R² = 0.720，使用 500 颗恒星测试",
     "R² = 0.720, pre-trained on 1M spectra",
     "R² = 0.720; Leung & Bovy (2019) trained on 200k spectra",
     "R² = 0.720; the MLP was trained on 1M spectra",
@@ -105,8 +112,8 @@ def test_counts_that_no_run_has(lab: Lab, ran: Path) -> None:
     told = "\n".join(one.message for one in hits)
     for said in (
         "five seeds of MVP 1.0: its runs have 3 seeds",
-        "1M spectra of MVP 1.0: its runs were trained on 1,000 spectra",
-        "100 epochs of MVP 1.0: its runs are of 30 epochs",
+        "1M spectra of MVP 1.0: its runs have 1,000 training spectra",
+        "100 epochs of MVP 1.0: its longest run has 30 epochs",
     ):
         assert said in told
 
@@ -127,6 +134,19 @@ def test_the_job_that_has_the_number_has_the_count(lab: Lab, ran: Path) -> None:
     hub = ran.with_name("plan_hub.md")
     hand_edit(hub, "# Hub\n", "# Hub\n\n- R² = 0.523, 3 seeds\n- R² = 0.523 of ridge, one seed\n")
     assert [one.message for one in found(lab, ran)] == ["3 seeds: its runs have 1 seed"]
+
+
+def test_seeds_that_a_program_of_one_s_own_may_have_inside(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    keep_earlier(lab, roadmap)
+    spec = ended("one", 0.7201).spec
+    command = {"recipe": "command", "config": {"argv": ["python", "train.py"]}}
+    hub = roadmap.with_name("plan_hub.md")
+    hand_edit(hub, "# Hub\n", "# Hub\n\n- MVP-1.0: R² = 0.720, 5 seeds, after 40 epochs\n")
+    assert len(found(lab, roadmap)) == 2
+    spec.write_text(json.dumps({**json.loads(spec.read_bytes()), **command}), encoding="utf-8")
+    assert found(open_lab(lab.paths.root), roadmap) == []
 
 
 @pytest.mark.parametrize("count", ["20 × 5 seeds", "3-5 seeds", "MVP-5 seeds", "Run 3 seed=4"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
@@ -58,11 +58,13 @@ class Counts:
     epochs: frozenset[float]
     trained: frozenset[float]
     """Training spectra of its results, or of its settings where it has none."""
+    repeats: int = 0
+    """Seeds of the configuration that has most."""
 
     def has(self, number: Stated, sentence: str) -> bool:
         """Whether a count is one of these as it is rounded, or a total that its sentence means."""
         if number.metric == EPOCHS:
-            longest = max(self.epochs) if UNTIL in number.words else 0
+            longest = max(self.epochs, default=0) if UNTIL in number.words else 0
             return number.value <= longest or any(_is(number, one) for one in self.epochs)
         if number.metric == SEEDS:
             return number.value in self.seeds
@@ -73,15 +75,15 @@ class Counts:
         """Those of one kind."""
         return {SEEDS: self.seeds, EPOCHS: self.epochs}.get(metric, self.spectra)
 
-    def lacking(self, metric: str) -> str:
-        """What the runs have instead, in a few words."""
-        if metric == SEEDS:
-            most = max(self.seeds)
-            return f"its runs have {most:.0f} seed{'s' * (most > 1)}"
-        values = sorted(self.epochs if metric == EPOCHS else self.trained)[::-1]
+    def lacking(self, number: Stated) -> str:
+        """What the runs have instead of a count, in a few words."""
+        if number.metric == SEEDS:
+            return f"its runs have {self.repeats} seed{'s' * (self.repeats > 1)}"
+        if number.metric == EPOCHS and number.value > max(self.epochs):
+            return f"its longest run has {max(self.epochs):,.0f} epochs"
+        values = sorted(self.epochs if number.metric == EPOCHS else self.trained)[::-1]
         said = ", ".join(f"{one:,.0f}" for one in values[:_MOST]) + ", ..." * (len(values) > _MOST)
-        have = "are of" if metric == EPOCHS else "were trained on"
-        return f"its runs {have} {said} {metric}"
+        return f"its runs have {said} {'epochs' if number.metric == EPOCHS else 'training spectra'}"
 
 
 class Counted(Unbacked):
@@ -93,21 +95,27 @@ class Counted(Unbacked):
         `mvps`: those of its line; of none it is that of the jobs that have the line's numbers.
         """
         number, sentence = place.number, self._sentence(place) or place.number.text
-        beside = [one for one in self._on_line(place) if number.text in one.text]
+        own = self._standing(place)
+        beside = [x for x in self._on_line(place) if number.text in x.text]
+        beside = [x for x in beside if not x.is_whole or x in own]
         if is_cited(sentence) or self._is_of_before(mvps, place, beside):
             return None
-        decimals = (one.number for one in beside if not one.is_whole)
-        known = [self._counts(mvp) for mvp in self._counted_of(mvps, sentence, decimals)]
-        if not known or None in known:
+        decimals = [x.number for x in beside if not x.is_whole]
+        if mvps:  # other numbers of its line may be of others
+            decimals = [one for one in decimals if one.text in sentence]
+        runs = {mvp: self._counts(mvp) for mvp in self._counted_of(mvps, sentence, decimals)}
+        counts = [one for one in runs.values() if one is not None]
+        if not counts or len(counts) < len(runs):
             return None
-        counts = [one for one in known if one is not None]
+        if number.metric == EPOCHS and not any(one.has(number, sentence) for one in counts):
+            counts = [self._as_it_ran(mvp, one) for mvp, one in runs.items() if one]
         if not all(one.known(number.metric) for one in counts):
             return None
         together = sum(max(one.seeds) for one in counts) if number.metric == SEEDS else 0
         if number.value == together or any(one.has(number, sentence) for one in counts):
             return None
         of = f" of MVP {mvps[0]}" if mvps else ""
-        message = f"{number.text}{of}: {counts[0].lacking(number.metric)}"
+        message = f"{number.text}{of}: {counts[0].lacking(number)}"
         return Finding(place.line, UNBACKED, message, path=place.path)
 
     def _is_of_before(
@@ -171,9 +179,11 @@ class Counted(Unbacked):
     def _count(self, jobs: Sequence[Job], finished: Sequence[Finished]) -> Counts:
         nothing = frozenset[float]()
         settings = [settings_of(job.spec) for job in jobs]
-        seeds = nothing if any(_is_open(job.spec) for job in jobs) else _seeds(jobs)
+        repeats, seeds = 0, nothing
+        if not any(_is_open(job.spec) for job in jobs):
+            repeats, seeds = _seeds(jobs)
         if any(one.get("init") for one in settings):  # it has learned before
-            return Counts(seeds, nothing, nothing, nothing, nothing)
+            return Counts(seeds, nothing, nothing, nothing, nothing, repeats)
         counted = [one.result.n for one in finished]
         spectra: set[float] = {x for n in counted for x in (*n.values(), sum(n.values()))}
         spectra |= {n["train"] + n.get("val", 0) for n in counted if "train" in n}
@@ -188,14 +198,19 @@ class Counted(Unbacked):
             copies |= own if one.get("data.source") == _ANEW else set()
             epochs |= own
         trained = _positive(n["train"] for n in counted if "train" in n) or _positive(spectra)
-        epochs |= {x for job in jobs for x in self._told_epochs(job)}
-        return Counts(seeds, _positive(spectra), _positive(copies), _positive(epochs), trained)
+        return Counts(
+            seeds, _positive(spectra), _positive(copies), _positive(epochs), trained, repeats
+        )
 
-    def _told_epochs(self, job: Job) -> Iterator[float]:
-        """The last epoch of a job by its events, and the next."""
-        curves = self.lab.progress(job.paths).curves.values()
-        last = max((x.epoch or 0.0 for curve in curves for x in curve.newest(1)), default=0.0)
-        yield from (float(round(last)), float(round(last)) + 1) if last else ()
+    def _as_it_ran(self, mvp: str, counts: Counts) -> Counts:
+        """Also with the last epoch of each job by its events, and the next."""
+        curves = [self.lab.progress(job.paths).curves for job in self._jobs.get(mvp, ())]
+        last = {
+            max((x.epoch or 0.0 for curve in one.values() for x in curve.newest(1)), default=0.0)
+            for one in curves
+        }
+        told = _positive(float(round(x) + more) for x in last if x for more in (0, 1))
+        return replace(counts, epochs=counts.epochs | told)
 
 
 def _is(number: Stated, count: float) -> bool:
@@ -214,8 +229,8 @@ def _is_open(spec: Spec) -> bool:
     return not named or not named <= set(SEED_NAMES)
 
 
-def _seeds(jobs: Sequence[Job]) -> frozenset[float]:
-    """The numbers of seeds: 1 up to the most of one configuration, and totals where it has some."""
+def _seeds(jobs: Sequence[Job]) -> tuple[int, frozenset[float]]:
+    """The most of one configuration; all up to that, and totals where it has some."""
     groups: dict[str, set[int]] = defaultdict(set)
     others: dict[str, set[int]] = defaultdict(set)
     for job in jobs:
@@ -227,7 +242,7 @@ def _seeds(jobs: Sequence[Job]) -> frozenset[float]:
                 others[key].add(value)
     most = max(len(one) for one in (*groups.values(), *others.values()))
     totals = {sum(map(len, groups.values())), len(jobs)} if most > 1 else set()
-    return frozenset(map(float, {*range(1, most + 1), *totals}))
+    return most, frozenset(map(float, {*range(1, most + 1), *totals}))
 
 
 def _numbers(
