@@ -148,6 +148,20 @@ def test_one_seed_closes_a_comparison_only_beyond_a_known_scatter() -> None:
     assert "one seed" in verdict("R² > 0.6", pair[0]).because
 
 
+def test_a_worse_model_of_another_mvp_lowers_no_bar() -> None:
+    """Though it had as many stars as the other side, it is none of the gate's own."""
+    own = one(0.72, model="LightGBM", recipe="lightgbm", train=900)
+    poor = one(0.60, model="LightGBM", mvp="2.0", recipe="lightgbm")
+    vit = one(0.66, mvp="2.0")
+    for others in ((vit, own), (vit, own, poor)):
+        found = verdict("ViT > LGBM", *others, evidence=Stated())
+        assert found.values[f"lightgbm/{R2}"] == 0.72
+        assert found.verdict == "open"  # it has no rule for a failure
+    assert verdict("ViT > LGBM", vit, poor, evidence=Stated()).verdict == "pass"
+    elsewhere = replace(own, data={"hash": "other"})  # cannot be compared: the others' are
+    assert verdict("ViT > LGBM", vit, elsewhere, poor, evidence=Stated()).verdict == "pass"
+
+
 def test_seeds_of_one_method_seldom_differ() -> None:
     generator = random.Random(1)
     wrong = pairs = 0

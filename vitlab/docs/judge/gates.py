@@ -141,6 +141,24 @@ class _Known:
     def configurations(self, results: Sequence[Result]) -> list[Repeats]:
         return by_configuration(results, self.evidence.configuration)
 
+    def fair_pair(
+        self, gate: Gate, left: Sequence[Result], right: Sequence[Result], name: str
+    ) -> Pair | None:
+        """Two that can be compared; of a side that the gate's own MVPs have theirs, where it can.
+
+        A model of another MVP, larger and worse, would else lower what the gate asks for.
+        """
+        for own_first in (True, False):
+            ours, theirs = (
+                self.configurations(
+                    [one for one in side if own_first and one.mvp in gate.mvps] or side
+                )
+                for side in (left, right)
+            )
+            if (pair := fair_pair(ours, theirs, name, self.evidence)) is not None:
+                return pair
+        return None
+
     def why_unsound(self, group: Repeats) -> Phrase | None:
         """Why a configuration decides nothing; None where it may."""
         for one in group.members:
@@ -350,7 +368,7 @@ def _check_difference(condition: Threshold | Between, gate: Gate, known: _Known)
     mine = [r for mvp in gate.mvps for r in known.of_mvp(mvp)]
     ours = [r for r in mine if model_key(r.model_name) != model_key(condition.of)]
     name = value_name(condition, judged_by(r.headline for r in ours or theirs))
-    pair = fair_pair(known.configurations(ours), known.configurations(theirs), name, known.evidence)
+    pair = known.fair_pair(gate, ours, theirs, name)
     if pair is None:
         return Check(None, phrase("no_pair", condition.of), {})
     gap = _gap(pair, name, known)
@@ -413,8 +431,7 @@ def _check_comparison(condition: Comparison, gate: Gate, known: _Known) -> Check
         return Check(None, phrase("missing", missing), {})
     of_gate = [r for r in known.results if r.mvp in gate.mvps]
     name = judged_by(r.headline for r in of_gate or sides[condition.left])
-    left_side, right_side = map(known.configurations, sides.values())
-    pair = fair_pair(left_side, right_side, name, known.evidence)
+    pair = known.fair_pair(gate, sides[condition.left], sides[condition.right], name)
     if pair is None:
         return Check(None, phrase("unlike", condition.left, condition.right, name), {})
     gap = _gap(pair, name, known)
