@@ -63,6 +63,23 @@ def test_a_number_is_that_of_its_split(lab: Lab, roadmap: Path, ended: Ended) ->
             check_conclusion(lab, update, bad)
 
 
+def test_the_mean_over_seeds_is_a_number_of_its_results(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    for seed, r2, mae in ((42, 0.741, 0.380), (43, 0.761, 0.401)):
+        job = ended(f"one seed={seed}", r2)
+        result = read_result(job.result)
+        assert result is not None
+        values = {**result.values, "test/mae/log_g": mae, "test/r2/log_g": r2}
+        write_result(job.result, replace(result, values=values))
+        spec = json.loads(job.spec.read_bytes())
+        job.spec.write_text(json.dumps({**spec, "config": {"train": {"seed": seed}}}))
+    update = plan_update(lab, roadmap, "1.0")
+    check_conclusion(lab, update, "R² = 0.751 and MAE 0.390 dex, means of 2 seeds")
+    with pytest.raises(UsageError, match=r"0\.395: no result of MVP-1\.0"):
+        check_conclusion(lab, update, "MAE 0.395 dex")
+
+
 def test_a_number_is_that_of_the_model_beside_it(lab: Lab, roadmap: Path, ended: Ended) -> None:
     """And an order, a difference and a number of seeds are as results have them."""
     for model, r2 in (("ViT", 0.751), ("LightGBM", 0.577)):
@@ -80,6 +97,8 @@ def test_a_number_is_that_of_the_model_beside_it(lab: Lab, roadmap: Path, ended:
         "R² rises from 0.577 (LightGBM) to 0.751 (ViT)",
         "ViT reaches 0.751, ridge 0.517 as in Leung & Bovy (2019)",
         "LightGBM trails ViT over 2 seeds",
+        "ViT has a higher R² than LightGBM",
+        "LightGBM 的 R² 低于 ViT",
     ):
         check_conclusion(lab, update, good)
     for bad, said in (
@@ -96,6 +115,9 @@ def test_a_number_is_that_of_the_model_beside_it(lab: Lab, roadmap: Path, ended:
         ("五个种子平均 R² 0.751", "五个种子: write numbers in digits"),
         ("LightGBM outperforms the ViT", "results say otherwise: R2 0.577 and 0.751"),
         ("ViT 不如 LightGBM", "results say otherwise: R2 0.751 and 0.577"),
+        ("LightGBM outperformed ViT", "results say otherwise: R2 0.577 and 0.751"),
+        ("LightGBM has a higher R² than ViT", "results say otherwise"),
+        ("LightGBM 的 R² 高于 ViT", "results say otherwise"),
     ):
         with pytest.raises(UsageError, match=said):
             check_conclusion(lab, update, bad)

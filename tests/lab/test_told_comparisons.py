@@ -36,6 +36,11 @@ COMPARED = [  # right, wrong
     ("比 Ridge 高 0.228", "比 Ridge 高 0.45"),
     ("Δ = +0.228 相对 Ridge", "Δ = +0.451 相对 Ridge"),
     ("领先 Ridge 0.228", "领先 Ridge 0.428"),
+    # a right number of another model
+    ("Ridge has R² = 0.523", "Ridge has R² = 0.751"),
+    ("Ridge reaches 0.523", "Ridge reaches 0.751"),
+    ("Ridge 达到 0.523", "Ridge 达到 0.751"),
+    ("Ridge 的 R² 为 0.523", "Ridge 的 R² 为 0.751"),
 ]
 NO_RESULT = [
     "lr from 0.001 to 0.01",
@@ -51,6 +56,9 @@ NO_RESULT = [
     "Leung & Bovy (2019) 的 R²=0.92",
     "Ting et al. 2019: R² = 0.92",
     "R² = 0.92 (Fabbro 2018)",
+    "Różański et al. (2024) reach R² = 0.97",
+    "张三等（2023）的 R²=0.95",
+    "SpectraFM (arXiv:2411.04750) has R2 = 0.93",
     "R² in [0.70, 0.80]",
     "R² 95% 区间 [0.70, 0.80]",
     "R² = 0.751 [0.740, 0.762]",

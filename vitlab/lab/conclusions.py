@@ -31,6 +31,7 @@ from vitlab.lab.paper.words import METRIC
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import Finished, all_results, finished
 from vitlab.lab.results.provenance import sources_of
+from vitlab.lab.results.repeats import grouped
 from vitlab.lab.writeback.writeback import MvpUpdate
 
 _WORD = r"\b(?:MVP|Gate)[- ]?\d+(?:[.-]?\w+)*|[A-Za-z]\w*+(?!\.\d|\s?%)"
@@ -48,11 +49,16 @@ _YEAR = re.compile(r"(?<=[(（ ])(?:19|20)\d\d(?=[)）])")
 _SCORES = 0.2, 1.0
 _TELLING = 3
 """Digits of a number between these from which on it is a score, where no metric is named."""
+_BY = r"(?:R\s?(?:²|\^?2)|(?:test )?score)"
+_IN = r"的?\s?(?:R\s?(?:²|\^?2)|得分|表现|性能)?\s?"
+_IS = r"(?:is|was|performs?|performed|does|did)"
 _ORDER = re.compile(
-    r"(?:also |clearly |still |slightly |明显|仍|略)?(?:(?P<better>beats?|outperforms?|"
-    r"surpass(?:es)?|exceeds?|leads?|(?:is|was|performs?|does) better than"
-    r"|优于|超过|胜过|好于|领先)"
-    r"|trails?|(?:is|was|performs?|does) worse than|不如|低于|差于|落后于)(?: the)?",
+    r"(?:also |clearly |still |slightly |明显|仍|略)?(?:(?P<better>beats?|outperform(?:s|ed)?"
+    rf"|surpass(?:es|ed)?|exceed(?:s|ed)?|leads?|led|{_IS} (?:better|stronger) than"
+    rf"|ha[sd] (?:a )?(?:higher|larger|better) {_BY} than|{_IN}(?:高于|好于|优于|强于)"
+    rf"|超过|胜过|领先)|trail(?:s|ed)?|(?:loses|lost) to|{_IS} (?:worse|weaker) than"
+    rf"|ha[sd] (?:a )?(?:lower|smaller|worse) {_BY} than|{_IN}(?:低于|差于|弱于)"
+    r"|不如|落后于)(?: the)?",
     re.I,
 )
 """Between two models."""
@@ -98,7 +104,9 @@ def _check_text(lab: Lab, text: str, told: str, mine: Sequence[Finished], what: 
         raise UsageError(
             f"{match[0].strip()}: write a sentence, without marks of sections and code"
         )
-    known, results = set(_numbers(told)), [one.result for one in mine]
+    # Also the means over seeds, which are what vitlab itself writes.
+    means = (group.as_one() for group in grouped(mine) if len(group.members) > 1)
+    known, results = set(_numbers(told)), [*(one.result for one in mine), *means]
     lab_wide = _facts(all_results(lab))
     wrong, backed = _claims(text, told, [_facts(mine), lab_wide])
     values = [*_values(results), *backed]

@@ -78,8 +78,11 @@ def claimed_in(text: str) -> Iterator[Stated]:
     found = list(told_in(text))
     yield from found
     seen = {round(one.value, 12) for one in found}
+    sure = {round(one.value, 12) for one in found if not one.is_loose}
     for one in islice(compared_in(text), MOST):
-        if round(one.value, 12) not in seen or one.relation == DIFFERENCE:
+        # Of which model it is, a loose reading does not know.
+        known = sure if one.words else seen
+        if round(one.value, 12) not in known or one.relation == DIFFERENCE:
             yield one
 
 

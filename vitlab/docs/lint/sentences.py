@@ -10,12 +10,13 @@ from vitlab.docs.lint.stated import METRIC, as_read, profile_of
 from vitlab.docs.model.gates.conditions import MODEL
 
 _ENDS = re.compile(r"[;；。|]|(?<!\bal)\.\s")
-_NAME = rf"(?!(?:{MODEL}|Run|Gate|MVP)\b)[A-Z][a-zé]+(?:[-'’][A-Za-zé]+)?"
+_NAME = rf"(?!(?:{MODEL}|Run|Gate|MVP)\b)[A-ZÀ-ÖØ-ÞĀ-Ž][a-zß-öø-ÿā-ž]+(?:[-'’][^\W\d_]+)?"
 _CITED = re.compile(
     rf"(?<![A-Za-z]){_NAME}(?:\s(?:et al\.?|等人?)|\s(?:&|and|与|和)\s{_NAME})"
     r"\s?,?\s?[(（\[]?(?:19|20)\d\d(?!\d|-\d)"
     rf"|(?<![A-Za-z]){_NAME}\s?[(（](?:19|20)\d\d[a-z]?[)）]"
     rf"|[(（]{_NAME},?\s(?:19|20)\d\d[a-z]?[)）]"
+    r"|[\u4e00-\u9fff]{1,3}(?:等人?|和[\u4e00-\u9fff]{2,3})\s?[(（](?:19|20)\d\d[)）]|\barXiv:\d{4}\.\d{4,5}"
 )
 """A paper by its authors and its year: `Leung & Bovy (2019)`, `Ting et al. 2019`."""
 _ABOUT = re.compile(r"(?:[~≈～]|\b(?:about|around|roughly|some)|大约|约)\s*\d*\.?\d+\s*%?$", re.I)

@@ -102,6 +102,11 @@ class Stated:
     """`level` or `difference` of one that is compared, as `compared.compared_in` reads them; its
     words are then the models that it is of, and its metric is empty where none is named."""
 
+    @property
+    def of_model(self) -> bool:
+        """Whether it is compared by the name of a model."""
+        return bool(self.relation and self.words)
+
     def same_as(self, other: Stated) -> bool:
         """Whether two numbers differ by rounding at most."""
         coarse = min(self.decimals, other.decimals)

@@ -17,6 +17,7 @@ GATE = re.compile(r"(?<![A-Za-z])Gate[-–_ ]?\d[\w.]*", re.I)
 SUPPOSED = re.compile(r"若|如果|当|待|需要|\b(?:if|when|once|needs?|before|after)\b", re.I)
 _OPEN = re.compile(
     r"尚未|还未|还没|未判定|能否|是否|才能?|应|须|必须|目标|预期|预计|希望|等|[?？]"
+    r"|[<>≥≤]|\b(?:passes|fails) (?:at|above|below|if|when|with|for)\b|后再|时\s*,?\s*Gate|之?后才"
     r"|\b(?:not|never|will|would|should|must|may|might|could|can|until|unless|to pass|require\w*"
     r"|expect\w*|hope\w*|plan\w*|target|whether|undecided|open|cannot)\b|n't\b",
     re.I,

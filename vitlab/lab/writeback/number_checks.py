@@ -74,21 +74,24 @@ class NumberChecks(Counted):
         if not any(self.is_checked(mvp.id) for mvp in self.roadmap.mvps):
             return ()
         found = [(place, self.unbacked(mvp, place)) for mvp, place in self._stated]
-        seen = {(place.path, place.line, place.number.value) for place, _ in found}
+        seen = {_key(place) for place, _ in found}
+        wrong = {_key(place) for place, finding in found if finding}
         named = [*named_numbers(self.roadmap, around.hub, around.reports, around.boards)]
         strays = [one for each in around.strays for one in stray_numbers(self.roadmap, each)]
         # A note of an earlier vitlab knows none of the numbers of such reports.
         is_noted = self._earlier is not None and self._earlier.has_strays
         strays = [one for one in strays if not self.is_earlier("", one.place)]
         named += [one for one in strays if one.mvps or is_noted]
-        more = [x for x in named if (x.place.path, x.place.line, x.place.number.value) not in seen]
+        # Of which model a number is said to be, only what is compared knows.
+        more = [x for x in named if _key(x.place) not in seen or x.place.number.of_model]
         scores = [one.place for one in more if one.place.number.relation != COUNT]
         are_ours = self._tells_of_this_lab([p for p, _ in found] + scores)
         for one in more:
             if one.place.number.relation == COUNT:
                 found.append((one.place, self.uncounted(one.mvps, one.place)))
-            elif one.mvps or are_ours:
+            elif (one.mvps or are_ours) and _key(one.place) not in wrong:
                 found.append((one.place, self._unbacked_by_any(one.mvps, one.place)))
+                wrong |= {_key(one.place)} if found[-1][1] else set()
         return found
 
     def _unbacked_by_any(self, mvps: Sequence[str], place: Place) -> Finding | None:
@@ -174,3 +177,7 @@ class NumberChecks(Counted):
             if not any(one.is_told_by(number) for one in picked for number in told[key]):
                 message = f"{place.number.text} of MVP {mvp} is {picked[0].message}"
                 yield Finding(place.line, "picked-seed", message, path=place.path)
+
+
+def _key(place: Place) -> tuple[Path | None, int, float]:
+    return place.path, place.line, place.number.value

@@ -61,7 +61,9 @@ class Backing:
         digits, sources = digits_of(place), self.lab_wide.everywhere()
         near = (one for one in sources.near(digits) if one.is_stated(place.number))
         return any(
-            one.profile in profiles_of(place) for one in near if digits.is_rounded(one.number)
+            one.profile in profiles_of(place) and self._is_of_named(one, place.number)
+            for one in near
+            if digits.is_rounded(one.number)
         )
 
     def name(self, document: Document) -> str:
@@ -133,10 +135,21 @@ class Backing:
         return [one for one in self._numbers[key] if one.line == place.line]
 
     def comparable(self, mvp: str, place: Place) -> list[Source]:
-        """The numbers of an MVP's results that a place may state, of every profile."""
+        """The numbers of an MVP's results that a place may state, of every profile.
+
+        Beside the name of one model of the lab only those of that one.
+        """
         number = place.number
-        sources = self.own.stated(mvp, number)
-        return [one for one in sources if is_comparable(one, number, place.run)]
+        return [
+            one
+            for one in self.own.stated(mvp, number)
+            if is_comparable(one, number, place.run) and self._is_of_named(one, number)
+        ]
+
+    def _is_of_named(self, source: Source, number: Stated) -> bool:
+        """Whether a source is of the model that is named beside a number; of two each may be."""
+        named = {model_key(word) for word in number.words} & self.models
+        return len(named) != 1 or model_key(source.model) in named
 
     def _is_on_record(self, mvp: str, place: Place) -> bool:
         """Whether a number of this value, MVP and profile was written into this line's file.
@@ -157,6 +170,7 @@ class Backing:
             for one in each
             if (one.source.mvp, one.source.profile) == (mvp, number.profile)
             and (one.source.is_stated(number) if one.source.value else number.decimals > 1)
+            and (not one.source.value or self._is_of_named(one.source, number))
         }
         written = f"{number.value:.{number.decimals}f}"
         return any(text == written or text.startswith(f"{written} ±") for text in texts)

@@ -141,7 +141,10 @@ class Unbacked(Backing):
             return None
         path = place.path or self.roadmap.document.path
         name = self.lab.paths.relative(path) if path else ""
-        if any(same_text(one.number, self.written.at(name, one)) for one in stands):
+        was = (same_text(one.number, self.written.at(name, one)) for one in stands)
+        if any(
+            one and (not one.source.value or self._is_of_named(one.source, number)) for one in was
+        ):
             return None
         if number.relation == DIFFERENCE:
             lacking = "no two results differ by so much"
