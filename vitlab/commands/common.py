@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import operator
 import os
 import re
@@ -72,8 +73,17 @@ def check_observed(args: argparse.Namespace) -> None:
 def print_json(value: object) -> None:
     # In another encoding every character is escaped: a replaced one would be another name.
     ascii_only = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
-    json.dump(value, sys.stdout, ensure_ascii=ascii_only, indent=1, allow_nan=False)
+    json.dump(_finite(value), sys.stdout, ensure_ascii=ascii_only, indent=1, allow_nan=False)
     print()
+
+
+def _finite(value: object) -> object:
+    """The same; numbers of a file that JSON has no word for are null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def print_table(

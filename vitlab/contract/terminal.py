@@ -95,6 +95,8 @@ class Progress:
     shown: float = field(default_factory=time.monotonic)
     before: int = 0
     """Done in earlier parts."""
+    is_drawn: bool = False
+    """Whether there is a line to clear."""
 
     def report(self, done: int, of: int = 0) -> None:
         """`done` of the present part; `of`: the total, where it was not known."""
@@ -102,14 +104,14 @@ class Progress:
         now, live = time.monotonic(), sys.stderr.isatty()
         if now - self.shown < (0.2 if live else 10):
             return
-        self.shown = now
+        self.shown, self.is_drawn = now, live
         left = (now - self.begun) / max(done, 1) * (self.total - done)
         text = f"{done} of {self.total} {self.what}, {int(left) // 60}:{int(left) % 60:02} left"
         end = "\x1b[K" if live else "\n"
         print_drawn("\r" * live + text, end, sys.stderr)
 
     def close(self) -> None:
-        if sys.stderr.isatty():
+        if self.is_drawn:
             print_drawn("\r\x1b[K", "", sys.stderr)
 
 

@@ -15,6 +15,7 @@ from tests.ml.survey import layouts
 from tests.ml.survey.layouts import FLUX, LAYOUTS, WAVE, N
 from tests.ml.test_single_files import EMPTY, image
 from vitlab.cli import main
+from vitlab.commands.common import print_json
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.fits import BLOCK
 from vitlab.ml.spectra.lines import air
@@ -369,3 +370,16 @@ def test_polynomials_and_columns_are_few(tmp_path: Path) -> None:
     names = {f"c{k}": np.zeros(N, "u1") for k in range(1001)}
     with pytest.raises(UsageError, match="1,003 columns: FITS has at most 999"):
         read(EMPTY + layouts.bintable({"wave": WAVE, "flux": FLUX, **names}), tmp_path)
+
+
+def test_what_numpy_says_of_arrays_that_do_not_fit_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise TypeError("only 0-dimensional arrays")
+
+    monkeypatch.setattr("vitlab.ml.survey.read.finish", fail)
+    with pytest.raises(UsageError, match="a.dat: its arrays do not fit each other"):
+        read(layouts.plain_table(), tmp_path)
+    print_json({"wave": [1.0, float("inf")]})
+    assert json.loads(capsys.readouterr().out) == {"wave": [1.0, None]}

@@ -36,8 +36,11 @@ def read_spectra(path: Path) -> list[Spectrum]:
     """
     data = read_bytes(path, 8 * MOST_OF_SPECTRA)
     with np.errstate(all="ignore"):  # numbers of a broken file; `finish` masks what they make
-        raws = _of_fits(data, path) if is_fits(data) else texts.read_text(data, path)
-        return [finish(raw, str(path)) for raw in raws]
+        try:
+            raws = _of_fits(data, path) if is_fits(data) else texts.read_text(data, path)
+            return [finish(raw, str(path)) for raw in raws]
+        except (ValueError, TypeError, IndexError, OverflowError) as error:  # as of numpy
+            raise UsageError(f"{path}: its arrays do not fit each other ({error})") from None
 
 
 def _of_fits(data: bytes, path: Path) -> list[Raw]:
