@@ -379,7 +379,7 @@ def test_what_numpy_says_of_arrays_that_do_not_fit_is_one_line(
         raise TypeError("only 0-dimensional arrays")
 
     monkeypatch.setattr("vitlab.ml.survey.read.finish", fail)
-    with pytest.raises(UsageError, match="a.dat: its arrays do not fit each other"):
+    with pytest.raises(UsageError, match=r"a\.dat: its arrays do not fit each other"):
         read(layouts.plain_table(), tmp_path)
     print_json({"wave": [1.0, float("inf")]})
     assert json.loads(capsys.readouterr().out) == {"wave": [1.0, None]}
