@@ -341,3 +341,14 @@ def test_a_journal_of_another_make_is_passed_by(journal: Journal) -> None:
 def test_a_document_without_a_path_is_a_programmers_mistake() -> None:
     with pytest.raises(ValueError, match="path"):
         change(Document("x"), [])
+
+
+def test_a_document_that_is_read_only_stays_as_it_is(
+    file: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though a rename in a folder of one's own would replace it."""
+    mine = planned(file, "4", "40")
+    monkeypatch.setattr("os.access", lambda path, mode: (path, mode) != (file, os.W_OK))
+    with pytest.raises(Conflict, match=r"r\.md: is read-only; nothing written"):
+        save([mine], journal)
+    assert file.read_bytes() == TEXT.encode()

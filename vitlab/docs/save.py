@@ -189,6 +189,8 @@ def _rebased(journal: Journal, planned: FileChange, *, again: bool = False) -> F
             raise Conflict(f"{planned.path}: exists already; nothing written")
         return replace(planned, path=path)
     text = read(path).text
+    if not os.access(path, os.W_OK):  # a rename would not mind
+        raise Conflict(f"{planned.path}: is read-only; nothing written")
     if planned.removed:
         if text != planned.old_text:
             raise Conflict(f"{planned.path}: changed since it was made; it is kept")
