@@ -78,13 +78,20 @@ class Program:
                 raise TimeoutError("\n".join(self.shown.display))
         return time.perf_counter() - begin
 
+    def lines(self) -> list[str]:
+        """What its terminal shows; none in the midst of a change that halves a wide character."""
+        try:
+            return list(self.shown.display)
+        except IndexError:  # pyte keeps the right half of what was written over
+            return []
+
     def shows(self, words: str) -> bool:
         """Whether the words stand in a line of its terminal."""
-        return any(words in line for line in self.shown.display)
+        return any(words in line for line in self.lines())
 
     def look(self, words: str) -> tuple[object, ...]:
         """How the first line with these words is written, at their beginning; empty: nowhere."""
-        for number, line in enumerate(self.shown.display):
+        for number, line in enumerate(self.lines()):
             if words in line:
                 return tuple(self.shown.buffer[number][line.index(words)])
         return ()
