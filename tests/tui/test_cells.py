@@ -43,7 +43,7 @@ class Emulated:
             self.stream = pyte.Stream(self.screen)
             self.stream.feed("\x1b[41m" + "~" * size.width * size.height + "\x1b[0m")
         self.cells.put(update, size)
-        self.sent = self.cells.changes()
+        self.sent = self.cells.changes(is_slow=True)
         assert not self.cells.differs
         self.stream.feed(self.sent)
 
@@ -147,8 +147,25 @@ def test_a_large_change_is_sent_style_by_style() -> None:
     strips = [Strip(row, size.width) for _ in range(size.height)]
     terminal.show(LayoutUpdate([[one] for one in strips], Region(0, 0, *size)), size)
     assert terminal.sent.count("38;2;") == 2
+    terminal.cells.forget()  # where bytes cost nothing no time is taken for that
+    assert terminal.cells.changes().count("38;2;") > 100
     assert texts(terminal.rows()) == texts(wanted(strips, size.width))
     assert looks(terminal.rows(), terminal.rows()) == looks(wanted(strips, 55), terminal.rows())
+
+
+def test_a_line_is_slow_where_a_picture_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("vitlab.tui.terminal.terminal_io.time.monotonic", lambda: clock[0])
+    terminal = Terminal.__new__(Terminal)
+    terminal._late = terminal._is_slow = False
+    told = []
+    # A small picture that is taken at once tells nothing, a large one that the line is quick.
+    for length, seconds in ((300, 0.01), (9000, 3.0), (300, 0.01), (90_000, 0.01)):
+        terminal._sending, terminal._sent, terminal._length = True, clock[0], length
+        clock[0] += seconds
+        terminal._taken()
+        told.append(terminal._is_slow)
+    assert told == [False, True, True, False]
 
 
 def put(row: list[Drawn], left: int, part: list[Drawn]) -> None:

@@ -139,12 +139,19 @@ class Cells:
             look = self._codes[style] = _look_of(style, self.colors)
         return look
 
-    def changes(self) -> str:
-        """What makes the terminal show the picture; empty where it does. It is shown from now."""
+    def changes(self, *, is_slow: bool = False) -> str:
+        """What makes the terminal show the picture; empty where it does. It is shown from now.
+
+        `is_slow`: bytes cost more than the time to look for a shorter way.
+        """
         lines = sorted(self._touched)
         runs = [(line, *run) for line in lines for run in self._runs_of(line)]
         text = self._drawn(runs)
-        if len(text) > LARGE and len(other := self._drawn(self._by_look(runs))) < len(text):
+        if (
+            is_slow
+            and len(text) > LARGE
+            and len(other := self._drawn(self._by_look(runs))) < len(text)
+        ):
             text = other
         for line in lines:
             self._shown_texts[line] = self._texts[line].copy()

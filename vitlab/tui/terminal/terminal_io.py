@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -92,6 +93,9 @@ class Terminal(LinuxDriver):
         self.cells = Cells(self._app.console._color_system)
         self._sending = self._late = False
         """Whether a picture is on its way, and whether another waits for that."""
+        self._sent, self._length = 0.0, 0
+        """When the last picture was sent, and of how many characters it is."""
+        self._is_slow = False
         self._cursor = (-1, -1)
         self._state: tuple[tuple[int, int], bool] | None = None
         """As last shown: the cursor, and whether the terminal shows a picture at once. None: the
@@ -122,10 +126,11 @@ class Terminal(LinuxDriver):
             return
         self._late = False
         cursor, whole = self._state
-        changes = self.cells.changes()
+        changes = self.cells.changes(is_slow=self._is_slow)
         if changes or cursor != self._cursor:
             self._cursor, self._sending = cursor, True
             picture = f"{changes}\x1b[{cursor[1] + 1};{cursor[0] + 1}H"
+            self._sent, self._length = time.monotonic(), len(picture)
             self.write(f"{SYNC_START}{picture}{SYNC_END}" if whole else picture)
 
     def repaint(self) -> None:
@@ -135,6 +140,10 @@ class Terminal(LinuxDriver):
 
     def _taken(self) -> None:
         """In the writer's thread, whenever it has nothing more to write."""
+        if self._sending:
+            took = time.monotonic() - self._sent
+            # A small picture fits what lies between us and a slow line: it tells nothing.
+            self._is_slow = took > SLOW or (self._is_slow and self._length < BUFFERED)
         self._sending = False
         if self._late:
             with contextlib.suppress(RuntimeError):  # the loop is closed
@@ -145,6 +154,9 @@ class Terminal(LinuxDriver):
             self.send()
 
 
+SLOW, BUFFERED = 0.25, 20_000
+"""Seconds in which a picture is taken where its bytes cost nothing, and the characters that may be
+taken at once by what lies before a slow line."""
 QUIET = 10
 """Tenths of a second after a key in which an escape sequence is surely over."""
 LONGEST = 72_000
