@@ -70,7 +70,8 @@ def test_picture(
     threads: Threads,
 ) -> None:
     monkeypatch.setattr(pace, "POLL", 0.05)
-    monkeypatch.setattr("vitlab.tui.widgets.plan_pane.now", lambda: 300_000.0)
+    for module in ("widgets.plan_pane", "screens.jobs"):  # an age is not that of the day it is
+        monkeypatch.setattr(f"vitlab.tui.{module}.now", lambda: 300_000.0)
     monkeypatch.setattr(LabScreen, "seconds_since_read", 0.0)  # however busy the machine is
     lab: Any = FakeLab()
     app = VitLab(lab, lab.roadmap)

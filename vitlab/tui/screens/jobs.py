@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -33,6 +32,7 @@ from vitlab.tui.text import (
     job_label,
     job_words,
     longest_label,
+    now,
     score_cell,
     set_titles,
     short_label,
@@ -126,7 +126,7 @@ class QueueTable(StableTable):
             cell(steps_of(job)),
             cell(time_of(job)),
             cell(f"{number}{trend}" if number else ""),
-            cell(_age(job, time.time()), tone_style(self, "muted")),
+            cell(_age(job, now()), tone_style(self, "muted")),
             cell(short_label(job, self._fitted["Job"] - len(mark)) + mark),
             cell(reason(job), tone_style(self, "muted")),
         )
@@ -211,7 +211,7 @@ class JobsScreen(LabScreen):
         super().on_resize()
 
     def grow_old(self) -> None:
-        minute = int(time.time() / 60)
+        minute = int(now() / 60)
         if self.is_current and minute != self._minute:
             self._minute = minute
             self.refresh_view()
@@ -276,7 +276,7 @@ class JobsScreen(LabScreen):
         words, tone = job_words(job, self.session.plain)
         text.append(words, tone_style(self, tone))
         text.append(f"  {clean(job.paths.name)}\n", "bold")
-        since = time.time() - spec.submitted
+        since = now() - spec.submitted
         rows = [
             ("why", reason(job)),
             ("health", job.health if isinstance(job.state, Running) else ""),
