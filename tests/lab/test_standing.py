@@ -14,6 +14,7 @@ from vitlab.jobs.files import take_lock
 from vitlab.jobs.queue.scheduler import hold
 from vitlab.jobs.store import all_jobs, read_job
 from vitlab.lab.lab import Lab
+from vitlab.lab.live.snapshot import job_views
 from vitlab.lab.live.standing import BY_HAND, best_scores, standings
 from vitlab.lab.results.job_results import finished
 from vitlab.lab.writeback.status_sync import sync_status
@@ -123,3 +124,20 @@ def test_an_mvp_that_a_table_repeats_is_looked_at_once(
     roadmap.write_text(text.replace(row, row * 20), encoding="utf-8")
     standing(lab, roadmap)
     assert sorted(looked) == ["1.0", "2.0"]
+
+
+def test_what_a_job_s_numbers_contradict_is_looked_for_once(
+    lab: Lab, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of ten thousand jobs asks each of them whenever it is shown."""
+    ended("one", 0.6)
+    looked: list[object] = []
+
+    def look(values: object) -> list[str]:
+        looked.append(values)
+        return []
+
+    monkeypatch.setattr("vitlab.lab.live.snapshot.contradictions", look)
+    (view,) = job_views(lab)
+    assert view.warnings == view.warnings == ()
+    assert len(looked) == 1

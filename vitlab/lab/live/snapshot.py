@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -171,9 +171,12 @@ class JobView:
         """Its state, as in commands and JSON."""
         return "foreign" if self.foreign else state_word(self.state)
 
-    @property
+    @cached_property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should know of it: its health, what of its metrics is not read."""
+        """What a person should know of it: its health, what of its metrics is not read.
+
+        Kept: a table of ten thousand ended jobs asks each whether any has one.
+        """
         health = self.health.partition(": ")[2] if ":" in self.health else ""
         unread = [f"unreadable: {self.problem}"] if self.problem else []
         problems = [str(line) for line in (self.metrics or {}).get("problems", ())]
