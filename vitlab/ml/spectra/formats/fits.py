@@ -131,10 +131,15 @@ class Unit:
     @cached_property
     def numbers(self) -> int:
         """How many it holds, each of 8 bytes once it is read; an upper bound of a table's."""
+        return self._told(self._numbers)
+
+    def _numbers(self) -> int:
         if not self.is_table:
             return math.prod(self.shape) if self.shape else 0
-        items = self._told(lambda: sum(number for _, _, number in self._forms()))
-        return self._told(lambda: _int(self.header, "NAXIS2")) * items
+        forms = list(self._forms())
+        # What rows of variable length are read from, of a byte a number at the least.
+        heap = _int(self.header, "PCOUNT", 0) if any(one in "PQ" for _, one, _ in forms) else 0
+        return _int(self.header, "NAXIS2") * sum(number for _, _, number in forms) + heap
 
     @cached_property
     def image(self) -> Array | None:
