@@ -17,6 +17,7 @@ from pathlib import Path
 
 from vitlab.contract.paths import NoLab, UsageError, real
 from vitlab.contract.terminal import in_color, painted, print_drawn
+from vitlab.contract.validation import HIGHEST_R, LOWEST_R
 from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.source import read
@@ -66,8 +67,9 @@ def check_observed(args: argparse.Namespace) -> None:
     """`UsageError` for a velocity or a resolution that no spectrum here has."""
     if args.velocity is not None and not abs(args.velocity) <= FASTEST:
         raise UsageError(f"--velocity {args.velocity:g}: must be -{FASTEST:g} to {FASTEST:g}")
-    if args.resolution is not None and not 100 <= args.resolution <= 1e6:
-        raise UsageError(f"--resolution {args.resolution:g}: must be 100 to 1000000")
+    if args.resolution is not None and not LOWEST_R <= args.resolution <= HIGHEST_R:
+        ends = f"{LOWEST_R:.0f} to {HIGHEST_R:.0f}"
+        raise UsageError(f"--resolution {args.resolution:g}: must be {ends}")
 
 
 def print_json(value: object) -> None:

@@ -131,10 +131,11 @@ def _against_stars(lab: LabPaths, args: argparse.Namespace) -> int:
         observer = open_observer(lookup_job(lab, name))
         labels = observer.config.labels
         stars = labelled_stars.read_stars(args.stars, labels)
-        compared, progress = [], Progress("stars", len(stars))
-        for one in labelled_stars.compare(observer, stars):
-            compared.append(one)
-            progress.report(1 + stars.index(one.star))
+        compared, progress = list[labelled_stars.Compared](), Progress("stars", len(stars))
+        for number, star in enumerate(stars, start=1):
+            for one in labelled_stars.compare(observer, star):
+                compared.append(one)
+                progress.report(number)
         progress.close()
         sums = {
             label: labelled_stars.agreement([d for one in compared if (d := one.away(label))])

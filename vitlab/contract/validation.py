@@ -219,6 +219,8 @@ PIXELS = 4096
 """Pixels of a spectrum from the embedded grid."""
 RESOLUTION = 5000.0
 """Wavelength over the FWHM of a line of the embedded grid."""
+LOWEST_R, HIGHEST_R = 100.0, 1e6
+"""Those that an observed spectrum may have."""
 
 Count = Annotated[int, Range(1)]
 Seed = Annotated[int, Range(0, 2**31 - 1)]

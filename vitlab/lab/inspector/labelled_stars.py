@@ -13,6 +13,7 @@ import numpy as np
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.reading import Unreadable, read_regular
+from vitlab.contract.validation import HIGHEST_R, LOWEST_R
 from vitlab.lab.inspector.observed import Observer, Predicted
 from vitlab.ml.spectra.lines import air
 from vitlab.ml.survey import read_spectra
@@ -26,8 +27,6 @@ FILE, VELOCITY, MEDIUM, RESOLUTION, OBJECT = "file", "rv_km_s", "air_or_vacuum",
 _R = re.compile(r"({0})(?:\s*[-–]\s*({0}))?".format(r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"))
 _UNSURE = re.compile(r"\s*[±+,.\d]")
 """Behind a number: it is another one, or has an error."""
-LOWEST, HIGHEST = 100.0, 1e6
-"""R of a spectrum."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +138,9 @@ def _resolution(text: str, path: Path, line: int) -> float | None:
         return None
     ends = [float(one) for one in found.groups() if one is not None]
     r = sum(ends) / len(ends)
-    if _UNSURE.match(text, found.end()) or not LOWEST <= r <= HIGHEST:
-        raise UsageError(f"{path}:{line}: {RESOLUTION}: {text!r} is not an R from 100 to 1000000")
+    if _UNSURE.match(text, found.end()) or not LOWEST_R <= r <= HIGHEST_R:
+        limits = f"{LOWEST_R:.0f} to {HIGHEST_R:.0f}"
+        raise UsageError(f"{path}:{line}: {RESOLUTION}: {text!r} is not an R from {limits}")
     return r
 
 
@@ -161,16 +161,15 @@ def _number(
     return None
 
 
-def compare(observer: Observer, stars: Sequence[Star]) -> Iterator[Compared]:
-    """Each star through the model."""
-    for star in stars:
-        try:
-            spectra = spectra_of(star)
-        except UsageError as error:
-            yield Compared(star, None, str(error))
-            continue
-        for spectrum in spectra:
-            yield Compared(star, observer.predict(spectrum))
+def compare(observer: Observer, star: Star) -> Iterator[Compared]:
+    """The spectra of a star's file through the model."""
+    try:
+        spectra = spectra_of(star)
+    except UsageError as error:
+        yield Compared(star, None, str(error))
+        return
+    for spectrum in spectra:
+        yield Compared(star, observer.predict(spectrum))
 
 
 def spectra_of(star: Star) -> list[Spectrum]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.reading import LARGEST
+from vitlab.contract.validation import HIGHEST_R, LOWEST_R
 from vitlab.ml.spectra.formats.wavelengths import read_axis
 from vitlab.ml.spectra.lines import air
 from vitlab.ml.spectra.pfsspec import SENTINELS
@@ -215,7 +216,7 @@ def _repeated(flux: Array) -> Bools:
 
 def _known(resolution: Array, notes: list[str]) -> Array | None:
     """R at each pixel; values that cannot be are replaced by the nearest that can."""
-    good = np.isfinite(resolution) & (resolution > 50) & (resolution < 1e6)
+    good = np.isfinite(resolution) & (resolution >= LOWEST_R) & (resolution <= HIGHEST_R)
     if not good.any():
         notes.append("the resolution that the file states cannot be")
         return None
