@@ -62,6 +62,8 @@ _ORDER = re.compile(
     re.I,
 )
 """Between two models."""
+_IN_WHAT = re.compile(r"^\s*(?:in|by|on|的|在)?\s*", re.I)
+"""Before the metric in which one is better."""
 _THOUSANDS = re.compile(r",(?=\d{3}(?:,|\.|$))")
 
 
@@ -184,6 +186,9 @@ def _check_order(text: str, facts: Facts) -> None:
         between = _ORDER.fullmatch(text[one.end : other.start].strip())
         if between is None or not {one.name, other.name} <= set(best) or one.name == other.name:
             continue
+        behind = METRIC.match(_IN_WHAT.sub("", text[other.end :], count=1))
+        if behind is not None and behind.lastgroup != "r2":
+            continue  # the scores say nothing of another metric
         lead = best[one.name] - best[other.name]
         if lead < 0 if between["better"] else lead > 0:
             numbers = f"R2 {best[one.name]:.3f} and {best[other.name]:.3f}"
