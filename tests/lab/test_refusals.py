@@ -13,7 +13,7 @@ from tests.lab.test_figures import bounded
 from tests.lab.test_own_conclusions import in_chinese, swept
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import UsageError
-from vitlab.lab.conclusions import check_because, check_conclusion, check_gates
+from vitlab.lab.conclusions.check import check_because, check_conclusion, check_gates
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.results.ranking import verdicts_of

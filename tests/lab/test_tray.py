@@ -22,7 +22,7 @@ from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.autopilot.budget import Estimate, Spent
-from vitlab.lab.conclusions import check_because, check_conclusion
+from vitlab.lab.conclusions.check import check_because, check_conclusion
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import Request, launch, plan_launch
 from vitlab.lab.results.job_results import newest_results

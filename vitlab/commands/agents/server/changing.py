@@ -12,7 +12,7 @@ from vitlab.commands.agents.server.session import Arguments, Session, Tool, road
 from vitlab.contract.job import PROFILES, STATUSES, bare_id
 from vitlab.contract.paths import UsageError
 from vitlab.docs.write.gate_decisions import find_gate
-from vitlab.lab.conclusions import NOTHING, check_because, check_conclusion, check_gates
+from vitlab.lab.conclusions.check import NOTHING, check_because, check_conclusion, check_gates
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, default_profile, plan_launch
 from vitlab.lab.live.changes import ChangeLog
