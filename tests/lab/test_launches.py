@@ -19,9 +19,9 @@ from vitlab.docs.judge.gates import judge
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.writeback.edits import accept
-from vitlab.lab.writeback.figure_files import existing_figures, figure_stem
+from vitlab.lab.writeback.figure_files import existing_figures, figure_stem, launch_figure_files
 from vitlab.lab.writeback.status_sync import sync_status
-from vitlab.lab.writeback.writeback import end_summary, launch_figure_files, pending
+from vitlab.lab.writeback.writeback import end_summary, pending
 from vitlab.plot.figures.paper import shown_jobs, write
 from vitlab.plot.figures.picture import Curve, Panel, Picture
 

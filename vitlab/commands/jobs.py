@@ -58,8 +58,9 @@ from vitlab.lab.launch import (
 )
 from vitlab.lab.live.snapshot import JobView, job_views, views_of
 from vitlab.lab.writeback.edits import accept_automatically
+from vitlab.lab.writeback.figure_files import launch_figure_files
 from vitlab.lab.writeback.status_sync import PROGRESS_INTERVAL, sync_status
-from vitlab.lab.writeback.writeback import end_summary, launch_figure_files, pending
+from vitlab.lab.writeback.writeback import end_summary, pending
 
 PRINTED = 1 << 28
 """Bytes of a log that are printed: its end, where it is longer."""

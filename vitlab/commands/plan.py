@@ -447,7 +447,7 @@ def sync_results(args: argparse.Namespace) -> int:
             print_exact(unified(change.old_text, change.new_text, lab.paths.relative(change.path)))
         print_errors(plan.left)
         # A plan without changes is accepted too: its jobs have nothing the documents lack.
-        wanted = bool(plan.mvps) and not args.dry_run
+        wanted = bool(plan.mvps or plan.gates) and not args.dry_run
         if wanted and (args.yes or not plan.changes or agreed("write this?")):
             written = accept(lab, plan)
             if written:

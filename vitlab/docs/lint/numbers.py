@@ -248,7 +248,7 @@ def _in_report(report: Hub) -> Iterator[Place]:
     for table in tables_of(document):
         for place in _in_table(report, table):
             yield replace(place, path=document.path)
-    for index in _conclusion_lines(document):
+    for index in conclusion_lines(document):
         yield from _in_sentences(document.line_text(index), index + 1, document.path)
 
 
@@ -289,7 +289,7 @@ def _named_numbers(indicator: str, value: str, condition: str) -> Iterator[State
         yield number.with_words(f"{indicator} {more}")
 
 
-def _conclusion_lines(document: Document) -> Iterator[int]:
+def conclusion_lines(document: Document) -> Iterator[int]:
     """The 0-based lines of a report's head and of its sections of conclusions, tables left out."""
     hidden = set(document.hidden_lines)
     for first, last in (*document.tables, *((f.first, f.last) for f in document.fences)):

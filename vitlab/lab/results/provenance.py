@@ -15,6 +15,7 @@ from vitlab.docs.lint.stated import Stated, words_of
 from vitlab.docs.text.numbers import Digits
 from vitlab.lab.results.job_results import Finished, latest
 from vitlab.lab.results.repeats import Group, grouped
+from vitlab.lab.results.run_settings import seedless_hash
 
 NAMED = 5
 """Jobs that are named of a number from many."""
@@ -119,6 +120,7 @@ class Provenance:
             self._of_mvp[one.result.mvp].append(one)
         self._sources: dict[str, Sources] = {}
         self._by_metric: dict[str, dict[str, list[Source]]] = {}
+        self._groups: dict[str, dict[str, Group]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._of_mvp)
@@ -176,6 +178,23 @@ class Provenance:
     def launches_of_one_spec(self, mvp: str) -> list[Group]:
         """The jobs of an MVP that differ in their seed alone, or not at all; two and more."""
         return [group for group in grouped(self.finished(mvp)) if len(group.members) > 1]
+
+    def grown(self, source: Source) -> Source | None:
+        """The mean over the seeds that its configuration has now; None where it is of all these."""
+        of_mvp, first = self._newest(source.mvp), self.jobs.get((*source.jobs, "")[0])
+        group = of_mvp.get(seedless_hash(first.job.spec)) if first and source.value else None
+        names = tuple(one.job.name for one in group.members) if group else ()
+        if group is None or set(names) == set(source.jobs):
+            return None
+        number, error = group.value(source.value), group.error(source.value)
+        return replace(source, jobs=names, number=number, error=error)
+
+    def _newest(self, mvp: str) -> Mapping[str, Group]:
+        """The newest results of an MVP, by the hash of all but the seed."""
+        if mvp not in self._groups:
+            groups = grouped(latest(self.finished(mvp)))
+            self._groups[mvp] = {seedless_hash(one.members[0].job.spec): one for one in groups}
+        return self._groups[mvp]
 
     def now(self, source: Source) -> Source | None:
         """The same as the results of its jobs say it today; None where one of them is gone."""

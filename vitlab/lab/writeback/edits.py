@@ -27,6 +27,7 @@ from vitlab.lab.linked_files import (
     linked_lost,
 )
 from vitlab.lab.results.job_results import of_roadmap
+from vitlab.lab.writeback.checks.outdated import GateUpdate, gate_updates
 from vitlab.lab.writeback.contradictions import lint_file
 from vitlab.lab.writeback.decisions import keep_verdicts, mark_undone
 from vitlab.lab.writeback.sync_ledger import (
@@ -202,6 +203,9 @@ def accept(lab: Lab, plan: Pending) -> list[Path]:
         update = plan_mvp(lab, plan.path, mvp_id)
         if update is not None:
             written += [path for path in _write(lab, update) if path not in written]
+    for gate in gate_updates(lab, plan.path) if plan.gates else ():
+        if gate.gate in plan.gates:
+            written += [path for path in _write_gate(lab, gate) if path not in written]
     return written
 
 
@@ -233,6 +237,15 @@ def _write(lab: Lab, update: MvpUpdate) -> list[Path]:
     record_numbers(lab, update.jobs, written, update.conclusion if update.is_own else "")
     if update.jobs[-1].spec.profile == "full":  # a trial decides no gate
         keep_verdicts(lab, update.mvp, written)
+    return [file.path for file in written]
+
+
+def _write_gate(lab: Lab, update: GateUpdate) -> list[Path]:
+    """Write a gate's result anew; no job's results are written by it."""
+    written = save(update.changes, lab.journal, what=f"Gate-{update.gate}: result")
+    record_written(lab, [], [file.new_text for file in written])
+    record_numbers(lab, update.jobs, written)
+    keep_verdicts(lab, update.jobs[-1].spec.mvp, written)
     return [file.path for file in written]
 
 

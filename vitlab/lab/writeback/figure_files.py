@@ -11,8 +11,10 @@ from vitlab.contract.paths import FIGURE_FOLDER, UsageError
 from vitlab.docs.save import FileChange, change
 from vitlab.docs.text.source import read
 from vitlab.docs.write.rows import link_figure
+from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.job_results import Finished
+from vitlab.lab.results.job_results import Finished, finished, of_roadmap
+from vitlab.lab.results.launches import last_launch
 from vitlab.plot.figures.paper import shown_jobs
 from vitlab.plot.figures.picture import FIGURES
 
@@ -79,3 +81,13 @@ def link_in_reports(lab: Lab, results: Sequence[Finished], picture: Path) -> lis
         edits = link_figure(document, link if link.startswith(".") else f"./{link}")
         changes += [change(document, edits)] if edits else []
     return list({one.path: one for one in changes}.values())
+
+
+def launch_figure_files(lab: Lab, roadmap_path: Path, mvp_id: str) -> list[Path]:
+    """The files of the figures drawn of an MVP's last launch."""
+    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
+    mine = last_launch([job for job in jobs if job.spec.mvp == mvp_id])
+    names = [one.job.name for one in finished(mine)]
+    folder = roadmap_path.parent
+    profile = mine[-1].spec.profile if mine else "full"
+    return [folder / path for path in existing_figures(folder, mvp_id, profile, names).values()]

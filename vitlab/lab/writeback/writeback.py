@@ -63,6 +63,7 @@ from vitlab.lab.results.launches import (
 from vitlab.lab.results.ranking import Pairs, judged_gates, pairs_of, rank_runs
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.lab.results.run_settings import settings_of
+from vitlab.lab.writeback.checks.outdated import gate_updates
 from vitlab.lab.writeback.figure_files import existing_figures
 from vitlab.lab.writeback.sanity import provenance, sanity_checks
 from vitlab.lab.writeback.sync_ledger import launch_to_write
@@ -102,6 +103,8 @@ class Pending:
     """Of all its MVPs."""
     steps: tuple[str, ...] = ()
     """The writes in turn, each undone on its own: `MVP-1.0`, of those MVPs that change a file."""
+    gates: tuple[str, ...] = ()
+    """Bare ids of those whose result is written anew, as their models have further seeds."""
 
 
 def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
@@ -120,13 +123,21 @@ def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
             continue
         updates.append(update)
         changes = merged([*changes, *update.changes])
+    texts = {change.path: change.new_text for change in changes}
+    mvp = roadmap.mvp(mvp_id).id if mvp_id is not None else None
+    gates = gate_updates(lab, roadmap_path, texts, mvp)
+    changes = merged([*changes, *(one for gate in gates for one in gate.changes)])
     return Pending(
         roadmap_path,
         tuple(changes),
         tuple(update.mvp for update in updates),
-        tuple(update.summary for update in updates),
+        (*(one.summary for one in updates), *(one.summary for one in gates)),
         tuple(dict.fromkeys(line for update in updates for line in update.left)),
-        tuple(f"MVP-{update.mvp}" for update in updates if update.changes),
+        (
+            *(f"MVP-{update.mvp}" for update in updates if update.changes),
+            *(f"Gate-{one.gate}" for one in gates),
+        ),
+        tuple(gate.gate for gate in gates),
     )
 
 
@@ -398,16 +409,6 @@ def _written_by_saves(lab: Lab, path: Path) -> Callable[[str], bool]:
 
 def _of_mvp(jobs: Iterable[Job], mvp_id: str) -> list[Job]:
     return [job for job in jobs if job.spec.mvp == mvp_id]
-
-
-def launch_figure_files(lab: Lab, roadmap_path: Path, mvp_id: str) -> list[Path]:
-    """The files of the figures drawn of an MVP's last launch."""
-    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
-    mine = last_launch(_of_mvp(jobs, mvp_id))
-    names = [one.job.name for one in finished(mine)]
-    folder = roadmap_path.parent
-    profile = mine[-1].spec.profile if mine else "full"
-    return [folder / path for path in existing_figures(folder, mvp_id, profile, names).values()]
 
 
 def _without_numbers(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from vitlab.contract.job import Done
@@ -12,7 +13,7 @@ from vitlab.contract.paths import real
 from vitlab.contract.value import Value
 from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.lint.across import Neighbours
-from vitlab.docs.lint.numbers import Place
+from vitlab.docs.lint.numbers import Place, conclusion_lines
 from vitlab.docs.lint.stated import Stated, words_of
 from vitlab.docs.model.gates.conditions import model_key
 from vitlab.docs.model.roadmap import Roadmap
@@ -25,6 +26,7 @@ from vitlab.lab.progress import Progress
 from vitlab.lab.results.decided import given_by_person
 from vitlab.lab.results.job_results import all_results, names_of_roadmap, of_roadmap
 from vitlab.lab.results.provenance import Provenance, Source
+from vitlab.lab.writeback.sync_ledger import unwritten
 from vitlab.lab.writeback.written_numbers import WrittenNumber, WrittenNumbers, read_numbers
 
 EPOCH = re.compile(r"ep\d{1,9}")
@@ -77,14 +79,52 @@ class Backing:
             return None
         kept = same_text(one.number, was)
         if kept is None:
-            last = was[-1]
+            last, more = was[-1], self.lab_wide.grown(was[-1].source)
+            if more is not None and one.number.is_rounded(more.number, more.error):
+                return None  # a person brought it up to date
             return (
                 f"{one.number.text} here, and {last.text} was written from {said_of(last.source)}"
             )
         now = self.lab_wide.now(kept.source)
         if now is not None and not one.number.is_rounded(now.number, now.error):
             return f"{one.number.text} here, and {now.shown} is the result now of {said_of(now)}"
+        return self._outgrown(document, one)
+
+    def _outgrown(self, document: Document, one: NumberPlace) -> str | None:
+        """That a gate's result or a conclusion has the number of fewer seeds than there are now.
+
+        None while these wait to be written.
+        """
+        if (document.path and real(document.path), one.line) not in self._lasting:
+            return None
+        line = self._of_line(document.path, one.line)
+        for number, was, now in grown(line, self.name(document), self.lab_wide, self.written):
+            same = (number.place, number.index) == (one.place, one.index)
+            if same and self._waiting.isdisjoint(now.jobs):
+                seeds = f"{len(now.jobs)} seeds, it was written of {len(was.jobs)}"
+                result = f"{now.shown} is the result now of {said_of(now)} ({seeds})"
+                return f"{one.number.text} here, and {result}"
         return None
+
+    @cached_property
+    def _waiting(self) -> set[str]:
+        """The jobs whose results are still to be written."""
+        return {job.name for job in unwritten(self.lab, all_jobs(self.lab.paths))}
+
+    @cached_property
+    def _lasting(self) -> set[tuple[Path | None, int]]:
+        """The 1-based lines that tell what holds: gates' results, and conclusions."""
+        own, rows = self.roadmap.document, self.roadmap.rows
+        found = {entry.line for kind in ("gate_progress", "conclusions") for entry in rows(kind)}
+        cells = [
+            cell for gate in self.roadmap.gates for cell in (gate.status_cell, gate.result_cell)
+        ]
+        found |= {own.line_of(cell.span.start) for cell in cells if cell}
+        lines = {(own.path and real(own.path), line) for line in found}
+        for report in self.around.reports.values():
+            path = report.document.path
+            lines |= {(path and real(path), i + 1) for i in conclusion_lines(report.document)}
+        return lines
 
     def has_run(self, mvp: str) -> bool:
         """Whether an MVP has results here, or jobs that have all ended without one."""
@@ -127,12 +167,14 @@ class Backing:
 
     def _on_line(self, place: Place) -> list[NumberPlace]:
         """The numbers on the line of a place."""
-        path = place.path or self.roadmap.document.path
+        return self._of_line(place.path or self.roadmap.document.path, place.line)
+
+    def _of_line(self, path: Path | None, line: int) -> list[NumberPlace]:
         key = path and real(path)
         if key not in self._numbers:
             document = self.documents.get(key)
             self._numbers[key] = list(numbers_of(document, whole=True)) if document else []
-        return [one for one in self._numbers[key] if one.line == place.line]
+        return [one for one in self._numbers[key] if one.line == line]
 
     def comparable(self, mvp: str, place: Place) -> list[Source]:
         """The numbers of an MVP's results that a place may state, of every profile.
@@ -188,6 +230,22 @@ def documents_of(roadmap: Roadmap, around: Neighbours) -> list[Document]:
 def same_text(number: Digits, written: Sequence[WrittenNumber]) -> WrittenNumber | None:
     """What was written that a number still is, the last of several; None where it is another."""
     return next((one for one in reversed(written) if one.text == number.text), None)
+
+
+def grown(
+    numbers: Sequence[NumberPlace], name: str, known: Provenance, written: WrittenNumbers
+) -> Iterator[tuple[NumberPlace, Source, Source]]:
+    """The numbers of a line that stand as they were written, and have another mean now.
+
+    With the source of each then and now. None where the line tells that mean too.
+    """
+    for one in numbers:
+        was = same_text(one.number, written.at(name, one))
+        now = known.grown(was.source) if was else None
+        if was is None or now is None or one.number.is_rounded(now.number):
+            continue
+        if not any(other.number.is_rounded(now.number) for other in numbers):
+            yield one, was.source, now
 
 
 def digits_of(place: Place) -> Digits:
