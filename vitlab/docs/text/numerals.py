@@ -34,11 +34,12 @@ _ERROR = re.compile(
     r"|\((?P<last>\d{1,2})\)"
 )
 UNIT = re.compile(
-    r"\s*(?P<unit>(?i:dex)|K(?![A-Za-z])|σ(?![A-Za-z_])|%|％|(?i:per\s?cent)(?![a-z])"
+    r"\s*(?P<unit>(?i:dex)|K(?![A-Za-z])|σ(?![A-Za-z_])|%|％"
+    r"|(?i:per\s?cent(?:age[ -]points?)?)(?![a-z])|个?百分点"
     r"|(?i:standard deviations? of (?:the|its|these) labels?))"
 )
 AND = re.compile(r"\s*(?:,|and|, and|or|to|versus|vs\.?|–|和|、|/)\s*")
-_UNITS = {"dex": "dex", "％": "%", "per": "%", "sta": "σ"}
+_UNITS = {"dex": "dex", "％": "%", "per": "%", "个百分": "%", "百分点": "%", "sta": "σ"}
 """By the first letters of what is written, where it is not the unit itself."""
 _LONGEST = 60
 """Characters of a number; longer ones overflow, or are of no step at all."""

@@ -17,7 +17,7 @@ from vitlab.docs.text.counted import (
     SIZE_BEFORE,
 )
 from vitlab.docs.text.numerals import AND, BRACKETS, UNIT, Numeral, clause, numerals, span
-from vitlab.lab.paper.names import Named, is_named, models_in
+from vitlab.lab.paper.names import Named, is_named, is_near_model, models_in
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
     AN_ERROR,
@@ -191,7 +191,8 @@ def _is_difference(text: str, one: Numeral, metric: str | None, after: str) -> b
     before = text[: one.start]
     if not one.is_decimal or TERM.match(after) or SECOND.search(before):
         return False
-    if BY.search(before) or RESULT.search(before) or ((metric or one.error) and MORE.match(after)):
+    is_more = MORE.match(after) and (metric or one.error or is_near_model(after))
+    if BY.search(before) or RESULT.search(before) or is_more:
         return True
     if text[one.start] == "+" and metric in (None, "r2") and not one.unit:
         return True
@@ -241,8 +242,8 @@ def _percent(
     of_it = OF_IT.match(after) and (of_ceiling or CEILING.search(before))
     if of_it or SHARE.match(after) or SHARE_BEFORE.search(before):
         return "share", "r2"
-    if metric == "r2" and COMPLEMENT.search(before[-60:]):
-        return "rest", metric
+    if (metric == "r2" or "varianc" in after[:24]) and COMPLEMENT.search(before[-60:]):
+        return "rest", "r2"
     signed = sign in "+-−–" and before.rstrip().endswith(("(", "（"))
     if BY.search(before) or MORE.match(after) or signed:
         return "percent", metric or "r2"
@@ -485,8 +486,7 @@ def near(text: str, one: Numeral, models: Sequence[Named], of: tuple[str, ...]) 
     found = [x for x in models if start <= x.start < one.start]
     found += [x for x in models if one.end <= x.start < min(end, one.end + BEHIND_IT)]
     found = found or [x for x in models if x.start < one.start][-1:]
-    names = tuple(dict.fromkeys(x.name for x in found))
-    return names or (of if THE_TWO.search(text) else ())
+    return tuple(dict.fromkeys(x.name for x in found)) or (of if THE_TWO.search(text) else ())
 
 
 def gains_in(text: str, claims: Sequence[Claim]) -> Iterator[Claim]:

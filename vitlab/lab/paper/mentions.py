@@ -39,7 +39,16 @@ from vitlab.lab.paper.claims import (
     sizes_in,
 )
 from vitlab.lab.paper.mention import TOP, Mention, excerpt
-from vitlab.lab.paper.names import Named, is_aside, is_firm, is_listed, models_in
+from vitlab.lab.paper.names import (
+    Named,
+    each_has_one,
+    is_aside,
+    is_firm,
+    is_listed,
+    is_pair,
+    models_in,
+    own_in_brackets,
+)
 from vitlab.lab.paper.tex import CITED
 from vitlab.lab.paper.words import (
     AT_MOST,
@@ -382,11 +391,14 @@ def _whose(
         if not names or is_aside(text, one, models[0]):
             return _Of(subject, inherited=True)
         return _Of(tuple(names), firm=is_firm(text, one, models))
+    own, models = own_in_brackets(text, one, models)
+    if own:
+        return _Of((own,), firm=True)
     names_before = [named.name for named in models if named.start < one.start]
     if len(names_before) == len(models) and FROM_TO.search(text[: one.start]):
         return _Of(tuple(names))
     in_order = one in scored and not len(scored) % len(models)
-    each = in_order and _each_has_one(models, scored)
+    each = in_order and each_has_one(models, scored)
     if in_order and (len(scored) == len(models) or each):
         firm = bool(each or RESPECTIVELY.search(text))
         return _Of((models[scored.index(one) % len(models)].name,), firm=firm)
@@ -396,7 +408,8 @@ def _whose(
             if abs(named.start - behind.end()) <= 3:
                 return _Of((named.name,), firm=True)
     beside = names_before and _HAS.fullmatch(text, models[len(names_before) - 1].end, one.start)
-    return _Of((names_before[-1] if names_before else names[0],), firm=bool(beside))
+    firm = bool(beside) and not is_pair(text, one)
+    return _Of((names_before[-1] if names_before else names[0],), firm=firm)
 
 
 def _of_two(
@@ -481,15 +494,3 @@ def _scale(kind: Kind, one: Numeral) -> float:
     if one.unit == "%":
         return 0.01 if kind == "score" else 1.0
     return 100.0 if kind in ("share", "rest", "gap") else 1.0
-
-
-def _each_has_one(models: Sequence[Named], scored: Sequence[Numeral]) -> bool:
-    """Whether each model has a score of its own before those that follow in the same order.
-
-    `A has 0.6, B 0.7`, or `0.6 (A) and 0.7 (B)`.
-    """
-    names, numbers = [one.start for one in models], [one.start for one in scored]
-    ends = [*names[1:], numbers[len(names)] if len(numbers) > len(names) else numbers[-1] + 1]
-    before = all(a < x < b for a, x, b in zip(names, numbers, ends, strict=False))
-    behind = all(x < a < y for x, a, y in zip(numbers, names, numbers[1:], strict=False))
-    return before or (behind and numbers[-1] < names[-1])

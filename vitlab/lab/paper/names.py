@@ -38,6 +38,10 @@ _NEXT = re.compile(
     r"\s*(?:per cent|[%％])?[^\d.;]{0,30}(?:,|，|and|、|和)\s*(?:the\s+)?", re.IGNORECASE
 )
 """From one number of a list to the next, or to the model that has it."""
+_OPENED = re.compile(r"\d\s*(?:dex|K|[%％])?\s*[(（]\s*(?:the\s+)?$", re.IGNORECASE)
+_UNIT_OPENED = re.compile(r"\s*(?:dex|K|[%％])?\s*[(（]\s*(?:the\s+)?", re.IGNORECASE)
+_AGAINST = re.compile(r"\s*(?:against|versus|vs\.?|compared (?:to|with)|对|对比)\s*\d*\.\d")
+_NEAR = 16
 _LETTERS = 36
 """Before a model in which a word may stand that makes it the other side."""
 
@@ -80,6 +84,11 @@ def is_named(word: str) -> bool:
     return is_model(model_key(word)) or _WORDS.fullmatch(word) is not None
 
 
+def is_near_model(text: str) -> bool:
+    """Whether a model stands within a few words of a text's beginning: `below the MLP`."""
+    return any(named.start <= _NEAR for named in models_in(text[: 2 * _LETTERS]))
+
+
 def is_aside(text: str, one: Numeral, named: Named) -> bool:
     """Whether a model is named in brackets behind a number that have numbers of their own."""
     opened = text.rfind("(", one.end, named.start)
@@ -88,6 +97,25 @@ def is_aside(text: str, one: Numeral, named: Named) -> bool:
         and not text[opened + 1 : named.start].strip()
         and text[named.end : named.end + 1] != ")"
     )
+
+
+def own_in_brackets(
+    text: str, one: Numeral, models: Sequence[Named]
+) -> tuple[str, Sequence[Named]]:
+    """The model that stands alone in brackets behind a number, and those that do so behind none.
+
+    `from 0.6 (A) to 0.7`; empty for a number without one.
+    """
+    alone = [named for named in models if _OPENED.search(text[: named.start])]
+    alone = [named for named in alone if text[named.end : named.end + 1] in (")", "）")]
+    own = [x for x in alone if _UNIT_OPENED.fullmatch(text, one.end, x.start)]
+    rest = [named for named in models if named not in alone]
+    return (own[0].name if own else ""), rest or models
+
+
+def is_pair(text: str, one: Numeral) -> bool:
+    """Whether a number is the first of two that are compared: `0.6 against 0.7`."""
+    return _AGAINST.match(text, one.end) is not None
 
 
 def is_firm(text: str, one: Numeral, models: Sequence[Named]) -> bool:
@@ -101,3 +129,15 @@ def is_listed(text: str, last: Numeral, one: Numeral, models: Sequence[Named]) -
     beside = [x.start for x in models if x.end <= one.start and not text[x.end : one.start].strip()]
     between = METRIC.sub("", text[last.end : beside[-1] if beside else one.start])
     return _NEXT.fullmatch(between) is not None
+
+
+def each_has_one(models: Sequence[Named], scored: Sequence[Numeral]) -> bool:
+    """Whether each model has a score of its own before those that follow in the same order.
+
+    `A has 0.6, B 0.7`, or `0.6 (A) and 0.7 (B)`.
+    """
+    names, numbers = [one.start for one in models], [one.start for one in scored]
+    ends = [*names[1:], numbers[len(names)] if len(numbers) > len(names) else numbers[-1] + 1]
+    before = all(a < x < b for a, x, b in zip(names, numbers, ends, strict=False))
+    behind = all(x < a < y for x, a, y in zip(numbers, names, numbers[1:], strict=False))
+    return before or (behind and numbers[-1] < names[-1])

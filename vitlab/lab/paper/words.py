@@ -70,7 +70,7 @@ OF_SOME = re.compile(
 CEILING = re.compile(
     r"ceiling|(?:upper|theoretical|information|noise|Bayes(?:ian)?) (?:bound|limit)"
     r"|\bthe limit (?:is|was|falls|of)\b|\b(?:remaining )?excess\b"
-    r"|headroom|\b(?:to|with|of|below) the limit\b|Fisher|Bayes|CRLB"
+    r"|headroom|\b(?:to|with|of|below) the limit\b(?!\s*(?:of\s*)?(?:\d|$))|Fisher|Bayes|CRLB"
     r"|Cram[eé]r[- ]Rao|2_?max|oracle|optimal|optimum|posterior mean|上限|理论极限|最优",
     re.IGNORECASE,
 )
@@ -138,7 +138,7 @@ MORE = re.compile(
     re.IGNORECASE,
 )
 TIMES = re.compile(r"\s*(?:times|[×x](?!\s*\d)|-?fold|倍)", re.IGNORECASE)
-BEHIND = re.compile(r"\s*(?:dex|K|[%％])?\s*(?:in|of|\()?\s*(?:test\s+)?")
+BEHIND = re.compile(r"\s*(?:dex|K|[%％])?\s*(?:in|of|的|\()?\s*(?:test\s+)?")
 OF_SECOND = re.compile(
     r"\s*(?:dex|K|[%％])?\s*(?:(?:versus|vs\.?|against|and|to|or|/)\s*\d*\.?\d+\s*(?:dex|K"
     r"|[%％])?)?\s*[(（]"

@@ -65,7 +65,8 @@ def preview(lab: Lab, proposal: Proposal) -> Preview:
         shown, basis = _planned(lab, proposal)
     except UsageError as error:
         return Preview(proposal, _title(proposal), problem=str(error))
-    return replace(shown, problem="" if basis == proposal.basis else _CHANGED)
+    remarks = (*shown.remarks, *proposal.doubts)
+    return replace(shown, remarks=remarks, problem="" if basis == proposal.basis else _CHANGED)
 
 
 def acceptable(lab: Lab, proposal: Proposal, because: str | None) -> Preview:

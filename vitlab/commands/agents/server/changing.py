@@ -12,7 +12,7 @@ from vitlab.commands.agents.server.session import Arguments, Session, Tool, road
 from vitlab.contract.job import PROFILES, STATUSES, bare_id
 from vitlab.contract.paths import UsageError
 from vitlab.docs.write.gate_decisions import find_gate
-from vitlab.lab.conclusions.check import NOTHING, check_because, check_conclusion, check_gates
+from vitlab.lab.conclusions.check import NOTHING, check_because, check_conclusion
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, default_profile, plan_launch
 from vitlab.lab.live.changes import ChangeLog
@@ -85,9 +85,9 @@ def _propose_results(session: Session, arguments: Arguments) -> Answer:
     newest, read = newest_results(lab, roadmap), lab.read_roadmap(roadmap)
     if not any(one.result.mvp == mvp for one in newest):
         raise UsageError(f"MVP-{mvp}: {NOTHING}")
-    check_gates(text, read.gates, verdicts_of(lab, read, newest))
-    check_conclusion(lab, plan_update(lab, roadmap, mvp), text)
-    proposal = _proposal(lab, "results", roadmap, mvp, arguments)
+    verdicts = verdicts_of(lab, read, newest)
+    unread = check_conclusion(lab, plan_update(lab, roadmap, mvp), text, read.gates, verdicts)
+    proposal = replace(_proposal(lab, "results", roadmap, mvp, arguments), doubts=unread)
     return _put(lab, replace(proposal, text=text))
 
 
@@ -100,7 +100,7 @@ def _propose_gate(session: Session, arguments: Arguments) -> Answer:
     text = short_text("because", arguments.get("because", ""))
     newest = newest_results(lab, roadmap)
     verdict = next(one for one in verdicts_of(lab, read, newest) if one.id == gate.id)
-    check_because(lab, gate, verdict, newest, text)
+    proposal = replace(proposal, doubts=check_because(lab, gate, verdict, newest, text))
     return _put(lab, replace(proposal, word=arguments["status"], text=text))
 
 
