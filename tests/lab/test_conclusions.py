@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.lab.conftest import WORLD, Ended
-from vitlab.contract.job import read_result, write_result
+from vitlab.contract.job import Spec, read_result, write_result
 from vitlab.contract.paths import UsageError
 from vitlab.contract.world import FLUX, World
+from vitlab.jobs.store import submit
 from vitlab.lab.conclusions.check import check_because, check_conclusion
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.results.ranking import verdicts_of
-from vitlab.lab.writeback.edits import plan_update
+from vitlab.lab.writeback.edits import plan_update, write
 
 SETTINGS = {"train": {"epochs": 4, "batch": 64}, "model": {"leaves": 8, "rounds": 40}}
 
@@ -124,6 +125,25 @@ def test_a_reason_for_a_gate_is_no_limit(ran: Lab, roadmap: Path) -> None:
             check_because(ran, gate, verdict, newest, bad)
     with pytest.raises(UsageError, match=r"0\.633"):
         check_because(ran, gate, verdict, newest, "R² = 0.633")
+
+
+def test_where_nothing_is_to_be_written_it_says_what_can_be_done(
+    ran: Lab, roadmap: Path, ended: Ended
+) -> None:
+    with pytest.raises(UsageError, match=r"^MVP 3\.0: has not run: `vitlab run 3\.0` first$"):
+        plan_update(ran, roadmap, "3.0")
+    write(ran, roadmap, "2.0")
+    with pytest.raises(UsageError, match=r"further runs or seeds .* `vitlab undo` in other words"):
+        plan_update(ran, roadmap, "2.0", "The MLP is best.")
+    one_run(ended, "2.0", "MLP", 43, 0.551, 0.665, 8192)  # a further seed: not refused
+    assert refusal(ran, "2.0", "The MLP has R² 0.545 over 2 seeds.") == ""
+    config = {"train": {"seed": 44}}
+    where = "VIT-20260102-the-run-01", "roadmaps/plan_roadmap.md"
+    waits = Spec("2.0", "MLP seed=44", "full", "vit", config, *where)
+    job = submit(ran.paths, waits)
+    said = rf"^MVP 2\.0: waits for {job.name} to end: `vitlab wait 2\.0`, then again$"
+    with pytest.raises(UsageError, match=said):
+        plan_update(ran, roadmap, "2.0", "The MLP is best.")
 
 
 def test_what_is_not_read_is_told(ran: Lab, roadmap: Path) -> None:

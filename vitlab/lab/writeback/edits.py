@@ -27,6 +27,7 @@ from vitlab.lab.linked_files import (
     linked_lost,
 )
 from vitlab.lab.results.job_results import of_roadmap
+from vitlab.lab.results.launches import full_jobs, has_ended, last_launch
 from vitlab.lab.writeback.checks.outdated import GateUpdate, gate_updates
 from vitlab.lab.writeback.contradictions import lint_file
 from vitlab.lab.writeback.decisions import keep_verdicts, mark_undone
@@ -222,8 +223,27 @@ def plan_update(
     """What is written of one MVP's results, with a person's own conclusion if given."""
     update = plan_mvp(lab, roadmap_path, mvp_id, own_conclusion=conclusion)
     if update is None:
-        raise UsageError(f"MVP {mvp_id}: nothing is left to write")
+        raise UsageError(f"MVP {mvp_id}: {_why_nothing(lab, roadmap_path, mvp_id)}")
     return update
+
+
+def _why_nothing(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:
+    """Why nothing of an MVP is to be written, and what can be done."""
+    every = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
+    jobs = [job for job in every if job.spec.mvp == mvp_id]
+    for launched in (last_launch(full_jobs(jobs)), last_launch(jobs)):
+        waited_for = [job.name for job in launched if not has_ended([job])]
+        if waited_for:
+            more = f" and {len(waited_for) - 1} more" if len(waited_for) > 1 else ""
+            return f"waits for {waited_for[0]}{more} to end: `vitlab wait {mvp_id}`, then again"
+    if not jobs:
+        return f"has not run: `vitlab run {mvp_id}` first"
+    if is_refused(lab, roadmap_path, mvp_id, jobs):
+        return "nothing is left to write, a person refused to have its results written"
+    return (
+        "nothing is left to write, all its results are in the documents; after further runs or "
+        "seeds it can be concluded anew, after `vitlab undo` in other words"
+    )
 
 
 def write(lab: Lab, roadmap_path: Path, mvp_id: str, conclusion: str | None = None) -> list[Path]:
