@@ -38,6 +38,11 @@ def test_the_command_of_an_array() -> None:
     assert argv[-1].endswith(" -m vitlab.jobs.process.slurm_step /lab/.vitlab/slurm/E-1.txt")
 
 
+def test_a_per_cent_sign_in_a_lab_s_path_is_no_number_of_slurm_s() -> None:
+    root = Path("/50%job")
+    assert "--output=/50%%job/E-1.%a.log" in batch({}, root, root / "E-1.txt", 2)
+
+
 def test_several_nodes_meet_at_the_first() -> None:
     assert rendezvous({"SLURM_JOB_NUM_NODES": "1"}, "a") == {}
     assert srun_prefix({}) == []

@@ -413,6 +413,15 @@ def test_residuals_are_bounded_before_they_are_read(
         load_residuals(residuals(tmp_path / "a.parquet", 3))
 
 
+@pytest.mark.parametrize("name", ["lab[1]", "lab*", "lab?"])
+def test_a_path_to_residuals_is_no_pattern(name: str, tmp_path: Path) -> None:
+    """Browsers and mail name copies so: those of another lab have another lab's numbers."""
+    for folder, mag in (("lab1", 1.0), ("labx", 1.0), (name, 2.0)):
+        (tmp_path / folder).mkdir()
+        residuals(tmp_path / folder / "a.parquet", 3, mag=pl.repeat(mag, 3, eager=True))
+    assert load_residuals(tmp_path / name / "a.parquet").mag.tolist() == [2.0, 2.0, 2.0]
+
+
 def test_any_byte_of_residuals_may_be_another(tmp_path: Path) -> None:
     """Read, or refused in one line."""
     path = residuals(tmp_path / "a.parquet", 50)

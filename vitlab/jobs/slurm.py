@@ -59,7 +59,8 @@ def batch(options: Mapping[str, Any], root: Path, folders: Path, count: int) -> 
     """The `sbatch` command of `count` jobs, one array task each; `folders` lists their folders."""
     limit = f"%{options['at_once']}" if options.get("at_once") else ""
     argv = ["sbatch", "--parsable", "--requeue", "--open-mode=append", f"--chdir={root}"]
-    argv += [f"--array=0-{count - 1}{limit}", f"--output={folders.with_suffix('.%a.log')}"]
+    log = str(folders.with_suffix("")).replace("%", "%%")  # %j of a path is no job's number
+    argv += [f"--array=0-{count - 1}{limit}", f"--output={log}.%a.log"]
     argv += [f"--job-name={folders.stem}", "--ntasks-per-node=1"]
     argv += [f"--signal=B:USR2@{options.get('warning', WARNING)}"]
     for name, option in (

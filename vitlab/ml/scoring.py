@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError, write_atomic
-from vitlab.contract.reading import LARGEST, Unreadable, open_regular, parse
+from vitlab.contract.reading import LARGEST, Unreadable, parse, read_regular
 from vitlab.contract.value import (
     COVERED,
     LOG_SCORE,
@@ -239,6 +238,8 @@ MOST_STARS = 5_000_000
 """A file of residuals may say that it has more."""
 MOST_NUMBERS = 50_000_000
 """Of all columns: 400 MB."""
+MOST_BYTES = 1 << 29
+"""Of a file of residuals."""
 _DENSITY = ("log_score", "pit")
 
 
@@ -310,11 +311,12 @@ def save_residuals(path: Path, residuals: Residuals) -> None:
 def load_residuals(path: Path) -> Residuals:
     """The residuals in `path`. `UsageError` when it is missing, broken or not from vitlab."""
     try:
-        about = residuals_about(path)
+        data = _bytes(path)
+        about = _about(data)
         labels = tuple(map(str, list(about["labels"])))
         if about["v"] != VERSION or not labels:
             raise UsageError(f"{path}: not residuals of version {VERSION}")
-        frame = _frame(path, labels)
+        frame = _frame(data, labels)
         sigma = f"sigma/{labels[0]}" in frame.columns
         return Residuals(
             labels=labels,
@@ -345,31 +347,39 @@ def bad_parquet() -> tuple[type[BaseException], ...]:
 
 def residuals_about(path: Path) -> dict[str, Any]:
     """What a file says its residuals are; raises `bad_parquet`."""
+    return _about(_bytes(path))
+
+
+def _bytes(path: Path) -> bytes:
+    """Of this one file: polars takes `[1]`, `*` and `~` in a path for those of others."""
+    return read_regular(path, MOST_BYTES)
+
+
+def _about(data: bytes) -> dict[str, Any]:
     import polars as pl
 
-    os.close(open_regular(path))  # a pipe would never end
-    about = parse(pl.read_parquet_metadata(path)[KEY])
+    about = parse(pl.read_parquet_metadata(data)[KEY])
     if not isinstance(about, dict):
         raise TypeError("its metadata are not an object")
     return about
 
 
-def _frame(path: Path, labels: Sequence[str]) -> pl.DataFrame:
+def _frame(data: bytes, labels: Sequence[str]) -> pl.DataFrame:
     """The columns that are known, as numbers of at most `MOST_STARS` stars."""
     import polars as pl
 
-    kinds = pl.read_parquet_schema(path)
+    kinds = pl.read_parquet_schema(data)
     parts = ("true", "predicted", "sigma", *_DENSITY, *(f"exact/{one}" for one in _DENSITY))
     wanted = ["star", "mag", "snr", "log_score", "exact/log_score"]
     wanted += [f"{part}/{label}" for part in parts for label in labels]
     known = [name for name in dict.fromkeys(wanted) if name in kinds]
     if odd := next((name for name in known if not kinds[name].is_numeric()), None):
         raise ValueError(f"{odd} holds no numbers")
-    if (stars := pl.scan_parquet(path).select(pl.len()).collect().item()) > MOST_STARS:
+    if (stars := pl.scan_parquet(data).select(pl.len()).collect().item()) > MOST_STARS:
         raise ValueError(f"{stars:,} stars, more than {MOST_STARS:,}")
     if (numbers := stars * len(known)) > MOST_NUMBERS:  # a constant column takes no room in a file
         raise ValueError(f"{numbers:,} numbers, more than {MOST_NUMBERS:,}")
-    frame = pl.read_parquet(path, columns=known)
+    frame = pl.read_parquet(data, columns=known)
     if frame["star"].null_count():
         raise ValueError("stars without a number")
     largest = frame.select(pl.col(pl.Float32, pl.Float64).fill_nan(None).abs().max())

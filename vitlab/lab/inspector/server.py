@@ -389,7 +389,7 @@ class JobPredictions:
         return known[1]
 
     def _load(self, path: Path) -> Residuals | None:
-        """The residuals in a file of the same stars; other files are not read in full."""
+        """The residuals in a file of the same stars; of other files no column is read."""
         with contextlib.suppress(UsageError, *bad_parquet()):
             if residuals_about(path)["hash"] == self.hash:
                 return load_residuals(path)
