@@ -81,6 +81,15 @@ def has_bits(values: NDArray[Any], names: Sequence[int]) -> Bools:
     return np.asarray((bits(values) & wanted) != 0)
 
 
+def marked(values: NDArray[Any], name: str, place: str) -> Bools:
+    """Pixels that a mask of numbers, logicals or bits marks: all but 0, and what it lacks.
+
+    `UsageError` for another kind.
+    """
+    flags = floats(values, f"the mask {name}", place) != 0
+    return flags if flags.ndim == 1 else np.asarray(flags.any(axis=-1))
+
+
 def text(table: Mapping[str, NDArray[Any]], name: str, row: int = 0) -> str:
     """A cell of text; empty where it is missing."""
     values = table.get(name)

@@ -20,12 +20,13 @@ from vitlab.ml.survey.hdus import (
     floats,
     hdu,
     join,
+    marked,
     number,
     sigma_of_ivar,
     sigma_of_variance,
     units_of,
 )
-from vitlab.ml.survey.spectrum import FLAGGED, Array, Bools, Raw, check_pixels
+from vitlab.ml.survey.spectrum import FLAGGED, Array, Raw, check_pixels
 
 MOST_TERMS = 50
 """Of the polynomial of an order's wavelengths."""
@@ -74,7 +75,8 @@ def read_image(units: Sequence[Unit], file: str) -> list[Raw]:
     raw.flux_unit, raw.object = header.get("BUNIT", ""), header.get("OBJECT", "")
     others = {n: u.image.ravel() for n, u in by_name(units).items() if u.image is not None}
     others = {n.lower(): v for n, v in others.items() if v.shape == flux.shape}
-    raw.sigma, raw.bad = _errors(others), _mask(others)
+    raw.sigma = _errors(others)
+    _use_mask(others, raw, place)
     if "specres" in others:
         raw.resolution, raw.survey, raw.kind = others["specres"], MASTAR, "star"
         raw.medium = raw.medium or "vacuum"
@@ -135,9 +137,14 @@ def _errors(arrays: Mapping[str, NDArray[Any]]) -> Array | None:
     return None
 
 
-def _mask(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Bools]:
-    name = next((n for n in MASKS if n in arrays and arrays[n].dtype.kind == "f"), None)
-    return {} if name is None else {FLAGGED: np.asarray(arrays[name] != 0)}
+def _use_mask(arrays: Mapping[str, NDArray[Any]], raw: Raw, place: str) -> None:
+    """The first of `MASKS`; one of another kind than numbers, logicals and bits is told."""
+    if (name := next((n for n in MASKS if n in arrays), None)) is None:
+        return
+    try:
+        raw.bad = {FLAGGED: marked(arrays[name], name, place)}
+    except UsageError as error:
+        raw.notes.append(f"no mask is used: {str(error).removeprefix(f'{place}: ')}")
 
 
 def is_table(units: Sequence[Unit]) -> bool:
@@ -178,7 +185,8 @@ def from_columns(
     if not wave.size or wave.ndim != 1:
         raise UsageError(f"{place}: an empty table, or one of several spectra")
     raw = Raw(where, "table", wave, unit, "", values, unit_of.get(flux, ""))
-    raw.sigma, raw.bad = _errors(table), _mask(table)
+    raw.sigma = _errors(table)
+    _use_mask(table, raw, place)
     return raw
 
 

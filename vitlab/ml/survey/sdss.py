@@ -26,12 +26,13 @@ from vitlab.ml.survey.hdus import (
     has_bits,
     hdu,
     join,
+    marked,
     number,
     sigma_of_ivar,
     text,
     value,
 )
-from vitlab.ml.survey.spectrum import FLAGGED, LIGHT, Bools, Kind, Raw
+from vitlab.ml.survey.spectrum import FLAGGED, LIGHT, Kind, Raw
 
 LRS, MRS = 1800.0, 7500.0
 """R of LAMOST's spectra, as its documents have it: the files do not."""
@@ -110,7 +111,7 @@ def _image(units: Sequence[Unit], file: str) -> Raw:
         raise UsageError(f"{place}: no image of LAMOST's rows, or no COEFF0 and COEFF1")
     loglam = start + step * np.arange(image.shape[1], dtype=np.float64)
     raw = Raw("HDU 0", "LAMOST LRS", loglam, "log10(Angstrom)", "vacuum", image[0])
-    raw.sigma, raw.bad = sigma_of_ivar(image[1]), {FLAGGED: _flagged(image[3])}
+    raw.sigma, raw.bad = sigma_of_ivar(image[1]), {FLAGGED: marked(image[3], "row 4", place)}
     raw.resolution = LRS
     raw.notes = [f"R = {LRS:g} is the survey's own value, the file has none"]
     return raw
@@ -125,7 +126,7 @@ def _table(units: Sequence[Unit], unit: Unit, file: str) -> Raw:
     raw = Raw(where, "LAMOST LRS", wave, "Angstrom", "vacuum", flux)
     raw.sigma, raw.resolution = sigma_of_ivar(ivar), LRS
     if "andmask" in table:
-        raw.bad = {FLAGGED: _flagged(table["andmask"])}
+        raw.bad = {FLAGGED: marked(table["andmask"], "ANDMASK", place)}
     raw.notes = [f"R = {LRS:g} is the survey's own value, the file has none"]
     return raw
 
@@ -140,7 +141,7 @@ def _medium_resolution(units: Sequence[Unit], found: Sequence[Unit], file: str) 
             raise UsageError(f"{file}: {hdu(units, unit)}: no columns FLUX, IVAR and LOGLAM")
         loglam, flux, ivar = (floats(table[n], n, place) for n in ("loglam", "flux", "ivar"))
         flags = table.get("andmask", np.zeros(len(flux)))
-        arms.append(Arm(loglam, flux, sigma_of_ivar(ivar), _flagged(flags)))
+        arms.append(Arm(loglam, flux, sigma_of_ivar(ivar), marked(flags, "ANDMASK", place)))
     if any(len({*map(len, (a.wave, a.flux, a.bad))}) > 1 or len(a.wave) < 2 for a in arms):
         raise UsageError(f"{place}: columns of different lengths")
     arm, notes = join(arms, place)
@@ -179,10 +180,6 @@ def _elodie(source: Mapping[str, NDArray[Any]]) -> dict[str, tuple[float, float 
     if not found["T_eff"]:  # 0 where no star of the library fits
         return {}
     return {name: (one, None) for name, one in found.items() if one is not None}
-
-
-def _flagged(values: NDArray[Any]) -> Bools:
-    return np.asarray(np.nan_to_num(values.astype(np.float64), nan=1.0) != 0)
 
 
 def _columns(unit: Unit) -> set[str]:

@@ -17,6 +17,10 @@ UNNAMED = ["wavelength", "flux", "flux_error"]
 """What the columns of a text without names are."""
 
 
+LOGICAL = {"true": 1.0, "false": 0.0}
+"""Words of a mask."""
+
+
 def read_text_columns(data: bytes, path: Path, as_text: Container[str] = ()) -> list[Column]:
     """The columns; what is no number is NaN. Lines that start with # are not read.
 
@@ -55,4 +59,4 @@ def _float(cell: str) -> float:
     try:
         return float(cell)
     except ValueError:
-        return float("nan")
+        return LOGICAL.get(cell.strip().lower(), float("nan"))

@@ -102,7 +102,10 @@ class Column:
     name: str
     unit: str
     values: NDArray[Any]
-    """(rows,) or (rows, items), float64 for numbers; missing numbers are NaN."""
+    """(rows,) or (rows, items), float64 for numbers; missing numbers are NaN.
+
+    Logicals and bits are 1 and 0, a logical that is neither true nor false is NaN.
+    """
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ class Unit:
         table = self._table()
         if not len(table):
             return []
-        return [self._column(i, letter, table[str(i)]) for i, letter, n in self._forms() if n]
+        return [self._column(i, letter, n, table[str(i)]) for i, letter, n in self._forms() if n]
 
     def _table(self) -> NDArray[Any]:
         """(rows,) with a field for each column, as stored; no rows where there is no data."""
@@ -223,11 +226,13 @@ class Unit:
                 raise UsageError(f"{self.where}: no TFORM{i}")
             yield i, match[2], int(match[1] or 1)
 
-    def _column(self, i: int, letter: str, cells: NDArray[Any]) -> Column:
+    def _column(self, i: int, letter: str, number: int, cells: NDArray[Any]) -> Column:
         name = self.header.get(f"TTYPE{i}", f"column {i}")
         if letter in "PQ":
             cells = self._from_heap(i, name, cells)
-        elif letter != "A" and cells.ndim > 1 and cells.shape[1] == 1:
+        elif letter in "LX":
+            cells = _flags(cells, letter, number)
+        if letter != "A" and cells.ndim > 1 and cells.shape[1] == 1:
             cells = cells[:, 0]
         if letter not in "ALXCM":
             cells = _scaled(cells, self.header, (f"TSCAL{i}", f"TZERO{i}", f"TNULL{i}"))
@@ -313,6 +318,13 @@ def _int(header: Mapping[str, str], name: str, default: int | None = None) -> in
     if default is not None and name not in header:
         return default
     return int(header[name])
+
+
+def _flags(cells: NDArray[Any], letter: str, number: int) -> Array:
+    """(rows, number) logicals (L), a letter each, or bits (X), eight in a byte."""
+    if letter == "X":
+        return np.unpackbits(cells, axis=1, count=number).astype(np.float64)
+    return np.where(cells == b"T", 1.0, np.where(cells == b"F", 0.0, np.nan))
 
 
 def _scaled(raw: NDArray[Any], header: Mapping[str, str], names: tuple[str, str, str]) -> Array:
