@@ -26,3 +26,5 @@ def test_ids_are_looked_up_with_or_without_prefix(survey: Roadmap) -> None:
 def test_a_document_without_an_overview_is_refused_by_name() -> None:
     with pytest.raises(NoMvpTable, match=r"x\.md: no MVP overview table.*headers mvp/.*名称.*状态"):
         parse_roadmap(Document("# Nothing\n\n| A | B |\n|---|---|\n", Path("x.md")))
+    with pytest.raises(NoMvpTable, match=r"^x\.md: is empty$"):
+        parse_roadmap(Document("\n", Path("x.md")))

@@ -91,10 +91,20 @@ def open_regular(path: Path | str, *, follow: bool = False) -> int:
 
 def read_regular(path: Path | str, limit: int = MAX_BYTES, *, follow: bool = False) -> bytes:
     """The bytes of a regular file; `Unreadable` for more than `limit` of them."""
-    with os.fdopen(open_regular(path, follow=follow), "rb", 0) as file:
-        size = os.fstat(file.fileno()).st_size
+    descriptor = open_regular(path, follow=follow)
+    try:
+        return read_opened(descriptor, path, limit)
+    finally:
+        os.close(descriptor)
+
+
+def read_opened(descriptor: int, path: Path | str, limit: int = MAX_BYTES) -> bytes:
+    """The same of one that is open; `path` names it in errors."""
+    with os.fdopen(descriptor, "rb", 0, closefd=False) as file:
+        size = os.fstat(descriptor).st_size
         # Of a file that grows while it is read, what was there at first.
         try:
+            file.seek(0)
             data = file.read(size + 1 if size <= limit else 0) or b""
         except OSError as error:  # a bad disk, a network disk that is gone
             why = f"cannot be read: {error.strerror}"

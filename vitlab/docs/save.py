@@ -18,13 +18,13 @@ from vitlab.contract.paths import (
     UsageError,
     cause,
     real,
-    remove_leftovers,
     sync_folder,
     write_atomic,
 )
 from vitlab.docs.journal import MAX_ENTRY, STATES, Journal
+from vitlab.docs.text import in_place
 from vitlab.docs.text.edit import Conflict, Edit, apply, differences, rebase, reverse
-from vitlab.docs.text.source import Document, Span, read
+from vitlab.docs.text.source import Document, Span, decode, read
 
 VERSION = 2
 KEPT = 200
@@ -188,7 +188,7 @@ def _rebased(journal: Journal, planned: FileChange, *, again: bool = False) -> F
         if os.path.lexists(path):
             raise Conflict(f"{planned.path}: exists already; nothing written")
         return replace(planned, path=path)
-    text = read(path).text
+    text = read(path, edit=True).text
     if not os.access(path, os.W_OK):  # a rename would not mind
         raise Conflict(f"{planned.path}: is read-only; nothing written")
     if planned.removed:
@@ -251,7 +251,7 @@ def _write_entry(journal: Journal, entry: Entry, hook: Hook) -> None:
             prepared.append(None if planned.removed else _prepare(planned, hook))
         for planned, temporary in zip(entry.changes, prepared, strict=True):
             path = planned.path
-            _replace(planned, temporary, hook)
+            _replace(journal, planned, temporary, hook)
             written.append(planned)
         _make_durable(entry.changes, hook)
     except (UsageError, OSError) as error:
@@ -274,7 +274,8 @@ def _take_back(journal: Journal, written: Sequence[FileChange]) -> str:
     for done in reversed(written):
         try:
             back = _rebased(journal, done.reversed)
-            _replace(back, None if back.removed else _prepare(back, _no_hook), _no_hook)
+            prepared = None if back.removed else _prepare(back, _no_hook)
+            _replace(journal, back, prepared, _no_hook)
             _make_durable([back], _no_hook)
         except (UsageError, OSError) as error:
             kept.append(f"; {done.path} keeps what was written ({cause(error)})")
@@ -300,7 +301,8 @@ def _repair(journal: Journal, hook: Hook) -> tuple[Path, ...]:
         return ()
     left = [planned for planned in here if _has_text(planned.path, planned.old_text)]
     for planned in left:
-        _replace(planned, None if planned.removed else _prepare(planned, hook), hook)
+        prepared = None if planned.removed else _prepare(planned, hook)
+        _replace(journal, planned, prepared, hook)
     _make_durable(left, hook)
     for planned in entry.changes:
         if planned not in done and planned not in left:
@@ -428,18 +430,21 @@ def _prepare(planned: FileChange, hook: Hook) -> Path:
     return temporary
 
 
-def _replace(planned: FileChange, prepared: Path | None, hook: Hook) -> None:
+def _replace(journal: Journal, planned: FileChange, prepared: Path | None, hook: Hook) -> None:
     """Put the prepared file in the place of the one it was made from, or remove that one."""
     path = planned.path
-    if not _has_text(path, planned.old_text):
-        raise Conflict(f"{path}: changed while it was being written; it is kept as it is now")
-    if prepared is None:
-        hook(f"remove {path.name}")
-        path.unlink(missing_ok=True)
-    else:
-        hook(f"rename {path.name}")
-        prepared.replace(path)
-        remove_leftovers(path)
+    hook(f"{'remove' if prepared is None else 'rename'} {path.name}")
+    if planned.old_text is None:
+        if os.path.lexists(path):
+            raise Conflict(f"{path}: {in_place.CHANGED}")
+        in_place.put(path, prepared)
+        return
+    try:
+        kept = in_place.swap(path, prepared, lambda data: decode(data).text == planned.old_text)
+    except UsageError as error:
+        raise Conflict(str(error)) from None
+    if kept is not None:
+        journal.tell(f"{path}: another program wrote it meanwhile; what it wrote is in {kept.name}")
 
 
 def _make_durable(changes: Sequence[FileChange], hook: Hook) -> None:

@@ -269,7 +269,8 @@ def parse_roadmap(document: Document, vocabulary: Vocabulary | None = None) -> R
         mvps = _of_rows(rows)
         elsewhere = [] if mvps else stated_in_lists(document, words)
     if not mvps and not elsewhere and not any(map(_is_new, known)):
-        raise NoMvpTable(f"{document.name}: {what_is_there(tables, words)}")
+        why = what_is_there(tables, words) if document.text.strip() else "is empty"
+        raise NoMvpTable(f"{document.name}: {why}")
     if elsewhere or not ids.ids:
         ids = IdIndex(tuple(dict.fromkeys([*(m.id for m in mvps), *(e.id for e in elsewhere)])))
         views = tuple(table.view(words, ids) for table in known if table)

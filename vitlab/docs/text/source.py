@@ -14,7 +14,8 @@ from markdown_it.common.utils import mdTrim
 from markdown_it.rules_block import StateBlock, table
 
 from vitlab.contract.paths import UsageError
-from vitlab.contract.reading import read_regular
+from vitlab.contract.reading import read_opened
+from vitlab.docs.text.in_place import whole
 
 _FRONT_MATTER = re.compile(
     r"\ufeff?(?P<fence>---|\+\+\+)[ \t]*(?:\r\n|\r|\n)"
@@ -316,16 +317,24 @@ class Document:
         return ends
 
 
-def read(path: Path) -> Document:
-    """The document in a file, every character kept; UsageError when it cannot be read."""
+def read(path: Path, *, edit: bool = False) -> Document:
+    """The document in a file, every character kept; UsageError when it cannot be read.
+
+    A program that writes it in place now is waited for. One that does not end: a look takes what is
+    there, an `edit` nothing.
+    """
     try:
-        data = read_regular(path, follow=True)
+        with whole(path, edit=edit) as (descriptor, is_whole):
+            data = read_opened(descriptor, path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if not is_whole and (edit or not data):
+        empty = "is empty, and " * (not data)
+        raise UsageError(f"{path}: {empty}another program is writing it now; try again")
     return decode(data, path)
 
 
-def decode(data: bytes, path: Path) -> Document:
+def decode(data: bytes, path: Path | None = None) -> Document:
     """The document in the bytes of a file; UsageError names the byte that is not UTF-8.
 
     A Chinese text in GBK is read and written back as such, by GB 18030, which has every emoji too.

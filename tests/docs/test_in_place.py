@@ -1,0 +1,173 @@
+"""What another program writes in place, as editors do: no edit of either is lost."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.docs.test_edits import planned
+from tests.docs.test_journal import journal_in
+from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import read_opened
+from vitlab.docs.save import save, undo
+from vitlab.docs.text import in_place
+from vitlab.docs.text.edit import Conflict
+from vitlab.docs.text.source import read
+
+OLD = "| 1 |\n\n" + "old words\n" * 20
+NEW = OLD + "an afternoon's words\n"
+
+
+@contextmanager
+def writer(file: Path, cut: int) -> Iterator[Callable[[], None]]:
+    """Another process that has truncated a file, written `cut` bytes, and writes the rest if told.
+
+    It is at work when the body begins.
+    """
+    asked, answered = os.pipe(), os.pipe()
+    if not (child := os.fork()):
+        try:
+            with file.open("wb") as opened:
+                opened.write(NEW.encode()[:cut])
+                opened.flush()
+                os.write(answered[1], b".")
+                os.read(asked[0], 1)
+                opened.write(NEW.encode()[cut:])
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.read(answered[0], 1)
+
+    def end() -> None:
+        os.write(asked[1], b".")
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    yield end
+    for one in (*asked, *answered):
+        os.close(one)
+
+
+@pytest.mark.parametrize("cut", [0, 30])
+def test_nothing_is_written_while_another_program_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    monkeypatch.setattr(in_place, "EDIT", 0.0)
+    monkeypatch.setattr(in_place, "LOOK", 0.0)
+    journal, _ = journal_in(tmp_path)
+    file = tmp_path / "r.md"
+    file.write_text(OLD)
+    edit = planned(file, "| 1 |", "| 2 |")
+    with writer(file, cut) as end:
+        with pytest.raises(UsageError, match="another program is writing it now; try again"):
+            save([edit], journal)
+        if cut:
+            assert read(file).text == NEW[:cut]
+        else:
+            with pytest.raises(UsageError, match="is empty, and another program is writing it"):
+                read(file)
+        end()
+    assert file.read_text() == NEW
+    save([edit], journal)
+    assert file.read_text() == NEW.replace("1", "2")
+    undo(journal)
+    assert file.read_text() == NEW
+
+
+def test_a_save_waits_for_a_program_that_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, _ = journal_in(tmp_path)
+    file = tmp_path / "r.md"
+    file.write_text(OLD)
+    edit = planned(file, "| 1 |", "| 2 |")
+    monkeypatch.setattr(in_place, "EDIT", 60.0)
+    with writer(file, 30) as end:
+        ends = [end]
+        monkeypatch.setattr(time, "sleep", lambda _: ends.pop()() if ends else None)
+        save([edit], journal)
+    assert file.read_text() == NEW.replace("1", "2")
+
+
+def test_where_no_lease_can_be_had_a_young_file_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, _ = journal_in(tmp_path)
+    file = tmp_path / "r.md"
+    file.write_text(OLD)
+    edit = planned(file, "| 1 |", "| 2 |")
+    monkeypatch.setattr(in_place, "hold", lambda _: None)
+    with writer(file, 30) as end:
+        ends = [end]
+        monkeypatch.setattr(time, "sleep", lambda _: ends.pop()() if ends else None)
+        save([edit], journal)
+    assert file.read_text() == NEW.replace("1", "2")
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waits for itself"))
+    undo(journal)
+    assert file.read_text() == NEW
+
+
+@pytest.mark.parametrize("leases", [True, False])
+def test_what_is_written_in_the_moment_of_a_save_is_kept_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leases: bool
+) -> None:
+    journal, told = journal_in(tmp_path)
+    file = tmp_path / "r.md"
+    file.write_text(OLD)
+    inode = file.stat().st_ino
+    edit = planned(file, "| 1 |", "| 2 |")
+    put = in_place.put
+    if not leases:
+        monkeypatch.setattr(in_place, "hold", lambda _: None)
+        os.utime(file, (1e9, 1e9))
+
+    def begin() -> None:
+        with file.open("r+") as opened:  # waits while the save holds the file
+            opened.write(NEW)
+
+    editor = threading.Thread(target=begin)
+
+    def late(path: Path, prepared: Path | None) -> None:
+        editor.start()
+        if leases:
+            while not any(
+                f":{inode} " in line and " BREAKING " in line
+                for line in Path("/proc/locks").read_text().splitlines()
+            ):
+                assert editor.is_alive()
+        else:
+            editor.join()
+        put(path, prepared)
+
+    monkeypatch.setattr(in_place, "put", late)
+    save([edit], journal)
+    editor.join()
+    assert file.read_text() == OLD.replace("1", "2")
+    assert (tmp_path / "r.md.kept1").read_text() == NEW
+    line = "another program wrote it meanwhile; what it wrote is in r.md.kept1"
+    assert told == [f"{file}: {line}"]
+
+
+def test_a_file_that_is_replaced_in_the_moment_of_a_save_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, _ = journal_in(tmp_path)
+    file, other = tmp_path / "r.md", tmp_path / "other"
+    file.write_text(OLD)
+    other.write_text(NEW)
+    edit = planned(file, "| 1 |", "| 2 |")
+
+    def replaced(*given: object) -> bytes:
+        if other.exists():
+            other.replace(file)
+        return read_opened(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("vitlab.docs.text.in_place.read_opened", replaced)
+    with pytest.raises(Conflict, match="changed while it was being written"):
+        save([edit], journal)
+    assert file.read_text() == NEW
