@@ -14,7 +14,7 @@ from itertools import islice
 from vitlab.docs.lint.compared import claimed_in
 from vitlab.docs.lint.sentences import sentences_of
 from vitlab.docs.lint.stated import Stated, as_read, profile_of
-from vitlab.docs.lint.told import MOST, NOT_YET
+from vitlab.docs.lint.told import LITERATURE, MOST, NOT_YET
 from vitlab.docs.text.counted import (
     BATCH,
     COUNTED,
@@ -33,12 +33,13 @@ UNTIL = "until"
 """Among its words: an epoch of a training that may have been longer."""
 _OTHERS = re.compile(
     r"\b(?:next|todo|will|later|more|another|additional|extra|further|remaining|left|missing"
-    r"|pre-?train\w*|fine-?tun\w*|literature|papers?|published|previous\w*|earlier|old|original\w*"
+    r"|pre-?train\w*|fine-?tun\w*|previous\w*|earlier|old|original\w*"
     r"|theor\w*|toy|equivalent|like|gap|may|can|worth|recommend\w*|suggest\w*)\b"
     r"|(?:^|[:：])[\s>*\d.)-]*(?:repeat|re-?run|run(?! \d)|try|launch|confirm|extend|increase|use"
     r"|add|collect|train)\b"
     r"|建议|可以|重跑|尝试|扩[到大]|增加|下一步"
-    r"|再|另|更多|追加|补|剩|预训练|微调|文献|论文|此前|之前|旧|尚|未|等效|理论",
+    r"|再|另|更多|追加|补|剩|预训练|微调|此前|之前|旧|尚|未|等效|理论"
+    rf"|{LITERATURE}",
     re.I,
 )
 """In a sentence whose counts may be those of other runs than the ones it tells of."""

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from vitlab.docs.lint.compared import claimed_in
 from vitlab.docs.lint.counts import counts_in
-from vitlab.docs.lint.numbers import MVP_NAMED, Place, hub_rows, reports_of
+from vitlab.docs.lint.numbers import MVP_NAMED, Place, hub_rows, in_table, reports_of
 from vitlab.docs.lint.stated import METRIC, Stated, as_read, profile_of
-from vitlab.docs.lint.told import NOT_YET, told_in_cell
+from vitlab.docs.lint.told import NOT_YET, PLANNED, told_in_cell
 from vitlab.docs.model.hub import Hub
+from vitlab.docs.model.mvps import Spec
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.text.inline import folded, plain
 from vitlab.docs.text.source import Document
-from vitlab.docs.text.tables import tables_of
+from vitlab.docs.text.tables import Table, tables_of
 
 _PART = re.compile(r"[,，;；。|]|\.\s")
 _NO_RESULTS = re.compile(
@@ -24,8 +25,7 @@ _NO_RESULTS = re.compile(
 )
 """The sections of a report in which numbers are not those of its results."""
 _PLANS = re.compile(
-    r"目标|验收|预期|预计|假设|假说|预算|阈值|门槛|判据|风险|依赖|\b(?:goals?|targets?|aims?|accept\w*|expect\w*"
-    r"|hypothes[ie]s|budget|threshold|criteri\w*|risks?|depend\w*)\b",
+    rf"{PLANNED}|假设|假说|预算|判据|风险|依赖|\b(?:hypothes[ie]s|budget|criteri\w*|risks?|depend\w*)\b",
     re.I,
 )
 """What makes a title, the first cell of a row, or the head of a line one of a plan."""
@@ -78,8 +78,11 @@ def named_numbers(
     yield from _in_roadmap(roadmap)
     if hub:
         rows = hub_rows(roadmap, hub)
-        yield from (Named(tuple(sorted(of)), place) for of, place in rows if len(of) > 1)
+        yield from (Named(tuple(sorted(of)), place) for of, place in rows if len(of) != 1)
         yield from _claimed(roadmap, hub)
+        for table in _own_tables(hub):
+            places = in_table(hub.vocabulary, table)
+            yield from (Named((), replace(one, path=hub.document.path)) for one in places)
     for one in (*([hub.document] if hub else []), *(board.document for board in boards)):
         for index in range(one.front_matter_end, len(one.lines)):
             if mvps := _mvps(roadmap, one.line_text(index)):
@@ -123,11 +126,35 @@ def _in_roadmap(roadmap: Roadmap) -> Iterator[Named]:
             mvps = dict.fromkeys((*of_sections.get(index, ()), *named))
             if mvps:
                 yield from _on_line(document, index, tuple(mvps))
+    yield from _in_own_tables(roadmap)
 
 
-def _sections(roadmap: Roadmap) -> dict[int, tuple[str, ...]]:
-    """The 0-based lines of MVPs' sections that may tell results, each with the section's MVP."""
-    document, found = roadmap.document, dict[int, tuple[str, ...]]()
+def _in_own_tables(roadmap: Roadmap) -> Iterator[Named]:
+    """The numbers of tables of models and of metrics in MVPs' sections."""
+    of_sections = dict(_told_lines(roadmap))
+    for table in _own_tables(roadmap, "key_numbers", "models"):
+        if spec := of_sections.get(table.header.index):
+            places = in_table(roadmap.vocabulary, table)
+            yield from (Named((spec.mvp,), place) for place in places)
+
+
+def _own_tables(file: Hub | Roadmap, *kinds: str) -> Iterator[Table]:
+    """The tables of numbers that are none of MVPs, those of other kinds too."""
+    views = {view.table.first: view for view in file.views}
+    for table in tables_of(file.document):
+        view = views.get(table.first)
+        if view is None:
+            heads = [cell.raw for cell in table.header.cells]
+            is_own = "indicator" in file.vocabulary.columns(heads)
+        else:
+            is_own = view.kind in ("numbers", *kinds) and "mvp" not in view.columns
+        if is_own:
+            yield table
+
+
+def _told_lines(roadmap: Roadmap) -> Iterator[tuple[int, Spec]]:
+    """The 0-based lines of MVPs' sections below titles that are not of plans; none of code."""
+    document = roadmap.document
     fenced = {i for fence in document.fences for i in range(fence.first, fence.last)}
     titles = {heading.index: heading for heading in document.headings}
     for spec in roadmap.specs:
@@ -136,10 +163,17 @@ def _sections(roadmap: Roadmap) -> dict[int, tuple[str, ...]]:
             if heading := titles.get(index):
                 inside = not _is_of_plan(heading.title)
             elif inside and index not in fenced:
-                head = _HEAD.match(document.line_text(index))
-                if head is None or not _is_of_plan(head["head"]):
-                    found[index] = (spec.mvp,)
-    return found
+                yield index, spec
+
+
+def _sections(roadmap: Roadmap) -> dict[int, tuple[str, ...]]:
+    """The 0-based lines of MVPs' sections that may tell results, each with the section's MVP."""
+    heads = {i: _HEAD.match(roadmap.document.line_text(i)) for i, _ in _told_lines(roadmap)}
+    return {
+        index: (spec.mvp,)
+        for index, spec in _told_lines(roadmap)
+        if (head := heads[index]) is None or not _is_of_plan(head["head"])
+    }
 
 
 def _is_of_plan(title: str) -> bool:

@@ -10,17 +10,24 @@ from pathlib import Path
 
 from vitlab.docs.lint.compared import claimed_in
 from vitlab.docs.lint.finding import Finding, file_name
-from vitlab.docs.lint.stated import Stated, number_of, numbers_in, profile_of, words_of
-from vitlab.docs.lint.told import told_in_cell
+from vitlab.docs.lint.stated import METRIC, Stated, number_of, numbers_in, profile_of, words_of
+from vitlab.docs.lint.told import LITERATURE, NOT_YET, told_in_cell
 from vitlab.docs.model.gates.conditions import is_model, model_key
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.table_kinds import Entry
+from vitlab.docs.model.vocabulary import Vocabulary
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document
 from vitlab.docs.text.tables import Table, tables_of
 
-_RESULT_ITEMS = ("结果", "当前", "result", "results", "current")
+_RESULT_ITEM = re.compile(
+    r"(?:(?:final|test|actual|最终|测试|实际|实测)\s?)?(?:结果|当前|实测值?|results?|current|measured|outcome)",
+    re.I,
+)
+_SURELY = re.compile(r"test|final|actual|measured|测试|最终|实际|实测", re.I)
+"""In the first cell of a row: what stands beside it was measured."""
+_OF_PAPERS = re.compile(LITERATURE, re.I)
 _MODEL_ITEMS = ("模型", "架构", "model", "architecture")
 _CONCLUSION = re.compile(r"结论|总结|摘要|一句话|conclusion|summary|tl;?dr|takeaway", re.I)
 _DECIDING = re.compile(r"(?:ep|seed)\d")
@@ -211,9 +218,23 @@ def _in_roadmap(roadmap: Roadmap, mvp: Mvp) -> Iterator[Group]:
         for column in columns
     ]  # fmt: skip
     facts = [entry for spec in roadmap.sections.get(mvp.id, ()) for entry in spec.facts]
-    sentences += [(e, "content") for e in facts if e.text("item").casefold() in _RESULT_ITEMS]
+    sentences += [(e, "content") for e in facts if _RESULT_ITEM.fullmatch(e.text("item"))]
     for entry, column in sentences:
         yield list(_in_sentences(entry.raw(column), entry.line))
+    yield from ([number] for entry in facts for number in _in_fact(entry))
+
+
+def _in_fact(entry: Entry) -> Iterator[Place]:
+    """The number of a row of a specification that is a result: `实测 R² | 0.71`, `结果 | 0.71`."""
+    item, content = entry.text("item"), entry.raw("content")
+    is_named = METRIC.search(item) is not None
+    if NOT_YET.search(item) or not (is_named or _RESULT_ITEM.fullmatch(item)):
+        return
+    number = number_of(item if is_named else "R²", content)
+    if number and (is_named or (number.decimals > 1 and 0 < number.value < 1)):
+        is_sure = is_named and _SURELY.search(item) is not None
+        text = f"{item} {number.text.split()[-1]}"
+        yield Place(replace(number, is_loose=not is_sure, text=text), entry.line)
 
 
 def _in_sentences(text: str, line: int, path: Path | None = None) -> Iterator[Place]:
@@ -246,33 +267,41 @@ def _in_report(report: Hub) -> Iterator[Place]:
     """The numbers of a report: its tables, and the sentences of its head and its conclusion."""
     document = report.document
     for table in tables_of(document):
-        for place in _in_table(report, table):
+        for place in in_table(report.vocabulary, table):
             yield replace(place, path=document.path)
     for index in conclusion_lines(document):
         yield from _in_sentences(document.line_text(index), index + 1, document.path)
 
 
-def _in_table(report: Hub, table: Table) -> Iterator[Place]:
+def in_table(vocabulary: Vocabulary, table: Table) -> Iterator[Place]:
+    """The numbers below the names of metrics, or beside them; none of plans and limits."""
     heads = [cell.raw for cell in table.header.cells]
-    columns = report.vocabulary.columns(heads)
+    columns = vocabulary.columns(heads)
     rows = [row for row in table.rows if row.cells and not row.is_delimiter]
-    named = columns.get("indicator")
+    named, is_of_models = columns.get("indicator"), columns.get("method") == 0
+    told = [at for at, head in enumerate(heads) if not NOT_YET.search(plain(head))]
+    value = next((at for at in told if named is not None and at > named), 0)
+    kind = heads[0] if _OF_PAPERS.search(heads[0]) else ""
     for row in rows:
         cells = dict(enumerate(cell.raw for cell in row.cells))
         own = words_of(" ".join(cells.values()))
+        if NOT_YET.search(plain(cells.get(named or 0, ""))):
+            continue
         if named is not None:
-            value = cells.get(columns.get("value", named + 1), "")
+            beside = cells.get(columns.get("value", value), "")
             condition = cells.get(columns.get("condition", -1), "")
-            for number in _named_numbers(cells.get(named, ""), value, condition):
+            for number in _named_numbers(cells.get(named, ""), beside, condition):
                 yield Place(number, row.line, own=own)
             continue
-        first = words_of(cells[0])
+        first = words_of(f"{cells[0]} {kind}")
         runs = {word for word in first if _RUN.fullmatch(word)}
-        of = first - runs if len(rows) > 1 else ()  # the only row is that of the experiment
+        # The only row is that of the experiment, unless it is a model's.
+        of = first - runs if len(rows) > 1 or is_of_models or kind else ()
         more = " ".join([*of, *(word for word in own if _DECIDING.match(word))])
-        for head, cell in zip(heads[1:], list(cells.values())[1:], strict=False):
-            if found := number_of(head, cell):
-                number = replace(found, profile=profile_of(f"{cells[0]} {cell}")).with_words(more)
+        for at in told[1:] if told[:1] == [0] else told:
+            if found := number_of(heads[at], cells.get(at, "")):
+                profile = profile_of(f"{cells[at]} {cells[0]} {heads[at]}")
+                number = replace(found, profile=profile).with_words(more)
                 yield Place(number, row.line, own=own, run=" ".join(runs))
 
 

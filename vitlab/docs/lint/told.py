@@ -51,10 +51,15 @@ _UNKNOWN = re.compile(
     re.I,
 )
 """In the part of a sentence before such a number: it need not be one that was measured."""
+PLANNED = (
+    r"\b(?:targets?|goals?|aims?|thresholds?|expect\w*|plan\w*|accept\w*)\b"
+    r"|目标(?!达成|完成|已)|阈值|门槛|预期|预计|期望|计划|验收|下限"
+)
+LITERATURE = r"\b(?:literature|papers?|published)\b|文献|论文"
+
 NOT_YET = re.compile(
-    r"\b(?:if|when|once|until|unless|should|must|would|could|might|needs?|requires?"
-    r"|targets?|goals?|aims?|thresholds?|expect\w*|plan\w*|accept\w*)\b"
-    r"|若|如果|当(?!前)|待|需|应[该当达]|目标(?!达成|完成|已)|阈值|门槛|预期|预计|计划|验收|希望",
+    rf"\b(?:if|when|once|until|unless|should|must|would|could|might|needs?|requires?)\b|{PLANNED}"
+    r"|若|如果|当(?!前)|待|需|应[该当达]|希望",
     re.I,
 )
 """In the part of a line that has a number: it is a rule or a plan."""

@@ -114,7 +114,8 @@ class NumberChecks(Counted):
             return found[0]
         known = [one for mvp in checked for one in self.comparable(mvp, place)]
         profiles = profiles_of(place)
-        lacking = lacking_of(place, [one for one in known if one.profile in profiles], known)
+        alike = [one for one in known if one.profile in profiles]
+        lacking = self.of_other_model(place) or lacking_of(place, alike, known)
         unmarked = (one for one in found if one and "not marked so" in one.message)
         message = f"{place.number.text}: {lacking}"
         return next(unmarked, Finding(place.line, UNBACKED, message, path=place.path))

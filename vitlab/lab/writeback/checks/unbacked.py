@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Sequence
 from functools import cached_property
+from pathlib import Path
 
 from vitlab.contract.job import Result, Spec
 from vitlab.contract.paths import real
@@ -15,7 +16,8 @@ from vitlab.docs.lint.numbers import Place
 from vitlab.docs.lint.sentences import is_about, is_cited, mark_behind, mvps_named, sentence_of
 from vitlab.docs.lint.stated import Stated, words_of
 from vitlab.docs.model.gates.conditions import is_model, model_key
-from vitlab.docs.text.numbers import Digits, NumberPlace
+from vitlab.docs.text.numbers import Digits, NumberPlace, numbers_of
+from vitlab.docs.text.tables import tables_of
 from vitlab.lab.results.compared import Scores
 from vitlab.lab.results.provenance import Source, best_source
 from vitlab.lab.writeback.checks.backing import (
@@ -74,7 +76,8 @@ class Unbacked(Backing):
             return None
         results = [one.result for one in self.own.finished(mvp)]
         specs = [job.spec for job in self._jobs.get(mvp, ())]
-        if _is_of_another(number, results, specs, self.models):
+        beside_ours = self._is_beside_written(place)
+        if _is_of_another(number, results, specs, None if beside_ours else self.models):
             return None
         given = is_given(self.by_word.get(mvp), self._standing(place))
         if not of_profile and (given or self.is_earlier(mvp, place)):
@@ -85,7 +88,7 @@ class Unbacked(Backing):
             return None
         lacking = "none of its jobs here has a result" if specs else _NO_JOB
         if self.own.finished(mvp):
-            lacking = lacking_of(place, of_profile, comparable)
+            lacking = self.of_other_model(place) or lacking_of(place, of_profile, comparable)
         message = f"{number.text} of MVP {mvp}: {lacking}"
         return Finding(place.line, UNBACKED, message, path=place.path)
 
@@ -107,9 +110,42 @@ class Unbacked(Backing):
             for one in self.lab_wide.everywhere()
             if one.mvp != mvp
             and one.profile == number.profile
+            and self._is_of_named(one, number)
             and digits.is_rounded(one.number)
             and one.is_stated(number)
         )
+
+    def of_other_model(self, place: Place) -> str:
+        """Whose it is, where the number that is told of one model is another's; else empty."""
+        digits, number = digits_of(place), place.number
+        near = (x for x in self.lab_wide.everywhere().near(digits) if x.is_stated(number))
+        others = (x for x in near if not self._is_of_named(x, number))
+        alike = (one for one in others if one.profile in profiles_of(place))
+        of = best_source(digits, alike, number)
+        return f"it is that of {of.model}, {said_of(of)}" if of and digits.decimals >= SURE else ""
+
+    def _is_beside_written(self, place: Place) -> bool:
+        """Whether it stands in a table of a report or the hub that has numbers of vitlab's."""
+        key = place.path and real(place.path)
+        if key not in self._own_lines:
+            document, lines = self.documents.get(key), set[int]()
+            name = self.name(document) if document else ""
+            written = self.written.of_file(name)
+            ours = {
+                one.line
+                for one in (numbers_of(document) if document and written else ())
+                if (one.place, one.index) in written
+            }
+            for table in tables_of(document) if document and ours else ():
+                rows = range(table.first + 1, table.last + 1)
+                lines |= set() if ours.isdisjoint(rows) else set(rows)
+            self._own_lines[key] = lines
+        return place.line in self._own_lines[key]
+
+    @cached_property
+    def _own_lines(self) -> dict[Path | None, set[int]]:
+        """By file the 1-based lines of the tables into which vitlab has written numbers."""
+        return {}
 
     def _sentence(self, place: Place) -> str:
         """The sentence of a number, as a reader sees it; empty where that is not sure."""
@@ -155,7 +191,7 @@ class Unbacked(Backing):
             if nearest is None or (number.decimals < SURE and number.value in self._limits):
                 return None
             lacking = f"no result has {number.value:.{number.decimals}f}; the nearest is "
-            lacking += f"{nearest.shown}, {said_of(nearest)}"
+            lacking = self.of_other_model(place) or f"{lacking}{nearest.shown}, {said_of(nearest)}"
         said = number.text + ")" * (number.text.count("(") > number.text.count(")"))
         return Finding(place.line, UNBACKED, f"{said}: {lacking}", path=place.path)
 
@@ -190,22 +226,26 @@ class Unbacked(Backing):
 
 
 def _is_of_another(
-    number: Stated, results: Sequence[Result], specs: Sequence[Spec], models_of_lab: Container[str]
+    number: Stated,
+    results: Sequence[Result],
+    specs: Sequence[Spec],
+    models_of_lab: Container[str] | None,
 ) -> bool:
     """Whether words beside a number say that no run of an MVP has to have it.
 
-    `results`, and where there are none `specs`: those of its runs. A model of the lab has its own.
+    `results`, and where there are none `specs`: those of its runs. A model of the lab has its own;
+    with None any has.
     """
     own = words_of(" ".join(f"{r.model_name} {r.run} {base_name(r.run)}" for r in results))
     for spec in () if results else specs:
         own |= words_of(f"{spec.recipe} {spec.run} {base_name(spec.run)}")
     models = {model_key(word) for word in own}
     # A program of one's own may say nothing of its model: any that is named is its.
-    are_known = any(map(is_model, models))
+    are_known = models_of_lab is not None and any(map(is_model, models))
     own |= {f"ep{r.best['epoch']:g}" for r in results if "epoch" in r.best}
     for word in number.words - own:
         key = model_key(word)
-        if are_known and is_model(key) and key not in models and key not in models_of_lab:
+        if are_known and is_model(key) and key not in models and key not in (models_of_lab or ()):
             return True
         if _OTHERS.search(word) or EPOCH.fullmatch(word):
             return True
