@@ -239,6 +239,11 @@ def test_a_list_of_stars_gives_bias_and_scatter_beside_the_errors(
         ("file,T_eff\n../../x.fits,5000", ":2: file: must be a path below the list's folder"),
         ("file,T_eff\n/etc/passwd,5000", ":2: file: must be a path below the list's folder"),
         ("file,T_eff\nx.fits,warm", ":2: T_eff: 'warm' is not a number"),
+        ("file,log_g\nx.fits,\nx.fits,99", ":3: log_g: 99 is not from -2 to 10"),
+        ("file,log_g,rv_km_s\nx.fits,4,4e4", ":2: rv_km_s: 4e4 is not from -3000 to 3000"),
+        ("file,log_g,air_or_vacuum\nx.fits,4,void", ":2: air_or_vacuum: 'void' is neither"),
+        ("file,log_g, log_g\nx.fits,4,5", ":1: two columns log_g"),
+        ("file,log_g\nx.fits,4,5", ":2: 3 cells, but 2 columns"),
         ("path,T_eff\nx.fits,1", ":1: needs columns file and one of log_g, T_eff"),
         ("", ":1: needs columns"),
     ],
@@ -262,6 +267,8 @@ def test_a_wrong_list_is_one_line(
     ("cell", "r"),
     [("1800 (survey value)", 1800), ("about 28000-35000", 31_500), ("1.15e4", 11_500), ("", None),
      ("2141 in band (wdisp)", 2141), ("5000±500", ""), ("5000 +- 500", ""), ("5,000", ""),
+     ("22000 to 28000", 25_000), ("2000-5000 (RESOLUTION; ~4500 in z)", 3500), ("-9999", None),
+     ("1800/5000", ""), ("1800 or 5000", ""), ("<5000", ""), ("-5000", ""),
      ("0", ""), ("1e400", "")],
 )  # fmt: skip
 def test_r_of_a_list_is_never_guessed(cell: str, r: float | str | None, tmp_path: Path) -> None:
@@ -272,6 +279,22 @@ def test_r_of_a_list_is_never_guessed(cell: str, r: float | str | None, tmp_path
             read_stars(path, ["T_eff"])
     else:
         assert [star.resolution for star in read_stars(path, ["T_eff"])] == [r]
+
+
+def test_nulls_and_media_of_a_list_are_those_of_catalogues(tmp_path: Path) -> None:
+    path = tmp_path / "stars.csv"
+    media = {"vac": "vacuum", " VAC": "vacuum", "in vacuum": "vacuum", "Vacuum (IAU)": "vacuum",
+             "Air": "air", "": "", "not stated (nm)": "", "-": ""}  # fmt: skip
+    nulls = ("-9999", "-999.0", "-99", "", "nan", "null", "--", "99999")
+    rows = zip(nulls, media, strict=True)
+    path.write_text(
+        "file, log_g, rv_km_s, air_or_vacuum\n"
+        + "".join(f"a.fits, {null}, {null}, {medium}\n" for null, medium in rows)
+    )
+    stars = read_stars(path, ["log_g"])
+    assert [star.medium for star in stars] == list(media.values())
+    assert not any(star.labels for star in stars)
+    assert {star.velocity for star in stars} == {None, -99.0}  # a star may have this one
 
 
 OPENED: dict[tuple[Path, Sources], ObservedStars] = {}

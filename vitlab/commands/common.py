@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vitlab.contract.paths import NoLab, UsageError, real
 from vitlab.contract.terminal import in_color, painted, print_drawn
-from vitlab.contract.validation import HIGHEST_R, LOWEST_R
+from vitlab.contract.validation import FASTEST, HIGHEST_R, LOWEST_R
 from vitlab.docs.judge.gates import Verdict, judge
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.source import read
@@ -28,8 +28,6 @@ from vitlab.lab.results.ranking import verdicts_of
 
 WIDEST = 300
 """Characters of a table's cell."""
-FASTEST = 3000.0
-"""km/s of a star that may be given."""
 NARROWEST = 20
 """Cells of a column that is wrapped."""
 _STATUS_HEADS = ("STATUS", "STATE", "OUTCOME", "VERDICT")

@@ -221,6 +221,8 @@ RESOLUTION = 5000.0
 """Wavelength over the FWHM of a line of the embedded grid."""
 LOWEST_R, HIGHEST_R = 100.0, 1e6
 """Those that an observed spectrum may have."""
+FASTEST = 3000.0
+"""km/s: no star of the Galaxy moves so fast."""
 
 Count = Annotated[int, Range(1)]
 Seed = Annotated[int, Range(0, 2**31 - 1)]

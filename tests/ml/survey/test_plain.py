@@ -75,3 +75,15 @@ def test_lamost_s_mask_may_be_of_logicals(tmp_path: Path) -> None:
     table = layouts.bintable(rows, EXTNAME="COADD", TFORM4=f"{N}L")
     data = layouts.primary(TELESCOP="LAMOST") + table
     assert one(data, tmp_path).masked == {FLAGGED: 4}
+
+
+def test_labels_and_velocities_that_no_star_has_are_left_out_and_told(tmp_path: Path) -> None:
+    data = layouts.galah()
+    for card, value in ((b"4688.0", b"-999.0"), (b"  2.19", b"  99.0"), (b"-18.7", b"90000")):
+        assert data.count(card) == 1
+        data = data.replace(card, value)
+    found = one(data, tmp_path)
+    assert found.labels == {"M_H": (-0.27, None)}
+    assert (found.velocity, found.velocity_error) == (None, None)
+    assert "the file's log_g, 99, is no star's: left out" in found.notes
+    assert "the file's velocity, 90000 km/s, is no star's: left out" in found.notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +13,10 @@ import numpy as np
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.reading import Unreadable, read_regular
-from vitlab.contract.validation import HIGHEST_R, LOWEST_R
+from vitlab.contract.validation import FASTEST, HIGHEST_R, LOWEST_R
 from vitlab.lab.inspector.observed import Observer, Predicted
+from vitlab.ml.spectra.formats.wavelengths import medium_of
+from vitlab.ml.spectra.labels import MISSING_LABELS, NULLS, POSSIBLE, is_possible
 from vitlab.ml.spectra.lines import air
 from vitlab.ml.survey import read_spectra
 from vitlab.ml.survey.spectrum import FORMULA, NO_MEDIUM, Spectrum
@@ -24,9 +26,14 @@ LONGEST = 10_000
 """Letters of a list's first line."""
 FILE, VELOCITY, MEDIUM, RESOLUTION, OBJECT = "file", "rv_km_s", "air_or_vacuum", "R", "object"
 """Columns besides those of the labels; only the first must be there."""
-_R = re.compile(r"({0})(?:\s*[-–]\s*({0}))?".format(r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"))
-_UNSURE = re.compile(r"\s*[±+,.\d]")
-"""Behind a number: it is another one, or has an error."""
+_R = re.compile(r"({0})(?:\s*(?:[-–]|to\b)\s*({0}))?".format(r"\d+(?:\.\d*)?(?:[eE][+-]?\d+)?"))
+_IN_BRACKETS = re.compile(r"\([^()]*\)")
+_UNSURE = re.compile(r"[<>±+,./\-–]\s*$"), re.compile(r"\s*[±+]|.*\d")
+"""Before and behind an R: it is another number, a limit, or has an error."""
+_NOT_KNOWN = re.compile(
+    r"(?:not (?:stated|known|given)|unknown|none|null|nan|n/?a)\b.*|[-–?\s]*", re.IGNORECASE
+)
+"""A whole cell that says nothing."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,8 @@ class Star:
     """km/s, known."""
     resolution: float | None
     """Of a file that does not state it."""
-    is_vacuum: bool
-    """Of a file that does not state it."""
+    medium: str
+    """`air` or `vacuum`, of a file that does not state it; empty where the list does not either."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,11 @@ def is_list(path: Path) -> bool:
             first = file.readline(LONGEST).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return False
-    return FILE in next(csv.reader([first.strip()]), [])
+    return FILE in _names(next(csv.reader([first.strip()]), []))
+
+
+def _names(row: Sequence[str]) -> list[str]:
+    return [name.strip() for name in row]
 
 
 def read_stars(path: Path, labels: Sequence[str], *, needs_labels: bool = True) -> list[Star]:
@@ -101,64 +112,104 @@ def read_stars(path: Path, labels: Sequence[str], *, needs_labels: bool = True) 
     lines = text.split("\n")
     if len(lines) > MOST_ROWS:
         raise UsageError(f"{path}: more than {MOST_ROWS:,} rows")
+    reader = csv.reader(lines, skipinitialspace=True)
     try:
-        rows = list(csv.DictReader(lines, restval=""))
+        rows = [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
         raise UsageError(f"{path}: {error}") from None
-    has_labels = bool(rows) and (not needs_labels or bool(set(labels) & rows[0].keys()))
-    if not has_labels or FILE not in rows[0]:
+    columns = _names(rows.pop(0)[1]) if rows else []
+    has_labels = bool(rows) and (not needs_labels or bool(set(labels) & set(columns)))
+    if not has_labels or FILE not in columns:
         raise UsageError(f"{path}:1: needs columns {FILE} and one of {', '.join(labels)}")
-    return [_star(path, number, row, labels) for number, row in enumerate(rows, start=2)]
+    known = {FILE, OBJECT, VELOCITY, MEDIUM, RESOLUTION, *labels}
+    if twice := next((name for name in columns if name in known and columns.count(name) > 1), ""):
+        raise UsageError(f"{path}:1: two columns {twice}")
+    for line, row in rows:
+        if any(cell.strip() for cell in row[len(columns) :]):
+            raise UsageError(f"{path}:{line}: {len(row)} cells, but {len(columns)} columns")
+    return [
+        _star(path, line, dict(zip(columns, map(str.strip, row), strict=False)), labels)
+        for line, row in rows
+    ]
 
 
-def _star(path: Path, number: int, row: dict[str, str], labels: Sequence[str]) -> Star:
-    name = row[FILE] or ""
+def _star(path: Path, line: int, row: Mapping[str, str], labels: Sequence[str]) -> Star:
+    name = row.get(FILE, "")
     inside = Path(name)
     if not name or "\0" in name or inside.is_absolute() or ".." in inside.parts:
-        raise UsageError(f"{path}:{number}: {FILE}: must be a path below the list's folder")
-    known = {label: _number(row.get(label), path, number, label) for label in labels}
+        raise UsageError(f"{path}:{line}: {FILE}: must be a path below the list's folder")
+    where = f"{path}:{line}"
+    known = {label: _label(row.get(label, ""), label, where) for label in labels}
     return Star(
         name,
         path.parent / inside,
-        row.get(OBJECT) or "",
+        row.get(OBJECT, ""),
         {label: value for label, value in known.items() if value is not None},
-        _number(row.get(VELOCITY), path, number, VELOCITY, strict=False),
-        _resolution(row.get(RESOLUTION) or "", path, number),
-        (row.get(MEDIUM) or "").lower().startswith("vacuum"),
+        _velocity(row.get(VELOCITY, ""), where),
+        _resolution(row.get(RESOLUTION, ""), where),
+        _medium(row.get(MEDIUM, ""), where),
     )
 
 
-def _resolution(text: str, path: Path, line: int) -> float | None:
-    """The first number of a cell, `1800 (survey value)`, or a range's middle; None without one.
+def _label(text: str, name: str, where: str) -> float | None:
+    """None where it is not known; `UsageError` for words, and for what no star has."""
+    if _NOT_KNOWN.fullmatch(text):
+        return None
+    if (value := _number(text)) is None:
+        raise UsageError(f"{where}: {name}: {text!r} is not a number")
+    if value in MISSING_LABELS:
+        return None
+    if not is_possible(name, value):
+        low, high = POSSIBLE[name]
+        raise UsageError(f"{where}: {name}: {text} is not from {low:g} to {high:g}")
+    return value
+
+
+def _velocity(text: str, where: str) -> float | None:
+    """km/s; None for words; `UsageError` for what no star has."""
+    value = _number(text)
+    if value is None or value in NULLS:
+        return None
+    if abs(value) > FASTEST:
+        raise UsageError(f"{where}: {VELOCITY}: {text} is not from -{FASTEST:g} to {FASTEST:g}")
+    return value
+
+
+def _medium(text: str, where: str) -> str:
+    """`air`, `vacuum`, or empty; `UsageError` for other words."""
+    if _NOT_KNOWN.fullmatch(text):
+        return ""
+    if not (medium := medium_of(text)):
+        raise UsageError(f"{where}: {MEDIUM}: {text!r} is neither air nor vacuum")
+    return medium
+
+
+def _resolution(text: str, where: str) -> float | None:
+    """The number of a cell, `1800 (survey value)`, or a range's middle; None without one.
 
     `UsageError` for one of which the meaning is not sure, as `5000±500`, or that no spectrum has.
     """
-    found = _R.search(text)
-    if found is None:
+    bare = _IN_BRACKETS.sub(" ", text)
+    found = _R.search(bare)
+    if found is None or _number(bare) in NULLS:
         return None
     ends = [float(one) for one in found.groups() if one is not None]
     r = sum(ends) / len(ends)
-    if _UNSURE.match(text, found.end()) or not LOWEST_R <= r <= HIGHEST_R:
+    before, behind = _UNSURE
+    is_unsure = before.search(bare[: found.start()]) or behind.match(bare[found.end() :])
+    if is_unsure or not LOWEST_R <= r <= HIGHEST_R:
         limits = f"{LOWEST_R:.0f} to {HIGHEST_R:.0f}"
-        raise UsageError(f"{path}:{line}: {RESOLUTION}: {text!r} is not an R from {limits}")
+        raise UsageError(f"{where}: {RESOLUTION}: {text!r} is not an R from {limits}")
     return r
 
 
-def _number(
-    text: str | None, path: Path, line: int, name: str, strict: bool = True
-) -> float | None:
-    """A cell; None where it is empty, and, not `strict`, where it holds words."""
-    if not (text or "").strip():
-        return None
+def _number(text: str) -> float | None:
+    """A cell; None for words, and for what is not finite."""
     try:
-        value = float(text or "")
+        value = float(text)
     except ValueError:
-        value = math.nan
-    if math.isfinite(value):
-        return value
-    if strict:
-        raise UsageError(f"{path}:{line}: {name}: {text!r} is not a number")
-    return None
+        return None
+    return value if math.isfinite(value) else None
 
 
 def compare(observer: Observer, star: Star) -> Iterator[Compared]:
@@ -180,10 +231,12 @@ def spectra_of(star: Star) -> list[Spectrum]:
 def _completed(spectrum: Spectrum, star: Star) -> Spectrum:
     if spectrum.resolution is None and star.resolution is not None:
         spectrum = replace(spectrum, resolution=np.full(len(spectrum.wave), star.resolution))
-    if NO_MEDIUM not in spectrum.notes or not star.is_vacuum:
+    if NO_MEDIUM not in spectrum.notes or not star.medium:
         return spectrum
-    notes = tuple(FORMULA if note == NO_MEDIUM else note for note in spectrum.notes)
-    return replace(spectrum, wave=air(spectrum.wave), notes=notes)
+    notes = [note for note in spectrum.notes if note != NO_MEDIUM]
+    if star.medium == "air":
+        return replace(spectrum, notes=tuple(notes))
+    return replace(spectrum, wave=air(spectrum.wave), notes=(*notes, FORMULA))
 
 
 def agreement(pairs: Sequence[tuple[float, float | None]]) -> Agreement | None:

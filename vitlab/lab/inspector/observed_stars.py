@@ -236,7 +236,7 @@ def _entries(
 ) -> tuple[Entry, ...]:
     """The spectra of a file, or of the files of a list; `UsageError` where none can be read."""
     if not is_list(path):
-        none = Star(str(path), path, "", {}, None, None, is_vacuum=False)
+        none = Star(str(path), path, "", {}, None, None, "")
         return tuple(_entries_of(none, path, labels))
     stars = read_stars(path, labels, needs_labels=False)
     if len(stars) > MOST_FILES:

@@ -29,8 +29,10 @@ POSSIBLE = {
 }
 """K, dex (cgs), dex: outside, a value of a file is not this label in this unit. From brown to white
 dwarfs; carbon in the most metal-poor stars."""
-MISSING_LABELS = (-999.0, -9999.0, -99.0)
-"""Written by many catalogues for "not known"."""
+NULLS = (-999.0, -9999.0, 99999.0)
+"""Written by surveys and catalogues where a number of a star is not known."""
+MISSING_LABELS = (*NULLS, -99.0)
+"""Of a label; a velocity may be -99 km/s."""
 
 BETA = LABEL_BETA
 """Both parameters of the Beta distribution each label is drawn from."""
@@ -44,6 +46,12 @@ def draw_labels(generator: np.random.Generator, n: int) -> Array:
     low, high = np.array([RANGES[name] for name in LABELS]).T
     unit: Array = generator.beta(BETA, BETA, size=(n, len(LABELS)))
     return np.asarray(low + (high - low) * unit)
+
+
+def is_possible(name: str, value: float) -> bool:
+    """Whether a star may have this label, in K or dex."""
+    low, high = POSSIBLE.get(name, (-np.inf, np.inf))
+    return bool(low <= value <= high)
 
 
 def valid_labels(name: str, values: NDArray[Any]) -> Array:

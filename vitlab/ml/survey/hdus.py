@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.fits import Unit
+from vitlab.ml.spectra.labels import NULLS
 from vitlab.ml.survey.spectrum import Array, Bools
 
 FWHM = 2 * math.sqrt(2 * math.log(2))
 """FWHM of a Gaussian with sigma 1."""
-NULLS = (-9999.0, -999.0, 99999.0)
-"""What surveys write where a parameter is not known."""
 MOST_SPECTRA = 20_000
 """Of a file."""
 

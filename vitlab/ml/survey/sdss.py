@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.validation import FASTEST
 from vitlab.ml.spectra.formats.fits import Unit
 from vitlab.ml.survey.hdus import (
     FWHM,
@@ -169,7 +170,7 @@ def kind_of(word: str, subclass: str) -> tuple[Kind, str]:
 
 def _velocity(z: float | None, error: float | None) -> tuple[float | None, float | None]:
     """km/s of a redshift and of its error, which is only one above 0."""
-    if z is None or abs(z) > 0.01:  # no star of the Galaxy moves at 3000 km/s
+    if z is None or abs(z) * LIGHT > FASTEST:
         return None, None
     return z * LIGHT, error * LIGHT if error is not None and error > 0 else None
 

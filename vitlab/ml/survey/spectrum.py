@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.reading import LARGEST
-from vitlab.contract.validation import HIGHEST_R, LOWEST_R
+from vitlab.contract.validation import FASTEST, HIGHEST_R, LOWEST_R
 from vitlab.ml.spectra.formats.wavelengths import read_axis
+from vitlab.ml.spectra.labels import MISSING_LABELS, is_possible
 from vitlab.ml.spectra.lines import air
 from vitlab.ml.spectra.pfsspec import SENTINELS
 
@@ -152,6 +153,11 @@ def finish(raw: Raw, file: str) -> Spectrum:
     notes = [*axis.notes, *raw.notes]
     if missing := int((~keep).sum()):
         notes.append(f"{missing:,} pixels without a wavelength are left out")
+    labels = _known_labels(raw, notes)
+    velocity = raw.velocity
+    if velocity is not None and abs(velocity) > FASTEST:
+        notes.append(f"the file's velocity, {velocity:g} km/s, is no star's: left out")
+        velocity = None
     wave = axis.wave
     if raw.medium == "vacuum":
         wave = air(wave)
@@ -175,12 +181,21 @@ def finish(raw: Raw, file: str) -> Spectrum:
         mask=mask,
         masked={why: int(bad.sum()) for why, bad in reasons.items() if bad.any()},
         resolution=None if resolution is None else _known(resolution[turn], notes),
-        velocity=raw.velocity,
-        velocity_error=raw.velocity_error,
-        labels=raw.labels,
+        velocity=velocity,
+        velocity_error=None if velocity is None else raw.velocity_error,
+        labels=labels,
         label_source=raw.label_source,
         notes=tuple(notes),
     )
+
+
+def _known_labels(raw: Raw, notes: list[str]) -> dict[str, tuple[float, float | None]]:
+    """Without those that the file says are not known, and those that no star has."""
+    known = {name: one for name, one in raw.labels.items() if one[0] not in MISSING_LABELS}
+    for name, (value, _) in known.items():
+        if not is_possible(name, value):
+            notes.append(f"the file's {name}, {value:g}, is no star's: left out")
+    return {name: one for name, one in known.items() if is_possible(name, one[0])}
 
 
 def _check_flux(raw: Raw, place: str) -> None:

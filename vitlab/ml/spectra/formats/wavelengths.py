@@ -39,6 +39,7 @@ _LENGTHS = {
 }
 """Unit in lower case, without spaces -> Angstrom."""
 _LOG = re.compile(r"(?P<log>log10|log|ln|dex)[\[(]?(?P<unit>[^\])]*)[\])]?$")
+_MEDIUM = re.compile(r"\s*(?:in\s+)?(vac|air\b)", re.IGNORECASE)
 _GUESSES = (
     (1e-7, 1e-5, "m"),
     (0.2, 2.7, "micron"),
@@ -121,14 +122,20 @@ def to_angstrom(values: Array, unit: str, where: str) -> tuple[Array, str]:
     return wave, "" if word == "Angstrom" or (factor == 1 and not base) else word
 
 
+def medium_of(text: str) -> str:
+    """`air` or `vacuum`, as the first word says (`Vac`, `in vacuum`); empty for another."""
+    found = _MEDIUM.match(text)
+    return "" if found is None else "vacuum" if found[1].lower() == "vac" else "air"
+
+
 def stated_medium(attributes: Mapping[str, Any]) -> str:
     """`air` or `vacuum` as a header or attributes say; empty when they do not."""
     for name, value in attributes.items():
         text = _text(value).lower()
         match name.upper():
             case "AIRORVAC" | "MEDIUM" | "WAVELENGTHS" | "WAVE_MEDIUM" | "SPECSYS_MEDIUM":
-                if text.startswith(("vac", "air")):
-                    return "vacuum" if text.startswith("vac") else "air"
+                if medium := medium_of(text):
+                    return medium
             case "VACUUM" | "VACWAVE" | "IN_VACUUM" | "INVACUUM":
                 if text in ("t", "true", "1", "1.0", "yes"):
                     return "vacuum"
