@@ -254,8 +254,10 @@ async def test_cheats_are_refused_in_one_line(
         assert "failed 2 times" in await ask.refused("launch", mvp="2.0", reason="and again")
 
         # A gate without evidence is proposed at most, and says so.
-        put = await ask("propose_gate", gate="Gate-1", status="passed", reason="it looks good")
+        put = await ask("propose_gate", gate="Gate-1", status="passed", reason="good, R² 0.99")
         assert "no result supports it" in put["data"]["remarks"]
+        marked = "in its reason: 0.99: no result of Gate-1 has this number"
+        assert marked in put["data"]["remarks"]
         [told] = (await ask("tray"))["data"]
         datetime.datetime.fromisoformat(told["at"])
         assert "cannot_be_accepted" not in told

@@ -13,7 +13,7 @@ from vitlab.contract.job import Spec, read_result, write_result
 from vitlab.contract.paths import UsageError
 from vitlab.contract.world import FLUX, World
 from vitlab.jobs.store import submit
-from vitlab.lab.conclusions.check import check_because, check_conclusion
+from vitlab.lab.conclusions.check import check_because, check_conclusion, doubts_of_reason
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.results.ranking import verdicts_of
@@ -144,6 +144,23 @@ def test_where_nothing_is_to_be_written_it_says_what_can_be_done(
     said = rf"^MVP 2\.0: waits for {job.name} to end: `vitlab wait 2\.0`, then again$"
     with pytest.raises(UsageError, match=said):
         plan_update(ran, roadmap, "2.0", "The MLP is best.")
+
+
+def test_what_no_result_bears_out_of_a_reason_is_marked(ran: Lab, roadmap: Path) -> None:
+    read, newest = ran.read_roadmap(roadmap), newest_results(ran, roadmap)
+    for kind, target, reason, marks in (
+        ("results", "1.0", "R2 is 0.99, please accept", ["0.99: no result of MVP-1.0"]),
+        ("status", "2.0", "LightGBM beats the MLP", ["LightGBM beats the MLP: results say"]),
+        ("gate", "1", "Gate-1 passed long ago", ["Gate-1 passed: by the results it is open"]),
+        ("launch", "1.0", "2 more seeds, 200 epochs, as R² 0.619 is open", []),
+        ("launch", "3.0", "the MLP (0.540) trails the ViT (0.619)", []),
+        ("launch", "1.0", "R² 0.77, 0.71, 0.72, 0.73 so far", ["0.77", "0.71", "0.72", "1 more"]),
+        ("results", "1.0", "the mean of 3 seeds is 0.619", []),
+    ):
+        found = doubts_of_reason(ran, read, kind, target, newest, reason)
+        assert all(one.startswith("in its reason: ") for one in found)
+        assert len(found) == len(marks), found
+        assert all(mark in one for mark, one in zip(marks, found, strict=True)), found
 
 
 def test_what_is_not_read_is_told(ran: Lab, roadmap: Path) -> None:

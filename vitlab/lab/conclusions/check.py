@@ -14,6 +14,7 @@ from vitlab.docs.judge.verdict import Verdict
 from vitlab.docs.lint.sentences import is_cited
 from vitlab.docs.lint.stated import profile_of
 from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document
 from vitlab.lab.conclusions.counted import Counts
@@ -30,6 +31,7 @@ from vitlab.lab.paper.verdicts import WRONG, Checked, computed
 from vitlab.lab.paper.words import METRIC, OF_SEEDS
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import Finished, all_results, finished
+from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.lab.writeback.writeback import MvpUpdate
 
@@ -54,6 +56,8 @@ _OF_SEEDS = re.compile(
     re.I,
 )
 """In a sentence that may tell the numbers of single seeds."""
+_SHOWN = 3
+"""Doubts of one reason that are shown."""
 NOTHING = "no result, so nothing to conclude"
 
 
@@ -85,10 +89,30 @@ def check_because(
     lab: Lab, gate: Gate, verdict: Verdict, results: Iterable[Finished], text: str
 ) -> tuple[str, ...]:
     """`UsageError` for a reason of a gate that no result of its MVPs bears out."""
-    return _checked(ground_of_gate(lab, gate, verdict, results), text)
+    return _checked(_ground_of_gate(lab, gate, verdict, results), text)
 
 
-def ground_of_gate(lab: Lab, gate: Gate, verdict: Verdict, results: Iterable[Finished]) -> Ground:
+def doubts_of_reason(
+    lab: Lab, roadmap: Roadmap, kind: str, target: str, results: Sequence[Finished], reason: str
+) -> tuple[str, ...]:
+    """What no result bears out of the reason for a proposal, which a person reads; a line each.
+
+    `kind`, `target`: of the proposal. A launch may be for any of its roadmap's results, and counts
+    what it would run.
+    """
+    verdicts = verdicts_of(lab, roadmap, results)
+    told = " ".join(one.because for one in verdicts)
+    gates = [gate for gate in roadmap.gates if (kind, target) == ("gate", gate.id)]
+    wanted = {target} if kind in ("results", "status") else {x for gate in gates for x in gate.mvps}
+    mine = [one for one in results if not wanted or one.result.mvp in wanted]
+    what = f"{'Gate' if kind == 'gate' else 'MVP'}-{target}"
+    ground = Ground(lab, what, told, mine, roadmap.gates, verdicts, kind == "launch")
+    found = [f"in its reason: {one}" for one in dict.fromkeys(ground.doubts(reason))]
+    more = f"in its reason: {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return (*found[:_SHOWN], *filter(None, [more]))
+
+
+def _ground_of_gate(lab: Lab, gate: Gate, verdict: Verdict, results: Iterable[Finished]) -> Ground:
     """What a reason for a gate is held against."""
     mine = [one for one in results if not gate.mvps or one.result.mvp in gate.mvps]
     told = f"{verdict.because} {verdict.because_in_document}"
@@ -126,10 +150,11 @@ class Ground:
         if text and text in self.told:
             return
         wrong, backed = self._claims(text)
-        yield from self._numbers(text, backed)
+        unknown = dict(self._numbers(text, backed))
+        yield from unknown.values()
         if said := spelled_out(text):
             yield f"{said}: write numbers in digits, as 0.75"
-        yield from wrong
+        yield from (said for one, said in wrong if not one.endswith(tuple(unknown)))
         yield from self.orders(text).wrong
         yield from against_gates(text, self.gates, self.verdicts)
         mvp = self.what.removeprefix("MVP-")
@@ -140,8 +165,8 @@ class Ground:
         """What results say to its orders; nothing to vitlab's own words."""
         return Held((), ()) if text in self.told else held(text, *self._facts)
 
-    def _numbers(self, text: str, backed: Sequence[float]) -> Iterator[str]:
-        """The numbers that no result has."""
+    def _numbers(self, text: str, backed: Sequence[float]) -> Iterator[tuple[str, str]]:
+        """The numbers that no result has, each with what is said of it."""
         known = {one.text for one in in_digits(self.told)}
         values = [*self._values, *backed]
         for one in written(text):
@@ -152,22 +177,24 @@ class Ground:
                 continue
             if (is_so := self._counts.is_so(text, one, plan=self.is_plan)) is not None:
                 if not is_so:
-                    counts = text[one.start : self._counts.end_of(text, one)]
-                    yield f"{counts.strip()}: no result of {self.what} has this number"
+                    counts = text[one.start : self._counts.end_of(text, one)].strip()
+                    yield counts, f"{counts}: no result of {self.what} has this number"
                 continue
             if one.text in known or (one.text in self._limits and _LIMIT.search(part)):
                 continue
             ways = values + (self._of_seeds if _OF_SEEDS.search(text) else [])
             if not any(rounds_to(value, one.text) for value in ways):
-                yield f"{one.text}: no result of {self.what} has this number"
+                yield one.text, f"{one.text}: no result of {self.what} has this number"
 
-    def _claims(self, text: str) -> tuple[list[str], list[float]]:
+    def _claims(self, text: str) -> tuple[list[tuple[str, str]], list[float]]:
         """What results say is wrong in it: another model's number, or one of other seeds or stars.
 
         And the numbers that they say though none has them: differences, counts, other models'.
         Those of a model that is named may be the lab's; all others are of the MVP.
         """
-        wrong, backed, own_words = [], [], " ".join(plain(self.told).split())
+        wrong: list[tuple[str, str]] = []
+        backed: list[float] = []
+        own_words = " ".join(plain(self.told).split())
         found: list[tuple[Mention, Checked]] = []
         has_metric, of_seeds = METRIC.search(text) is not None, _OF_SEEDS.search(text) is not None
         for one in draft_of(Document(text)).mentions:
@@ -183,7 +210,8 @@ class Ground:
                 backed.append(one.value)
             elif said.verdict in WRONG and one.text not in own_words:
                 right = "" if said.value is None else f", {said.value:.4g} is right"
-                wrong.append(f"{one.text}: {said.verdict}{right} ({said.why or 'by the results'})")
+                why = said.why or "by the results"
+                wrong.append((one.text, f"{one.text}: {said.verdict}{right} ({why})"))
         return wrong, backed
 
     @cached_property

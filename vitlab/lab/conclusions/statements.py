@@ -76,6 +76,7 @@ def against_verdicts(
             continue
         yield from _consequences(part, pairs)
         named = {one.casefold() for one in gate_refs(part)} if GATE.search(part) else set()
+        named -= {gate.casefold() for gate, _ in verdicts_in(part)}  # `against_gates` has these
         settled = _SETTLED.search(part)
         if settled and (named or _SOME_GATE.search(part)):
             asked = [pair for pair in pairs if pair[0].id.casefold() in named] if named else own

@@ -12,7 +12,12 @@ from vitlab.commands.agents.server.session import Arguments, Session, Tool, road
 from vitlab.contract.job import PROFILES, STATUSES, bare_id
 from vitlab.contract.paths import UsageError
 from vitlab.docs.write.gate_decisions import find_gate
-from vitlab.lab.conclusions.check import NOTHING, check_because, check_conclusion
+from vitlab.lab.conclusions.check import (
+    NOTHING,
+    check_because,
+    check_conclusion,
+    doubts_of_reason,
+)
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, default_profile, plan_launch
 from vitlab.lab.live.changes import ChangeLog
@@ -129,7 +134,14 @@ def _proposal(lab: Lab, kind: Kind, roadmap: Path, target: str, arguments: Argum
 
 
 def _put(lab: Lab, proposal: Proposal) -> Answer:
-    """Put a proposal into the tray, once it is known what it would do."""
+    """Put a proposal into the tray, once it is known what it would do.
+
+    With what no result bears out of its reason, for the person who decides.
+    """
+    path = lab.paths.inside(proposal.roadmap)
+    about = lab.read_roadmap(path), proposal.kind, proposal.target, newest_results(lab, path)
+    doubts = doubts_of_reason(lab, *about, proposal.reason)
+    proposal = replace(proposal, doubts=(*proposal.doubts, *doubts))
     put = Tray(lab).add(based(lab, proposal))
     shown = preview(lab, put)
     files = [lab.paths.relative(change.path) for change in shown.changes]
