@@ -152,6 +152,8 @@ class PrivatePaths:
     """Locked by the process that carries the autopilot on; its time is that of the last time."""
     autopilot_again = _File("autopilot.again")
     """Asks the holder of that lock to carry it on once more."""
+    autopilot_waits = _File("autopilot.waits")
+    """Locked by the process that carries it on while a document cannot be read."""
     autopilot_environment = _File("autopilot.env.json")
     """The environment the autopilot was started with, in which it launches."""
     tray = _File("tray")

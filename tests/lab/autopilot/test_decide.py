@@ -21,6 +21,7 @@ from vitlab.lab.autopilot.decide import (
     Wait,
     decide,
     spent_in,
+    waits_for_document,
 )
 from vitlab.lab.autopilot.record import Autopilot, Launch
 
@@ -133,6 +134,20 @@ def test_what_a_person_must_decide_keeps_no_other_branch(word: JobWord) -> None:
     facts = replace(NOW, jobs=(job(1, word),), candidates=(waiting("2.0"),))
     assert decide(launched("1.0"), facts) == Start(waiting("2.0"))
     assert decide(launched("1.0"), replace(facts, candidates=())) == End("nothing is left")
+
+
+def test_a_roadmap_that_cannot_be_read_ends_nothing() -> None:
+    unread = replace(NOW, unread=(("plan.md", "is empty"),))
+    assert decide(PILOT, unread) == Wait()
+    assert waits_for_document(PILOT, unread)
+    assert not waits_for_document(launched("1.0"), replace(unread, jobs=(job(1, "running"),)))
+    assert not waits_for_document(replace(PILOT, state="paused"), unread)
+    assert decide(PILOT, replace(unread, now=1e6)) == End("budget spent")
+    other = replace(waiting("2.0"), roadmap="other.md")
+    assert decide(PILOT, replace(unread, candidates=(other,))) == Start(other)
+    begun = Launch(1, "plan.md", "1.0", "full", 1.0)
+    assert decide(replace(PILOT, launches=(begun,)), unread) == Wait()
+    assert decide(replace(PILOT, launches=(begun,)), NOW) == Complete(begun)
 
 
 def test_a_pause_launches_nothing_and_a_full_disk_ends_it() -> None:

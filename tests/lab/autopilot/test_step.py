@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from vitlab.jobs.files import write_json
 from vitlab.jobs.processes import boot
 from vitlab.jobs.queue import scheduler
 from vitlab.jobs.store import Job, all_jobs
-from vitlab.lab.autopilot import control
+from vitlab.lab.autopilot import control, step
 from vitlab.lab.autopilot.control import Wanted, forecast, go_on, pause, start, stop
 from vitlab.lab.autopilot.record import (
     Autopilot,
@@ -29,8 +30,10 @@ from vitlab.lab.autopilot.record import (
     write_autopilot,
 )
 from vitlab.lab.autopilot.report import public_record, report_of
-from vitlab.lab.autopilot.step import carry_on, digest
+from vitlab.lab.autopilot.step import carry_on, carry_on_later, digest
+from vitlab.lab.autopilot.text import state_lines
 from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.launch import Plan, Request, plan_launch
 from vitlab.lab.writeback.edits import undo
 
 PLAN = """\
@@ -127,6 +130,63 @@ def test_it_launches_one_mvp_after_another_and_ends_with_a_page(plan: Lab) -> No
     json.dumps(record, allow_nan=False)
     undo(plan)
     assert not page.exists()
+
+
+BROKEN: dict[str, Callable[[Path], object]] = {
+    "is empty": lambda path: path.write_text(""),
+    "cannot be read (No such file or directory)": lambda path: path.unlink(),
+    "a line of 200,000 characters": lambda path: path.write_text("x" * 200_000),
+}
+
+
+@pytest.mark.parametrize("why", BROKEN)
+def test_it_waits_for_a_roadmap_that_cannot_be_read(
+    plan: Lab, why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin(plan)
+    carry_on(plan)
+    let_end(plan, "failed")
+    roadmap = plan.roadmap_path()
+    text = roadmap.read_text()
+    BROKEN[why](roadmap)
+    carry_on(plan)
+    pilot = read_autopilot(plan.paths)
+    assert pilot is not None
+    assert (pilot.state, mvps(plan)) == ("running", ["1.0"])
+    name = plan.paths.relative(roadmap)
+    report = report_of(plan, pilot)
+    assert next(state_lines(report)).startswith(f"autopilot running; waits for {name}: ")
+    assert [(one, said) for one, said in report.waits if why in said and one == name]
+    stop(plan)
+    with pytest.raises(UsageError, match="not started: .*" + re.escape(why)):
+        start(plan, Wanted(8.0, roadmap))
+    write_autopilot(plan.paths, pilot)
+    monkeypatch.setattr(time, "sleep", lambda _: roadmap.write_text(text))
+    carry_on_later(plan)
+    assert mvps(plan) == ["1.0", "4.0"]
+
+
+def test_a_launch_that_was_begun_is_made_when_its_roadmap_can_be_read_again(
+    plan: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(plan)
+    roadmap = plan.roadmap_path()
+    text = roadmap.read_text()
+
+    def emptied(lab: Lab, request: Request) -> Plan:
+        roadmap.write_text("")
+        return plan_launch(lab, request)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(step, "plan_launch", emptied)
+        carry_on(plan)
+    pilot = read_autopilot(plan.paths)
+    assert pilot is not None
+    assert [(one.made, one.refused) for one in pilot.launches] == [(False, "")]
+    assert runs(plan) == []
+    roadmap.write_text(text)
+    carry_on(plan)
+    assert mvps(plan) == ["1.0"]
 
 
 def test_a_gate_that_passes_opens_what_it_gates(plan: Lab, ended: Ended) -> None:

@@ -80,6 +80,8 @@ def forecast(lab: Lab, wanted: Wanted) -> Forecast:
     """The plan of a new autopilot: order, jobs, hours, and what will not fit the budget."""
     pilot = _new(lab, wanted)
     facts = _facts(lab, pilot)
+    for name, why in facts.unread:
+        lab.tell(f"{name}: {why}")
     return Forecast(pilot, tuple(_steps(pilot, facts, _last(lab, pilot, facts))))
 
 
@@ -184,6 +186,8 @@ def start(lab: Lab, wanted: Wanted) -> Autopilot:
     check_none(lab)
     pilot = _new(lab, wanted)
     facts = _facts(lab, pilot)
+    for name, why in facts.unread:
+        raise UsageError(f"not started: {name}: {why}")
     if isinstance(action := decide(pilot, facts), End):
         raise UsageError(f"not started: {action.why}; --dry-run shows the plan")
     verdicts = {gate.key: gate.standing for gate in facts.gates}

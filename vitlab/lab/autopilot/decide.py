@@ -66,6 +66,8 @@ class Facts:
     gpus: int = 0
     """Those that its active jobs have, or want."""
     disk_full: bool = False
+    unread: tuple[tuple[str, str], ...] = ()
+    """Its roadmaps that cannot be read now, and why: what they have waiting is not known."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,9 @@ def decide(pilot: Autopilot, facts: Facts) -> Action:
     if over := _used_up(pilot, facts):
         left = tuple(job.name for job in active if not job.stopping)
         return Stop(left) if left else (Wait() if active else End(over))
+    unread = dict(facts.unread)
     for launch in pilot.launches:
-        if not launch.made and not launch.refused:
+        if not launch.made and not launch.refused and launch.roadmap not in unread:
             return Complete(launch)
     if behind := tuple(job.name for job in facts.jobs if job.release):
         return Release(behind)
@@ -137,7 +140,7 @@ def decide(pilot: Autopilot, facts: Facts) -> Action:
     for candidate in facts.candidates:
         if not candidate.held and not unfit(pilot, facts, candidate.estimate):
             return Start(candidate)
-    return Wait() if active else End(_why_over(pilot, facts))
+    return Wait() if active or unread else End(_why_over(pilot, facts))
 
 
 def _used_up(pilot: Autopilot, facts: Facts) -> str:
@@ -153,6 +156,12 @@ def spent_in(pilot: Autopilot, facts: Facts) -> float:
     if pilot.gpu_hours is not None and facts.gpus:
         left = min(left, (pilot.gpu_hours - facts.spent.gpu_hours) / facts.gpus)
     return max(0.0, left * 3600)
+
+
+def waits_for_document(pilot: Autopilot, facts: Facts) -> bool:
+    """Whether no end of a job will have it carried on, as a roadmap must be readable first."""
+    idle = not any(job.is_active for job in facts.jobs)
+    return pilot.state == "running" and idle and bool(facts.unread)
 
 
 def unfit(pilot: Autopilot, facts: Facts, estimate: Estimate) -> str:

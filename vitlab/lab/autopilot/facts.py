@@ -22,6 +22,7 @@ from vitlab.contract.job import (
 )
 from vitlab.contract.paths import JobPaths, UsageError, cause
 from vitlab.docs.model.roadmap import Roadmap
+from vitlab.docs.text.source import read
 from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
 from vitlab.jobs.processes import AUTOPILOT
 from vitlab.jobs.queue.machine import Machine, gpus_wanted, read_machine
@@ -87,16 +88,18 @@ class Reading:
         return {job.name: (number, job) for number, job in found if number is not None}
 
     def facts(self) -> Facts:
-        """All that a decision rests on. A roadmap that cannot be read is told, and left out."""
+        """All that a decision rests on."""
         candidates: list[Candidate] = []
         gates: list[GateFact] = []
+        unread: list[tuple[str, str]] = []
         for name in self.pilot.roadmaps:
+            path = self.lab.paths.root / name
             try:
                 plan = _Plan(self, self.lab.paths.inside(name), name)
                 candidates += plan.candidates()
                 gates += plan.gates.values()
             except (UsageError, OSError) as error:
-                self.lab.tell(cause(error))
+                unread.append((name, cause(error).removeprefix(f"{path}: ")))
         own = [job for _, job in self.own.values()]
         jobs = self.job_facts()
         active = (self.own[job.name][1] for job in jobs if job.is_active)
@@ -108,6 +111,7 @@ class Reading:
             spent=spent(own, self.now),
             gpus=sum(self._gpus(job) for job in active),
             disk_full=shutil.disk_usage(self.lab.paths.root).free < DISK,
+            unread=tuple(unread),
         )
 
     def _gpus(self, job: Job) -> int:
@@ -158,6 +162,7 @@ class _Plan:
         self._lab = reading.lab
         self._path = path
         self._name = name
+        read(path, edit=True)  # of half a plan nothing is decided
         self._roadmap: Roadmap = self._lab.read_roadmap(path)
         self._jobs = of_roadmap(self._lab, reading.jobs, path)
         newest = latest(finished(self._jobs))

@@ -111,6 +111,7 @@ def _kept_report(pilot: Autopilot) -> Report | None:
                 "jobs": _jobs(facts["jobs"]),
                 "candidates": tuple(candidates),
                 "gates": tuple(gates),
+                "unread": tuple((name, why) for name, why in facts.get("unread", ())),
                 "spent": Spent(**facts["spent"]),
             }
         )
@@ -156,6 +157,7 @@ def _found(lab: Lab, launch: Launch, jobs: Sequence[JobFact]) -> str:
 
 
 def _waits(pilot: Autopilot, facts: Facts, tried: Sequence[Tried]) -> Iterator[tuple[str, str]]:
+    yield from facts.unread
     for gate in needs_you(facts):
         yield pilot.named(gate.roadmap, f"Gate-{gate.id}"), gate.because
     for gate in facts.gates:

@@ -18,6 +18,7 @@ from vitlab.contract.paths import JobPaths, LabPaths, UsageError, cause
 from vitlab.contract.reading import read_regular
 from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.environment import as_bytes, this_environment
+from vitlab.jobs.files import take_lock
 from vitlab.jobs.processes import AUTOPILOT
 from vitlab.jobs.queue import scheduler
 from vitlab.jobs.queue.scheduler import autopilot_record
@@ -33,6 +34,7 @@ from vitlab.lab.autopilot.decide import (
     Wait,
     decide,
     spent_in,
+    waits_for_document,
 )
 from vitlab.lab.autopilot.facts import Reading
 from vitlab.lab.autopilot.page import announce, page_name, write_page
@@ -57,6 +59,8 @@ MOST = 1000
 """Actions after which one process leaves the rest to the next."""
 NEVER = 1e15
 """Seconds since the machine's start that never come."""
+LATER = 5.0
+"""Seconds until a document is looked at again that could not be read."""
 SOON = 10.0
 """Seconds at least between two times that supervisors have it carried on."""
 
@@ -92,6 +96,27 @@ def _carry_on(lab: Lab) -> None:
             note_due(lab, pilot, facts)
             return
         act(lab, pilot, action)
+
+
+def carry_on_later(lab: Lab) -> None:
+    """Carry it on again while it waits for a document, as no job's end does then.
+
+    One process of a lab does so, until the document is readable, its budget spent, or a person has
+    paused or ended it.
+    """
+    lock = take_lock(lab.paths.private.autopilot_waits, patience=0.0)
+    if lock is None:
+        return
+    try:
+        while (
+            (pilot := read_autopilot(lab.paths)) is not None
+            and pilot.state == "running"
+            and waits_for_document(pilot, Reading(lab, pilot).facts())
+        ):
+            time.sleep(LATER)
+            carry_on(lab)
+    finally:
+        os.close(lock)
 
 
 def note_due(lab: Lab, pilot: Autopilot, facts: Facts) -> None:
@@ -204,6 +229,8 @@ def _make(lab: Lab, pilot: Autopilot, wanted: Launch) -> None:
     except (UsageError, OSError) as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise  # it is made when there is room
+        if wanted.roadmap in dict(Reading(lab, pilot).facts().unread):
+            return  # it is made when that can be read again
         refused = cause(error)
     made = replace(wanted, made=not refused, refused=refused)
     launches = tuple(made if one.number == wanted.number else one for one in pilot.launches)
@@ -222,7 +249,9 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     try:
         _take_environment(paths)
-        carry_on(open_lab(paths.root))
+        lab = open_lab(paths.root)
+        carry_on(lab)
+        carry_on_later(lab)
     except (UsageError, OSError) as error:
         print(cause(error), file=sys.stderr)
         return 2

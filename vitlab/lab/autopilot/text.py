@@ -58,7 +58,9 @@ def state_lines(report: Report) -> Iterator[str]:
         when = datetime.datetime.fromtimestamp(pilot.ended)
         yield f"{end_line(pilot)}, {when:%Y-%m-%d %H:%M}"
     else:
-        yield f"autopilot {pilot.state}"
+        yield f"autopilot {pilot.state}" + "".join(
+            f"; waits for {name}: {why}" for name, why in report.facts.unread
+        )
     gpus = "" if pilot.gpu_hours is None else f" of {pilot.gpu_hours:g}"
     yield (
         f"{hours_text(used)} of {hours_text(pilot.budget)} used; its jobs ran "
