@@ -64,7 +64,8 @@ def test_a_trial_s_number_with_another_trial_s_mark_is_found(
     for path in roadmap.parent.glob("*.md"):
         text = path.read_text(encoding="utf-8")
         path.write_text(text.replace("(smoke)", "(demo)"), encoding="utf-8")
-    (hub,) = (one for one in found(lab, roadmap) if one.path and one.path.name == "plan_hub.md")
+    hub, log = (one for one in found(lab, roadmap) if one.path and one.path.name == "plan_hub.md")
+    assert log.line > hub.line
     assert "no demo run has a result; there are results of smoke" in hub.message
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vitlab.docs.lint.compared import claimed_in
 from vitlab.docs.lint.counts import counts_in
+from vitlab.docs.lint.history import KINDS
 from vitlab.docs.lint.numbers import MVP_NAMED, Place, hub_rows, in_table, reports_of
 from vitlab.docs.lint.stated import METRIC, Stated, as_read, profile_of
 from vitlab.docs.lint.told import NOT_YET, PLANNED, told_in_cell
@@ -42,7 +43,7 @@ _HEDGED = re.compile(r"\b(?:about|around|roughly|some)\b|大约|左右|约|[~≈
 """In a hypothesis a number that is told with one of these is what is thought."""
 _NO_CLAIMS = frozenset((
     "gaps", "next_steps", "directions", "routes", "facts", "repositories", "files", "related",
-    "timeline", "changelog", "ideas", "figures", "commands",
+    "ideas", "figures", "commands",
 ))  # fmt: skip
 """Tables of a hub that claim nothing of results."""
 _OF_OTHERS = re.compile(
@@ -124,7 +125,8 @@ def _in_roadmap(roadmap: Roadmap) -> Iterator[Named]:
             own = entries[index].mvps if index in entries else ()
             named = own or _mvps(roadmap, document.line_text(index))
             mvps = dict.fromkeys((*of_sections.get(index, ()), *named))
-            if mvps:
+            is_history = index in entries and entries[index].kind in KINDS
+            if mvps or (is_history and not _OF_OTHERS.search(document.line_text(index))):
                 yield from _on_line(document, index, tuple(mvps))
     yield from _in_own_tables(roadmap)
 

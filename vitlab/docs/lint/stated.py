@@ -22,7 +22,7 @@ _NUMBER = (
     r"(?P<percent>\s*%)?"
 )
 _STATES = re.compile(
-    rf"(?:\s*+[=:：＝]{{1,2}}\s*+|\s++(?=[+\-−]?\d*\.\d)){_NUMBER}(?!\s*[-–~→]\s*[+\-−]?\d)"
+    rf"(?:\s?[(（](?:smoke|demo|hour)[)）](?=\s?[=:：]))?(?:\s*+[=:：＝]{{1,2}}\s*+|\s++(?=[+\-−]?\d*\.\d)){_NUMBER}(?!\s*[-–~→]\s*[+\-−]?\d)"
 )
 _SAYS = re.compile(
     r"\s*+(?:(?:of|is|was|reach(?:es|ed)?|attain(?:s|ed)?|achieve[sd]?|at|as high as|now"

@@ -15,7 +15,7 @@ from vitlab.docs.text.tables import tables_of
 
 GATE = re.compile(r"(?<![A-Za-z])Gate[-–_ ]?\d[\w.]*", re.I)
 SUPPOSED = re.compile(r"若|如果|当|待|需要|\b(?:if|when|once|needs?|before|after)\b", re.I)
-_OPEN = re.compile(
+OPEN = re.compile(
     r"尚未|还未|还没|未判定|能否|是否|才能?|应|须|必须|目标|预期|预计|希望|等|[?？]"
     r"|[<>≥≤]|\b(?:passes|fails) (?:at|above|below|if|when|with|for)\b|后再|时\s*,?\s*Gate|之?后才"
     r"|\b(?:not|never|will|would|should|must|may|might|could|can|until|unless|to pass|require\w*"
@@ -36,7 +36,7 @@ _BEHIND = re.compile(
     re.I,
 )
 _BEFORE = re.compile(rf"{_WORDS}\s*(?:了|the|of)?\s*$", re.I)
-_CLAUSE = re.compile(r"[,，;；。|]|\.\s")
+CLAUSE = re.compile(r"[,，;；。|]|\.\s")
 _HEAD = re.compile(
     r"verdict|status|state|result|conclusion|decision|判定|结论|状态|结果|决定", re.I
 )
@@ -100,7 +100,7 @@ def _of_file(document: Document) -> Iterator[_Told]:
             gates = gate_refs(cells[0]) if cells and GATE.match(cells[0]) else ()
             for at in columns if len(gates) == 1 else ():
                 word = _ALONE.match(cells[at]) if at < len(cells) else None
-                if word and not (_OPEN.search(cells[at]) or SUPPOSED.search(cells[at])):
+                if word and not (OPEN.search(cells[at]) or SUPPOSED.search(cells[at])):
                     yield row.index, gates[0], "failed" if word["failed"] else "done"
 
 
@@ -115,8 +115,8 @@ def _prose(document: Document) -> Iterator[_Told]:
 
 def verdicts_in(text: str) -> Iterator[tuple[str, str]]:
     """The verdicts in a text: the gate as it is named there and its status, `done` or `failed`."""
-    for clause in _CLAUSE.split(plain(text)) if "gate" in text.casefold() else ():
-        if SUPPOSED.search(clause) or _OPEN.search(clause):
+    for clause in CLAUSE.split(plain(text)) if "gate" in text.casefold() else ():
+        if SUPPOSED.search(clause) or OPEN.search(clause):
             continue
         for named in GATE.finditer(clause):
             found = _BEHIND.match(clause, named.end()) or _BEFORE.search(clause[: named.start()])

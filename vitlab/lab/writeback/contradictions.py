@@ -25,6 +25,7 @@ from vitlab.lab.linked_files import (
     linked_files,
     stray_reports,
 )
+from vitlab.lab.writeback.checks.history import history_findings
 from vitlab.lab.writeback.decisions import decision_findings, done_findings, rule_findings
 from vitlab.lab.writeback.number_checks import NumberChecks
 
@@ -96,7 +97,9 @@ def _across(lab: Lab | None, roadmap: Roadmap) -> list[Finding]:
     if lab is None:
         return contradictions(roadmap, Neighbours())
     around = neighbours(lab, roadmap)
-    return [*contradictions(roadmap, around), *NumberChecks(lab, roadmap, around).findings()]
+    found = contradictions(roadmap, around)
+    found += history_findings(lab, roadmap, around)
+    return [*found, *NumberChecks(lab, roadmap, around).findings()]
 
 
 def neighbours(lab: Lab, roadmap: Roadmap) -> Neighbours:
