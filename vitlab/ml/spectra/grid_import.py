@@ -15,7 +15,8 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.formats.fits import is_fits, read_bytes, read_units, text_lines
+from vitlab.ml.spectra.formats.columns import LINEAR, LOGARITHMIC, unit_of_wavelengths
+from vitlab.ml.spectra.formats.fits import is_fits, read_bytes, read_units, real, text_lines
 from vitlab.ml.spectra.formats.wavelengths import read_axis, stated_medium
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.hdf5 import new_hdf5
@@ -24,8 +25,6 @@ from vitlab.ml.spectra.lines import air
 
 Array = NDArray[np.float64]
 
-WAVE_NAMES = ("wave", "wavelength", "lambda", "lam")
-LOG_NAMES = ("loglam", "log_lambda", "log10_wave", "logwave", "lnlam", "ln_lambda")
 FLUX_NAMES = ("flux", "specificintensity", "h", "f")
 
 
@@ -49,10 +48,6 @@ def read_columns(path: Path) -> Table:
     return Table(_ascii_columns(data, path))
 
 
-_EXPONENT = re.compile(r"(?<=\d)[dD](?=[+-]?\d)|(?<=\.)[dD](?=[+-]?\d)")
-"""As Fortran writes double precision: 1.5D-3."""
-
-
 def _ascii_columns(data: bytes, path: Path) -> list[Array]:
     rows = []
     for number, line in enumerate(text_lines(data, path), start=1):
@@ -60,7 +55,7 @@ def _ascii_columns(data: bytes, path: Path) -> list[Array]:
         if not cells:
             continue
         try:
-            rows.append([float(_EXPONENT.sub("e", cell)) for cell in cells])
+            rows.append([real(cell) for cell in cells])
         except ValueError:
             if not rows and all(cell[0].isalpha() for cell in cells):
                 continue  # the names of the columns
@@ -80,16 +75,13 @@ def _fits_columns(data: bytes, path: Path) -> Table:
         raise UsageError(f"{path}: has no binary table")
     known = {column.name.lower(): column for column in table.columns}
     found = []
-    for names in ((*WAVE_NAMES, *LOG_NAMES), FLUX_NAMES):
+    for names in ((*LINEAR, *LOGARITHMIC), FLUX_NAMES):
         name = next((n for n in names if n in known), None)
         if name is None or known[name].values.dtype.kind != "f":
             raise UsageError(f"{path}: no column {' or '.join(names)} (found: {', '.join(known)})")
         found.append(known[name])
     wave, flux = found
-    unit = wave.unit
-    if wave.name.lower() in LOG_NAMES and not unit.lower().startswith(("log", "ln")):
-        base = "ln" if wave.name.lower().startswith("ln") else "log10"
-        unit = f"{base}({unit or 'Angstrom'})"
+    unit = unit_of_wavelengths(wave.name, wave.unit)
     headers = {**units[0].header, **table.header}
     headers = {name: text for name, text in headers.items() if not name.startswith("CTYPE")}
     return Table([wave.values.ravel(), flux.values.ravel()], unit, stated_medium(headers))

@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.formats.columns import is_number, read_text_columns
+from vitlab.ml.spectra.formats.columns import (
+    LINEAR,
+    LOGARITHMIC,
+    is_number,
+    read_text_columns,
+    unit_of_wavelengths,
+)
 from vitlab.ml.spectra.formats.fits import (
     MOST_OF_SPECTRA,
     Column,
@@ -26,8 +32,6 @@ Array = NDArray[np.float64]
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 WHY = "runs train on HDF5 in ga_pfsspec's layout, with labels (`vitlab data make` writes one)"
-LINEAR = ("wave", "wavelength", "lambda", "lam", "wl")
-LOGARITHMIC = ("loglam", "log_lambda", "loglambda", "logwave")
 ERRORS = ("ivar", "err", "sigma", "var", "weight")
 """Parts of the names of arrays that are above 0 wherever there are data."""
 SHOWN = 8
@@ -108,11 +112,10 @@ def _part(
 
 def _table_axis(columns: list[Column], header: Mapping[str, str]) -> tuple[Axis | None, list[str]]:
     for column in columns:
-        name = column.name.lower()
-        if name not in (*LINEAR, *LOGARITHMIC) or column.values.dtype.kind != "f":
-            continue
-        unit = column.unit or ("log10(Angstrom)" if name in LOGARITHMIC else "")
-        return _axis(column.values, unit, header, column.name)
+        is_wave = column.name.lower() in (*LINEAR, *LOGARITHMIC)
+        if is_wave and column.values.dtype.kind == "f":
+            unit = unit_of_wavelengths(column.name, column.unit)
+            return _axis(column.values, unit, header, column.name)
     return None, []
 
 
@@ -172,13 +175,14 @@ def _problems(arrays: Mapping[str, NDArray[np.generic]]) -> Iterator[str]:
 
 
 def _text_part(data: bytes, path: Path) -> Part:
-    columns = read_text_columns(data, path)
-    axis, notes = _table_axis(columns, {})
+    table = read_text_columns(data, path)
+    columns = table.columns
+    axis, notes = _table_axis(columns, {"MEDIUM": table.medium})
     if axis is None and not notes:
         raise UsageError(f"{path}: neither HDF5 nor FITS, and no column of wavelengths in it")
     arrays = {c.name: c.values for c in columns if "flux" in c.name.lower()}
     shape = [len(columns[0].values)]
-    return _part(path.name, shape, columns, axis, [*notes, *_problems(arrays)])
+    return _part(path.name, shape, columns, axis, [*notes, *table.notes, *_problems(arrays)])
 
 
 def lines(file: SingleFile) -> Iterator[str]:

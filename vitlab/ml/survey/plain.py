@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,15 @@ from numpy.polynomial import chebyshev, legendre
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
+from vitlab.ml.spectra.formats.columns import (
+    FLUXES,
+    LINEAR,
+    LOGARITHMIC,
+    refuse_twice,
+    unit_of_wavelengths,
+)
 from vitlab.ml.spectra.formats.fits import Unit
+from vitlab.ml.spectra.formats.units import is_power_of
 from vitlab.ml.spectra.formats.wavelengths import stated_medium
 from vitlab.ml.survey.hdus import (
     Arm,
@@ -30,11 +38,16 @@ from vitlab.ml.survey.spectrum import FLAGGED, Array, Raw, check_pixels
 
 MOST_TERMS = 50
 """Of the polynomial of an order's wavelengths."""
-LINEAR = ("wave", "wavelength", "lambda", "lam", "wl", "wavelengths", "awav")
-LOGARITHMIC = ("loglam", "log_lambda", "loglambda", "logwave", "log10_wave", "lnlam", "ln_lambda")
-FLUXES = ("flux", "fluxes", "flam", "f_lambda", "spectrum", "spec", "norm_flux", "flux_density")
-SIGMAS = ("error", "err", "sigma", "flux_error", "flux_err", "e_flux", "uncertainty", "noise")
+SIGMAS = ("error", "err", "sigma", "uncertainty", "unc", "noise")
 IVARS, VARIANCES = ("ivar", "invvar"), ("variance", "var", "stat")
+"""What arrays of errors, inverse variances and variances are called, and with the flux's name
+before or behind (`flux_err`, `e_flux`)."""
+ERRORS = {
+    **dict.fromkeys(IVARS, -2),
+    **dict.fromkeys(SIGMAS, 1),
+    **dict.fromkeys(VARIANCES, 2),
+}
+"""Name -> the power of the flux that it is of; the first that a file has is used."""
 MASKS = ("mask", "and_mask", "flags", "dq", "quality")
 MASTAR = "MaStar"
 MIKE_RED, MIKE_BLUE = 22_000.0, 28_000.0
@@ -75,7 +88,7 @@ def read_image(units: Sequence[Unit], file: str) -> list[Raw]:
     raw.flux_unit, raw.object = header.get("BUNIT", ""), header.get("OBJECT", "")
     others = {n: u.image.ravel() for n, u in by_name(units).items() if u.image is not None}
     others = {n.lower(): v for n, v in others.items() if v.shape == flux.shape}
-    raw.sigma = _errors(others)
+    _use_errors(others, {}, unit.name.lower(), raw)
     _use_mask(others, raw, place)
     if "specres" in others:
         raw.resolution, raw.survey, raw.kind = others["specres"], MASTAR, "star"
@@ -128,13 +141,43 @@ def _scale(header: Mapping[str, str], n: int, place: str) -> tuple[Array, str]:
     return start + steps, "log10(Angstrom)" if logarithmic else unit
 
 
-def _errors(arrays: Mapping[str, NDArray[Any]]) -> Array | None:
-    for names, convert in ((SIGMAS, None), (IVARS, sigma_of_ivar), (VARIANCES, sigma_of_variance)):
-        for name in names:
-            if name in arrays and arrays[name].dtype.kind == "f":
-                values = np.asarray(arrays[name], np.float64)
-                return convert(values) if convert else values
-    return None
+def _use_errors(
+    arrays: Mapping[str, NDArray[Any]], unit_of: Mapping[str, str], flux: str, raw: Raw
+) -> None:
+    """The first of `ERRORS` that are the flux's own, by name and unit; others are told."""
+    several = len({*FLUXES} & arrays.keys()) > 1
+    for name, power in _names_of_errors(flux if several else "", several).items():
+        if name not in arrays:
+            continue
+        unit, values = unit_of.get(name, ""), arrays[name]
+        if values.dtype.kind != "f":
+            raw.notes.append(f"{name} is not used: not numbers")
+        elif unit and not is_power_of(unit, raw.flux_unit, power):
+            own = f"the flux's ({raw.flux_unit})" if raw.flux_unit else "stated of the flux"
+            raw.notes.append(f"{name} is not used: its unit ({unit}) is not {own}")
+        else:
+            raw.sigma = _CONVERT[power](np.asarray(values, np.float64))
+            return
+    if several and (others := [n for n in _names_of_errors("", False) if n in arrays]):
+        raw.notes.append(f"{others[0]} is not used: of which flux it is the error is not stated")
+
+
+_CONVERT: dict[int, Callable[[Array], Array]] = {
+    -2: sigma_of_ivar,
+    1: lambda sigma: sigma,
+    2: sigma_of_variance,
+}
+
+
+def _names_of_errors(flux: str, several: bool) -> dict[str, int]:
+    """Name -> power; of `several` fluxes those with its name, without one those of `flux`."""
+    own = {
+        f"{a}{b}{c}": power
+        for word, power in [*ERRORS.items(), ("e", 1)]
+        for b in ("_", "")
+        for a, c in ((flux or "flux", word), (word, flux or "flux"))
+    }
+    return own if several and flux != "flux" else {**own, **ERRORS}
 
 
 def _use_mask(arrays: Mapping[str, NDArray[Any]], raw: Raw, place: str) -> None:
@@ -164,7 +207,9 @@ def read_table(units: Sequence[Unit], file: str) -> list[Raw]:
     unit = next(_tables(units))
     header = {**units[0].header, **unit.header}
     header = {k: v for k, v in header.items() if not k.startswith("CTYPE")}
-    raw = from_columns(cells(unit), units_of(unit), hdu(units, unit), file)
+    where = hdu(units, unit)
+    refuse_twice([column.name for column in unit.columns], f"{file}: {where}")
+    raw = from_columns(cells(unit), units_of(unit), where, file)
     raw.survey, raw.object = "FITS table", header.get("OBJECT", "")
     raw.medium = stated_medium(header)
     return [raw]
@@ -176,16 +221,16 @@ def from_columns(
     """The spectrum in columns named as usual (lower case); `UsageError` if these do not fit."""
     place = f"{file}: {where}" if where else file
     name = next(n for n in (*LINEAR, *LOGARITHMIC) if n in table)
-    flux = next(n for n in FLUXES if n in table)
-    unit = unit_of.get(name, "")
-    if name in LOGARITHMIC and not unit.lower().startswith(("log", "ln")):
-        unit = f"{'ln' if name.startswith('ln') else 'log10'}({unit or 'Angstrom'})"
+    flux, *others = (n for n in FLUXES if n in table)
+    unit = unit_of_wavelengths(name, unit_of.get(name, ""))
     wave, values = floats(table[name], name, place), floats(table[flux], flux, place)
     check_pixels(wave.size, place)
     if not wave.size or wave.ndim != 1:
         raise UsageError(f"{place}: an empty table, or one of several spectra")
     raw = Raw(where, "table", wave, unit, "", values, unit_of.get(flux, ""))
-    raw.sigma = _errors(table)
+    if others:
+        raw.notes.append(f"the flux is {flux}; not read: {', '.join(others)}")
+    _use_errors(table, unit_of, flux, raw)
     _use_mask(table, raw, place)
     return raw
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -40,8 +41,8 @@ LEAST = 50
 """Pixels of a spectrum: fewer have no line profile in them."""
 MOST_PIXELS = 1 << 21
 """Pixels of a spectrum: no spectrograph has more."""
-MAGNITUDES = ("mag", "dex", "log", "db")
-"""What units of flux that are no flux contain."""
+MAGNITUDES = re.compile(r"\b(?:\w{0,3}mags?|dex|log\d*|ln|db)(?:\b|_)", re.IGNORECASE)
+"""Words of units that are no flux's."""
 
 
 @dataclass(frozen=True)
@@ -199,8 +200,7 @@ def _known_labels(raw: Raw, notes: list[str]) -> dict[str, tuple[float, float | 
 
 
 def _check_flux(raw: Raw, place: str) -> None:
-    unit = raw.flux_unit.lower()
-    if any(word in unit for word in MAGNITUDES):
+    if MAGNITUDES.search(raw.flux_unit):
         raise UsageError(f"{place}: a flux in {raw.flux_unit}: only linear fluxes can be read")
     arrays = {"flux": raw.flux, "error": raw.sigma, **raw.bad}
     for name, values in arrays.items():

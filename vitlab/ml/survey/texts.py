@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.formats.columns import read_text_columns
+from vitlab.ml.spectra.formats.columns import FLUXES, LINEAR, LOGARITHMIC, read_text_columns
 from vitlab.ml.survey.hdus import MOST_SPECTRA
-from vitlab.ml.survey.plain import FLUXES, LINEAR, LOGARITHMIC, from_columns
+from vitlab.ml.survey.plain import from_columns
 from vitlab.ml.survey.spectrum import Raw
 
 _SOURCE = "source_id"
@@ -21,15 +22,20 @@ RVS = 11_500.0
 
 def read_text(data: bytes, path: Path) -> list[Raw]:
     """One spectrum, or one for each source of a Gaia file."""
-    columns = read_text_columns(data, path, as_text=(_SOURCE,))
-    table = {column.name.lower(): column.values for column in columns}
+    text = read_text_columns(data, path, as_text=(_SOURCE,))
+    table, notes = {column.name.lower(): column.values for column in text.columns}, text.notes
     file = str(path)
     if {_SOURCE, "wavelength", "flux", "flux_error"} <= table.keys():
         return _gaia(table, path)
+    for name in [n for n, v in table.items() if v.dtype.kind == "f" and np.isnan(v).all()]:
+        del table[name]
+        notes.append(f"column {name} is not used: no number in it")
     if not ({*LINEAR, *LOGARITHMIC} & table.keys() and {*FLUXES} & table.keys()):
         raise UsageError(f"{file}: no columns of wavelengths and fluxes")
-    raw = from_columns(table, {}, "", file)
-    raw.survey = "text"
+    units = {column.name.lower(): column.unit for column in text.columns}
+    raw = from_columns(table, units, "", file)
+    raw.survey, raw.medium = "text", text.medium
+    raw.notes = [*notes, *raw.notes]
     return [raw]
 
 

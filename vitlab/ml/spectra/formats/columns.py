@@ -1,53 +1,130 @@
-"""Text tables of numbers: columns with or without a line of names, by commas or blanks."""
+"""Text tables of numbers: their columns by a line of names, or by position; by commas or blanks."""
 
 from __future__ import annotations
 
 import csv
+import re
 from array import array
-from collections.abc import Container, Iterator
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.formats.fits import Column, text_lines
+from vitlab.ml.spectra.formats.fits import Column, real, text_lines
+from vitlab.ml.spectra.formats.wavelengths import told_medium
 
+LINEAR = ("wave", "wavelength", "lambda", "lam", "wl", "wavelengths", "awav")
+LOGARITHMIC = ("loglam", "log_lambda", "loglambda", "logwave", "log10_wave", "lnlam", "ln_lambda")
+FLUXES = ("flux", "fluxes", "flam", "f_lambda", "spectrum", "spec", "norm_flux", "flux_density")
+"""Names in lower case of columns of wavelengths, of their logarithms, and of fluxes."""
 UNNAMED = ["wavelength", "flux", "flux_error"]
 """What the columns of a text without names are."""
-
-
 LOGICAL = {"true": 1.0, "false": 0.0}
 """Words of a mask."""
+SHOWN = 60
+"""Letters of a comment that is told."""
+_BETWEEN = re.compile(r"[\s,;|]+")
+_UNIT = re.compile(r"- *\{name: *([^,}]+), *unit: *([^,}]+)")
+"""Of a column, in the head of an ECSV file (astropy)."""
 
 
-def read_text_columns(data: bytes, path: Path, as_text: Container[str] = ()) -> list[Column]:
-    """The columns; what is no number is NaN. Lines that start with # are not read.
+@dataclass(frozen=True)
+class TextTable:
+    """The columns of a text."""
+
+    columns: list[Column]
+    medium: str
+    """`air` or `vacuum`, as its comments say; empty where they do not."""
+    notes: list[str]
+    """What was assumed or left out, one sentence each."""
+
+
+def read_text_columns(data: bytes, path: Path, as_text: Container[str] = ()) -> TextTable:
+    """The columns; what is no number is NaN. `UsageError` where a name stands twice.
+
+    Names are the first line, or the last comment (#) above the numbers that has as many words as
+    there are columns, with one of wavelengths and one of fluxes among them.
 
     `as_text`: names in lower case of columns that are read as texts.
     """
     lines = [x for x in text_lines(data, path) if x.strip()]
+    comments = [line.strip().lstrip("# ") for line in lines if line.lstrip().startswith("#")]
     lines = [line for line in lines if not line.lstrip().startswith("#")]
     comma = any("," in line for line in lines[:1])
     rows = csv.reader(lines) if comma else (line.split() for line in lines)
     try:
-        return _columns(rows, as_text)
+        columns, notes = _columns(rows, as_text, comments)
     except csv.Error as error:
         raise UsageError(f"{path}: {error}") from None
+    refuse_twice([column.name for column in columns], str(path))
+    return TextTable(columns, told_medium(comments), notes)
 
 
-def _columns(rows: Iterator[list[str]], as_text: Container[str]) -> list[Column]:
+def _columns(
+    rows: Iterator[list[str]], as_text: Container[str], comments: Sequence[str]
+) -> tuple[list[Column], list[str]]:
     """Read row by row, as 8 bytes a number: a cell as a text takes ten times as much."""
     first = next(rows, [])
     is_data = bool(first) and all(map(is_number, first))
-    names = UNNAMED[: len(first)] if is_data else [name.strip() for name in first]
+    names, notes = [name.strip() for name in first], list[str]()
+    if is_data and not (names := _named(comments, len(first))):
+        names = UNNAMED[: len(first)]
+        notes.append(f"columns by position: {', '.join(names)}{_said(comments)}")
     texts = [name.lower() in as_text for name in names]
     cells: list[list[str] | array[float]] = [[] if text else array("d") for text in texts]
+    number = short = 0
     for row in chain([first] if is_data else [], rows):
-        if len(row) >= len(names):
-            for column, text, cell in zip(cells, texts, row, strict=False):
-                column.append(cell.strip() if text else _float(cell))  # type: ignore[arg-type]
-    return [Column(name, "", np.array(values)) for name, values in zip(names, cells, strict=True)]
+        number += 1
+        if len(row) < len(names):
+            short += 1
+            continue
+        for column, text, cell in zip(cells, texts, row, strict=False):
+            column.append(cell.strip() if text else _float(cell))  # type: ignore[arg-type]
+    if short:
+        notes.append(f"{short:,} of {number:,} rows lack a column: left out")
+    stated = _UNIT.findall("\n".join(comments))
+    units = {name.strip("'\" "): unit.strip("'\" ") for name, unit in stated}
+    return [
+        Column(name, units.get(name, ""), np.array(values))
+        for name, values in zip(names, cells, strict=True)
+    ], notes
+
+
+def _named(comments: Sequence[str], number: int) -> list[str]:
+    """The names in the comments; none where no comment has so many of them."""
+    for line in reversed(comments):
+        names = [name for name in _BETWEEN.split(line) if name]
+        known = {name.lower() for name in names}
+        if len(names) == number and known & {*LINEAR, *LOGARITHMIC} and known & {*FLUXES}:
+            return names
+    return []
+
+
+def _said(comments: Sequence[str]) -> str:
+    """The last comment, in brackets."""
+    if not comments:
+        return ""
+    last = comments[-1]
+    return f" (a comment says: {last[:SHOWN]}{'...' * (len(last) > SHOWN)})"
+
+
+def refuse_twice(names: Iterable[str], place: str) -> None:
+    """`UsageError` for a name that two columns have: which is meant is not known."""
+    found = Counter(name.lower() for name in names if name)
+    if twice := next((name for name, number in found.items() if number > 1), ""):
+        raise UsageError(f"{place}: two columns {twice}")
+
+
+def unit_of_wavelengths(name: str, unit: str) -> str:
+    """The unit of a column: that of its logarithm where its name says so (`loglam`)."""
+    low = name.lower()
+    if low not in LOGARITHMIC or unit.lower().startswith(("log", "ln")):
+        return unit
+    return f"{'ln' if low.startswith('ln') else 'log10'}({unit or 'Angstrom'})"
 
 
 def is_number(cell: str) -> bool:
@@ -57,6 +134,6 @@ def is_number(cell: str) -> bool:
 
 def _float(cell: str) -> float:
     try:
-        return float(cell)
+        return real(cell)
     except ValueError:
         return LOGICAL.get(cell.strip().lower(), float("nan"))

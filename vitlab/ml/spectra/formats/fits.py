@@ -28,6 +28,7 @@ _TYPES |= {"X": "u1", "C": ">c8", "M": ">c16"}
 _BITPIX = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 _Read = TypeVar("_Read")
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_EXPONENT = re.compile(r"(?<=[\d.])[dD](?=[+-]?\d)")
 _CARD = re.compile(r"\s*'((?:[^']|'')*)'|([^/]*)")
 
 
@@ -89,6 +90,11 @@ def text_lines(data: bytes, path: Path) -> list[str]:
         if len(line) > LONGEST:
             raise UsageError(f"{path}:{number}: a line of {len(line):,} letters")
     return lines
+
+
+def real(text: str) -> float:
+    """A number as FITS and Fortran write it, `1.5D-3` too; `ValueError` for anything else."""
+    return float(_EXPONENT.sub("e", text))
 
 
 def is_fits(data: bytes) -> bool:
@@ -330,10 +336,7 @@ def _flags(cells: NDArray[Any], letter: str, number: int) -> Array:
 def _scaled(raw: NDArray[Any], header: Mapping[str, str], names: tuple[str, str, str]) -> Array:
     """Stored values as physical ones: scale, offset, and NaN for the null of integers."""
     scale, zero, null = names
-    factor, offset = (
-        float(header.get(name, default).upper().replace("D", "E"))
-        for name, default in ((scale, "1"), (zero, "0"))
-    )
+    factor, offset = (real(header.get(n, default)) for n, default in ((scale, "1"), (zero, "0")))
     values = raw.astype(np.float64)
     empty = raw == int(header[null]) if null in header and raw.dtype.kind in "iu" else None
     if factor != 1 or offset:

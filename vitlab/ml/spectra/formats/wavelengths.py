@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,13 @@ _LENGTHS = {
 """Unit in lower case, without spaces -> Angstrom."""
 _LOG = re.compile(r"(?P<log>log10|log|ln|dex)[\[(]?(?P<unit>[^\])]*)[\])]?$")
 _MEDIUM = re.compile(r"\s*(?:in\s+)?(vac|air\b)", re.IGNORECASE)
+_STATED = re.compile(r"\W*(\w+)\s*[:=]\s*(\w.*)")
+_TOLD = re.compile(
+    r"\b(?:wave\w*|lambda)\s+(?:(?:are|is|given|nm|angstroms?)\s+)*in\s+(vac|air\b)"
+    r"|\b(vac|air\b)\w*\s+wave",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"\b(?:no|not|neither|nor|or)\b", re.IGNORECASE)
 _GUESSES = (
     (1e-7, 1e-5, "m"),
     (0.2, 2.7, "micron"),
@@ -126,6 +133,18 @@ def medium_of(text: str) -> str:
     """`air` or `vacuum`, as the first word says (`Vac`, `in vacuum`); empty for another."""
     found = _MEDIUM.match(text)
     return "" if found is None else "vacuum" if found[1].lower() == "vac" else "air"
+
+
+def told_medium(lines: Iterable[str]) -> str:
+    """`air` or `vacuum` as lines of text say: `VACUUM = T`, `wavelengths in air`; else empty."""
+    found = set()
+    for line in lines:
+        if stated := _STATED.fullmatch(line):
+            found.add(stated_medium({stated[1]: stated[2]}))
+        elif (told := _TOLD.search(line)) and not _DENIED.search(line):
+            found.add(medium_of(told[1] or told[2]))
+    found.discard("")
+    return found.pop() if len(found) == 1 else ""
 
 
 def stated_medium(attributes: Mapping[str, Any]) -> str:

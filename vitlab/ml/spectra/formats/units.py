@@ -1,0 +1,77 @@
+"""Units of fluxes as files write them, to tell whether two are the same."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+from vitlab.ml.spectra.formats.fits import real
+
+_SAME = {
+    **dict.fromkeys(("aa", "ang", "angstrom", "angstroms", "å"), "a"),
+    **dict.fromkeys(("ergs",), "erg"),
+    **dict.fromkeys(("sec", "second", "seconds"), "s"),
+    **dict.fromkeys(("cts", "ct", "counts", "adu", "dn"), "count"),
+    **dict.fromkeys(("electrons",), "electron"),
+    **dict.fromkeys(("nanomaggies", "nmgy"), "nanomaggy"),
+}
+"""Word in lower case -> the one that it is another of."""
+_POWER = r"(?:\^|\*\*)?\s*[({]?([+-]?\d+)[)}]?"
+_TEN = re.compile(r"10(?:\^|\*\*)\s*[({]?([+-]?\d+)[)}]?")
+_NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eEdD][+-]?\d+)?")
+_WORD = re.compile(rf"([A-Za-zÅåµμ%]+)(?:{_POWER})?")
+LONGEST = 100
+"""Letters of a unit."""
+Parsed = Mapping[str, float]
+"""Word -> its power; of `10` that of the scale."""
+
+
+def is_power_of(unit: str, flux: str, power: int) -> bool:
+    """Whether `unit` is that of a flux to a power, -2 of an inverse variance.
+
+    As far as both can be read: `1e-17 erg/s/cm2/A` is `10^-17 erg s^-1 cm^-2 Angstrom^-1`.
+    """
+    if power == 1 and unit.split() == flux.split():
+        return True
+    left, right = _parsed(unit), _parsed(flux)
+    if left is None or right is None:
+        return False
+    wanted = {word: one * power for word, one in right.items()}
+    return left.keys() == wanted.keys() and all(
+        math.isclose(left[word], wanted[word], abs_tol=1e-6) for word in left
+    )
+
+
+def _parsed(text: str) -> Parsed | None:
+    """A unit without the words of power 0; None where it cannot be read."""
+    total, sign, groups, at = {"10": 0.0}, 1, [1], 0
+    while at < len(text := text[:LONGEST]):
+        letter = text[at]
+        if letter in " *.)":
+            if letter == ")" and len(groups) > 1:
+                groups.pop()
+        elif letter in "/(":
+            if letter == "(":
+                groups.append(groups[-1] * sign)
+            sign = -1 if letter == "/" else 1
+        else:
+            found = _TEN.match(text, at) or _NUMBER.match(text, at) or _WORD.match(text, at)
+            if found is None:
+                return None
+            word, by = _factor(found)
+            total[word] = total.get(word, 0.0) + by * sign * groups[-1]
+            at, sign = found.end(), 1
+            continue
+        at += 1
+    return {word: power for word, power in total.items() if power}
+
+
+def _factor(found: re.Match[str]) -> tuple[str, float]:
+    """Word and power; of a number `10` and its logarithm."""
+    if found.re is _TEN:
+        return "10", float(found[1])
+    if found.re is _NUMBER:
+        return "10", math.log10(value) if (value := real(found[0])) > 0 else math.nan
+    word = found[1].lower()
+    return _SAME.get(word, word), float(found[2] or 1)
