@@ -28,7 +28,15 @@ from vitlab.lab.results.provenance import Source, Sources, best_source
 from vitlab.lab.writeback import written_numbers
 from vitlab.lab.writeback.contradictions import lint_file
 from vitlab.lab.writeback.edits import accept, plan_update, redo, undo, write
-from vitlab.lab.writeback.number_origins import COMPUTED, NONE, NOT_CHECKED, RESULT, Origin, origins
+from vitlab.lab.writeback.number_origins import (
+    COMPUTED,
+    FOUND,
+    NONE,
+    NOT_CHECKED,
+    RESULT,
+    Origin,
+    origins,
+)
 from vitlab.lab.writeback.sync_ledger import record_written
 from vitlab.lab.writeback.writeback import pending
 from vitlab.lab.writeback.written_numbers import record_numbers
@@ -71,6 +79,57 @@ def test_a_number_is_asked_for_in_any_spelling(text: str) -> None:
     line = "R² = 0.7113 ± 0.0049, 71.12 ± 0.49% and 0.71, 1.711, 0.7118, v0.711.2, MVP-0.711"
     hits = [n.number.text for n in numbers_of(Document(line)) if n.number.is_asked(asked)]
     assert hits == ["0.7113 ± 0.0049", "71.12 ± 0.49%"]
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"),
+    [("8.19k", ["8.19k", "8,190"]), ("790,657", ["790,657"]), ("1M", ["1M", "1,000,000"])],
+)
+def test_a_size_is_asked_for(text: str, hits: list[str]) -> None:
+    asked = asked_number(text)
+    assert asked is not None
+    line = "8.19k of 1M stars, 8,190, 82k, 790,657 and 791k parameters, 1,000,000, seeds 42,43"
+    numbers = list(numbers_of(Document(line), whole=True))
+    assert [n.number.text for n in numbers if n.number.is_asked(asked)] == hits
+    assert numbers[-1].number.text == "43"
+
+
+def test_why_says_of_a_number_what_lint_does(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.751)
+    ended("one", 0.577, profile="smoke")
+    write(lab, roadmap, "1.0")
+    section = "\n### MVP-1.0: The run\n\n{}\n"
+    before = roadmap.read_text(encoding="utf-8")
+    for line, number, verdict in (
+        ("Test R2 improved to 0.68 with more data.", "0.68", NONE),
+        ("R² 降到 0.42。", "0.42", NONE),
+        ("R² = 0.577.", "0.577", FOUND),
+        ("Trained on 1M stars, R² = 0.751.", "1M", NONE),
+        ("After 200 epochs it has R² = 0.751, as hoped.", "0.751", RESULT),
+    ):
+        roadmap.write_text(before + section.format(line), encoding="utf-8")
+        at = len((before + section).splitlines())
+        (mine,) = [one for one in told(lab, number) if one.line == at]
+        lint = [one.message for one in found(lab, roadmap) if one.line == at]
+        assert mine.verdict == verdict, (line, mine)
+        assert mine.is_wrong == any(number in message for message in lint), (line, lint)
+        assert not mine.is_wrong or mine.why in lint
+
+
+def test_a_number_of_parameters_is_known_by_all_its_digits(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    job = ended("one", 0.751)
+    result = read_result(job.result)
+    assert result is not None
+    write_result(job.result, replace(result, model={"name": "ViT", "params": 2_360_833}))
+    write(lab, roadmap, "1.0")
+    (report,) = roadmap.parent.glob("exp_*.md")
+    assert found(lab, roadmap) == []
+    hand_edit(report, "2,360,833", "1,360,833")
+    (one,) = found(lab, roadmap)
+    assert one.message.startswith("1,360,833 here, and 2,360,833 was written from ")
+    assert [x.verdict for x in told(lab, "1,360,833")] == ["differs: result says 2,360,833"]
 
 
 def test_a_place_is_known_by_what_stands_around_it() -> None:
@@ -373,6 +432,7 @@ def test_the_best_seed_alone_is_found(lab: Lab, roadmap: Path, ended: Ended) -> 
     assert (hit.kind, hit.path) == ("picked-seed", hub)
     assert "the best of 3 runs of one spec" in hit.message
     assert "their mean, 0.7203" in hit.message
+    assert {(one.verdict, one.why) for one in told(lab, "0.739")} == {(FOUND, hit.message)}
     hand_edit(hub, row.format("0.739"), row.format("0.720") + row.format("0.739"))
     assert "picked-seed" not in {one.kind for one in found(lab, roadmap)}
 

@@ -25,10 +25,12 @@ NAMED = 40
 FEWEST = 2
 """Decimals at least by which a number of fewer digits is told for the one that is asked for."""
 _ABOUT = """\
-NUMBER as it is written: 0.711, "0.711 +- 0.005", 71.1%; numbers with more digits that round to it
-count. FILE:LINE: all numbers of that line. Verdicts: result; computed (by vitlab, from several
-numbers); differs (another number is or was the result); no result has it; not checked (no result to
-hold it against). Exit status 1 where one differs or has no result, or the number stands nowhere."""
+NUMBER as it is written: 0.711, "0.711 +- 0.005", 71.1%, 8.19k, 790,657; numbers with more digits
+that round to it count. FILE:LINE: all numbers of that line. Verdicts: result; computed (by vitlab,
+from several numbers); differs (another number is or was the result); no result has it; lint finds
+it (a result has it, but it is of a trial that is not marked, of another model, or the best of
+several seeds); not checked (no result to hold it against). Exit status 1 where one differs, has no
+result or is found by lint, or the number stands nowhere."""
 
 
 def _why_options(why: argparse.ArgumentParser) -> None:
@@ -47,7 +49,7 @@ def tell_origins(args: argparse.Namespace) -> int:
         file, line = _file(lab, match["file"]), whole_number(match["line"])
         found = origins(lab, lambda path, one: one.line == line and real(path) == file)
     else:
-        kinds = 'neither a number (0.711, "0.711 +- 0.005", 71.1%) nor FILE:LINE'
+        kinds = 'neither a number (0.711, "0.711 +- 0.005", 71.1%, 8.19k) nor FILE:LINE'
         if _COMMA.fullmatch(args.number.strip()):
             kinds += ", as its point is a comma"
         raise UsageError(f"{args.number!r}: {kinds}")

@@ -26,7 +26,7 @@ _NUMBER = re.compile(
 )
 _WHOLE = re.compile(
     r"(?<![\w.-])(?:(?P<value>\d+(?:\.\d+)?)\s?(?P<unit>[kM])\b"
-    r"|(?<![:/])(?P<count>\d+)(?!\w|[.,:/-]\d))"
+    r"|(?<![:/])(?P<count>[1-9]\d{0,2}(?:,\d{3})+|\d+)(?!\w|[.,:/-]\d))"
 )
 _UNITS = {"k": 3, "M": 6}
 _QUERY = re.compile(
@@ -63,7 +63,12 @@ class Digits:
         return not known or _is_close(error or 0.0, self.error or 0.0, self.error_decimals)
 
     def is_asked(self, asked: Digits) -> bool:
-        """Whether this number, which may have more digits, is the one that is asked for."""
+        """Whether this number, which may have more digits, is the one that is asked for.
+
+        A size of a single digit is itself alone: half of all sizes round to 1M.
+        """
+        if asked.decimals < 0 and asked.significant == 1:
+            return self.value == asked.value
         if self.decimals < asked.decimals or not asked.is_rounded(self.value):
             return False
         return asked.error is None or (
@@ -104,9 +109,14 @@ class NumberPlace:
 
 
 def asked_number(text: str) -> Digits | None:
-    """The number that a person asks for: `0.711`, `.711`, `0.711 ± 0.005`, `71.1%`; else None."""
-    match = _QUERY.fullmatch(text.strip())
-    return _digits(match) if match else None
+    """The number that a person asks for; None for other words.
+
+    `0.711`, `.711`, `0.711 ± 0.005`, `71.1%`, a size `8.19k`, or `790,657`.
+    """
+    if match := _QUERY.fullmatch(text.strip()):
+        return _digits(match)
+    match = _WHOLE.fullmatch(text.strip())
+    return _size(match) if match else None
 
 
 def numbers_of(document: Document, *, whole: bool = False) -> Iterator[NumberPlace]:
@@ -163,7 +173,8 @@ def _placed(where: NumberPlace, around: str, whole: bool) -> Iterator[NumberPlac
 
 def _size(match: re.Match[str]) -> Digits:
     """An integer, or a number with `k` or `M` behind it."""
-    raw, more = match["value"] or match["count"], _UNITS.get(match["unit"] or "", 0)
+    raw = (match["value"] or match["count"]).replace(",", "")
+    more = _UNITS.get(match["unit"] or "", 0)
     decimals = len(raw.partition(".")[2]) - more
     return Digits(" ".join(match[0].split()), float(raw) * 10**more, decimals)
 

@@ -45,10 +45,10 @@ class NumberChecks(Counted):
             is_count = place.number.relation == COUNT
             if is_count and (uncounted.path, uncounted.line) not in told:
                 yield uncounted
-        yield from self._picked()
+        yield from (one for _, one in self._picked)
 
     def looked_at(self, path: Path, line: int, value: float) -> tuple[bool, Finding | None]:
-        """Whether a number is one that results are told by, and what is wrong with it."""
+        """Whether a number is one that results are told by, and what `findings` says of it."""
         found = self._by_line.get((real(path), line), ())
         mine = [unbacked for place, unbacked in found if abs(place.number.value - value) < 1e-12]
         return bool(mine), next(filter(None, mine), None)
@@ -56,9 +56,9 @@ class NumberChecks(Counted):
     @cached_property
     def _by_line(self) -> Mapping[tuple[Path | None, int], Sequence[tuple[Place, Finding | None]]]:
         own, found = self.roadmap.document.path, defaultdict(list)
-        for place, unbacked in self._told:
+        for place, finding in (*self._told, *self._picked):
             path = place.path or own
-            found[path and real(path), place.line].append((place, unbacked))
+            found[path and real(path), place.line].append((place, finding))
         return found
 
     @cached_property
@@ -159,9 +159,10 @@ class NumberChecks(Counted):
                 message = f"{one.number.text} was put into the autopilot's own report"
                 yield Finding(one.line, "number-changed", message, path=page.path)
 
-    def _picked(self) -> Iterator[Finding]:
+    @cached_property
+    def _picked(self) -> Sequence[tuple[Place, Finding]]:
         """Numbers of the best of several runs of one spec, where nothing tells of the others."""
-        texts, stated = self.documents, self._stated
+        found, texts, stated = list[tuple[Place, Finding]](), self.documents, self._stated
         groups = {mvp: self.own.launches_of_one_spec(mvp) for mvp in {mvp for mvp, _ in stated}}
         told: dict[Path | None, list[NumberPlace]] = {}
         for mvp, place in stated:
@@ -177,7 +178,8 @@ class NumberChecks(Counted):
                 told[key] = list(numbers_of(texts[key])) if key in texts else []
             if not any(one.is_told_by(number) for one in picked for number in told[key]):
                 message = f"{place.number.text} of MVP {mvp} is {picked[0].message}"
-                yield Finding(place.line, "picked-seed", message, path=place.path)
+                found.append((place, Finding(place.line, "picked-seed", message, path=place.path)))
+        return found
 
 
 def _key(place: Place) -> tuple[Path | None, int, float]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from vitlab.contract.paths import UsageError, real
 from vitlab.docs.lint.across import Neighbours
+from vitlab.docs.lint.finding import Finding
 from vitlab.docs.lint.numbers import Place, stated_numbers
 from vitlab.docs.lint.stated import stated_at
 from vitlab.docs.model.roadmap import Roadmap
@@ -25,6 +26,7 @@ from vitlab.lab.writeback.written_numbers import SURE
 
 RESULT, COMPUTED, NONE, NOT_CHECKED = "result", "computed", "no result has it", "not checked"
 DIFFERS = "differs: result says "
+FOUND = "lint finds it"
 _MVP = re.compile(r"(?<![A-Za-z])MVP[-_ ]?([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)")
 
 
@@ -38,16 +40,16 @@ class Origin:
     text: str
     """The number as written."""
     verdict: str
-    """`RESULT`, `COMPUTED` (by vitlab, from several numbers), `NONE`, `NOT_CHECKED`, or `DIFFERS`
-    with the number that it should be."""
+    """`RESULT`, `COMPUTED` (by vitlab, from several numbers), `NONE`, `NOT_CHECKED`, `FOUND` (a
+    result has it, but lint says otherwise), or `DIFFERS` with the number that it should be."""
     source: Source | None = None
     why: str = ""
-    """Why it is not checked, or that its job is gone."""
+    """Why it is not checked, what lint says of it, or that its job is gone."""
 
     @property
     def is_wrong(self) -> bool:
         """Whether it has no result, or another one."""
-        return self.verdict == NONE or self.verdict.startswith(DIFFERS)
+        return self.verdict in (NONE, FOUND) or self.verdict.startswith(DIFFERS)
 
 
 def origins(lab: Lab, wanted: Callable[[Path, NumberPlace], bool]) -> list[Origin]:
@@ -83,7 +85,7 @@ def _mvps_in(text: str) -> frozenset[str]:
 
 
 def _rank(origin: Origin) -> int:
-    order = (RESULT, COMPUTED, DIFFERS, NONE, NOT_CHECKED)
+    order = (RESULT, COMPUTED, FOUND, DIFFERS, NONE, NOT_CHECKED)
     return next(n for n, word in enumerate(order) if origin.verdict.startswith(word))
 
 
@@ -128,15 +130,15 @@ class _Judge:
 
     def _by_value(self, where: Path, one: NumberPlace) -> tuple[str, Source | None, str]:
         mvp, place = self._place_of(where, one)
+        is_told, wrong = self._checks.looked_at(where, one.line, one.number.value)
+        if wrong is not None:
+            return self._wrong(mvp, place, one, wrong)
         stated = place.number if place else None
         if stated is None:
             stated = stated_at(one.head, one.first, one.text, one.number.value)
         if stated is None and (one.is_whole or one.number.significant < SURE):
             return NOT_CHECKED, None, "no metric is named, and too few digits"
         known, beside = self._checks.lab_wide, one.row or one.text
-        is_told, wrong = self._checks.looked_at(where, one.line, one.number.value)
-        if wrong is not None:
-            return self._wrong(mvp, place)
         own = self._checks.own.sources(mvp) if mvp else Sources()
         source = best_source(one.number, own, stated, beside)
         source = source or best_source(one.number, known.everywhere(), stated, beside)
@@ -149,29 +151,40 @@ class _Judge:
         if mvp and not self._checks.is_checked(mvp):
             return NOT_CHECKED, None, f"no job of MVP {mvp} has a result"
         if mvp and place:
-            return self._unbacked(mvp, place)
+            return self._unbacked(mvp, place, one)
         if not is_told:
             return NOT_CHECKED, None, "no result has it, and it is not told as one"
+        bare = replace(one.number, error=None)
+        if source := best_source(bare, known.everywhere(), stated, beside):  # its error is another
+            return f"{DIFFERS}{source.shown}", source, ""
         return NONE, None, ""
 
-    def _unbacked(self, mvp: str, place: Place) -> tuple[str, Source | None, str]:
+    def _unbacked(self, mvp: str, place: Place, one: NumberPlace) -> tuple[str, Source | None, str]:
         """Of a number in a place of results: as lint has it."""
-        if self._checks.unbacked(mvp, place) is None:
+        wrong = self._checks.unbacked(mvp, place)
+        if wrong is None:
             if why := self._checks.by_word.get(mvp):
                 return NOT_CHECKED, None, f"by a person's word: {why}"
             if self._checks.is_earlier(mvp, place):
                 return NOT_CHECKED, None, "older than the jobs of its roadmap"
             return NOT_CHECKED, None, f"of another model, size or part than the runs of MVP {mvp}"
-        return self._wrong(mvp, place)
+        return self._wrong(mvp, place, one, wrong)
 
-    def _wrong(self, mvp: str, place: Place | None) -> tuple[str, Source | None, str]:
-        """Of a number that lint finds: what it should be, where its row has one result."""
+    def _wrong(
+        self, mvp: str, place: Place | None, one: NumberPlace, finding: Finding
+    ) -> tuple[str, Source | None, str]:
+        """Of a number that lint finds: what it should be, where its row has one result.
+
+        And in lint's words what is wrong, where no other number is.
+        """
         named = self._checks.comparable(mvp, place) if mvp and place and place.run else []
         headline = {one.value: one for one in reversed(named)}
         if len(headline) == 1:
             (source,) = headline.values()
             return f"{DIFFERS}{source.shown}", source, ""
-        return NONE, None, ""
+        known, beside = self._checks.lab_wide.everywhere(), one.row or one.text
+        has = best_source(one.number, known, place.number if place else None, beside)
+        return (FOUND if has else NONE), has, finding.message
 
     def _place_of(self, key: Path, one: NumberPlace) -> tuple[str, Place | None]:
         """The MVP that a number is of, empty where that is not known, and what is said of it."""

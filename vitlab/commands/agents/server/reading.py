@@ -155,7 +155,7 @@ def _why(session: Session, arguments: Arguments) -> Answer:
     del session
     number = arguments["number"]
     if asked_number(number) is None:
-        raise UsageError(f"number {number[:40]!r}: as it is written: 0.711, 71.1%")
+        raise UsageError(f"number {number[:40]!r}: as it is written: 0.711, 71.1%, 8.19k")
     found, notes = run(why.OPTIONS, "why", "--", number)
     shown, more = page([chosen(one, tuple(one)) for one in found], arguments.get("cursor"))
     return Answer(shown, more, notes)
