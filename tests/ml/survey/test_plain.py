@@ -12,12 +12,26 @@ from numpy.typing import NDArray
 from tests.ml.survey import layouts
 from tests.ml.survey.layouts import FLUX, SIGMA, WAVE, N
 from tests.ml.survey.test_read import one
-from tests.ml.test_single_files import EMPTY
+from tests.ml.test_single_files import EMPTY, Yes, image
+from vitlab.contract.paths import UsageError
+from vitlab.ml.spectra.lines import air
+from vitlab.ml.spectra.single_files import describe_single
+from vitlab.ml.survey import read_spectra
 from vitlab.ml.survey.spectrum import FLAGGED
 
 BAD = np.isin(np.arange(N), (50, 51, 52, 200))
 LETTERS = np.where(BAD, b"T", b"F").astype("S1")
 WORDS = np.where(BAD, b"bad", b"good")
+
+
+class Digits:
+    """A card without quotes."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def masked(mask: NDArray[Any], form: str) -> bytes:
@@ -87,3 +101,100 @@ def test_labels_and_velocities_that_no_star_has_are_left_out_and_told(tmp_path: 
     assert (found.velocity, found.velocity_error) == (None, None)
     assert "the file's log_g, 99, is no star's: left out" in found.notes
     assert "the file's velocity, 90000 km/s, is no star's: left out" in found.notes
+
+
+SCALE: dict[str, object] = {"CRVAL1": 7000.0, "CRPIX1": 1.0, "CDELT1": 4.0}
+LINEAR = 7000.0 + 4 * np.arange(N)
+
+
+def images(*parts: tuple[str, NDArray[Any]]) -> bytes:
+    return EMPTY + b"".join(layouts.part(name, values, **SCALE) for name, values in parts)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (("IVAR", SIGMA**-2), ("FLUX", FLUX)),
+        (("SKY", FLUX / 9), ("FLUX", FLUX), ("ERROR", SIGMA)),
+        (("FLUX_ERR", SIGMA), ("SCI", FLUX)),
+        (("TELLURIC_MODEL", FLUX / 9), ("BLUE", FLUX), ("VARIANCE", SIGMA**2)),
+        (("SCI", FLUX / 9), ("SPECTRUM", FLUX), ("ERR", SIGMA)),
+    ],
+)
+def test_an_image_is_the_flux_by_its_name(
+    parts: tuple[tuple[str, NDArray[Any]], ...], tmp_path: Path
+) -> None:
+    found = one(images(*parts), tmp_path)
+    assert found.flux.max() == pytest.approx(FLUX.max())
+    assert found.snr == pytest.approx(np.median(FLUX / SIGMA))
+    assert any("not read" in note for note in found.notes) == (parts[0][0] == "SCI")
+
+
+def test_other_spectra_of_a_file_are_told(tmp_path: Path) -> None:
+    found = one(images(("BLUE", FLUX), ("RED", FLUX), ("MASK", np.zeros(9))), tmp_path)
+    assert "not read, with wavelengths too: HDU 2 RED" in found.notes
+    assert "mask is not used: 9 pixels, not 400" in found.notes
+    tables = [layouts.bintable({"wave": WAVE, "flux": FLUX}, EXTNAME=f"A{k}") for k in range(8)]
+    found = one(EMPTY + b"".join(tables), tmp_path)
+    assert any("HDU 2 A1, HDU 3 A2" in note and "and 2 more" in note for note in found.notes)
+
+
+def test_images_of_which_none_is_a_flux_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no flux with wavelengths \(HDU 1, IVAR, HDU 2, SKY\)"):
+        one(images(("IVAR", FLUX), ("SKY", FLUX)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cards", "wave"),
+    [
+        (SCALE, LINEAR),
+        ({**SCALE, "CD1_1": 2.0}, 7000.0 + 2 * np.arange(N)),
+        ({**SCALE, "PC1_1": 0.5}, 7000.0 + 2 * np.arange(N)),
+        ({**SCALE, "CRPIX1": Digits("11.0D+00")}, LINEAR - 40),
+        ({**SCALE, "CRPIX1": -999.0}, LINEAR + 4000),
+        ({**SCALE, "CRPIX1": 0}, LINEAR + 4),
+        ({**SCALE, "CRVAL1": Digits("7.0D3")}, LINEAR),
+        ({"CRVAL1": 7000.0, "CDELT1": 4.0}, LINEAR),
+    ],
+)
+@pytest.mark.parametrize("survey", ["", "HERMES-2dF"])
+def test_a_scale_is_as_fits_has_it(
+    survey: str, cards: dict[str, object], wave: NDArray[Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.fits"
+    path.write_bytes(image(FLUX, True, **cards, **({"INSTRUME": survey} if survey else {})))
+    (found,) = read_spectra(path)
+    np.testing.assert_allclose(found.wave, wave)
+    (part,) = describe_single(path)["parts"]
+    assert part["wave"] == pytest.approx([wave[0], wave[-1]])
+    assert any("CRPIX1 is not stated" in note for note in found.notes) == ("CRPIX1" not in cards)
+    assert any("CDELT1 = 4 is not used" in note for note in found.notes) == ("CD1_1" in cards)
+
+
+@pytest.mark.parametrize(
+    ("cards", "why"),
+    [
+        ({"CTYPE1": "WAVE-GRI"}, "CTYPE1 = WAVE-GRI: only linear and logarithmic"),
+        ({"CTYPE1": "AWAV-F2A"}, "CTYPE1 = AWAV-F2A"),
+        ({"CTYPE1": "FREQ"}, "CTYPE1 = FREQ"),
+        ({"CRPIX1": "one"}, "CRPIX1 = 'one' is not a number"),
+        ({"CD1_1": 0.0}, "its scale of wavelengths has no step"),
+    ],
+)
+def test_scales_that_are_not_known_are_refused(
+    cards: dict[str, object], why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=why):
+        one(image(FLUX, True, **{**SCALE, **cards}), tmp_path)
+
+
+@pytest.mark.parametrize("inherits", [False, True])
+def test_a_scale_is_inherited_only_where_that_is_said(inherits: bool, tmp_path: Path) -> None:
+    first = layouts.primary(CRPIX1=11.0, CUNIT1="nm", CTYPE1="WAVE", OBJECT="HD 1")
+    cards: dict[str, object] = {"CRVAL1": 700.0 if inherits else 7000.0, "CDELT1": 0.4}
+    if inherits:
+        cards |= {"INHERIT": Yes()}
+    found = one(first + layouts.part("FLUX", FLUX, **cards), tmp_path)
+    assert found.object == "HD 1"
+    expected = air(np.array([6960.0]))[0] if inherits else 7000.0
+    assert found.wave[0] == pytest.approx(expected)

@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.columns import LINEAR, LOGARITHMIC, unit_of_wavelengths
 from vitlab.ml.spectra.formats.fits import is_fits, read_bytes, read_units, real, text_lines
+from vitlab.ml.spectra.formats.scale import with_primary
 from vitlab.ml.spectra.formats.wavelengths import read_axis, stated_medium
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.hdf5 import new_hdf5
@@ -82,7 +83,7 @@ def _fits_columns(data: bytes, path: Path) -> Table:
         found.append(known[name])
     wave, flux = found
     unit = unit_of_wavelengths(wave.name, wave.unit)
-    headers = {**units[0].header, **table.header}
+    headers = with_primary(units, table)
     headers = {name: text for name, text in headers.items() if not name.startswith("CTYPE")}
     return Table([wave.values.ravel(), flux.values.ravel()], unit, stated_medium(headers))
 

@@ -25,6 +25,7 @@ from vitlab.ml.spectra.formats.fits import (
     read_bytes,
     read_units,
 )
+from vitlab.ml.spectra.formats.scale import has_scale, read_scale, with_primary
 from vitlab.ml.spectra.formats.wavelengths import Axis, read_axis
 from vitlab.ml.spectra.pfsspec import SENTINELS
 
@@ -82,7 +83,7 @@ def describe_single(path: Path) -> SingleFile:
 
 
 def _fits_part(number: int, unit: Unit, units: list[Unit]) -> Part:
-    header = {**units[0].header, **unit.header} if unit.is_table else unit.header
+    header = with_primary(units, unit) if unit.is_table else unit.header
     name = unit.name or f"HDU {number}"
     if unit.is_table:
         rows = unit.columns
@@ -127,20 +128,14 @@ def _image_axis(unit: Unit, name: str, image: Array) -> tuple[Axis | None, list[
         return _axis(row, header.get("BUNIT", ""), header, name)
     if header.get("CTYPE1", "").startswith("MULTISPE"):
         return None, ["wavelengths of several orders (multispec): not read"]
-    step = header.get("COEFF1") or header.get("CD1_1") or header.get("CDELT1")
-    start = header.get("COEFF0") or header.get("CRVAL1")
-    if not step or not start or image.ndim > 2:
+    if not has_scale(header) or image.ndim > 2:
         return None, []
     try:
-        reference = 1.0 if "COEFF0" in header else float(header.get("CRPIX1", 1))
-        first, width = float(start), float(step)
-    except ValueError as error:
-        return None, [f"no scale of wavelengths: {error}"]
-    pixels = np.arange(1, image.shape[-1] + 1, dtype=np.float64)
-    values = np.asarray(first + (pixels - reference) * width)
-    logarithmic = "COEFF0" in header or header.get("DC-FLAG") == "1"
-    stated = "log10(Angstrom)" if logarithmic else header.get("CUNIT1", "")
-    return _axis(values, stated, header, name)
+        scale = read_scale(header, image.shape[-1], name)
+    except UsageError as error:
+        return None, [str(error)]
+    axis, notes = _axis(scale.wave, scale.unit, header, name)
+    return axis, [*scale.notes, *notes]
 
 
 def _axis(

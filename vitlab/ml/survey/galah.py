@@ -12,8 +12,9 @@ import numpy as np
 
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.fits import Unit
+from vitlab.ml.spectra.formats.scale import has_scale, read_scale
 from vitlab.ml.survey.hdus import by_name, number
-from vitlab.ml.survey.spectrum import Raw
+from vitlab.ml.survey.spectrum import Raw, check_pixels
 
 NOMINAL = 28_000.0
 """R of HERMES."""
@@ -32,12 +33,13 @@ def is_galah(units: Sequence[Unit]) -> bool:
 def read_galah(units: Sequence[Unit], file: str) -> list[Raw]:
     """The flux before normalisation, in counts."""
     header, flux = units[0].header, units[0].image
-    start, step = number(header, "CRVAL1"), number(header, "CDELT1")
-    if flux is None or flux.ndim != 1 or start is None or step is None:
+    if flux is None or flux.ndim != 1 or not has_scale(header):
         raise UsageError(f"{file}: HDU 0: no flux, or no CRVAL1 and CDELT1")
-    pixel = np.arange(1, len(flux) + 1, dtype=np.float64)
-    wave = start + step * (pixel - (number(header, "CRPIX1") or 1.0))
-    raw = Raw("HDU 0", "GALAH", wave, header.get("CUNIT1", "Angstrom"), "air", flux)
+    check_pixels(len(flux), f"{file}: HDU 0")
+    scale = read_scale(header, len(flux), f"{file}: HDU 0")
+    wave = scale.wave
+    raw = Raw("HDU 0", "GALAH", wave, scale.unit or "Angstrom", "air", flux)
+    raw.notes += scale.notes
     raw.object = header.get("OBJ_NAME") or header.get("OBJECT", "").split(",")[0]
     raw.kind = "sky" if "sky" in raw.object.lower() else "star"
     raw.flux_unit = header.get("BUNIT", "")

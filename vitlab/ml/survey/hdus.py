@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.formats.fits import Unit
+from vitlab.ml.spectra.formats.fits import Unit, real
 from vitlab.ml.spectra.labels import NULLS
 from vitlab.ml.survey.spectrum import Array, Bools
 
@@ -24,7 +24,7 @@ MOST_SPECTRA = 20_000
 def number(header: Mapping[str, str], name: str) -> float | None:
     """A card as a number; None where it is missing, not a number, or a null."""
     try:
-        value = float(header.get(name, ""))
+        value = real(header.get(name, ""))
     except ValueError:
         return None
     return value if math.isfinite(value) and value not in NULLS else None

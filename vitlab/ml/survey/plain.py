@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from vitlab.ml.spectra.formats.columns import (
     refuse_twice,
     unit_of_wavelengths,
 )
-from vitlab.ml.spectra.formats.fits import Unit
+from vitlab.ml.spectra.formats.fits import Unit, real
+from vitlab.ml.spectra.formats.scale import has_scale, read_scale, with_primary
 from vitlab.ml.spectra.formats.units import is_power_of
 from vitlab.ml.spectra.formats.wavelengths import stated_medium
 from vitlab.ml.survey.hdus import (
@@ -29,7 +30,6 @@ from vitlab.ml.survey.hdus import (
     hdu,
     join,
     marked,
-    number,
     sigma_of_ivar,
     sigma_of_variance,
     units_of,
@@ -49,6 +49,20 @@ ERRORS = {
 }
 """Name -> the power of the flux that it is of; the first that a file has is used."""
 MASKS = ("mask", "and_mask", "flags", "dq", "quality")
+FLUX_WORDS = {*FLUXES, "fl", "flx"}
+"""Words of the names of HDUs that are a flux."""
+OTHERS = {
+    *("err", "error", "errors", "sigma", "std", "stdev", "rms", "noise", "unc", "uncertainty"),
+    *("ivar", "invvar", "var", "variance", "stat", "cov", "covar", "weight", "weights", "wht"),
+    *("mask", "masks", "dq", "flag", "flags", "quality", "sky", "background", "bkg", "snr"),
+    *("cont", "continuum", "model", "fit", "template", "residual", "residuals", "arc", "lamp"),
+    *("flat", "telluric", "tellurics", "teluric", "transmission", "throughput", "response"),
+    *("sensitivity", "wave", "wavelength", "lambda", "specres", "resolution", "disp"),
+    *("dispersion", "lsf", "psf", "fwhm", "lines", "linelist"),
+}
+"""Of those that are none, whatever else they are called (`FLUX_ERR`)."""
+SHOWN = 5
+"""HDUs that are named."""
 MASTAR = "MaStar"
 MIKE_RED, MIKE_BLUE = 22_000.0, 28_000.0
 """R of MIKE with a slit of 1 arcsec (Bernstein et al. 2003, SPIE 4841, 1694)."""
@@ -60,21 +74,47 @@ A&A 608, A1, eq. 8)."""
 MOST_ORDERS = 500
 
 
-def is_image(units: Sequence[Unit]) -> bool:
-    """An image with a scale of wavelengths."""
-    return any(_is_scaled(unit) for unit in units)
+def is_plain(units: Sequence[Unit]) -> bool:
+    """An image with a scale of wavelengths, or a table with wavelengths and fluxes."""
+    return bool(_candidates(units))
+
+
+def _candidates(units: Sequence[Unit]) -> list[Unit]:
+    """Tables, then images."""
+    tables = [unit for unit in units if unit.is_table and _has_spectrum(unit)]
+    return [*tables, *(unit for unit in units if not unit.is_table and _is_scaled(unit))]
+
+
+def _has_spectrum(unit: Unit) -> bool:
+    names = {column.name.lower() for column in unit.columns}
+    return bool(names & {*LINEAR, *LOGARITHMIC} and names & {*FLUXES})
 
 
 def _is_scaled(unit: Unit) -> bool:
-    header = unit.header
-    has_scale = "CRVAL1" in header and ("CDELT1" in header or "CD1_1" in header)
-    return not unit.is_table and len(unit.shape) in (1, 2) and (has_scale or "COEFF0" in header)
+    return len(unit.shape) in (1, 2) and has_scale(unit.header)
 
 
-def read_image(units: Sequence[Unit], file: str) -> list[Raw]:
-    """The first image with a scale of wavelengths; errors, mask and R from others of its shape."""
-    unit = next(unit for unit in units if _is_scaled(unit))
-    where, header = hdu(units, unit), {**units[0].header, **unit.header}
+def read_plain(units: Sequence[Unit], file: str) -> list[Raw]:
+    """The table or image that is called a flux, else the first that is not called otherwise."""
+    found = _candidates(units)
+    words = {id(unit): set(re.findall("[a-z]+", unit.name.lower())) for unit in found}
+    possible = [unit for unit in found if not words[id(unit)] & OTHERS]
+    if not possible:
+        names = ", ".join(f"{hdu(units, unit)}, {unit.name}" for unit in found)
+        raise UsageError(f"{file}: no flux with wavelengths ({names})")
+    called = [unit for unit in possible if words[id(unit)] & FLUX_WORDS]
+    unit = (called or possible)[0]
+    raw = (_table if unit.is_table else _image)(units, unit, file)
+    if rest := [one for one in possible if one is not unit]:
+        names = ", ".join(f"{hdu(units, one)} {one.name}".strip() for one in rest[:SHOWN])
+        more = f" and {len(rest) - SHOWN} more" * (len(rest) > SHOWN)
+        raw.notes.append(f"not read, with wavelengths too: {names}{more}")
+    return [raw]
+
+
+def _image(units: Sequence[Unit], unit: Unit, file: str) -> Raw:
+    """An image with a scale; errors, mask and R from others of its shape."""
+    where, header = hdu(units, unit), with_primary(units, unit)
     place = f"{file}: {where}"
     check_pixels(max(unit.shape, default=0), place)
     flux = unit.image
@@ -83,19 +123,27 @@ def read_image(units: Sequence[Unit], file: str) -> list[Raw]:
     if flux.ndim == 2 and len(flux) > 1:
         raise UsageError(f"{place}: an image of {len(flux)} rows: which is the flux is not known")
     flux = flux.reshape(-1)
-    wave, stated = _scale(header, len(flux), place)
-    raw = Raw(where, "FITS image", wave, stated, stated_medium(header), flux)
+    scale = read_scale(header, len(flux), place)
+    raw = Raw(where, "FITS image", scale.wave, scale.unit, stated_medium(header), flux)
     raw.flux_unit, raw.object = header.get("BUNIT", ""), header.get("OBJECT", "")
-    others = {n: u.image.ravel() for n, u in by_name(units).items() if u.image is not None}
-    others = {n.lower(): v for n, v in others.items() if v.shape == flux.shape}
-    _use_errors(others, {}, unit.name.lower(), raw)
+    raw.notes += scale.notes
+    others, unit_of = dict[str, NDArray[Any]](), dict[str, str]()
+    for name, other in by_name(units).items():
+        if other is not unit and name and other.image is not None:
+            others[name.lower()] = other.image.ravel()
+            unit_of[name.lower()] = other.header.get("BUNIT", "")
+    for name in [n for n, values in others.items() if values.shape != flux.shape]:
+        if name in (*ERRORS, *MASKS):
+            raw.notes.append(f"{name} is not used: {others[name].size:,} pixels, not {flux.size:,}")
+        del others[name]
+    _use_errors(others, unit_of, unit.name.lower(), raw)
     _use_mask(others, raw, place)
     if "specres" in others:
         raw.resolution, raw.survey, raw.kind = others["specres"], MASTAR, "star"
         raw.medium = raw.medium or "vacuum"
         raw.notes.append("taken for vacuum, as MaNGA's spectra are (the file does not say)")
     _instrument(raw, header)
-    return [raw]
+    return raw
 
 
 def _instrument(raw: Raw, header: Mapping[str, str]) -> None:
@@ -121,32 +169,12 @@ def _instrument(raw: Raw, header: Mapping[str, str]) -> None:
             raw.notes.append("taken for air, as MIKE's pipeline writes (the file does not say)")
 
 
-def _scale(header: Mapping[str, str], n: int, place: str) -> tuple[Array, str]:
-    """(n,) wavelengths in the header's unit, and that unit."""
-    if "COEFF0" in header:
-        start, step, reference = number(header, "COEFF0"), number(header, "COEFF1"), 1.0
-    else:
-        start, step = number(header, "CRVAL1"), number(header, "CDELT1")
-        step = number(header, "CD1_1") if step is None else step
-        reference = 1.0 if "CRPIX1" not in header else number(header, "CRPIX1") or 0.0
-    if start is None or not step:
-        raise UsageError(f"{place}: its scale of wavelengths is not a number, or its step is 0")
-    kind = header.get("CTYPE1", "").upper()
-    words = re.search(r"units=(\S+)", header.get("WAT1_001", ""))
-    unit = header.get("CUNIT1", "") or (words[1] if words else "")
-    logarithmic = "COEFF0" in header or header.get("DC-FLAG") == "1"
-    steps = step * (np.arange(1, n + 1, dtype=np.float64) - reference)
-    if kind.endswith("-LOG"):  # FITS standard, paper III: x = r exp(s / r)
-        return np.asarray(start * np.exp(steps / start)), unit
-    return start + steps, "log10(Angstrom)" if logarithmic else unit
-
-
 def _use_errors(
     arrays: Mapping[str, NDArray[Any]], unit_of: Mapping[str, str], flux: str, raw: Raw
 ) -> None:
     """The first of `ERRORS` that are the flux's own, by name and unit; others are told."""
     several = len({*FLUXES} & arrays.keys()) > 1
-    for name, power in _names_of_errors(flux if several else "", several).items():
+    for name, power in _names_of_errors(flux, several).items():
         if name not in arrays:
             continue
         unit, values = unit_of.get(name, ""), arrays[name]
@@ -170,12 +198,14 @@ _CONVERT: dict[int, Callable[[Array], Array]] = {
 
 
 def _names_of_errors(flux: str, several: bool) -> dict[str, int]:
-    """Name -> power; of `several` fluxes those with its name, without one those of `flux`."""
+    """Name -> power; where there are several fluxes those with its name alone."""
     own = {
         f"{a}{b}{c}": power
+        for one in dict.fromkeys([flux] if several else [flux, "flux"])
         for word, power in [*ERRORS.items(), ("e", 1)]
         for b in ("_", "")
-        for a, c in ((flux or "flux", word), (word, flux or "flux"))
+        for a, c in ((one, word), (word, one))
+        if one
     }
     return own if several and flux != "flux" else {**own, **ERRORS}
 
@@ -190,29 +220,16 @@ def _use_mask(arrays: Mapping[str, NDArray[Any]], raw: Raw, place: str) -> None:
         raw.notes.append(f"no mask is used: {str(error).removeprefix(f'{place}: ')}")
 
 
-def is_table(units: Sequence[Unit]) -> bool:
-    """A table with wavelengths and fluxes."""
-    return any(True for _ in _tables(units))
-
-
-def _tables(units: Sequence[Unit]) -> Iterator[Unit]:
-    for unit in units:
-        names = {c.name.lower() for c in unit.columns} if unit.is_table else set()
-        if names & {*LINEAR, *LOGARITHMIC} and names & {*FLUXES}:
-            yield unit
-
-
-def read_table(units: Sequence[Unit], file: str) -> list[Raw]:
-    """The first table with wavelengths and fluxes: a row a pixel, or one row of arrays."""
-    unit = next(_tables(units))
-    header = {**units[0].header, **unit.header}
+def _table(units: Sequence[Unit], unit: Unit, file: str) -> Raw:
+    """A table with wavelengths and fluxes: a row a pixel, or one row of arrays."""
+    header = with_primary(units, unit)
     header = {k: v for k, v in header.items() if not k.startswith("CTYPE")}
     where = hdu(units, unit)
     refuse_twice([column.name for column in unit.columns], f"{file}: {where}")
     raw = from_columns(cells(unit), units_of(unit), where, file)
     raw.survey, raw.object = "FITS table", header.get("OBJECT", "")
     raw.medium = stated_medium(header)
-    return [raw]
+    return raw
 
 
 def from_columns(
@@ -295,7 +312,7 @@ def _scales(header: Mapping[str, str], shape: tuple[int, ...], place: str) -> di
         if not 0 <= row < shape[0]:
             continue
         try:
-            found[row] = _dispersion([float(x) for x in match[2].split()], shape[1])
+            found[row] = _dispersion([real(x) for x in match[2].split()], shape[1])
         except (ValueError, IndexError, OverflowError):
             raise UsageError(f"{place}: order {row + 1}: its wavelengths cannot be read") from None
     if not found:

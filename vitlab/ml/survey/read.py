@@ -22,8 +22,7 @@ READERS: tuple[tuple[Test, Reader], ...] = (
     (sdss.is_sdss, sdss.read_sdss),
     (galah.is_galah, galah.read_galah),
     (plain.is_multispec, plain.read_multispec),
-    (plain.is_table, plain.read_table),
-    (plain.is_image, plain.read_image),
+    (plain.is_plain, plain.read_plain),
 )
 """The first whose layout a FITS file has reads it."""
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from vitlab.contract.paths import UsageError
 from vitlab.contract.validation import FASTEST
 from vitlab.ml.spectra.formats.fits import Unit
+from vitlab.ml.spectra.formats.scale import read_scale
 from vitlab.ml.survey.hdus import (
     FWHM,
     Arm,
@@ -33,7 +34,7 @@ from vitlab.ml.survey.hdus import (
     text,
     value,
 )
-from vitlab.ml.survey.spectrum import FLAGGED, LIGHT, Kind, Raw
+from vitlab.ml.survey.spectrum import FLAGGED, LIGHT, Kind, Raw, check_pixels
 
 LRS, MRS = 1800.0, 7500.0
 """R of LAMOST's spectra, as its documents have it: the files do not."""
@@ -107,11 +108,11 @@ def _image(units: Sequence[Unit], file: str) -> Raw:
     """Rows flux, inverse variance, and, not used, wavelength or subcontinuum, two masks."""
     place = f"{file}: HDU 0"
     image, header = units[0].image, units[0].header
-    start, step = number(header, "COEFF0"), number(header, "COEFF1")
-    if image is None or image.ndim != 2 or len(image) < 4 or start is None or step is None:
+    if image is None or image.ndim != 2 or len(image) < 4 or "COEFF0" not in header:
         raise UsageError(f"{place}: no image of LAMOST's rows, or no COEFF0 and COEFF1")
-    loglam = start + step * np.arange(image.shape[1], dtype=np.float64)
-    raw = Raw("HDU 0", "LAMOST LRS", loglam, "log10(Angstrom)", "vacuum", image[0])
+    check_pixels(image.shape[1], place)
+    scale = read_scale(header, image.shape[1], place)
+    raw = Raw("HDU 0", "LAMOST LRS", scale.wave, scale.unit, "vacuum", image[0])
     raw.sigma, raw.bad = sigma_of_ivar(image[1]), {FLAGGED: marked(image[3], "row 4", place)}
     raw.resolution = LRS
     raw.notes = [f"R = {LRS:g} is the survey's own value, the file has none"]
