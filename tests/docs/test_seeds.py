@@ -133,6 +133,14 @@ def test_the_best_of_n_errors_is_in_closed_form() -> None:
     assert expected_maximum(12) == pytest.approx(1.6292, abs=2e-3)
 
 
+def test_the_side_of_one_seed_is_named_where_the_other_has_several() -> None:
+    trees = one(0.70, model="LightGBM", mvp="2.0", recipe="lightgbm")
+    found = verdict("ViT > LGBM", *seeds(0.740, 0.741, 0.742), trees)
+    assert "LightGBM has one seed, its seed scatter is unknown" in found.because
+    assert "mean of 3 seeds" in found.because
+    assert "one seed, the seed scatter" in verdict("ViT > LGBM", one(0.74), trees).because
+
+
 def test_one_seed_closes_a_comparison_only_beyond_a_known_scatter() -> None:
     pair = one(0.74), one(0.70, model="LightGBM", mvp="2.0", recipe="lightgbm")
     found = verdict("ViT > LGBM", *pair)

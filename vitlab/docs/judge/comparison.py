@@ -37,6 +37,8 @@ class Gap:
     """The parts of the error; None of two single results, or where it is not known."""
     is_same: bool = False
     """Whether both predict the same for the stars they share, to `_SAME` of the value."""
+    of_one_seed: str = ""
+    """The side that has one seed where the other has several; empty where both have one."""
 
     @property
     def is_noise(self) -> bool:
@@ -56,7 +58,13 @@ class Gap:
             ("is_same", self.is_same), ("is_noise", self.is_noise),
             ("is_one_seed", self.is_one_seed), ("is_unequal", unequal),
         ) if true), None)  # fmt: skip
-        return phrase("reason", "", phrase(key)) if key else phrase("as_is", "")
+        why = self.one_seed() if key == "is_one_seed" else phrase(key) if key else None
+        return phrase("reason", "", why) if why else phrase("as_is", "")
+
+    def one_seed(self) -> Phrase:
+        """That a side has one seed, and which where the other has several."""
+        name = self.of_one_seed
+        return phrase("has_one_seed", name) if name else phrase("is_one_seed")
 
 
 @dataclass(frozen=True)
@@ -215,12 +223,22 @@ def seeds_gap(
     ]
     value, stars = fmean(gap.value for gap in known), [gap.error for gap in known]
     shared, one_seed = min(gap.stars for gap in known), None in sides
+    names = _names_apart(left, right)
+    lone = [name for name, side in zip(names, sides, strict=True) if side is None]
+    of = lone[0] if len(lone) == 1 else ""
     scale = max(abs(side.mean(name) or 0.0) for side in (left, right))
     same = shared > 0 and all(abs(gap.value) + gap.error <= _SAME * scale for gap in known)
     if not all(stars):
-        return Gap(value, 0.0, shared, one_seed, is_same=same)
+        return Gap(value, 0.0, shared, one_seed, is_same=same, of_one_seed=of)
     spread = Spread(fmean(stars), tuple(side for side in sides if side))
-    return Gap(value, spread.error, shared, one_seed, spread, same)
+    return Gap(value, spread.error, shared, one_seed, spread, same, of)
+
+
+def _names_apart(left: Repeats, right: Repeats) -> tuple[str, str]:
+    """The models' names, or the runs' where both are of one model."""
+    if left.model_name != right.model_name:
+        return left.model_name, right.model_name
+    return base_name(left.first.run), base_name(right.first.run)
 
 
 @dataclass(frozen=True)

@@ -385,7 +385,7 @@ def _check_difference(condition: Threshold | Between, gate: Gate, known: _Known)
     reason: Phrase | None = None
     if gap.error and gap.is_one_seed:
         distance = distance_to(condition, gap.value)
-        reason, check = phrase("is_one_seed"), replace(check, needs=pair_needs(pair, gap, distance))
+        reason, check = gap.one_seed(), replace(check, needs=pair_needs(pair, gap, distance))
     elif leads_unequally(pair, leads):
         reason, check = phrase("is_unequal"), replace(check, needs=None)
     because = check.because

@@ -89,13 +89,13 @@ def why_open(pair: Pair, gap: Gap, gain: float, stands: bool) -> Phrase | None:
         LARGER, stands=stands
     )
     if gap.is_one_seed and not gap.is_noise:
-        return phrase("is_one_seed")
+        return gap.one_seed()
     if math.isinf(high):
         return phrase("few_seeds_here")
     if low <= 0 <= high:
         return phrase("within", f"{max(gain - low, high - gain):.2g}")
     if gap.is_one_seed:
-        return phrase("is_one_seed")
+        return gap.one_seed()
     return phrase("is_unequal") if leads_unequally(pair, gain > 0) else None
 
 
