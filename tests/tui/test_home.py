@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.tui.conftest import Open
+from tests.tui.conftest import Open, post
 from tests.tui.fakes import ROADMAP, FakeLab, job, mvp, usual_view
 from tests.tui.test_screens import line
 from vitlab.contract.job import Done, Queued, Running
@@ -526,3 +526,31 @@ async def test_the_next_profile_up_is_offered(stage: Open) -> None:
         it.app.home.select("3.0")
         await it.press("L")
         await it.until(lambda: "> smoke" in it.text())
+
+
+async def test_the_cursor_is_drawn_before_what_belongs_to_it(
+    stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the last row, where keys came faster than it is drawn."""
+    async with stage(size=(160, 45)) as it:
+        table, done = it.app.home.plan, list[str]()
+        draw, show = table.render_lines, it.app.home.beside.show
+
+        def drawn(*of: Any) -> Any:
+            done.append(f"row {table.selected}")
+            return draw(*of)
+
+        def shown(view: Any, mvp: Any, job: Any) -> None:
+            done.append(f"beside {mvp.id}")
+            show(view, mvp, job)
+
+        monkeypatch.setattr(table, "render_lines", drawn)
+        monkeypatch.setattr(it.app.home.beside, "show", shown)
+        post(it.app, "j")
+        post(it.app, "j")
+        await it.settle()
+        chosen = it.app.home.selected_mvp()
+        assert chosen is not None
+        moved = [one for one in done if chosen.id in one]
+        assert moved[0] == f"row {chosen.id}"
+        assert {one for one in done if one.startswith("beside")} == {f"beside {chosen.id}"}

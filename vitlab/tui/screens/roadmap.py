@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from vitlab.jobs import gpus
@@ -21,6 +20,7 @@ from vitlab.tui.home.layout import TABS, side_by_side, stacked
 from vitlab.tui.jobs_index import index_of
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.screens.dialogs import Dialog
 from vitlab.tui.session import Session
 from vitlab.tui.text import belongs, clean
 from vitlab.tui.widgets.header import Header
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from vitlab.tui.widgets.table import Table
 
 
-class MvpScreen(ModalScreen[None]):
+class MvpScreen(Dialog[None]):
     """Follows the lab while it is open."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -173,8 +173,9 @@ class RoadmapScreen(LabScreen):
         self.jobs_pane.show(self._jobs)
         begins = self._followed is None
         self._show_plan()
-        if begins:
-            self._begin(view)
+        if begins and (first := _first(view, self._jobs)) is not None:
+            self.plan_pane.select(first)
+            self._follow()
         self._arrange()
 
     def receive(self, message: Message) -> None:
@@ -196,18 +197,13 @@ class RoadmapScreen(LabScreen):
         self.plan_pane.show(self.view, _no_plan(self.view, self.session.key))
         self._follow()
 
-    def _begin(self, view: LabSnapshot) -> None:
-        """Put the cursor on what runs, or else ended last; in a new plan on what is next."""
-        mvps = [mvp.id for mvp in view.roadmap.mvps] if view.roadmap else []
-        known = (job.spec.mvp for job in self._jobs if job.spec.mvp in mvps)
-        first = next(known, view.next.id if view.next else None)
-        if first is not None:
-            self.plan_pane.select(first)
-        self._follow()
-
     @on(StableTable.RowHighlighted, "#plan")
     @on(StableTable.RowHighlighted, "#jobs")
     @on(Board.Chosen)
+    def _cursor_moved(self) -> None:
+        """Draw the cursor first: a key is not to wait for what belongs to its row."""
+        self.call_after_refresh(self._follow)
+
     def _follow(self) -> None:
         """Show all that belongs to the one selection, and bring the other cursor to it."""
         view, mvp, job = self.view, self.selected_mvp(), self.selected_job()
@@ -360,6 +356,13 @@ class RoadmapScreen(LabScreen):
 def _machine() -> tuple[Sequence[Device], tuple[int, int]]:
     """The GPUs, and the time the CPUs were busy; blocking."""
     return gpus.devices(), cpu_times()
+
+
+def _first(view: LabSnapshot, jobs: Sequence[JobView]) -> str | None:
+    """The MVP of what runs, or else ended last; in a new plan the next."""
+    mvps = [mvp.id for mvp in view.roadmap.mvps] if view.roadmap else []
+    known = (job.spec.mvp for job in jobs if job.spec.mvp in mvps)
+    return next(known, view.next.id if view.next else None)
 
 
 def _no_plan(view: LabSnapshot, key: Callable[[str], str]) -> str:
