@@ -281,6 +281,19 @@ async def test_every_screen_of_the_app_arrives_as_it_is(stage: Open, emulated: E
         compare(it, emulated)
 
 
+async def test_a_dialog_changes_only_what_it_covers(stage: Open, emulated: Emulated) -> None:
+    async with stage(size=(120, 35)) as it:
+        before = emulated.rows()
+        await it.press("question_mark")
+        covered = it.app.screen.query_one(".dialog").region
+        behind = [*range(covered.y), *range(covered.bottom, 35)]
+        assert behind
+        now = emulated.rows()
+        was, rows = ([one[y] for y in behind] for one in (before, now))
+        assert texts(rows) == texts(was)
+        assert looks(rows, rows) == looks(was, was)
+
+
 class Line(list[str]):
     """Takes what is written to it."""
 

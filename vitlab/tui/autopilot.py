@@ -13,7 +13,6 @@ from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from vitlab.contract.paths import UsageError, cause
@@ -29,7 +28,7 @@ from vitlab.lab.autopilot.text import (
     tried_lines,
     waiting_lines,
 )
-from vitlab.tui.screens.dialogs import ConfirmScreen
+from vitlab.tui.screens.dialogs import ConfirmScreen, Dialog
 from vitlab.tui.screens.new_plan import Field, Row
 from vitlab.tui.text import clean, tone_style
 
@@ -46,7 +45,7 @@ REFRESH = 5.0
 Answer = Literal["pause", "end", "start"] | None
 
 
-class AutopilotScreen(ModalScreen[Answer]):
+class AutopilotScreen(Dialog[Answer]):
     """How it stands; `p` pauses it or goes on, `x` ends it, `n` starts another."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -208,7 +207,7 @@ BUDGET = "8h"
 """What is offered."""
 
 
-class StartScreen(ModalScreen[bool]):
+class StartScreen(Dialog[bool]):
     """Asks what a new autopilot may use; shows its plan, and starts it on a yes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -11,7 +11,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
+from textual.geometry import Size
+from textual.screen import ModalScreen, ScreenResultType
 from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
     from vitlab.docs.save import FileChange
     from vitlab.lab.lab import Lab
     from vitlab.lab.live.snapshot import RoadmapSummary
+
+
+class Dialog(ModalScreen[ScreenResultType]):
+    """Over the screen it was asked from, of which only what it covers is drawn anew."""
+
+    def _screen_resized(self, size: Size) -> None:
+        """Textual lays it out as it opens, and then tells it the size it already has."""
+        if size != self._compositor.size:
+            super()._screen_resized(size)
 
 
 class DiffView(VerticalScroll):
@@ -57,7 +67,7 @@ def diffs(lab: Lab, changes: Iterable[FileChange]) -> list[str]:
     ]
 
 
-class ConfirmScreen(ModalScreen[bool]):
+class ConfirmScreen(Dialog[bool]):
     """One question; `y` or enter means yes, `n` or escape no."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -80,7 +90,7 @@ class ConfirmScreen(ModalScreen[bool]):
         self.dismiss(yes)
 
 
-class LineScreen(ModalScreen[str | None]):
+class LineScreen(Dialog[str | None]):
     """Asks for one line of text; None when cancelled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Leave")]
@@ -209,7 +219,7 @@ class RoadmapTable(StableTable):
         )
 
 
-class RoadmapChooser(ModalScreen[Path | None]):
+class RoadmapChooser(Dialog[Path | None]):
     """All roadmaps; enter shows the one under the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -246,7 +256,7 @@ class RoadmapChooser(ModalScreen[Path | None]):
         self.dismiss(Path(str(event.table.selected)))
 
 
-class PickScreen(ModalScreen[str | None]):
+class PickScreen(Dialog[str | None]):
     """One of `names`; None when cancelled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -316,7 +326,7 @@ class PickScreen(ModalScreen[str | None]):
         self.dismiss(event.option.id)
 
 
-class WriteScreen(ModalScreen[bool]):
+class WriteScreen(Dialog[bool]):
     """The pending edits; True when they are accepted."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -9,19 +9,19 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from vitlab.plot.series import fit
 from vitlab.tui.keys import KEYS, shown_key
 from vitlab.tui.screens.base import LabScreen
+from vitlab.tui.screens.dialogs import Dialog
 from vitlab.tui.text import STATUS, clean, tone_style
 from vitlab.tui.widgets.message_line import Message
 
 Row = tuple[str, str]
 
 
-class PageScreen(ModalScreen[None]):
+class PageScreen(Dialog[None]):
     """A text to scroll, closed by any of its keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -104,7 +104,7 @@ class HelpScreen(PageScreen):
         text.append("\n")
 
 
-class DebugScreen(ModalScreen[None]):
+class DebugScreen(Dialog[None]):
     """Plain text; `y` copies it, `E` writes it to a file."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

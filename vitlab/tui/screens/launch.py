@@ -12,14 +12,13 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError, cause, write_atomic
 from vitlab.contract.reading import read_document
-from vitlab.tui.screens.dialogs import diffs
+from vitlab.tui.screens.dialogs import Dialog, diffs
 from vitlab.tui.text import clean, tone_style
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def _choice(name: str, chosen: bool) -> Text:
     return Text(f"{'>' if chosen else ' '} {name:<7}{COST[name]}")
 
 
-class LaunchScreen(ModalScreen["Plan | None"]):
+class LaunchScreen(Dialog["Plan | None"]):
     """Choose profile and place for one MVP; its result is the plan that was shown."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -14,7 +14,6 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from vitlab.contract.paths import UsageError, cause
@@ -34,7 +33,7 @@ from vitlab.lab.new_plan import (
     save_new,
 )
 from vitlab.tui.screens.base import front_screen
-from vitlab.tui.screens.dialogs import PickScreen, WriteScreen, diffs
+from vitlab.tui.screens.dialogs import Dialog, PickScreen, WriteScreen, diffs
 from vitlab.tui.screens.documents import report_written
 from vitlab.tui.text import clean, tone_style
 
@@ -162,7 +161,7 @@ class Form:
     """How what is planned is understood, in words; blocking."""
 
 
-class FormScreen(ModalScreen["Creation | None"]):
+class FormScreen(Dialog["Creation | None"]):
     """Plans as the fields change and says what comes of it; enter shows the diff and writes it.
 
     Its result is what was written. What is refused, or left at its diff, stays in the fields.

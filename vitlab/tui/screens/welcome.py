@@ -10,9 +10,9 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from vitlab.tui.screens.dialogs import Dialog
 from vitlab.tui.text import HarmlessLines, ascii_only, clean
 from vitlab.tui.themes import THEMES
 
@@ -141,7 +141,7 @@ STEPS = (
 )
 
 
-class TourScreen(ModalScreen[None]):
+class TourScreen(Dialog[None]):
     """Enter shows the next step, escape skips the rest."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
