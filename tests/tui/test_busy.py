@@ -216,6 +216,15 @@ def test_roadmaps_are_judged_again_and_looked_for_in_jobs_only_where_that_is_new
     assert other in {line.path for line in then}
 
 
+def test_what_a_table_asks_of_every_ended_job_is_found_while_the_lab_is_read(busy: Lab) -> None:
+    kept = Kept()
+    for _ in range(2):
+        view = snapshot.read_snapshot(busy.lab, busy.real.roadmap, kept=kept)
+    ends = [job for job in view.jobs if isinstance(job.state, Done)]
+    assert len(ends) == len(busy.ended)
+    assert all("warnings" in vars(job) for job in ends)
+
+
 def test_what_is_gathered_of_the_jobs_is_the_same_when_only_those_that_moved_are_put_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -367,7 +367,9 @@ def _kept(before: KeptView | None, job: Job, why: str, left: bool) -> KeptView |
     if before.settled:
         return before
     brief = before.view.progress.newest(str(Value.parse(job.spec.headline).live), TREND)
-    return KeptView(job, replace(before.view, progress=brief), True)
+    view = replace(before.view, progress=brief)
+    _ = view.warnings  # found here, in the reader's thread: the table of all jobs asks each
+    return KeptView(job, view, True)
 
 
 def _quick_progress(lab: Lab, jobs: list[Job]) -> list[Progress]:

@@ -99,9 +99,10 @@ class QueueTable(StableTable):
             short, long = longest_label(jobs)
             mark = max((len(f" #{number}") for number in self._numbers.values()), default=0)
             self.wanted["Job"] = short + mark, long + mark
+        if jobs is not self._jobs:  # asking ten thousand takes longer than a key may
+            told = {"On": any(map(device_of, jobs)), "Why": any(map(reason, jobs))}
+            self.empty = {name for name, is_told in told.items() if not is_told}
         self._jobs = jobs
-        told = {"On": any(map(device_of, jobs)), "Why": any(map(reason, jobs))}
-        self.empty = {name for name, is_told in told.items() if not is_told}
         self.show_rows(Rows(dict(zip(self._names, jobs, strict=True)), self._row))
 
     def _row(self, job: JobView) -> Row:
