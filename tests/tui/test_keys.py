@@ -6,9 +6,9 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from textual.widgets import Input, Static
+from textual.widgets import Input, OptionList, Static
 
-from tests.tui.conftest import Open
+from tests.tui.conftest import Open, post
 from tests.tui.fakes import FakeLab, held_job, job, usual_jobs, usual_view
 from vitlab.contract.job import Done, Lost, Queued
 from vitlab.tui import actions
@@ -352,6 +352,32 @@ async def test_the_palette_finds_an_mvp_by_name(stage: Open) -> None:
         await it.until(lambda: "MVP 4.0 Tokenization" in it.text())
         await it.press("enter")
         await it.until(lambda: it.app.home.query_one(MvpTable).selected == "4.0")
+
+
+async def test_keys_that_come_as_the_palette_closes_do_no_harm(stage: Open) -> None:
+    async with stage() as it:
+        for keys in (("j", "escape", "down"), (*"roadmap", "enter", "enter")):
+            post(it.app, "ctrl+p")
+            for key in keys:
+                post(it.app, key)
+            await it.settle()
+            assert it.app.is_running
+        await it.press("escape", "escape")
+        assert it.at_home
+
+
+async def test_what_a_closed_palette_hears_is_left_alone(stage: Open) -> None:
+    async with stage() as it:
+        await it.press("ctrl+p")
+        palette = it.app.screen
+        entry, found = palette.query_one(Input), palette.query_one(OptionList)
+        it.app._screen_stack.remove(palette)  # as it closes: no screen any more, its parts removed
+        await palette.query_one("#--container").remove()
+        palette.post_message(Input.Changed(entry, "x"))
+        palette.post_message(OptionList.OptionSelected(found, found.options[0], 0))
+        await it.app.run_action("cursor_down", palette)
+        await it.settle()
+        assert it.at_home
 
 
 async def test_q_leaves_and_stops_no_job(stage: Open) -> None:

@@ -9,8 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from textual.app import App
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.events import Timer
+from textual.message import Message
+from textual.widgets import Input, OptionList
 
 from vitlab.lab import example
 from vitlab.tui.actions import Handler
@@ -251,6 +254,28 @@ class PlanCommands(Provider):
             score = matcher.match(name)
             if score > 0:
                 yield Hit(score, _titled(name, key), run, text=name)
+
+
+class Palette(CommandPalette):
+    """Textual's command palette, which does nothing more once it is closed.
+
+    Keys typed before that are still to be heard then. Its own searches in what is gone by now, or
+    closes once more, and either ends the program.
+    """
+
+    _LATE = (Input.Changed, Input.Submitted, OptionList.OptionSelected, Timer)
+
+    async def _dispatch_message(self, message: Message) -> None:
+        if self._is_open or not isinstance(message, self._LATE):
+            await super()._dispatch_message(message)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing once it is closed."""
+        return self._is_open and super().check_action(action, parameters)
+
+    @property
+    def _is_open(self) -> bool:
+        return self in self.app.screen_stack
 
 
 def _titled(name: str, key: str) -> Content:
