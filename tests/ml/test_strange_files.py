@@ -165,6 +165,47 @@ def test_a_shape_that_is_only_declared_takes_no_memory(
         open_spectra_files(path)
 
 
+def test_what_hdf5_unpacks_for_one_row_is_bounded(tmp_path: Path) -> None:
+    path = spectra(tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        del file[FLUX]
+        side = 1 << 13
+        file.create_dataset(FLUX, (side, side), "f8", chunks=(side, side), compression="gzip")
+    with pytest.raises(UsageError, match=r"flux/value: filtered in chunks of 537 MB, more than"):
+        open_spectra_files(path)
+    path = spectra(tmp_path / "b.h5")
+    with h5py.File(path, "a") as file:
+        del file[f"{PARAMS}/table"]
+        wide = np.dtype([("index", "i8"), ("values_block_0", "f8", (1 << 18,))])
+        file.create_dataset(f"{PARAMS}/table", (N,), wide, chunks=(1,), compression="gzip")
+    with pytest.raises(UsageError, match=r"params/table: records of 2\.1 MB, more than 1 MiB"):
+        open_spectra_files(path)
+
+
+def bits(name: str) -> h5py.h5t.TypeID:
+    """A type of numbers in some bits of their bytes, or with an exponent of their own."""
+    kind: h5py.h5t.TypeID = getattr(h5py.h5t, name).copy()
+    if isinstance(kind, h5py.h5t.TypeFloatID):
+        kind.set_ebias(100)
+    else:
+        kind.set_precision(12)
+        kind.set_offset(4)
+    return kind
+
+
+@pytest.mark.parametrize("name", ["STD_I32LE", "STD_U16LE", "IEEE_F32LE"])
+def test_numbers_in_some_bits_are_read_as_hdf5_does(name: str, tmp_path: Path) -> None:
+    path = spectra(tmp_path / "a.h5")
+    flux = np.tile(100.0 + np.arange(len(WAVE)), (N, 1))
+    with h5py.File(path, "a") as file:
+        del file[FLUX]
+        shape = h5py.h5s.create_simple(flux.shape)
+        data = h5py.h5d.create(file.id, FLUX.encode(), bits(name), shape)
+        data.write(h5py.h5s.ALL, h5py.h5s.ALL, flux, h5py.h5t.NATIVE_DOUBLE)
+    files = open_spectra_files(path)
+    assert files.read(0, N)[0][0] == pytest.approx(flux[0] / np.median(flux[0]))
+
+
 def test_grids_and_compressed_zeros_are_bounded(tmp_path: Path) -> None:
     path = grid(tmp_path / "a.h5")
     with h5py.File(path, "a") as file:

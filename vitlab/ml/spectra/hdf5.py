@@ -34,10 +34,12 @@ MOST = 4 << 30
 """Bytes that are read at once; a file may declare any shape."""
 SMALL, PACKED = 64 << 20, 1100
 """Above the first, in bytes, at most the second times what is stored: deflate makes it 1032."""
+CHUNK = 256 << 20
+"""Bytes of a chunk with a filter: for one row of it HDF5 unpacks the whole."""
 BROKEN = (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError, OverflowError)
 """What h5py raises at a place that is broken, or of a kind that it does not know."""
 TEXTS = 1 << 20
-"""Bytes of an attribute, and of the names of columns."""
+"""Bytes of an attribute, of the names of columns, and of a record or text."""
 
 
 @contextlib.contextmanager
@@ -140,7 +142,13 @@ def _check(data: h5py.Dataset, where: str) -> None:
     fields = data.dtype.fields or {}
     if any(kind[0].base.kind in "OV" for kind in fields.values()) or data.dtype.subdtype:
         raise UsageError(f"{where}: records that hold references, records or varying lengths")
+    if (size := data.dtype.itemsize) > TEXTS:
+        raise UsageError(f"{where}: records of {size / 1e6:,.1f} MB, more than {TEXTS >> 20} MiB")
     check_filters(data, where)
+    size *= math.prod(data.chunks or ())
+    if data.id.get_create_plist().get_nfilters() and size > CHUNK:
+        text = f"filtered in chunks of {size / 1e6:,.0f} MB, more than {CHUNK >> 20} MiB"
+        raise UsageError(f"{where}: {text}; rewrite it with smaller ones (`h5repack -l CHUNK=...`)")
 
 
 def read_array(file: h5py.File, inside: str) -> NDArray[np.generic]:
@@ -264,6 +272,8 @@ def locate(data: h5py.Dataset) -> RawRows | None:
     native = data.dtype.kind in "fiu" and data.dtype.isnative and data.dtype.itemsize <= 8
     if not plain or not native or data.scaleoffset is not None or data.external:
         return None
+    if not data.id.get_type().equal(h5py.h5t.py_create(data.dtype)):
+        return None  # numbers in some bits of the bytes, which HDF5 converts
     if data.chunks is None:
         offset = data.id.get_offset()
         runs = () if offset is None else (offset,)
