@@ -169,6 +169,7 @@ def test_a_run_of_several_is_not_the_whole_mvp(
     accept(lab, plan)
     assert lab.read_roadmap(roadmap).mvp("1.0").status == status
     assert ("not run: " in plan.summary[0]) is (status == "partial")
+    assert ("; 1 of 2 runs" in plan.summary[0]) is (runs == ["one"] and not adopted)
 
 
 def picture() -> Picture:

@@ -20,6 +20,7 @@ from vitlab.contract.job import (
 )
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.comparison import value_of
+from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.model.roadmap import Mvp
 from vitlab.jobs.experiment.placeholders import METRICS
@@ -154,6 +155,17 @@ def _unkept(job: Job, result: Result | None) -> str:
     if promised or (result is not None and result.values):
         return f"{job.spec.run}: finished without {name}"
     return ""
+
+
+def partly_run(lab: Lab, jobs: Sequence[Job]) -> list[Phrase]:
+    """`2 of 12 runs`, where the experiment file declares more than were launched; else nothing.
+
+    Nor of adopted runs, which may not say which they are.
+    """
+    missing, ran = list(_not_run(lab, jobs)), {base_name(job.spec.run) for job in jobs}
+    if not missing or any(ADOPTED in job.spec.extra for job in jobs):
+        return []
+    return [phrase("runs_of", len(ran), len(ran) + len(missing))]
 
 
 def _not_run(lab: Lab, jobs: Sequence[Job]) -> Iterator[str]:

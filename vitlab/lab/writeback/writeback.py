@@ -59,6 +59,7 @@ from vitlab.lab.results.launches import (
     has_headline,
     last_launch,
     launch_end,
+    partly_run,
 )
 from vitlab.lab.results.ranking import Pairs, judged_gates, pairs_of, rank_runs
 from vitlab.lab.results.repeats import Group, grouped
@@ -186,6 +187,7 @@ def _update(
     results = [one.result for group in groups for one in group.members]
     ranking, judged = rank_runs(told, everything, evidence), list(verdicts.values())
     found = [*findings(ended, everything, evidence), *_laws(ended, everything)]
+    found += partly_run(lab, mine)
     report = _Report(
         roadmap=roadmap,
         mvp=mvp,
