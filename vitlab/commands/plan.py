@@ -40,6 +40,7 @@ from vitlab.docs.text.edit import unified
 from vitlab.docs.text.source import read
 from vitlab.docs.write.gate_decisions import find_gate
 from vitlab.jobs.store import all_jobs
+from vitlab.lab.conclusions.documents import lint_all
 from vitlab.lab.documents import keep_columns, read_columns
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import advance_queue
@@ -47,7 +48,7 @@ from vitlab.lab.live.standing import ENDED, best_scores, standings
 from vitlab.lab.results.job_results import finished, latest, newest_results, of_roadmap
 from vitlab.lab.results.sealed import candidates, record_opening
 from vitlab.lab.tray.proposals import Tray
-from vitlab.lab.writeback.contradictions import lint_file, lint_fixes
+from vitlab.lab.writeback.contradictions import lint_fixes
 from vitlab.lab.writeback.decisions import check_done, check_reason, decide_gate, give_status
 from vitlab.lab.writeback.edits import (
     accept,
@@ -360,11 +361,10 @@ def _lint(path: Path, lab: Lab | None, *, fix: bool, printed: bool) -> list[dict
         save(changes, journal_of(lab), what="fix")
         warn_of_editors([one.path for one in changes])
     records: list[dict[str, Any]] = []
-    for finding in lint_file(lab, path):
+    for finding in lint_all(lab, path):
         record = {"file": _shown(finding.path or path, path), "line": finding.line}
         record |= {"kind": finding.kind, "message": finding.message}
-        if finding.fix:
-            record["fix"] = "; ".join(edit.new.strip() for edit in finding.fix)
+        record |= {"fix": "; ".join(x.new.strip() for x in finding.fix)} if finding.fix else {}
         records.append(record | ({"note": True} if finding.is_note else {}))
     return records
 

@@ -11,8 +11,9 @@ from vitlab.docs.lint.compared import claimed_in
 from vitlab.docs.lint.counts import counts_in
 from vitlab.docs.lint.history import KINDS
 from vitlab.docs.lint.numbers import MVP_NAMED, Place, hub_rows, in_table, reports_of
+from vitlab.docs.lint.sentences import is_cited, sentences_of
 from vitlab.docs.lint.stated import METRIC, Stated, as_read, profile_of
-from vitlab.docs.lint.told import NOT_YET, PLANNED, told_in_cell
+from vitlab.docs.lint.told import LITERATURE, NOT_YET, PLANNED, told_in_cell
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.mvps import Spec
 from vitlab.docs.model.roadmap import Roadmap
@@ -46,12 +47,20 @@ _NO_CLAIMS = frozenset((
     "ideas", "figures", "commands",
 ))  # fmt: skip
 """Tables of a hub that claim nothing of results."""
+_BELIEVED = ("consensus", "insights", "answers", "principles")
+"""Tables of a hub whose rows claim something in words, of no part of the stars alone."""
 _OF_OTHERS = re.compile(
     r"\bnext\b|下一步|\btoy\b|\btheor\w*|\banalytic\w*|\bliterature\b|\bbound\b|玩具|理论|解析|最优|文献|CRLB|Fisher"
     r"|Bayes|ceiling|上限|\bgap\b",
     re.I,
 )
 """In a hub's line that names no MVP: its number is none of a run here."""
+_ACCEPTED = re.compile(r"\baccept\w*|验收", re.I)
+"""What a plan asks for, which a sentence may call reached."""
+_NOT_OURS = re.compile(
+    rf"{LITERATURE}|[?？“”「」→]|->|\"[^\"]+\"|\b(?:whether|can)\b|是否|能否", re.I
+)
+"""In a sentence that claims nothing of the results here: a question, a quotation, a rule."""
 _NAME = 6
 """Letters of an MVP's name from which on it names the MVP."""
 _STOPS = (";", "；", "。", "|", ". ")
@@ -112,6 +121,51 @@ def stray_numbers(roadmap: Roadmap, report: Hub) -> Iterator[Named]:
                 for one in told_in_cell(title, cell.raw):
                     number = replace(one, profile=profile) if one.profile == "full" else one
                     yield Named(mvps, Place(number, row.line, document.path))
+
+
+def result_sentences(
+    roadmap: Roadmap, hub: Hub | None, reports: Mapping[str, Hub]
+) -> Iterator[tuple[str, Path | None, int, str]]:
+    """(bare id of its MVP, or empty; file; 0-based line; text) of each sentence on results.
+
+    Of conclusions, the prose of MVPs' sections, reports and what a hub claims; no hypotheses,
+    plans, questions, quotations, or what is told of papers.
+    """
+    for one in _result_texts(roadmap, hub, reports):
+        mvp, path, index, text = one
+        if _OF_HYPOTHESIS.match(text) or _SUPPOSED.search(text) or text.lstrip().startswith(">"):
+            continue
+        for sentence in sentences_of(plain(text)):
+            is_open = NOT_YET.search(_ACCEPTED.sub("", sentence)) or _NOT_OURS.search(sentence)
+            if not is_open and not is_cited(sentence):
+                yield mvp, path, index, sentence.strip()
+
+
+def _result_texts(
+    roadmap: Roadmap, hub: Hub | None, reports: Mapping[str, Hub]
+) -> Iterator[tuple[str, Path | None, int, str]]:
+    for entry in roadmap.rows("conclusions"):
+        if len(entry.mvps) == 1:
+            yield entry.mvps[0], None, entry.line - 1, entry.raw("conclusion")
+    tables = {i for first, last in roadmap.document.tables for i in range(first, last)}
+    for index, (mvp,) in _sections(roadmap).items():
+        if index not in tables and index not in roadmap.document.hidden_lines:
+            yield mvp, None, index, roadmap.document.line_text(index)
+    for mvp, report in reports.items():
+        for index in _result_lines(report.document):
+            yield mvp, report.document.path, index, report.document.line_text(index)
+    for index in _worded_lines(hub) if hub else ():
+        if hub and not _OF_OTHERS.search(text := hub.document.line_text(index)):
+            mvps = _mvps(roadmap, text)
+            yield mvps[0] if len(mvps) == 1 else "", hub.document.path, index, text
+
+
+def _worded_lines(hub: Hub) -> Iterator[int]:
+    """Those of `_claiming_lines` that are prose, or rows of what is believed."""
+    document = hub.document
+    tables = {i for first, last in document.tables for i in range(first, last)}
+    believed = {e.row.index for kind in _BELIEVED for e in hub.rows(kind)}
+    yield from (i for i in _claiming_lines(hub) if i not in tables or i in believed)
 
 
 def _in_roadmap(roadmap: Roadmap) -> Iterator[Named]:
@@ -184,20 +238,25 @@ def _is_of_plan(title: str) -> bool:
 
 def _claimed(roadmap: Roadmap, hub: Hub) -> Iterator[Named]:
     """The numbers of a hub's lines that name no MVP by its id: by its report, its name, or none."""
-    document, entries = hub.document, {}
-    for view in hub.views:
-        for index in range(view.table.first, view.table.last):
-            entries[index] = view.kind
-    planned = {point.line - 1 for point in hub.next_steps}
-    titles = {heading.index for heading in document.headings}
-    for index in range(document.front_matter_end, len(document.lines)):
+    document, planned = hub.document, {point.line - 1 for point in hub.next_steps}
+    for index in _claiming_lines(hub):
         text = document.line_text(index)
-        if index in titles or entries.get(index) in _NO_CLAIMS:
-            continue
         if not _mvps(roadmap, text):
             mvps = _named_otherwise(roadmap, text)
             if mvps or (index not in planned and not _OF_OTHERS.search(text)):
                 yield from _on_line(document, index, mvps, document.path)
+
+
+def _claiming_lines(hub: Hub) -> Iterator[int]:
+    """The 0-based lines of a hub that may claim something of results."""
+    document, entries = hub.document, {}
+    for view in hub.views:
+        for index in range(view.table.first, view.table.last):
+            entries[index] = view.kind
+    titles = {heading.index for heading in document.headings}
+    for index in range(document.front_matter_end, len(document.lines)):
+        if index not in titles and entries.get(index) not in _NO_CLAIMS:
+            yield index
 
 
 def _named_otherwise(roadmap: Roadmap, text: str) -> tuple[str, ...]:

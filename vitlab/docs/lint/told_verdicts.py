@@ -41,6 +41,8 @@ _HEAD = re.compile(
     r"verdict|status|state|result|conclusion|decision|判定|结论|状态|结果|决定", re.I
 )
 _ALONE = re.compile(rf"\W*?{_WORDS}", re.I)
+_SHORT = 8
+"""Letters of a clause that is a verdict alone, of the gate before it."""
 
 
 def told_verdicts(
@@ -115,10 +117,17 @@ def _prose(document: Document) -> Iterator[_Told]:
 
 def verdicts_in(text: str) -> Iterator[tuple[str, str]]:
     """The verdicts in a text: the gate as it is named there and its status, `done` or `failed`."""
+    before: tuple[str, ...] = ()
     for clause in CLAUSE.split(plain(text)) if "gate" in text.casefold() else ():
         if SUPPOSED.search(clause) or OPEN.search(clause):
+            before = ()
             continue
+        told = _ALONE.match(clause) if len(clause.strip()) <= _SHORT else None
+        for gate in before if told else ():  # `Gate-2: the ViT is better, passed`
+            yield gate, "failed" if told and told["failed"] else "done"
+        before = ()
         for named in GATE.finditer(clause):
             found = _BEHIND.match(clause, named.end()) or _BEFORE.search(clause[: named.start()])
             for gate in gate_refs(named[0]) if found else ():
                 yield gate, "failed" if found and found["failed"] else "done"
+            before = () if found else gate_refs(named[0])
