@@ -208,9 +208,8 @@ def _update(
     left = left_alone(lab, roadmap, mvp.id, end.status)
     lines = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links), *left)
     files = report.changes(lab, roadmap_path, end.status, texts)
-    summary = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(lines))}"
-    is_own = bool(own_conclusion)
-    return MvpUpdate(mvp.id, files, tuple(mine), summary, report.conclusion, is_own, tuple(left))
+    about = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(lines))}", report.conclusion
+    return MvpUpdate(mvp.id, files, tuple(mine), *about, bool(own_conclusion), tuple(left))
 
 
 def _laws(ended: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
