@@ -49,7 +49,7 @@ def sdss(cls: str = "STAR", subclass: str = "F9") -> bytes:
     ivar = (1 / SIGMA**2).astype("f4")
     ivar[10:13] = 0
     coadd = {"flux": FLUX.astype("f4"), "loglam": LOGLAM.astype("f4"), "ivar": ivar}
-    coadd |= {"and_mask": flags, "wdisp": np.full(N, 0.9, "f4")}
+    coadd |= {"and_mask": flags, "wdisp": np.full(N, 0.9e-4 / (LOGLAM[1] - LOGLAM[0]), "f4")}
     about: dict[str, NDArray[Any]] = {"CLASS": np.array([cls.encode()])}
     about |= {"SUBCLASS": np.array([subclass.encode()]), "Z": np.array([-1e-4], "f4")}
     about |= {"Z_ERR": np.array([1e-5], "f4"), "PLATE": np.array([3128], "i4")}

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from tests.ml.survey import layouts
 from tests.ml.survey.layouts import FLUX, SIGMA, WAVE, N
-from tests.ml.survey.test_read import one
+from tests.ml.survey.test_read import one, read
 from tests.ml.test_single_files import EMPTY, Yes, image
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.lines import air
 from vitlab.ml.spectra.single_files import describe_single
 from vitlab.ml.survey import read_spectra
-from vitlab.ml.survey.spectrum import FLAGGED
+from vitlab.ml.survey.spectrum import FLAGGED, with_resolution
 
 BAD = np.isin(np.arange(N), (50, 51, 52, 200))
 LETTERS = np.where(BAD, b"T", b"F").astype("S1")
@@ -198,3 +198,52 @@ def test_a_scale_is_inherited_only_where_that_is_said(inherits: bool, tmp_path: 
     assert found.object == "HD 1"
     expected = air(np.array([6960.0]))[0] if inherits else 7000.0
     assert found.wave[0] == pytest.approx(expected)
+
+
+def test_r_is_never_that_of_lines_far_narrower_than_a_pixel(tmp_path: Path) -> None:
+    cards: dict[str, object] = {**SCALE, "INSTRUME": "HERMES-2dF"}
+    found = one(image(FLUX, True, **cards), tmp_path)
+    assert found.resolution is None
+    why = "R = 28000 cannot be: a line would be far narrower than a pixel of 4 A"
+    assert f"{why}; it is not used" in found.notes
+    assert with_resolution(found, 1500).resolution is not None
+    with pytest.raises(UsageError, match=why):
+        with_resolution(found, 28_000)
+
+
+def test_gaia_s_columns_of_another_range_are_not_rvs(tmp_path: Path) -> None:
+    rows = [f"2128215909315876352,{wave},{1 + wave / 1e5},0.01" for wave in range(336, 1021, 2)]
+    text = "source_id,wavelength,flux,flux_error\n" + "\n".join(rows)
+    found = one(text.encode(), tmp_path)
+    assert (found.survey, found.resolution, found.velocity) == ("Gaia", None, None)
+    assert "not of the range of RVS: its resolution and velocity are not known" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "cards", "r"),
+    [
+        ("MUSE", (7000.0, 1.25), {"CUNIT1": "Angstrom"}, 2885),
+        ("MUSE", (700.0, 0.125), {"CUNIT1": "nm"}, 2885),
+        ("MIKE", (800.0, 0.01), {"CUNIT1": "nm", "SLITSIZE": "1.0x5"}, 22_000),
+        ("MIKE", (3.9, 1e-6), {"DC-FLAG": 1, "SLITSIZE": "1.0x5"}, 22_000),
+        ("MIKE", (4000.0, 0.1), {"SLITSIZE": "1.0x5"}, 28_000),
+    ],
+)
+def test_r_of_an_instrument_is_that_at_the_wavelengths_in_angstrom(
+    name: str, scale: tuple[float, float], cards: dict[str, object], r: float, tmp_path: Path
+) -> None:
+    cards |= {"CRVAL1": scale[0], "CDELT1": scale[1], "CRPIX1": 1, "INSTRUME": name}
+    found = one(image(FLUX, True, **cards), tmp_path)
+    assert found.resolution is not None
+    assert np.median(found.resolution) == pytest.approx(r, rel=0.1)
+
+
+def test_a_table_of_other_targets_tells_nothing_of_desi_s(tmp_path: Path) -> None:
+    names = {"TARGETID": np.array([1, 2]), "OBJTYPE": np.array([b"SKY", b"SKY"])}
+    targets = layouts.bintable(names, EXTNAME="FIBERMAP")
+    start = layouts.desi()
+    at = start.index(b"FIBERMAP")
+    assert at
+    for found in read(start.replace(b"FIBERMAP", b"OTHERMAP") + targets, tmp_path):
+        assert (found.kind, found.object) == ("not stated", "")
+        assert "what it is, is not known: FIBERMAP has not 3 rows" in found.notes

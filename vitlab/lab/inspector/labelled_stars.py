@@ -19,7 +19,7 @@ from vitlab.ml.spectra.formats.wavelengths import medium_of
 from vitlab.ml.spectra.labels import MISSING_LABELS, NULLS, POSSIBLE, is_possible
 from vitlab.ml.spectra.lines import air
 from vitlab.ml.survey import read_spectra
-from vitlab.ml.survey.spectrum import FORMULA, NO_MEDIUM, Spectrum
+from vitlab.ml.survey.spectrum import FORMULA, NO_MEDIUM, Spectrum, with_resolution
 
 MOST_ROWS = 100_000
 LONGEST = 10_000
@@ -230,7 +230,7 @@ def spectra_of(star: Star) -> list[Spectrum]:
 
 def _completed(spectrum: Spectrum, star: Star) -> Spectrum:
     if spectrum.resolution is None and star.resolution is not None:
-        spectrum = replace(spectrum, resolution=np.full(len(spectrum.wave), star.resolution))
+        spectrum = with_resolution(spectrum, star.resolution)
     if NO_MEDIUM not in spectrum.notes or not star.medium:
         return spectrum
     notes = [note for note in spectrum.notes if note != NO_MEDIUM]

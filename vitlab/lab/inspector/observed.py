@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ from vitlab.ml.survey.comparison import (
 )
 from vitlab.ml.survey.faults import find_faults
 from vitlab.ml.survey.pixels import OnPixels, on_pixels
-from vitlab.ml.survey.spectrum import LIGHT
+from vitlab.ml.survey.spectrum import LIGHT, with_resolution
 
 Array = NDArray[np.float64]
 NOT_SCORED = ("galaxy", "quasar", "white dwarf", "sky", "empty")
@@ -214,14 +214,12 @@ def look(
     resolution: float | None = None,
 ) -> Sight:
     """Velocity, nearest spectrum and faults; `velocity` (km/s) and R where they are known."""
-    if resolution is not None:
-        values = np.full(len(spectrum.wave), float(resolution))
-        spectrum = replace(spectrum, resolution=values)
     if spectrum.kind == "empty":
         return Sight(spectrum, refusal="empty: no pixel has a flux")
     notes: list[str] = []
     grid = reference.grid
     try:
+        spectrum = spectrum if resolution is None else with_resolution(spectrum, resolution)
         even = on_pixels(spectrum, even_pixels(grid), 0.0, 0.0, RESOLUTION)
         found = find_velocity(even, reference)
         used, error = _velocity(spectrum, velocity, found, notes)

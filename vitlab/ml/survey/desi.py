@@ -49,9 +49,14 @@ def read_desi(units: Sequence[Unit], file: str) -> list[Raw]:
     targets = names.get("FIBERMAP")
     table = {c.name.lower(): c.values for c in targets.columns} if targets else {}
     ids = targets.integers("TARGETID") if targets else None
+    rows = {len(values) for values in table.values()}
+    if rows - {n}:
+        table, ids = {}, None
     spectra = [_spectrum(arrays, table, row, first, n, file) for row in range(n)]
-    for raw, target in zip(spectra, ids if ids is not None and len(ids) == n else (), strict=False):
+    for raw, target in zip(spectra, () if ids is None else ids, strict=False):
         raw.object = f"TARGETID {target}"
+    for raw in spectra if rows - {n} else ():
+        raw.notes.append(f"what it is, is not known: FIBERMAP has not {n} rows")
     return spectra
 
 

@@ -21,7 +21,7 @@ from vitlab.ml.spectra.formats.columns import (
 from vitlab.ml.spectra.formats.fits import Unit, real
 from vitlab.ml.spectra.formats.scale import has_scale, read_scale, with_primary
 from vitlab.ml.spectra.formats.units import is_power_of
-from vitlab.ml.spectra.formats.wavelengths import stated_medium
+from vitlab.ml.spectra.formats.wavelengths import stated_medium, to_angstrom
 from vitlab.ml.survey.hdus import (
     Arm,
     by_name,
@@ -142,25 +142,27 @@ def _image(units: Sequence[Unit], unit: Unit, file: str) -> Raw:
         raw.resolution, raw.survey, raw.kind = others["specres"], MASTAR, "star"
         raw.medium = raw.medium or "vacuum"
         raw.notes.append("taken for vacuum, as MaNGA's spectra are (the file does not say)")
-    _instrument(raw, header)
+    _instrument(raw, header, place)
     return raw
 
 
-def _instrument(raw: Raw, header: Mapping[str, str]) -> None:
+def _instrument(raw: Raw, header: Mapping[str, str], place: str) -> None:
     """R where the header names an instrument that has one."""
+    if not header.get("INSTRUME", "").upper().startswith(("MUSE", "MIKE")):
+        return
+    wave, _ = to_angstrom(raw.wave, raw.unit, place)
     name = header.get("INSTRUME", "").upper()
     if name == "MUSE" and raw.resolution is None:
         raw.survey = "MUSE"
-        wave = raw.wave
         raw.resolution = wave / (MUSE[0] * wave**2 + MUSE[1] * wave + MUSE[2])
         raw.notes.append("R by the formula of Bacon et al. 2017 (eq. 8), the file has none")
     elif name.startswith("MIKE"):
         raw.survey = "MIKE"
         match = re.match(r"\d+(\.\d+)?", header.get("SLITSIZE", ""))
         if match and 0.1 < (slit := float(match[0])) < 10:
-            arms = {MIKE_BLUE / slit: raw.wave <= MIKE_ARMS, MIKE_RED / slit: raw.wave > MIKE_ARMS}
+            arms = {MIKE_BLUE / slit: wave <= MIKE_ARMS, MIKE_RED / slit: wave > MIKE_ARMS}
             if "RED" in name:
-                arms = {MIKE_RED / slit: raw.wave > 0}
+                arms = {MIKE_RED / slit: wave > 0}
             raw.resolution = np.select(list(arms.values()), list(arms))
             of = " and ".join(f"{r:.0f}" for r, own in arms.items() if own.any())
             raw.notes.append(f"R = {of} from the slit of {slit:g} arcsec")
@@ -282,7 +284,7 @@ def read_multispec(units: Sequence[Unit], file: str) -> list[Raw]:
     raw = Raw("HDU 0", "multispec", arm.wave, words[1] if words else "Angstrom", "", arm.flux)
     raw.sigma, raw.object = arm.sigma, header.get("OBJECT", "")
     raw.notes = [*notes, *joined]
-    _instrument(raw, header)
+    _instrument(raw, header, place)
     return [raw]
 
 

@@ -40,8 +40,6 @@ LRS, MRS = 1800.0, 7500.0
 """R of LAMOST's spectra, as its documents have it: the files do not."""
 SDSS_BITS = (22, 23, 24, 28)
 """Of `and_mask`: NOSKY, BRIGHTSKY, NODATA, REDMONSTER."""
-STEP = 1e-4
-"""log10(Angstrom) of an SDSS pixel, the unit of `wdisp`."""
 
 
 def is_sdss(units: Sequence[Unit]) -> bool:
@@ -66,7 +64,9 @@ def read_sdss(units: Sequence[Unit], file: str) -> list[Raw]:
     raw.flux_unit = unit.header.get("BUNIT", units[0].header.get("BUNIT", ""))
     if "wdisp" in table:
         with np.errstate(divide="ignore", invalid="ignore"):
-            width = FWHM * floats(table["wdisp"], "wdisp", place) * STEP * math.log(10)
+            # Of float32, so that neighbours differ by more or less.
+            step = round(float(loglam[-1] - loglam[0]) / max(len(loglam) - 1, 1), 7)
+            width = FWHM * floats(table["wdisp"], "wdisp", place) * step * math.log(10)
             raw.resolution = np.asarray(1 / width)
     plate, mjd, fiber = (value(source, name) for name in ("plate", "mjd", "fiberid"))
     name = "" if None in (plate, mjd, fiber) else f"{plate:.0f}-{mjd:.0f}-{fiber:.0f}"

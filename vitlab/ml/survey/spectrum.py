@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -39,6 +39,9 @@ REPEATED = 6
 """Neighbouring pixels of exactly one value that no noise makes: a fill value."""
 LEAST = 50
 """Pixels of a spectrum: fewer have no line profile in them."""
+NARROWEST = 5.0
+"""Lines to a pixel at the most, by their FWHM: R of a spectrograph is also stated of a spectrum
+that was brought onto wider pixels since, but not of one of another instrument."""
 MOST_PIXELS = 1 << 21
 """Pixels of a spectrum: no spectrograph has more."""
 MAGNITUDES = re.compile(r"\b(?:\w{0,3}mags?|dex|log\d*|ln|db)(?:\b|_)", re.IGNORECASE)
@@ -181,7 +184,7 @@ def finish(raw: Raw, file: str) -> Spectrum:
         sigma=None if sigma is None else np.where(mask, np.inf, sigma),
         mask=mask,
         masked={why: int(bad.sum()) for why, bad in reasons.items() if bad.any()},
-        resolution=None if resolution is None else _known(resolution[turn], notes),
+        resolution=None if resolution is None else _known(resolution[turn], wave, notes),
         velocity=velocity,
         velocity_error=None if velocity is None else raw.velocity_error,
         labels=labels,
@@ -229,11 +232,34 @@ def _repeated(flux: Array) -> Bools:
     return np.repeat(lengths >= REPEATED, lengths)
 
 
-def _known(resolution: Array, notes: list[str]) -> Array | None:
+def with_resolution(spectrum: Spectrum, r: float) -> Spectrum:
+    """With this R at all its pixels. `UsageError` where a line would be far narrower than one."""
+    values = np.full(len(spectrum.wave), r)
+    if _possible(spectrum.wave, values).mean() < 0.5:
+        raise UsageError(f"{spectrum.place}: R = {r:g} {_why(spectrum.wave)}")
+    return replace(spectrum, resolution=values)
+
+
+def _possible(wave: Array, r: Array) -> Bools:
+    """(L,) where R can be: no line is far narrower than a pixel."""
+    step = np.abs(np.gradient(wave))
+    return np.asarray((r >= LOWEST_R) & (r <= HIGHEST_R) & (r * step <= NARROWEST * wave))
+
+
+def _why(wave: Array) -> str:
+    step = float(np.median(np.abs(np.gradient(wave))))
+    return f"cannot be: a line would be far narrower than a pixel of {step:.3g} A"
+
+
+def _known(resolution: Array, wave: Array, notes: list[str]) -> Array | None:
     """R at each pixel; values that cannot be are replaced by the nearest that can."""
-    good = np.isfinite(resolution) & (resolution >= LOWEST_R) & (resolution <= HIGHEST_R)
-    if not good.any():
+    stated = np.isfinite(resolution) & (resolution >= LOWEST_R) & (resolution <= HIGHEST_R)
+    if not stated.any():
         notes.append("the resolution that the file states cannot be")
+        return None
+    good = _possible(wave, resolution)
+    if good[stated].mean() < 0.5:
+        notes.append(f"R = {np.median(resolution[stated]):.0f} {_why(wave)}; it is not used")
         return None
     at = np.arange(len(resolution))
     return np.asarray(np.interp(at, at[good], resolution[good]))

@@ -18,6 +18,8 @@ _SOURCE = "source_id"
 """Read as a text: as a number it would lose digits."""
 RVS = 11_500.0
 """R of Gaia's Radial Velocity Spectrometer (Cropper et al. 2018, A&A 616, A5)."""
+RVS_RANGE = 840.0, 880.0
+"""nm; its spectra are of 846 to 870."""
 
 
 def read_text(data: bytes, path: Path) -> list[Raw]:
@@ -51,12 +53,17 @@ def _gaia(table: dict[str, NDArray[Any]], path: Path) -> list[Raw]:
     for start, stop in zip(starts, [*starts[1:], len(names)], strict=True):
         rows = slice(start, stop)
         where = f"rows {start + 1} to {stop}" if len(starts) > 1 else ""
-        raw = Raw(where, "Gaia RVS", table["wavelength"][rows], "nm", "vacuum", table["flux"][rows])
-        raw.sigma, raw.resolution = table["flux_error"][rows], RVS
-        raw.object, raw.kind, raw.velocity = f"Gaia {names[start][:30]}", "star", 0.0
-        raw.notes = [
-            f"R = {RVS:g} is the instrument's own value, the file has none",
-            "in the star's rest frame, as the archive gives it: velocity 0",
-        ]
+        wave = table["wavelength"][rows]
+        raw = Raw(where, "Gaia", wave, "nm", "vacuum", table["flux"][rows])
+        raw.sigma, raw.object = table["flux_error"][rows], f"Gaia {names[start][:30]}"
+        known = wave[np.isfinite(wave)]
+        if len(known) and RVS_RANGE[0] <= known.min() and known.max() <= RVS_RANGE[1]:
+            raw.survey, raw.resolution, raw.kind, raw.velocity = "Gaia RVS", RVS, "star", 0.0
+            raw.notes = [
+                f"R = {RVS:g} is the instrument's own value, the file has none",
+                "in the star's rest frame, as the archive gives it: velocity 0",
+            ]
+        else:  # XP spectra have the same columns
+            raw.notes = ["not of the range of RVS: its resolution and velocity are not known"]
         spectra.append(raw)
     return spectra
