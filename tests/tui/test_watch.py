@@ -169,6 +169,41 @@ def test_a_lab_that_cannot_be_read_is_said_once_and_tried_again() -> None:
         thread.join(DEADLINE)
 
 
+@pytest.mark.parametrize("part", ["levels", "summaries", "changed", "forget_all_but"])
+@pytest.mark.parametrize("error", [UsageError(".vitlab/ceilings: a link"), OSError(5, "disk")])
+def test_what_a_reader_cannot_read_is_told_once_and_ends_nothing(
+    part: str, error: Exception, real_lab: RealLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    spec = Spec("1.0", "main", "demo", "ridge", {}, "A-20260101-x-01", "roadmaps/sleep_roadmap.md")
+    job = submit(real_lab.paths, spec)
+    with EventWriter(job.events) as writer:
+        writer.write("eval", step=1, split="val", values={"val/r2/log_g": 0.5})
+    monkeypatch.setattr(LabReader, part, refuse)
+    posted = list[Message]()
+    watch = Watcher(real_lab.lab, None, posted.append)
+
+    def rest(*_: object) -> None:
+        rests.append(None)
+        if len(rests) == 4:
+            watch.stop()
+        if part != "summaries":  # they are read where nothing else is due
+            watch.pace.ask()
+        watch.follow_job(job)
+
+    rests = list[None]()
+    watch.follow_job(job)
+    monkeypatch.setattr(watch._wake, "wait", rest)
+    watch.run()
+    assert len(rests) == 4
+    assert [one.text for one in posted if isinstance(one, ReadFailed)] == [str(error)]
+    assert any(isinstance(one, LogUpdated) for one in posted)
+    drawn = [one for one in posted if isinstance(one, CurvesUpdated) and one.series]
+    assert bool(drawn) == (part != "forget_all_but")
+
+
 def test_the_watcher_posts_the_samples_that_the_command_draws(real_lab: RealLab) -> None:
     name = "val/r2/log_g"
     spec = Spec("1.0", "main", "demo", "ridge", {}, "A-20260101-x-01", "roadmaps/sleep_roadmap.md")

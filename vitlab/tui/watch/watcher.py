@@ -6,6 +6,7 @@ import operator
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -117,8 +118,7 @@ class Watcher:
         self._metric: str | None = None
         self._log: tuple[JobPaths, Lines] | None = None
         self._unfinished = ""
-        self._error: str | None = None
-        """The last one posted, which is not posted again."""
+        self._trouble = Trouble(post)
         self._request: RunRequest | None = None
         self._posted_curves: object = None
         self._posted_runs: object = None
@@ -163,7 +163,7 @@ class Watcher:
 
     def refresh_now(self) -> None:
         """Read everything at once: something was just changed."""
-        self._error = None
+        self._trouble.forget()
         self._summaries = Summaries()
         self.pace.ask()
         self._wake.set()
@@ -185,7 +185,8 @@ class Watcher:
         self.reader = reader = LabReader(self._lab)
         while not self._stopped.is_set():
             self._wake.clear()
-            self._look(reader)
+            with self._trouble.told("look"):
+                self._look(reader)
             self._wake.wait(self.pace.rest())
 
     def _look(self, reader: LabReader) -> None:
@@ -205,13 +206,15 @@ class Watcher:
             if not pace.busy:
                 self.read_at = ticks()
             if self._summaries.are_due:  # after the first picture
-                self._post(self._summaries.read(reader, self.roadmap, pace))
+                with self._trouble.told("summaries"):
+                    self._post(self._summaries.read(reader, self.roadmap, pace))
         if changed and due:
             self._summaries.expect()
         if self._view is not None and not (pace.rests and self._view is view):
             if self._view is not view or time.monotonic() >= self._curves_due:
                 self._curves_due = time.monotonic() + LOOK  # before: a key may ask meanwhile
-                self._read_curves(reader, self._view)
+                with self._trouble.told("curves"):
+                    self._read_curves(reader, self._view)
             self._read_log()
 
     def _read(self, reader: LabReader) -> None:
@@ -219,10 +222,10 @@ class Watcher:
             view = reader.read(self.roadmap)
         except (UsageError, OSError) as error:
             self.pace.busy = True
-            self._report(str(error))
+            self._trouble.tell("lab", str(error))
             return
         self._view, self.pace.busy = view, reader.is_busy(view)
-        self._report(reader.trouble)
+        self._trouble.tell("lab", reader.trouble)
         self.read_at = ticks()
         self._post(LabUpdated(view))
         if ended := self._ends.update(view.jobs):
@@ -232,7 +235,7 @@ class Watcher:
         """Post what runs as it is now; whether that is all that has changed since `view`."""
         try:
             now = reader.read_running(view)
-        except OSError:
+        except (UsageError, OSError):
             return False  # told by the reading of everything
         if now is None:
             return False
@@ -241,12 +244,6 @@ class Watcher:
         if now is not view:
             self._post(LabUpdated(now))
         return True
-
-    def _report(self, trouble: str) -> None:
-        """Once, until there is another."""
-        if trouble and trouble != self._error:
-            self._error = trouble
-            self._post(ReadFailed(trouble))
 
     def _read_curves(self, reader: LabReader, view: LabSnapshot) -> None:
         request = self._request  # once: a screen may change it meanwhile
@@ -261,7 +258,7 @@ class Watcher:
         if grown & set(shown) or key != self._posted_curves:
             self._posted_curves = key
             self.pace.happened()
-            levels = reader.levels(view, metric) if tracks else ()
+            levels = self._trouble.levels(reader, view, metric) if tracks else ()
             self._post(curves(metric, metrics, tracks, levels))
         if request is not None:
             self._post_runs(reader, view, request, requested, grown)
@@ -322,7 +319,7 @@ class Watcher:
             return
         self._posted_runs = key
         runs = tuple(_runs(tracks.values(), metric))
-        levels = reader.levels(view, metric)
+        levels = self._trouble.levels(reader, view, metric)
         self._post(RunsUpdated(metric, metrics, runs, levels, axis_of(runs)))
 
     def _read_log(self) -> None:
@@ -343,6 +340,39 @@ class Watcher:
             self._post(LogUpdated(job.name, tuple(lines), fresh, unfinished))
 
 
+class Trouble:
+    """What cannot be read, told once by each part of a look, until it is something else."""
+
+    def __init__(self, post: Callable[[Message], object]) -> None:
+        self._post = post
+        self._last: dict[str, str] = {}
+
+    def forget(self) -> None:
+        """Tell it anew."""
+        self._last = {}
+
+    def tell(self, part: str, text: str) -> None:
+        """Post a text of this part, if there is one and it is new."""
+        if text and text != self._last.get(part):
+            self._last[part] = text
+            self._post(ReadFailed(text))
+
+    @contextmanager
+    def told(self, part: str) -> Iterator[None]:
+        """Tell a reader's error, which would end the screen as if it were a fault of its own."""
+        try:
+            yield
+        except (UsageError, OSError) as error:
+            self.tell(part, str(error))
+
+    def levels(self, reader: LabReader, view: LabSnapshot, metric: str) -> tuple[Line, ...]:
+        """Of gates and ceilings; none where these cannot be read: the curves are drawn."""
+        lines: tuple[Line, ...] = ()
+        with self.told("levels"):
+            lines = reader.levels(view, metric)
+        return lines
+
+
 class Summaries:
     """When all the roadmaps are read: soon after a change, and seldom where there is none."""
 
@@ -360,11 +390,12 @@ class Summaries:
     def read(self, reader: LabReader, roadmap: Path | None, pace: Pace) -> RoadmapsUpdated:
         """Every roadmap of the lab; `roadmap` is the one on the screen."""
         cost = stopwatch()
-        found = RoadmapsUpdated(reader.summaries(roadmap))
-        self._cost = cost()
-        wait = max(UNCHANGED, SHARE * self._cost, pace.wait(self._cost))
-        self._due = time.monotonic() + wait
-        return found
+        try:
+            return RoadmapsUpdated(reader.summaries(roadmap))
+        finally:  # what cannot be read is not read at every look
+            self._cost = cost()
+            wait = max(UNCHANGED, SHARE * self._cost, pace.wait(self._cost))
+            self._due = time.monotonic() + wait
 
 
 class EndedJobs:
