@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import threading
 import time
@@ -110,6 +112,29 @@ def test_where_no_lease_can_be_had_a_young_file_is_read_again(
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waits for itself"))
     undo(journal)
     assert file.read_text() == NEW
+
+
+def test_a_disk_that_refuses_leases_to_all_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS does so for files that nobody has open."""
+    journal, _ = journal_in(tmp_path)
+    file = tmp_path / "r.md"
+    file.write_text(OLD)
+    edit = planned(file, "| 1 |", "| 2 |")
+
+    def refused(descriptor: int, command: int, *_: object) -> None:
+        if command == fcntl.F_SETLEASE:
+            raise BlockingIOError(errno.EAGAIN, "")
+
+    monkeypatch.setattr(in_place, "LOCAL", frozenset())
+    in_place._is_local.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "fcntl", refused)
+        save([edit], journal)
+        undo(journal)
+    in_place._is_local.cache_clear()
+    assert file.read_text() == OLD
 
 
 @pytest.mark.parametrize("leases", [True, False])

@@ -16,6 +16,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from vitlab.contract.paths import UsageError, remove_leftovers
@@ -28,6 +29,8 @@ AT_WORK = 1.0
 """Seconds since the last write within which who has a file open is taken to be writing it."""
 LOOK, EDIT = 0.5, 1.0
 """Seconds that a look, and an edit, wait for such a program."""
+LOCAL = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs", "zfs"})
+"""Kinds of disks, as Linux names them, on which a refused lease means that the file is open."""
 _PAUSE = 0.02
 _OWN: dict[str, tuple[int, ...]] = {}
 """What this process wrote itself, as it was then: nobody else is at work in it."""
@@ -43,8 +46,25 @@ def hold(descriptor: int) -> bool | None:
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:
-        return False if error.errno == errno.EAGAIN else None
+        known = error.errno == errno.EAGAIN and _is_local(os.fstat(descriptor).st_dev)
+        return False if known else None
     return True
+
+
+@cache
+def _is_local(device: int) -> bool:
+    """Whether files of this device are on a disk of this machine, as `st_dev` says it.
+
+    NFS refuses a lease in the same way where nobody has the file open.
+    """
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    fields = [line.split(" ") for line in mounts.splitlines()]
+    kinds = {one[one.index("-") + 1] for one in fields if one[2] == number and "-" in one}
+    return bool(kinds) and kinds <= LOCAL
 
 
 @contextmanager
