@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.conftest import Ended
-from tests.lab.test_numbers import found, hand_edit
+from tests.lab.test_numbers import found, hand_edit, with_seeds
 from vitlab.lab.earlier import keep_earlier
 from vitlab.lab.lab import Lab
 from vitlab.lab.writeback.edits import write
@@ -195,3 +195,36 @@ def test_such_a_report_older_than_the_first_job(lab: Lab, roadmap: Path, ended: 
     keep_earlier(lab, roadmap)
     ended("one", 0.7512)
     assert found(lab, roadmap) == []
+
+
+def test_the_best_seed_told_as_the_models_result_is_found(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    keep_earlier(lab, roadmap)
+    with_seeds(lab, ended, 0.7312, 0.7412, 0.7712)
+    write(lab, roadmap, "1.0")  # the mean, 0.748, stands in the conclusion
+    wrong = [
+        "The ViT reaches R² = 0.771.",
+        "最好的 ViT R² 为 0.771。",
+        "R² = 0.7712 on the test stars.",
+    ]
+    free = [
+        "Seed 2 has R² = 0.771.",
+        "R² = 0.771, on average 0.748.",
+        "R² between 0.731 and 0.771.",
+        "R² = 0.731.",
+        "R² = 0.748 is the result.",
+        "三个种子中最好的 R²=0.771",
+    ]
+    text = "\n\n".join([*wrong, *free])
+    hub = roadmap.with_name("plan_hub.md")
+    hand_edit(hub, "# Hub\n", f"# Hub\n\n{text}\n")
+    head = "| Date | Change | Impact |\n|------|--------|--------|\n"
+    hand_edit(hub, head, head + "| 2026-01-02 | R² = 0.771 | - |\n")
+    hand_edit(roadmap, "## Conclusions\n", SECTION.replace("{}", text))
+    lines = [
+        (one.path or roadmap).read_text(encoding="utf-8").splitlines()[one.line - 1]
+        for one in found(lab, roadmap)
+        if one.kind == "picked-seed"
+    ]
+    assert sorted(lines) == sorted([*wrong, *wrong])

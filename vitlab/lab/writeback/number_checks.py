@@ -11,15 +11,26 @@ from vitlab.contract.paths import real
 from vitlab.docs.lint.across import are_linked
 from vitlab.docs.lint.counts import COUNT
 from vitlab.docs.lint.finding import Finding
-from vitlab.docs.lint.named import named_numbers, stray_numbers
+from vitlab.docs.lint.history import KINDS
+from vitlab.docs.lint.named import Named, named_numbers, stray_numbers
 from vitlab.docs.lint.numbers import Place, stated_numbers
 from vitlab.docs.text.numbers import NumberPlace, numbers_of
 from vitlab.docs.text.source import Document
 from vitlab.lab.earlier import ENDED
-from vitlab.lab.writeback.checks.backing import lacking_of, profiles_of, said_of
+from vitlab.lab.results.repeats import Group
+from vitlab.lab.writeback.checks.backing import (
+    digits_of,
+    lacking_of,
+    profiles_of,
+    said_of,
+    same_text,
+)
 from vitlab.lab.writeback.checks.counted import Counted
 from vitlab.lab.writeback.checks.unbacked import UNBACKED
-from vitlab.lab.writeback.picked_seeds import picked_runs
+from vitlab.lab.writeback.picked_seeds import OF_SEEDS, picked_runs
+
+_NEAR = 1
+"""Lines before and behind a sentence that may tell the mean of its seeds, or another one."""
 
 
 class NumberChecks(Counted):
@@ -68,6 +79,11 @@ class NumberChecks(Counted):
         return list(stated_numbers(self.roadmap, around.hub, around.reports, mvps)) if mvps else ()
 
     @cached_property
+    def _named(self) -> Sequence[Named]:
+        around = self.around
+        return list(named_numbers(self.roadmap, around.hub, around.reports, around.boards))
+
+    @cached_property
     def _told(self) -> Sequence[tuple[Place, Finding | None]]:
         """The numbers that results are told by, each with what is wrong with it."""
         around = self.around
@@ -76,7 +92,7 @@ class NumberChecks(Counted):
         found = [(place, self.unbacked(mvp, place)) for mvp, place in self._stated]
         seen = {_key(place) for place, _ in found}
         wrong = {_key(place) for place, finding in found if finding}
-        named = [*named_numbers(self.roadmap, around.hub, around.reports, around.boards)]
+        named = [*self._named]
         strays = [one for each in around.strays for one in stray_numbers(self.roadmap, each)]
         # A note of an earlier vitlab knows none of the numbers of such reports.
         is_noted = self._earlier is not None and self._earlier.has_strays
@@ -179,7 +195,53 @@ class NumberChecks(Counted):
             if not any(one.is_told_by(number) for one in picked for number in told[key]):
                 message = f"{place.number.text} of MVP {mvp} is {picked[0].message}"
                 found.append((place, Finding(place.line, "picked-seed", message, path=place.path)))
-        return found
+        there = {_key(place) for place, _ in found}
+        return [*found, *(one for one in self._picked_in_prose() if _key(one[0]) not in there)]
+
+    def _picked_in_prose(self) -> Iterator[tuple[Place, Finding]]:
+        """The same of sentences that name no seed, where none of the lines beside them tells more.
+
+        A model's result is the mean, wherever else in the file that stands.
+        """
+        ids, groups = [mvp.id for mvp in self.roadmap.mvps], dict[str, list[Group]]()
+        for one in self._named:
+            place, number = one.place, one.place.number
+            if number.relation or OF_SEEDS.search(self._line(place)) or self._is_of_log(place):
+                continue
+            digits, profiles = digits_of(place), profiles_of(place)
+            known = {
+                mvp: [x for x in self.comparable(mvp, place) if x.profile in profiles]
+                for mvp in one.mvps or ids
+            }
+            of = [
+                mvp for mvp, all_ in known.items() if any(digits.is_rounded(x.number) for x in all_)
+            ]
+            path = place.path or self.roadmap.document.path
+            name = self.lab.paths.relative(path) if path else ""
+            was = (same_text(x.number, self.written.at(name, x)) for x in self._standing(place))
+            if len(of) != 1 or any(was):
+                continue
+            groups[of[0]] = groups.get(of[0]) or self.own.launches_of_one_spec(of[0])
+            picked = picked_runs(place, known[of[0]], groups[of[0]])
+            lines = range(place.line - _NEAR, place.line + _NEAR + 1)
+            near = [x for line in lines for x in self._of_line(path, line)]
+            if picked and not any(x.is_told_by(y) for x in picked for y in near):
+                message = f"{number.text} of MVP {of[0]} is {picked[0].message} beside it"
+                yield place, Finding(place.line, "picked-seed", message, path=place.path)
+
+    def _line(self, place: Place) -> str:
+        path = place.path or self.roadmap.document.path
+        document = self.documents.get(path and real(path))
+        return document.line_text(place.line - 1) if document else ""
+
+    def _is_of_log(self, place: Place) -> bool:
+        """Whether it stands in a row that tells what was on a day."""
+        hub, own = self.around.hub, place.path is None
+        file = self.roadmap if own else hub if hub and place.path == hub.document.path else None
+        views = file.views if file else ()
+        return any(
+            view.table.first < place.line <= view.table.last for view in views if view.kind in KINDS
+        )
 
 
 def _key(place: Place) -> tuple[Path | None, int, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,12 @@ from vitlab.docs.text.numbers import Digits, NumberPlace
 from vitlab.lab.results.provenance import Source, best_source
 from vitlab.lab.results.repeats import Group
 
+OF_SEEDS = re.compile(
+    r"\bseeds?\b|\b(?:between|ranges?|from|up to|at (?:best|most)|repeats?)\b"
+    r"|种子|范围|之间|至多|最多|重复",
+    re.I,
+)
+"""In a line whose number may be that of one seed, or of the best."""
 TELLING = 2
 """Decimals from which on a number tells of another seed, or of the mean."""
 
