@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from vitlab.contract.paths import UsageError, cause
-from vitlab.contract.terminal import harmless_output
+from vitlab.contract.terminal import drop_output, harmless_output, lost_output
 from vitlab.contract.user_key import unforeseen
 
 COMMANDS = {
@@ -69,8 +69,10 @@ _EPILOG = """\
 Without a command, vitlab opens the screen in the lab found from this folder upwards.
 MVP is an id of the roadmap's overview (1.0, 16A-0); JOB is <exp_id>/<job>, or a unique prefix
 of the job's name. Exit status: 0 done, 1 a finding (a failed job under --wait, lint),
-2 bad usage or input, with one line saying where.
+2 bad usage or input, with one line saying where, 74 done, but the output could not be written.
 """
+OUTPUT_LOST = 74
+"""Exit status, as sysexits.h has it (EX_IOERR); 2 would deny what was done."""
 
 
 class _Version(argparse.Action):
@@ -182,14 +184,16 @@ def _run(argv: Sequence[str] | None) -> int:
         if args.roadmap is not None and "without_roadmap" in args:
             raise UsageError(f"{args.without_roadmap}: does not take --roadmap")
         status: int = args.handler(args)
-        sys.stdout.flush()
+        if (failure := lost_output()) is not None:
+            _mistake(f"done, but standard output cannot be written: {failure.strerror or failure}")
+            return status or OUTPUT_LOST
     except UsageError as error:
         return _mistake(str(error))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # The reader of our output is gone (`vitlab jobs | head`): nothing to say.
-        _drop_output()
+        drop_output(sys.stdout)
         return 141
     except OSError as error:  # no rights, a full disk: the same for every command
         return _mistake(cause(error))
@@ -242,8 +246,3 @@ def _mistake(text: str) -> int:
     with contextlib.suppress(OSError):
         print("vitlab:", " ".join(text.split()), file=sys.stderr)
     return 2
-
-
-def _drop_output() -> None:
-    """Python must not try to write the rest at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

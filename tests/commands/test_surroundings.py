@@ -330,13 +330,17 @@ def test_a_full_disk_leaves_nothing_half_written(lab: Path) -> None:
     assert not [p for p in after if ".tmp" in p.name]
 
 
-def test_an_output_that_cannot_be_written(lab: Path) -> None:
+@pytest.mark.parametrize("words", [("status",), ("new", "mvp", "--name", "Fourth")])
+def test_an_output_that_cannot_be_written_denies_nothing(words: tuple[str, ...], lab: Path) -> None:
+    """Exit status 2 would say that nothing was done, and whoever believes it does it twice."""
     with Path("/dev/full").open("w") as full:
         ran = subprocess.run(
-            [sys.executable, "-m", "vitlab", "status"], cwd=lab, stdout=full,
+            [sys.executable, "-m", "vitlab", *words], cwd=lab, stdout=full,
             stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
-    assert (ran.returncode, ran.stderr) == (2, "vitlab: output: No space left on device\n")
+    told = "vitlab: done, but standard output cannot be written: No space left on device\n"
+    assert (ran.returncode, ran.stderr) == (74, told)
+    assert ("Fourth" in (lab / FILE).read_text()) == (words[0] == "new")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TextIO, cast
 
@@ -63,15 +63,67 @@ class _Harmless:
         return getattr(self.stream, name)
 
 
+class _Lasting:
+    """A stream that, once it cannot be written, takes all that follows and keeps none of it.
+
+    What a command does is not cut off half-way because a log's disk is full; a reader that is gone
+    (`BrokenPipeError`) is for the caller, who ends.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.failure: OSError | None = None
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self.stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self.stream.flush)
+
+    def _try(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self.failure = self.failure or error
+            drop_output(self.stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def drop_output(stream: TextIO) -> None:
+    """Send the rest of a stream nowhere: Python must not try to write it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
 @contextlib.contextmanager
 def harmless_output() -> Iterator[None]:
-    """All that is printed is `harmless`, but for `print_drawn` and `print_exact`."""
+    """All that is printed is `harmless`, but for `print_drawn` and `print_exact`.
+
+    An output that cannot be written fails nothing: `lost_output` says so.
+    """
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast(TextIO, _Harmless(stream)) for stream in before)
+    sys.stdout, sys.stderr = (cast(TextIO, _Harmless(_lasting(stream))) for stream in before)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = before
+
+
+def _lasting(stream: TextIO) -> TextIO:
+    return stream if isinstance(stream, _Harmless) else cast(TextIO, _Lasting(stream))
+
+
+def lost_output() -> OSError | None:
+    """Why standard output cannot be written; None if it was, as far as that is known."""
+    stream = _inner(sys.stdout)
+    stream.flush()
+    return stream.failure if isinstance(stream, _Lasting) else None
 
 
 def print_drawn(text: str, end: str = "\n", file: TextIO | None = None) -> None:
