@@ -141,6 +141,8 @@ def test_windows_of_a_file_are_a_table_and_a_figure(
     out = capsys.readouterr().out.splitlines()
     assert out[-2:] == ["img/w.pdf", "img/w.png"]
     assert Path("img/w.png").is_file()
+    assert main(line) == 2  # before anything is computed
+    assert "--out img/w.pdf: exists already" in capsys.readouterr().err
     assert sum(text.startswith(("7", "8")) for text in out) == 4
 
 

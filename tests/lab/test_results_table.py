@@ -289,8 +289,14 @@ def test_all_results_answer_sql_and_go_to_other_programs(
     path = lab.paths.root / "all.parquet"
     assert "7 rows" in said(capsys, "--out", str(path))
     assert pl.read_parquet(path).equals(results_table(lab))
-    assert vitlab(["compare", "--out", "all.xlsx"]) == 2
-    assert "must end in .parquet or .csv" in capsys.readouterr().err
+    for name, why in (
+        ("all.xlsx", "must end in .parquet or .csv"),
+        (str(path), "exists already"),
+        ("none/all.csv", "no such folder"),
+    ):
+        assert vitlab(["compare", "--out", name]) == 2
+        assert f"--out {name}: {why}" in capsys.readouterr().err
+    assert pl.read_parquet(path).equals(results_table(lab))
 
 
 def test_comments_before_a_query_are_skipped_in_linear_time(lab: Lab, ended: Ended) -> None:

@@ -206,8 +206,12 @@ def test_the_words_of_the_command(
     monkeypatch.setattr("vitlab.lab.inspector.client.Client", Here)
     Path("notes.txt").write_text("hers")
     Path("x.npz").symlink_to("notes.txt")
-    assert vitlab(["spectrum", "3.0", "--star", "5", "--out", "x.npz", "--json"]) == 0
+    command = ["spectrum", "3.0", "--star", "5", "--out", "x.npz", "--json"]
+    assert vitlab(command) == 2
+    assert "--out x.npz: exists already" in capsys.readouterr().err
     assert Path("notes.txt").read_text() == "hers"
+    Path("x.npz").unlink()
+    assert vitlab(command) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["number"] == 5
     assert len(told["wave"]) == len(told["flux"]) == 4096

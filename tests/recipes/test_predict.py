@@ -188,6 +188,7 @@ def test_bad_input_is_one_line(
         ([str(bad), "--out", "x.fits"], "pip install 'vitlab[survey]'"),
         ([str(bad), "--out", "x.txt"], "must end in .csv or .fits"),
         ([str(bad), "--out", str(there)], f"--out {there}: exists already"),
+        ([str(bad), "--out", "none/x.csv"], "--out none/x.csv: no such folder"),
         ([str(bad), "--velocity", "1e9"], "must be -3000 to 3000"),
         ([str(bad), "--resolution", "5"], "must be 100 to 1000000"),
     ):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitlab.commands.common import Options, add_json, number, print_json, print_table
+from vitlab.commands.common import Options, add_json, check_out, number, print_json, print_table
 from vitlab.contract.config import DataConfig
 from vitlab.contract.job import GRID_LABELS
 from vitlab.contract.paths import NoLab, UsageError, find_lab
@@ -180,6 +180,8 @@ def _show_own(args: argparse.Namespace) -> int:
         raise UsageError(f"--data {args.data}: no such file")
     if args.out is not None and args.windows is None:
         raise UsageError("--out: needs --windows")
+    for ending in ("pdf", "png") if args.out is not None else ():
+        check_out(Path(f"{args.out}.{ending}"), makes_folder=True)
     nuisances = _nuisances(args)
     masked = tuple(_pair("--mask", text) for text in args.mask or ())
     if args.noise is not None and not (args.noise >= 0 and math.isfinite(args.noise)):

@@ -70,6 +70,20 @@ def check_observed(args: argparse.Namespace) -> None:
         raise UsageError(f"--resolution {args.resolution:g}: must be {ends}")
 
 
+def check_out(path: Path, *endings: str, makes_folder: bool = False) -> None:
+    """`UsageError` unless `--out` names a new file that can be written: before work begins."""
+    if endings and path.suffix not in endings:
+        raise UsageError(f"--out {path}: must end in {' or '.join(endings)}")
+    if os.path.lexists(path):  # `--out *.fits` names a spectrum
+        raise UsageError(f"--out {path}: exists already")
+    if makes_folder and not path.parent.exists():
+        return
+    if not path.parent.is_dir():
+        raise UsageError(f"--out {path}: no such folder")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {path}: its folder: Permission denied")
+
+
 def print_json(value: object) -> None:
     # In another encoding every character is escaped: a replaced one would be another name.
     ascii_only = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")

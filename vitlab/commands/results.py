@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vitlab.commands.charts import draw_jobs
-from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
+from vitlab.commands.common import Options, add_json, check_out, print_json, print_table, this_lab
 from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError
 from vitlab.contract.terminal import print_drawn, spreadsheet_text
@@ -254,6 +254,8 @@ def _table(lab: Lab, args: argparse.Namespace) -> int:
         raise UsageError(
             "--sql and --out use all results (choose and sort them by WHERE and ORDER BY)"
         )
+    if args.out is not None:
+        check_out(Path(args.out), ".parquet", ".csv")
     frame = results_table(lab) if args.sql is None else query_results(lab, args.sql)
     if args.out is not None:
         write_frame(frame, Path(args.out))

@@ -11,6 +11,7 @@ from vitlab.commands.common import (
     add_json,
     add_observed,
     check_observed,
+    check_out,
     print_json,
     print_table,
     this_lab,
@@ -66,8 +67,8 @@ def _spectrum_options(spectrum: argparse.ArgumentParser) -> None:
 
 def show_star(args: argparse.Namespace) -> int:
     """`vitlab spectrum`: one star in words, as JSON, or in a file of arrays."""
-    if args.out is not None and not args.out.endswith(".npz"):
-        raise UsageError(f"--out {args.out}: must end in .npz")
+    if args.out is not None:
+        check_out(Path(args.out), ".npz")
     check_observed(args)
     lab = this_lab().paths
     if args.file is None and args.job is not None and _is_file(args.job):

@@ -15,6 +15,7 @@ from vitlab.commands.common import (
     add_json,
     add_observed,
     check_observed,
+    check_out,
     print_json,
     print_table,
     this_lab,
@@ -48,13 +49,11 @@ def _predict_options(predict: argparse.ArgumentParser) -> None:
 
 def predict_files(args: argparse.Namespace) -> int:
     """`vitlab predict`: labels with errors, and whether each spectrum is like those trained on."""
-    if args.out is not None and args.out.suffix not in (".csv", ".fits"):
-        raise UsageError(f"--out {args.out}: must end in .csv or .fits")
-    if args.out is not None and args.out.suffix == ".fits" and find_spec("astropy") is None:
-        text = "FITS is written by astropy: pip install 'vitlab[survey]', or name a .csv"
-        raise UsageError(f"--out {args.out}: {text}")
-    if args.out is not None and os.path.lexists(args.out):  # `--out *.fits` names a spectrum
-        raise UsageError(f"--out {args.out}: exists already")
+    if args.out is not None:
+        check_out(args.out, ".csv", ".fits")
+        if args.out.suffix == ".fits" and find_spec("astropy") is None:
+            text = "FITS is written by astropy: pip install 'vitlab[survey]', or name a .csv"
+            raise UsageError(f"--out {args.out}: {text}")
     check_observed(args)
     job = lookup_job(this_lab().paths, args.job)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -73,12 +72,12 @@ def predict_files(args: argparse.Namespace) -> int:
         progress.report(number)
     progress.close()
     names = list(observer.config.labels)
-    if args.out is not None:
-        _write(args.out, found, names)
     if args.json:
         print_json([record(one) for one in found])
     else:
         _print(found, names)
+    if args.out is not None:  # last: the answers are seen though the disk is full
+        _write(args.out, found, names)
     return 0
 
 
@@ -144,8 +143,6 @@ def _write(path: Path, found: list[Predicted], names: list[str]) -> None:
         columns[name] = [getattr(one, name) for one in found]
     columns["unlike"] = [UNLIKE[one.unlike] for one in found]
     columns["why"] = [one.why for one in found]
-    if not path.parent.is_dir():
-        raise UsageError(f"--out {path}: no such folder")
     with new_file(path) as file:
         if path.suffix == ".fits":
             from vitlab.ml.survey.fits_table import write_fits
