@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vitlab.contract.paths import NO_LOCKS, UNFINISHED, UsageError, real
 from vitlab.contract.reading import read_regular
@@ -29,8 +31,28 @@ STATES = ("done", "undone")
 _ENTRY_NAME = re.compile(r"(\d{8,200})\.(done|undone)\.json")
 
 
-def _keep_silent(line: str) -> None:
+def _keep_silent(line: object) -> None:
     del line
+
+
+def digest(text: str) -> str:
+    """Of a text that a save left, by which its undo is known."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a save, its undo or its redo has come to, for records beside the documents."""
+
+    fresh: bool
+    """Whether it is the save itself."""
+    undone: bool
+    texts: Mapping[Path, str]
+    """What it leaves in each file."""
+    left: tuple[str, ...]
+    """Digests of the texts that the save left."""
+    note: Mapping[str, Any]
+    """What was noted with the save."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +68,8 @@ class Journal:
     """The lab, outside which nothing is written; None: the user's own journal."""
     tell: Callable[[str], None] = field(default=_keep_silent, compare=False)
     """Called with what is set aside or not written, a line each."""
+    settle: Callable[[Outcome], None] = field(default=_keep_silent, compare=False)
+    """Called once files are written, before the entry is finished; again if that was prevented."""
     _foreign: set[tuple[object, ...]] = field(default_factory=set, compare=False)
     """Files that have not the seal, as they were when that was found."""
 

@@ -10,9 +10,10 @@ import os
 import stat
 import time
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from vitlab.contract.paths import (
     UsageError,
@@ -21,7 +22,7 @@ from vitlab.contract.paths import (
     sync_folder,
     write_atomic,
 )
-from vitlab.docs.journal import MAX_ENTRY, STATES, Journal
+from vitlab.docs.journal import MAX_ENTRY, STATES, Journal, Outcome, digest
 from vitlab.docs.text import in_place
 from vitlab.docs.text.edit import Conflict, Edit, apply, differences, rebase, reverse
 from vitlab.docs.text.source import Document, Span, decode, read
@@ -101,10 +102,11 @@ def save(
     *,
     what: str = "",
     undoable: bool = True,
+    note: Mapping[str, Any] | None = None,
 ) -> tuple[FileChange, ...]:
     """Write changes, all or none: the journal first, then every file by rename.
 
-    `what` they are of, as `MVP-1.0`, is kept with them.
+    `what` they are of, as `MVP-1.0`, is kept with them, and a `note` for `Journal.settle`.
 
     Where a file changed since it was read, the edits are moved to where their text is now;
     Conflict, with nothing written, where one of them cannot be. `undoable` is False for what is
@@ -125,7 +127,8 @@ def save(
         for key in names if undoable else ():
             if key not in kept:
                 journal.remove(journal.path_of(*key))
-        _write_entry(journal, Entry(number, "done", True, rebased, what, time.time()), hook)
+        entry = Entry(number, "done", True, rebased, what, time.time(), note or {}, _left(rebased))
+        _write_entry(journal, entry, hook)
         if not undoable:
             journal.path_of(number, "done").unlink(missing_ok=True)
         return rebased
@@ -171,7 +174,9 @@ def _reverse_entry(journal: Journal, state: str, new_state: str, hook: Hook) -> 
         if entry is None:
             return Reverted()
         rebased = tuple(_rebased(journal, done.reversed, again=True) for done in entry.changes)
-        again = replace(entry, state=new_state, fresh=False, changes=rebased)
+        by_save = entry.changes if state == "done" else [one.reversed for one in entry.changes]
+        left = entry.left or _left(by_save)  # an older version kept none
+        again = replace(entry, state=new_state, fresh=False, changes=rebased, left=left)
         _write_entry(journal, again, hook)
         return Reverted(entry.what, rebased)
 
@@ -217,6 +222,13 @@ class Entry:
     """What it is of, as `MVP-1.0`; empty where nobody told."""
     at: float = 0.0
     """When it was saved, in seconds since 1970; 0 in entries of older versions."""
+    note: Mapping[str, Any] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
+    """Digests of the texts that the save left."""
+
+
+def _left(changes: Iterable[FileChange]) -> tuple[str, ...]:
+    return tuple(digest(one.new_text) for one in changes if not one.removed)
 
 
 def read_entry(journal: Journal, number: int, state: str) -> Entry | None:
@@ -314,6 +326,9 @@ def _repair(journal: Journal, hook: Hook) -> tuple[Path, ...]:
 
 def _finish(journal: Journal, entry: Entry) -> None:
     """The files are written: the entry replaces the one of its former state."""
+    texts = {one.path: one.new_text for one in entry.changes if not one.removed}
+    undone = entry.state == "undone"
+    journal.settle(Outcome(entry.fresh, undone, texts, entry.left, entry.note))
     for state in STATES:
         journal.remove(journal.path_of(entry.number, state))
     journal.unfinished.rename(journal.path_of(entry.number, entry.state))
@@ -337,7 +352,7 @@ def _packed_entry(entry: Entry) -> bytes:
         for change in entry.changes
     ]
     record = {"v": VERSION, "number": entry.number, "state": entry.state, "fresh": entry.fresh}
-    record |= {"what": entry.what, "at": entry.at}
+    record |= {"what": entry.what, "at": entry.at, "note": entry.note, "left": entry.left}
     text = json.dumps({**record, "files": files}, ensure_ascii=False)
     return text.encode("utf-8", "surrogateescape")
 
@@ -363,6 +378,8 @@ def _read(journal: Journal, path: Path, key: tuple[int, str] | None = None) -> E
             changes,
             str(record.get("what", "")),
             float(record.get("at", 0.0)),
+            dict(record.get("note", {})),
+            tuple(map(str, record.get("left", ()))),
         )
     except (ValueError, KeyError, TypeError, zlib.error, Conflict):
         return None

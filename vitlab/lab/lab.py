@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from vitlab.contract.paths import JobPaths, LabPaths, NoLab, UsageError, cause, find_lab, real
@@ -20,6 +20,7 @@ from vitlab.docs.save import repair
 from vitlab.docs.text.source import read
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.submissions import remove_abandoned
+from vitlab.lab.after_save import settle
 from vitlab.lab.documents import find_roadmaps, is_plan, repository_with_roadmap
 from vitlab.lab.progress import Progress, ProgressReader, read_end
 
@@ -84,7 +85,8 @@ class Lab:
     @cached_property
     def journal(self) -> Journal:
         """Where edits of the documents are journalled for undo."""
-        return Journal(self.paths.private.journal, self.paths.root, self.tell)
+        settled = partial(settle, self.paths)
+        return Journal(self.paths.private.journal, self.paths.root, self.tell, settled)
 
     def tell(self, line: str) -> None:
         """Note a line, once."""

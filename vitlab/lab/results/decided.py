@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vitlab.contract.user_key import own_record
 from vitlab.docs.judge.verdict import STANDING
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.text.inline import folded
+from vitlab.lab.after_save import raw_decisions
 from vitlab.lab.lab import Lab
 
-VERSION = 1
 BY_RESULTS = "by the results of MVP-"
 """Begins why a gate was decided that vitlab has decided itself; the MVP follows."""
 
@@ -41,10 +40,8 @@ class Decision:
 
 def read_decisions(lab: Lab) -> list[Decision]:
     """All decisions of a lab, oldest first; none where the file is not this user's."""
-    record = own_record(lab.paths.private.decisions)
-    if record.get("v") == VERSION:
-        with contextlib.suppress(TypeError, KeyError):
-            return [Decision(**one) for one in record["decisions"]]
+    with contextlib.suppress(TypeError, KeyError):
+        return [Decision(**one) for one in raw_decisions(lab.paths)]
     return []
 
 

@@ -134,14 +134,16 @@ def _carry_out(lab: Lab, proposal: Proposal, shown: Preview, because: str) -> Ac
     if proposal.kind == "launch":
         return Accepted(jobs=launch(lab, plan_launch(lab, request_of(lab, proposal))).jobs)
     if proposal.kind == "results":
-        return Accepted(tuple(write(lab, path, proposal.target, proposal.text or None)))
+        given = proposal.target, proposal.text or None
+        return Accepted(tuple(write(lab, path, *given, proposal.number)))
     if proposal.kind == "gate":
         why = because or proposal.text
         changes = _gate(lab, path, proposal, why)
-        written = decide_gate(lab, path, proposal.target, proposal.word, why, changes)
+        decided = proposal.target, proposal.word, why, changes
+        written = decide_gate(lab, path, *decided, proposal.number)
     else:
-        given = proposal.target, proposal.word, because
-        written = give_status(lab, path, *given, shown.changes)
+        set_to = proposal.target, proposal.word, because, shown.changes
+        written = give_status(lab, path, *set_to, proposal.number)
     return Accepted(tuple(one.path for one in written))
 
 

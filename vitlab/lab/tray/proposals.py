@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import itertools
 import json
@@ -21,6 +22,7 @@ from vitlab.contract.reading import parse, read_regular
 from vitlab.contract.user_key import is_sealed, seal
 from vitlab.contract.validation import from_document
 from vitlab.jobs.files import take_lock
+from vitlab.lab.after_save import proposal_path
 from vitlab.lab.lab import Lab
 
 VERSION = 1
@@ -144,7 +146,8 @@ class Tray:
 
     def decide(self, proposal: Proposal, state: State) -> None:
         """Take one that waits out of the tray; with the lock held."""
-        self._path(proposal.number, "open").rename(self._path(proposal.number, state))
+        with contextlib.suppress(FileNotFoundError):  # the save that carried it out has done so
+            self._path(proposal.number, "open").rename(self._path(proposal.number, state))
         decided = [one for one in self.proposals(None) if one.state != "open"]
         for one in decided[:-KEPT]:
             self._path(one.number, one.state).unlink(missing_ok=True)
@@ -177,7 +180,7 @@ class Tray:
         return sorted(found, key=lambda one: one[1])
 
     def _path(self, number: int, state: str) -> Path:
-        return self._folder / f"{number:08d}.{state}.json"
+        return proposal_path(self._folder, number, state)
 
     def _is_own(self, path: Path, number: int) -> bool:
         """Whether a file has this user's seal; one that was looked at is not read again."""

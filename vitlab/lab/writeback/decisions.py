@@ -6,15 +6,14 @@ person took with vitlab, or by having stood there before the first job of its ro
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
-from vitlab.contract.paths import UsageError, real, write_atomic
-from vitlab.contract.user_key import sealed
+from vitlab.contract.paths import UsageError, real
+from vitlab.docs.journal import digest
 from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.lint.verdicts import in_words
@@ -25,21 +24,19 @@ from vitlab.docs.text.inline import folded
 from vitlab.docs.text.source import Document
 from vitlab.docs.write.gate_decisions import find_gate, gate_status
 from vitlab.jobs.store import Job, all_jobs
+from vitlab.lab.after_save import DECISION, PROPOSAL, locked, raw_decisions, write_decisions
 from vitlab.lab.earlier import is_settled, read_earlier
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.decided import (
     BY_RESULTS,
-    VERSION,
     Decision,
     decided,
     decided_by_person,
     given_by_person,
-    read_decisions,
 )
 from vitlab.lab.results.job_results import finished, latest, newest_results, of_roadmap
 from vitlab.lab.results.launches import full_jobs
 from vitlab.lab.results.ranking import verdicts_of
-from vitlab.lab.writeback.sync_ledger import digest, locked
 from vitlab.lab.writeback.written_numbers import read_numbers, rules_text
 
 _SHOWN = 120
@@ -105,7 +102,13 @@ def check_done(
 
 
 def give_status(
-    lab: Lab, path: Path, name: str, status: str, because: str, changes: Sequence[FileChange]
+    lab: Lab,
+    path: Path,
+    name: str,
+    status: str,
+    because: str,
+    changes: Sequence[FileChange],
+    proposal: int = 0,
 ) -> tuple[FileChange, ...]:
     """Write the status that a person gives an MVP, and keep the reason; what was written.
 
@@ -116,12 +119,20 @@ def give_status(
     mvp, because = lab.read_roadmap(path).mvp(name).id, " ".join(because.split())
     what = f"MVP-{mvp}: status {status}" + f" ({because})" * bool(because)
     if not because:
-        return save(changes, lab.journal, what=what) if changes else ()
-    return _save_decided(lab, path, _decision(lab, path, "", status, because, mvp), changes, what)
+        note = carried_out(proposal)
+        return save(changes, lab.journal, what=what, note=note) if changes else ()
+    new = _decision(lab, path, "", status, because, mvp)
+    return _save_decided(lab, new, changes, what, proposal)
 
 
 def decide_gate(
-    lab: Lab, path: Path, name: str, word: str, because: str, changes: Sequence[FileChange]
+    lab: Lab,
+    path: Path,
+    name: str,
+    word: str,
+    because: str,
+    changes: Sequence[FileChange],
+    proposal: int = 0,
 ) -> tuple[FileChange, ...]:
     """Write a person's decision of a gate, and keep it with its reason; what was written.
 
@@ -132,7 +143,7 @@ def decide_gate(
     because = " ".join(because.split())
     what = f"Gate-{gate.id}" + f": {because}" * bool(because)
     new = _decision(lab, path, gate.id, gate_status(word), because)
-    return _save_decided(lab, path, new, changes, what)
+    return _save_decided(lab, new, changes, what, proposal)
 
 
 def keep_verdicts(lab: Lab, mvp: str, written: Iterable[FileChange]) -> None:
@@ -159,15 +170,6 @@ def keep_verdicts(lab: Lab, mvp: str, written: Iterable[FileChange]) -> None:
                 and not STANDING.keys().isdisjoint({status, was})
             ]
     _keep(lab, kept)
-
-
-def mark_undone(lab: Lab, texts: Iterable[str], *, undone: bool) -> None:
-    """Note that the writes that left these texts were undone, or redone."""
-    digests = {digest(text) for text in texts}
-    if any(one.text in digests for one in read_decisions(lab)):
-        with locked(lab):
-            old = read_decisions(lab)
-            _save(lab, [replace(d, undone=undone) if d.text in digests else d for d in old])
 
 
 def unexplained(
@@ -329,43 +331,24 @@ def _decision(
     return Decision(name, folded(gate), status, because, now, text, mvp=mvp)
 
 
-def _digest_of(path: Path, written: Iterable[FileChange]) -> str:
-    """Of the text that a write leaves of a file; empty where it does not change it."""
-    left = (one.new_text for one in written if real(one.path) == real(path))
-    return next(map(digest, left), "")
-
-
 def _save_decided(
-    lab: Lab, path: Path, new: Decision, changes: Sequence[FileChange], what: str
+    lab: Lab, new: Decision, changes: Sequence[FileChange], what: str, proposal: int
 ) -> tuple[FileChange, ...]:
-    """Write what follows from a decision, which is kept first: killed in between, no reason is
-    lost, and none counts until the document says so. Where the write fails it is taken back.
-    """
-    new = replace(new, text=_digest_of(path, changes))
-    _keep(lab, [new])
-    try:
-        written = save(changes, lab.journal, what=what) if changes else ()
-    except BaseException:
-        _replace(lab, new, None)
-        raise
-    if (text := _digest_of(path, written)) != new.text:  # others had written meanwhile
-        _replace(lab, new, replace(new, text=text))
+    """Write what follows from a decision, which is kept with it: never one without the other."""
+    note = {DECISION: asdict(new), **carried_out(proposal)}
+    written = save(changes, lab.journal, what=what, note=note) if changes else ()
+    if not written:  # the document says so already
+        _keep(lab, [new])
     return written
 
 
-def _replace(lab: Lab, old: Decision, new: Decision | None) -> None:
-    with locked(lab):
-        every = [new if one == old else one for one in read_decisions(lab)]
-        _save(lab, [one for one in every if one is not None])
+def carried_out(proposal: int) -> dict[str, object]:
+    """What is noted with a save that carries out the proposal of this number; 0 is none."""
+    return {PROPOSAL: proposal} if proposal else {}
 
 
 def _keep(lab: Lab, new: Sequence[Decision]) -> None:
     if new:
-        with locked(lab):
-            _save(lab, [*read_decisions(lab), *new])
-
-
-def _save(lab: Lab, decisions: Sequence[Decision]) -> None:
-    path = lab.paths.private.decisions
-    record = {"v": VERSION, "decisions": [asdict(one) for one in decisions]}
-    write_atomic(path, json.dumps(sealed(record, path), ensure_ascii=False).encode())
+        with locked(lab.paths):
+            every = [*raw_decisions(lab.paths), *map(asdict, new)]
+            write_decisions(lab.paths, every)

@@ -18,6 +18,7 @@ from vitlab.docs.save import FileChange, Reverted, change, open_elsewhere, save
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import left_shared, not_restored, set_status
 from vitlab.jobs.store import all_jobs
+from vitlab.lab.after_save import WRITTEN
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import (
     earlier_state,
@@ -30,11 +31,11 @@ from vitlab.lab.results.job_results import of_roadmap
 from vitlab.lab.results.launches import full_jobs, has_ended, last_launch
 from vitlab.lab.writeback.checks.outdated import GateUpdate, gate_updates
 from vitlab.lab.writeback.contradictions import lint_file
-from vitlab.lab.writeback.decisions import keep_verdicts, mark_undone
+from vitlab.lab.writeback.decisions import carried_out, keep_verdicts
 from vitlab.lab.writeback.sync_ledger import (
+    ends_of,
     is_refused,
     record_refused,
-    record_undone,
     record_written,
     withdraw_refusal,
 )
@@ -246,14 +247,19 @@ def _why_nothing(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:
     )
 
 
-def write(lab: Lab, roadmap_path: Path, mvp_id: str, conclusion: str | None = None) -> list[Path]:
-    """Write `plan_update`; the files written."""
-    return _write(lab, plan_update(lab, roadmap_path, mvp_id, conclusion))
+def write(
+    lab: Lab, roadmap_path: Path, mvp_id: str, conclusion: str | None = None, proposal: int = 0
+) -> list[Path]:
+    """Write `plan_update`; the files written. `proposal`: the number of the one it carries out."""
+    return _write(lab, plan_update(lab, roadmap_path, mvp_id, conclusion), proposal)
 
 
-def _write(lab: Lab, update: MvpUpdate) -> list[Path]:
-    written = save(update.changes, lab.journal, what=f"MVP-{update.mvp}: results")
-    record_written(lab, update.jobs, [file.new_text for file in written])
+def _write(lab: Lab, update: MvpUpdate, proposal: int = 0) -> list[Path]:
+    what = f"MVP-{update.mvp}: results"
+    note = {WRITTEN: ends_of(update.jobs), **carried_out(proposal)}
+    written = save(update.changes, lab.journal, what=what, note=note)
+    if not written:  # the documents say so already
+        record_written(lab, update.jobs, [])
     record_numbers(lab, update.jobs, written, update.conclusion if update.is_own else "")
     if update.jobs[-1].spec.profile == "full":  # a trial decides no gate
         keep_verdicts(lab, update.mvp, written)
@@ -262,8 +268,8 @@ def _write(lab: Lab, update: MvpUpdate) -> list[Path]:
 
 def _write_gate(lab: Lab, update: GateUpdate) -> list[Path]:
     """Write a gate's result anew; no job's results are written by it."""
-    written = save(update.changes, lab.journal, what=f"Gate-{update.gate}: result")
-    record_written(lab, [], [file.new_text for file in written])
+    note = {WRITTEN: dict[str, float]()}
+    written = save(update.changes, lab.journal, what=f"Gate-{update.gate}: result", note=note)
     record_numbers(lab, update.jobs, written)
     keep_verdicts(lab, update.jobs[-1].spec.mvp, written)
     return [file.path for file in written]
@@ -298,20 +304,12 @@ def fix(lab: Lab, problem: Problem) -> list[Path]:
 
 def undo(lab: Lab) -> Reverted:
     """Undo the last write to the documents."""
-    undone = saved.undo(lab.journal)
-    texts = [file.old_text for file in undone.changes if file.old_text is not None]
-    record_undone(lab, texts)
-    mark_undone(lab, texts, undone=True)
-    return undone
+    return saved.undo(lab.journal)
 
 
 def redo(lab: Lab) -> Reverted:
     """Redo the last undone write."""
-    redone = saved.redo(lab.journal)
-    texts = [file.new_text for file in redone.changes]
-    record_undone(lab, texts, undone=False)
-    mark_undone(lab, texts, undone=False)
-    return redone
+    return saved.redo(lab.journal)
 
 
 def open_in_editors(paths: Iterable[Path]) -> list[str]:

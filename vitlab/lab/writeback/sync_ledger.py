@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vitlab.contract.job import Done, ended_well
-from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.paths import write_atomic
 from vitlab.contract.reading import read_document
 from vitlab.contract.validation import misfit
-from vitlab.jobs.files import take_lock
+from vitlab.docs.journal import digest
 from vitlab.jobs.store import Job
+from vitlab.lab.after_save import locked
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.launches import full_jobs, has_ended, last_launch
-
-PATIENCE = 30.0
-"""Seconds to wait for another writer, which takes milliseconds, or a second where it prunes."""
 
 
 @dataclass(frozen=True)
@@ -71,36 +66,16 @@ def results_to_write(lab: Lab, jobs: Iterable[Job], mvps: Iterable[str]) -> dict
     return {mvp: count for mvp, count in counts.items() if count}
 
 
-@contextmanager
-def locked(lab: Lab) -> Iterator[None]:
-    """Hold the records of what was written against other writers; `UsageError` in vain."""
-    lab.paths.private.make()
-    path = lab.paths.private.written_lock
-    lock = take_lock(path, PATIENCE)
-    if lock is None:
-        raise UsageError(f"{path}: another process records what it has written; try again")
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
 def record_written(lab: Lab, jobs: Sequence[Job], texts: Iterable[str]) -> None:
     """Record that the ends of `jobs` are written, by a write that left `texts`."""
-    ends = {job.paths.name: job.state.ended for job in jobs if isinstance(job.state, Done)}
-    new = _Entry(ends, [digest(text) for text in texts])
-    with locked(lab):
+    new = _Entry(ends_of(jobs), [digest(text) for text in texts])
+    with locked(lab.paths):
         _save(lab, [*_read(lab), new])
 
 
-def record_undone(lab: Lab, texts: Iterable[str], *, undone: bool = True) -> None:
-    """Record that the write that left `texts` was undone, or redone."""
-    digests = {digest(text) for text in texts}
-    with locked(lab):
-        old = _read(lab)
-        new = [replace(e, undone=undone) if digests & set(e.texts) else e for e in old]
-        if new != old:
-            _save(lab, new)
+def ends_of(jobs: Iterable[Job]) -> dict[str, float]:
+    """The end (Unix seconds) of each job that has ended, by its name."""
+    return {job.paths.name: job.state.ended for job in jobs if isinstance(job.state, Done)}
 
 
 def record_refused(lab: Lab, roadmap: Path, mvp_id: str, jobs: Sequence[Job]) -> None:
@@ -115,7 +90,7 @@ def is_refused(lab: Lab, roadmap: Path, mvp_id: str, jobs: Iterable[Job]) -> boo
 
 def withdraw_refusal(lab: Lab, roadmap: Path, mvp_id: str, jobs: Iterable[Job]) -> None:
     """Record that the MVP's results may be written after all."""
-    with locked(lab):
+    with locked(lab.paths):
         refusals = _refusals(lab, roadmap, mvp_id, jobs)
         _save(lab, [replace(e, undone=True) if e in refusals else e for e in _read(lab)])
 
@@ -140,11 +115,6 @@ def undone_texts(lab: Lab) -> set[str]:
     entries = _read(lab)
     standing = {text for entry in entries if not entry.undone for text in entry.texts}
     return {text for entry in entries if entry.undone for text in entry.texts} - standing
-
-
-def digest(text: str) -> str:
-    """Of a text that a write left, by which its undo is known."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _read(lab: Lab) -> list[_Entry]:

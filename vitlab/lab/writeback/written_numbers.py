@@ -23,6 +23,7 @@ from vitlab.contract.paths import UsageError, cause, real, write_atomic
 from vitlab.contract.reading import parse, read_regular
 from vitlab.contract.user_key import is_sealed, seal
 from vitlab.contract.validation import from_document
+from vitlab.docs.journal import digest
 from vitlab.docs.lint.stated import is_of_law, stated_at
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import parse_roadmap
@@ -34,11 +35,12 @@ from vitlab.docs.text.source import Document
 from vitlab.jobs.files import open_appending
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.jobs.submissions import identity
+from vitlab.lab.after_save import locked
 from vitlab.lab.documents import is_report
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import finished, names_of_roadmap
 from vitlab.lab.results.provenance import Provenance, Source, Sources, best_source
-from vitlab.lab.writeback.sync_ledger import digest, locked, undone_texts
+from vitlab.lab.writeback.sync_ledger import undone_texts
 
 VERSION = 1
 MAX_BYTES = 64 << 20
@@ -320,7 +322,7 @@ def _append(lab: Lab, body: bytes) -> None:
     try:
         whose = _whose(lab)
         line = _line(whose, body)
-        with locked(lab):
+        with locked(lab.paths):
             descriptor = open_appending(path)
             try:
                 before = os.fstat(descriptor).st_size
