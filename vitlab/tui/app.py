@@ -238,13 +238,6 @@ class VitLab(App[int]):
         elif screen is self.screen:  # it is just opening
             self.set_timer(0.1, self._show_message)
 
-    def action_command_palette(self) -> None:
-        """Open the palette, unless it is open."""
-        from vitlab.tui.navigation import Palette
-
-        if not isinstance(self.screen, Palette):
-            self.push_screen(Palette())
-
     def see_messages(self) -> None:
         """Nothing that was told is to be shown any longer."""
         self.session.messages.see_all()

@@ -72,8 +72,8 @@ KEYS = (
 SCREENS = tuple(key.action for key in KEYS if key.key.isdigit())
 """The actions that open a screen, by its number."""
 
-MORE_ACTIONS = ("move_first", "raise_job", "lower_job")
-"""Of the app too, but with a key on one screen only."""
+MORE_ACTIONS = ("move_first", "raise_job", "lower_job", "command_palette")
+"""Of the app too, but with a key on one screen only, or one of Textual's own."""
 
 _SHOWN = {
     "slash": "/",

@@ -85,7 +85,13 @@ class Navigation:
             "filter": lambda: front_screen(self._app).filter_rows(),
             "reread": watcher.refresh_now,
             "next_theme": self.next_theme,
+            "command_palette": self.open_palette,
         }
+
+    def open_palette(self) -> None:
+        """Open the palette, unless it is open."""
+        if not isinstance(self._app.screen, Palette):
+            self._app.push_screen(Palette())
 
     def show_screen(self, name: str) -> None:
         """Put the screen `name` in front, as it was left; escape leads back to the one before."""
