@@ -78,6 +78,8 @@ def test_nothing_a_repository_names_is_run(
     assert b"\x1b" not in code.diff
     assert code.repository == str(repository)
     assert is_tracked(repository / "src/train.py")
+    (repository / "src/train[.]py").write_text("")
+    assert not is_tracked(repository / "src/train[.]py")
     assert in_repository(repository / "src")
     not_ignored(repository, (".vitlab/", "runs/"))
     assert not ran.exists(), ran.read_text()

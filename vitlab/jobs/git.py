@@ -131,7 +131,7 @@ def in_repository(folder: Path) -> bool:
 
 def is_tracked(path: Path) -> bool:
     """Whether the repository that holds a file knows it: no diff shows one that it does not."""
-    return bool(_git(path.parent, "ls-files", "--", path.name))
+    return bool(_git(path.parent, "ls-files", "--", f":(literal){path.name}"))
 
 
 def committed(path: Path) -> bytes:

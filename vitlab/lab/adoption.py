@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -221,7 +222,7 @@ def _given_file(found: Training, given: str) -> str:
     """The path from the program's folder, checked: a file, or a glob below that folder."""
     for path in (Path(given), found.folder / given):
         if path.is_file():
-            return os.path.relpath(path.resolve(), found.folder)
+            return glob.escape(os.path.relpath(path.resolve(), found.folder))
     pattern = Path(given)
     if not is_glob(given):
         raise UsageError(f"{given}: no such file (a glob from {found.folder} may name it too)")

@@ -273,7 +273,7 @@ def as_glob(path: Path, folder: Path) -> str:
         for pattern, star in _NUMBERED
         if re.fullmatch(pattern, part)
     }
-    if not stars:
+    if not (stars or path.is_file()):  # a pattern itself
         return written.as_posix()
     return "/".join(stars.get(part) or glob.escape(part) for part in written.parts)
 
