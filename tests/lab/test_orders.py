@@ -51,7 +51,10 @@ MINE, LAB = facts("mlp", "ridge", "lightgbm"), facts(*R2)
         "ViT 的 R² 是 LightGBM 的两倍。", "The MLP beats Ridge but has a larger MAE than Ridge.",
         "The MLP, which trails Ridge, is a network.", "Ridge beats the MLP in MAE.",
         "R² is above 0.70.", "R² 超过 0.70。", "0.619 > 0.70", "The R² of the ViT is below 0.60.",
-        "The ViT is at the Bayes ceiling.", "ViT 已达到理论上限。",
+        "The ViT is at the Bayes ceiling.", "ViT 已达到理论上限。", "R² 已超过 0.70 的门槛。",
+        "Ridge achieves a lower MAE than the ViT.", "LightGBM's R² is greater than the ViT's.",
+        "Ridge comes out on top, followed by LightGBM.", "MLP 排名最后。",
+        "The MLP reaches only half of Ridge's R².", "ViT 与 LightGBM 相比没有任何优势。",
     ],
 )  # fmt: skip
 def test_what_scores_contradict_is_found(text: str) -> None:
@@ -73,6 +76,8 @@ def test_what_scores_contradict_is_found(text: str) -> None:
         "R² is not above 0.70.", "R² is below 0.70.", "The rule R² > 0.70 is not met.",
         "The ViT reaches 75% of the Bayes ceiling.", "The ViT is not at the Bayes ceiling.",
         "The best seed of the ViT reaches 0.633.", "The MLP uses more parameters than Ridge.",
+        "与 MLP 相比 ViT 的 R² 提高 0.08。", "ViT 在全部四个模型中 R² 最高。",
+        "MLP 与 Ridge 比 LightGBM 好。", "MLP 与 Ridge 优于 LightGBM。",
         "The MLP is close to, but below, the ViT.", "Neither Ridge nor LightGBM beats the MLP.",
         "The ViT beats LightGBM by a factor of three.", "The ViT is the best model of the lab.",
     ],

@@ -40,8 +40,9 @@ NOT_OF_TRAINING = re.compile(
 BATCH = re.compile(r"\bbatch(?:es)?(?: size)?(?: of)?\s*$", re.IGNORECASE)
 LIMIT = re.compile(
     r"(?:[<>≤≥≪≫]|\b(?:above|below|over|under|exceeds?|at (?:least|most)|more than|less than|up to"
-    r"|target(?: of)?|threshold(?: of)?|(?:above|below|over|under) (?:the|its) limit(?: of)?)"
-    r"|阈值为?|门槛为?|超过|低于|高于|至少|至多|大于|小于)\s*$",
+    r"|target(?: of)?|threshold(?: of)?|(?:above|below|over|under) (?:the|its) limit(?: of)?"
+    r"|(?:above|below|under) the)"
+    r"|阈值为?|门槛为?|超过|未能?达到|低于|高于|至少|至多|大于|小于)\s*$",
     re.IGNORECASE,
 )
 """What stands before a limit, which no result has to reach."""

@@ -52,7 +52,7 @@ _LIMIT = re.compile(
 )
 _OF_SEEDS = re.compile(
     rf"{OF_SEEDS.pattern}|\bseeds?\s?=?\s?\d|\b(?:range|scatter|spread|between|best of|worst of)\b"
-    r"|种子\s?\d|范围|之间",
+    r"|种子\s?\d|种子间|范围|之间",
     re.I,
 )
 """In a sentence that may tell the numbers of single seeds."""

@@ -83,7 +83,8 @@ class Counts:
         if kind == "epochs" and NOT_OF_TRAINING.search(_AFTER.sub("", plain[: one.start])):
             kind = None  # `patience of 5 epochs`: a setting
         if kind:
-            return self._counts(plain, one, kind)
+            is_set = number is not None and self._is_set(plain, one, number)  # `40 轮`: of trees
+            return self._counts(plain, one, kind) or (kind == "epochs" and is_set)
         if time := _TIME.match(plain, one.end):
             return True if self._took(float(one.text.rstrip("kM")), time) else None
         if is_whole and _RUNS.match(plain, one.end):

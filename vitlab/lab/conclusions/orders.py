@@ -43,7 +43,8 @@ _FILLING = re.compile(
     r"|significantly|markedly|substantially|consistently|again|here|now|both|just|only|well|easily"
     r"|narrowly|roughly|about|models?(?= (?:is|was|has|beat|out))|test|set|overall|in general"
     r"|baselines?(?= (?:is|was|has|beat|out))|on test|by far|all in|mean|median|average)(?![a-z])"
-    r"|明显|显著|仍然?|略微?|稍微?|远远?|大幅|也|都|均|依然|仅|这[个些]|在?测试集?上?的?|了",
+    r"|明显|显著|仍然?|略微?|稍微?|远远?|大幅|也|都|均|依然|仅|已经?|这[个些]|[’']s(?![a-z])|"
+    r"在?(?:全部|所有)?[两二三四五六七八九十\d]*个模型[中里]|在?测试集?上?的?|了",
     re.I,
 )
 """What says nothing of an order."""
@@ -51,7 +52,7 @@ _WORDS = (
     r"is|was|are|were|be|been|does|did|do|perform(?:s|ed)?|remain(?:s|ed)?|stay(?:s|ed)?|comes?"
     r"|came|scor(?:es|ed)|works?|worked|lies|lay|rank(?:s|ed)?|prov(?:es|ed)|turns?|to|as|out|has"
     r"|had|have|will|can|shows?|showed|gives?|gave|reach(?:es|ed)?|gets?|got|brings?|brought"
-    r"|yield(?:s|ed)?|offers?|adds?|makes?|attains?|explains?|explained|with|any|by|in|of"
+    r"|yield(?:s|ed)?|offers?|adds?|makes?|attains?|achiev(?:es|ed)|explains?|explained|with|any|by|in|of"
 )
 _FILL = rf"(?:(?:(?:{_WORDS})(?![a-z])|可以|能够?|表现得?|[是为要更的得有,，:：]|{_N}|{_T}) ?)"
 _DENIES = (
@@ -98,22 +99,26 @@ _BETWEEN = re.compile(
 )
 """Between two models, or a model and a number."""
 _THAN = re.compile(
-    rf" ?的? ?{_T}? ?(?P<not>{_DENIES})?(?:比|相比于?|相对于?|较|对) ?(?P<object>{_M})"
-    rf" ?的? ?{_T}? ?,? ?(?P<not2>{_DENIES})?[有更要]? ?"
-    r"(?:(?P<value_down>[低小])|(?P<value_up>[高大])|(?P<merit_down>[差弱]|下降|退步)|(?P<merit_up>[好优强准]|提升|改善|增益|优势|提高))"
+    rf" ?的? ?{_T}? ?(?P<not>{_DENIES})?(?:(?:比|相比于?|相对于?|较|对)"
+    rf" ?(?P<object>{_M})|[与和跟同] ?(?P<other>{_M}) ?相比)"
+    rf" ?的? ?{_T}? ?,? ?(?P<not2>{_DENIES})?[有更要]? ?(?:任何)? ?"
+    r"(?:(?P<value_down>[低小])|(?P<value_up>[高大])|(?P<merit_down>[差弱]|下降|退步)"
+    r"|(?P<merit_up>[好优强准]|提升|改善|增益|优势|提高))"
 )
-"""Behind a model in Chinese: `比 MLP 好`."""
+"""Behind a model in Chinese: `比 MLP 好`, `与 MLP 相比没有优势`."""
+_BESIDE = re.compile(r"[与和跟同] ?$")
 _NEITHER = re.compile(r"\b(?:neither|nor)\b", re.I)
 _AND = re.compile(r"(?: ?(?:,|，|、|and|nor|和|与|及|以及|also) ?)+")
 _TIMES = re.compile(
     rf" ?{_SOME}"
     r"(?:(?P<twice>twice|doubles?|doubled)|(?P<half>half|halves|halved)|(?P<zh>是))"
-    rf" ?(?:as (?:good|accurate|strong) as|{_T}(?: of)?)? ?"
+    rf" ?(?:as (?:good|accurate|strong) as|{_T}(?: of)?|of)? ?"
 )
 _TIMES_BEHIND = re.compile(rf" ?的? ?{_T}? ?的? ?(?:(?P<twice>[两二]倍)|(?P<half>一半))")
 _SUP = (
-    r"(?:(?P<merit_up>best|strongest|most accurate|top|leading|最好|最佳|最优|最强|最准确?)"
-    r"|(?P<merit_down>worst|weakest|poorest|least accurate|最差|最弱|最糟)"
+    r"(?:(?P<merit_up>best|strongest|most accurate|top|leading|on top|最好|最佳|最优"
+    r"|最强|最准确?|排名第一)"
+    r"|(?P<merit_down>worst|weakest|poorest|least accurate|最差|最弱|最糟|排名最后)"
     r"|(?P<value_up>highest|largest|greatest|最高|最大)"
     r"|(?P<value_down>lowest|smallest|最低|最小))"
 )
@@ -146,7 +151,7 @@ _EVERY_SIZE = re.compile(
 )
 _COMPARES = re.compile(
     r"\b(?:than|better|worse|best|worst|beats?|stronger|weaker|outperform\w*|superior|inferior"
-    r"|comparable|on par|match(?:es|ed)?|as good|tie[sd]?)\b"
+    r"|comparable|on (?:a )?par|match(?:es|ed)?|as good|tie[sd]?)\b"
     r"|优|更[好差高低强弱]|最[好佳强差弱高低]|不如|相当|持平|一样",
     re.I,
 )
@@ -295,7 +300,10 @@ def _of_subject(
 ) -> Iterator[Order]:
     text, subject = clause.text, clause.text[start]
     if found := _THAN.match(text, start + 1):
-        yield _order(clause, found, subject, found["object"], start, found.end())
+        other = found["object"] or found["other"]
+        is_other = "相比" in found[0] and _BESIDE.search(text, 0, start)  # `与 B 相比 A 提高`
+        first, second = (other, subject) if is_other else (subject, other)
+        yield _order(clause, found, first, second, start, found.end())
         return
     if following is not None:
         between = text[start + 1 : following]
