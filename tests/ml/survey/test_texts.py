@@ -164,6 +164,14 @@ def test_errors_in_another_unit_are_told_and_not_used(
     assert any("its unit" in note for note in found.notes) == (snr is None)
 
 
+def test_a_spectrum_of_two_decimals_keeps_its_continuum(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.003, len(WAVE))
+    flux = np.round(FLUX / 100 + noise, 2)
+    assert one(text(WAVE, flux, SIGMA / 100), tmp_path).masked == {}
+    flux[100:120] = 0.5  # far from all around it
+    assert one(text(WAVE, flux, SIGMA / 100), tmp_path).masked == {"one value repeated": 20}
+
+
 def test_a_flux_in_image_counts_is_linear(tmp_path: Path) -> None:
     data = layouts.bintable({"wave": WAVE, "flux": FLUX}, TUNIT2="Image counts")
     assert one(EMPTY + data, tmp_path).kind == "not stated"

@@ -37,6 +37,8 @@ FLAGGED, NO_ERROR, NOT_FINITE, FILL = (
 )
 REPEATED = 6
 """Neighbouring pixels of exactly one value that no noise makes: a fill value."""
+ROUNDED = 0.2
+"""Share of the steps between neighbours that are of one unit, in a spectrum of few digits."""
 LEAST = 50
 """Pixels of a spectrum: fewer have no line profile in them."""
 NARROWEST = 5.0
@@ -225,11 +227,22 @@ def _masks(flux: Array, sigma: Array | None) -> dict[str, Bools]:
 
 
 def _repeated(flux: Array) -> Bools:
-    """Pixels in runs of at least `REPEATED` of one value."""
+    """Pixels in runs of at least `REPEATED` of one value.
+
+    Where values are rounded, so that many differ by one unit of the last digit, a run that such a
+    value is beside is one of data.
+    """
     change = np.flatnonzero(np.diff(flux) != 0) + 1
     starts = np.concatenate([[0], change])
     lengths = np.diff(np.concatenate([starts, [len(flux)]]))
-    return np.repeat(lengths >= REPEATED, lengths)
+    jumps = np.abs(np.diff(flux[starts]))
+    near = jumps <= 1.5 * jumps[jumps > 0].min(initial=np.inf)
+    are_rounded = near.sum() > max(LEAST, ROUNDED * len(jumps))
+    beside = np.zeros(len(starts), bool)
+    if are_rounded:
+        beside[1:] |= near
+        beside[:-1] |= near
+    return np.repeat((lengths >= REPEATED) & ~beside, lengths)
 
 
 def with_resolution(spectrum: Spectrum, r: float) -> Spectrum:
