@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
-from collections.abc import Mapping
+import lzma
+import tracemalloc
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +88,37 @@ def test_images_are_scaled_too() -> None:
     unit = read_units(image(raw, BSCALE=2.0, BZERO=32768.0, BLANK=-1), Path("x"))[0]
     assert unit.image is not None
     np.testing.assert_array_equal(unit.image, [[32768, 32770], [np.nan, 98302]])
+
+
+@pytest.mark.parametrize(
+    ("pack", "how"),
+    [
+        (bz2.compress, "bzip2"),
+        (lzma.compress, "xz"),
+        (lambda data: gzip.compress(gzip.compress(data)), "gzip, twice"),
+        (lambda data: b"PK\3\4" + data, "zip"),
+    ],
+)
+def test_how_a_file_is_packed_is_told(
+    pack: Callable[[bytes], bytes], how: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.fits"
+    path.write_bytes(pack(EMPTY))
+    with pytest.raises(UsageError, match=rf"a\.fits: packed by {how}: unpack it first"):
+        describe_single(path)
+
+
+def test_a_large_image_is_described_without_copies(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    path.write_bytes(image(np.full((300, 10_000), 3.0), EXTNAME="IVAR"))
+    tracemalloc.start()
+    try:
+        (part,) = describe_single(path)["parts"]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert part["notes"] == []
+    assert peak < 4.5 * path.stat().st_size  # the bytes, read and joined, and the numbers
 
 
 def test_broken_files_are_one_line(tmp_path: Path) -> None:

@@ -154,17 +154,18 @@ def _problems(arrays: Mapping[str, NDArray[np.generic]]) -> Iterator[str]:
     for name, values in arrays.items():
         if values.dtype.kind != "f" or not values.size:
             continue
-        numbers = values.astype(np.float64)
+        numbers = values.astype(np.float64, copy=False)
         finite = np.isfinite(numbers)
         if bad := int((~finite).sum()):
             yield f"{name}: {bad:,} of {values.size:,} values not finite"
         if sentinels := int(np.isin(numbers, SENTINELS).sum()):
             yield f"{name}: {sentinels:,} of {values.size:,} values are -999 or -9999: no data"
         if "covar" not in name.lower() and any(word in name.lower() for word in ERRORS):
-            if zero := int((numbers[finite] <= 0).sum()):
+            if zero := int(((numbers <= 0) & finite).sum()):
                 yield f"{name}: {zero:,} of {values.size:,} values not above 0: no data"
         elif "mask" not in name.lower() and finite.any() and values.size > 1:
-            low, high = numbers[finite].min(), numbers[finite].max()
+            low = numbers.min(where=finite, initial=np.inf)
+            high = numbers.max(where=finite, initial=-np.inf)
             if low == high:
                 yield f"{name}: every value is {low:g}"
 

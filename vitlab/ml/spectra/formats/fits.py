@@ -48,6 +48,16 @@ MOST_HEADER, MOST_UNITS = 8 << 20, 1000
 """Bytes of a header, and headers of a file."""
 
 
+_PACKED = {
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"PK\3\4": "zip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x1f\x8b": "gzip, twice",
+}
+"""What a file that is packed in another way than by gzip begins with."""
+
+
 def read_bytes(path: Path, most: int = MOST) -> bytes:
     """The bytes of a file, unpacked if it is gzipped; `UsageError` for more than can be meant.
 
@@ -59,6 +69,8 @@ def read_bytes(path: Path, most: int = MOST) -> bytes:
             raw.seek(0)
             file: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]
             head = file.read(BLOCK)
+            if how := next((how for start, how in _PACKED.items() if head.startswith(start)), ""):
+                raise UsageError(f"{path}: packed by {how}: unpack it first")
             limit = most if is_fits(head) else MOST_TEXT
             is_larger = not packed and os.fstat(raw.fileno()).st_size > limit + len(head)
             data = b"" if is_larger else head + _read(file, limit)
