@@ -180,6 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     try:
         _check_encoding(sys.argv[1:] if argv is None else argv)
+        _check_threads()
         args = build_parser().parse_args(argv)
         if args.roadmap is not None and "without_roadmap" in args:
             raise UsageError(f"{args.without_roadmap}: does not take --roadmap")
@@ -213,6 +214,13 @@ def _check_encoding(words: Sequence[str]) -> None:
         except UnicodeEncodeError:
             if not os.path.lexists(text):
                 raise UsageError(f"{text!a}: holds bytes that are no UTF-8") from None
+
+
+def _check_threads() -> None:
+    """`UsageError` for a number of threads that Polars, which only panics at it, cannot take."""
+    threads = os.environ.get("POLARS_MAX_THREADS", "1")
+    if not (threads.isdecimal() and 0 < int(threads) < 1 << 16):
+        raise UsageError(f"POLARS_MAX_THREADS={threads}, of the environment: not a number above 0")
 
 
 def _open_output() -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from vitlab.cli import main
 from vitlab.contract.paths import UsageError
-from vitlab.contract.user_key import is_sealed, seal, state_folder
+from vitlab.contract.user_key import is_sealed, seal, state_folder, unforeseen
 
 
 @pytest.fixture
@@ -80,3 +81,22 @@ def test_a_key_that_is_none_is_told(state: Path, data: bytes) -> None:
     (state / "key").write_bytes(data)
     with pytest.raises(UsageError, match="is not a key"):
         seal(b"x")
+
+
+def test_a_variable_that_a_library_refuses_is_no_bug(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = ValueError("\nInvalid log settings: nosuch, must be")
+    assert "this is a bug" in unforeseen(error)
+    monkeypatch.setenv("TORCH_LOGS", "nosuch")
+    assert unforeseen(error).startswith("TORCH_LOGS=nosuch, a variable of the environment, is")
+    assert "this is a bug" in unforeseen(ValueError("nosuchthing"))
+
+
+def test_a_number_of_threads_that_panics_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for threads in ("0", "abc", "", "-1"):
+        monkeypatch.setenv("POLARS_MAX_THREADS", threads)
+        assert main(["status"]) == 2
+        assert capsys.readouterr().err.startswith(f"vitlab: POLARS_MAX_THREADS={threads}, of the")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import struct
 import subprocess
@@ -10,6 +11,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from vitlab.contract.paths import UsageError
 from vitlab.plot.figures.paper import write
 from vitlab.plot.figures.picture import Curve, Panel, Picture, drawable
 from vitlab.plot.figures.terminal import draw_panels
@@ -56,9 +60,20 @@ def test_settings_that_lie_in_a_lab_are_not_taken(tmp_path: Path) -> None:
         "import matplotlib; print(matplotlib.rcParams['text.usetex'], Path('one.pdf').exists())"
     )
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True
-    )
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "MPLBACKEND": "Qt4Agg"},  # which matplotlib no longer has
+    )  # fmt: skip
     assert done.stdout == "False True\n", done.stderr
+
+
+def test_a_time_of_the_environment_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for date in ("abc", "9" * 20):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", date)
+        with pytest.raises(UsageError, match=f"SOURCE_DATE_EPOCH={date}, of the environment"):
+            write(PICTURE, tmp_path / "one")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_terminal_shows_the_same_names_and_levels() -> None:

@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import stat
 import sys
 import tempfile
@@ -22,6 +23,8 @@ from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.reading import read_document, read_regular
 
 _BYTES = 32
+_LIBRARIES = ("TORCH", "PYTORCH", "CUDA", "NCCL", "MPL", "POLARS", "HDF5", "OMP", "MKL", "NUMBA")
+"""What the names of variables begin with that the libraries of vitlab read."""
 
 
 def state_folder() -> Path:
@@ -131,7 +134,8 @@ def _parts(record: Mapping[str, Any], path: Path) -> tuple[bytes, ...]:
 def unforeseen(error: Exception) -> str:
     """One line on an exception that nothing foresaw, and how to report it.
 
-    The traceback is kept in this user's state folder, and shown where VITLAB_DEBUG is set.
+    One that quotes a library's variable of the environment is told as the variable's. The
+    traceback is kept in this user's state folder, and shown where VITLAB_DEBUG is set.
     """
     with contextlib.redirect_stderr(io.StringIO()) as written:
         sys.__excepthook__(type(error), error, error.__traceback__)
@@ -143,8 +147,19 @@ def unforeseen(error: Exception) -> str:
     if os.environ.get("VITLAB_DEBUG"):
         print(text, file=sys.stderr)
     what = " ".join(f"{type(error).__name__}: {error}".split())
+    if variable := _variable_of(error):
+        return f"{variable}, a variable of the environment, is refused: {what[:300]}"
     report = f"this is a bug in vitlab; please report it with the output of `vitlab debug`{kept}"
     return f"{_file_of(error)}{what[:300]}; {report}"
+
+
+def _variable_of(error: Exception) -> str:
+    """`NAME=VALUE` of a library's variable whose value the error quotes; empty for none."""
+    for name, value in os.environ.items():
+        own = name.startswith(_LIBRARIES) and len(value) > 2
+        if own and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", str(error)):
+            return f"{name}={value[:60]}"
+    return ""
 
 
 def _file_of(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 
+from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import LATEST
 from vitlab.plot.figures.marks import (
     CROWDED,
     GREY,
@@ -80,7 +83,10 @@ class Drawn:
     """What is written on lines."""
 
     def save(self, file: IO[bytes], kind: str, about: dict[str, str | None]) -> None:
-        """Write it as `pdf` or `png`."""
+        """Write it as `pdf` or `png`; `UsageError` for a time of the environment that is none."""
+        date = os.environ.get("SOURCE_DATE_EPOCH") or "0"
+        if not (date.isdecimal() and int(date) < LATEST):
+            raise UsageError(f"SOURCE_DATE_EPOCH={date}, of the environment: not a unix time")
         with mpl.rc_context(STYLE):
             self.figure.savefig(file, format=kind, dpi=300, metadata=about)
 

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -62,11 +62,23 @@ def pdf(picture: Picture, columns: Columns | None = None) -> bytes:
 
 def _builder() -> Callable[[Picture, Columns | None, Sequence[str]], Drawn]:
     try:
-        with contextlib.chdir("/"):  # it would take the settings in a lab before the user's own
+        # It would take the settings in a lab before the user's own.
+        with contextlib.chdir("/"), _without_backend():
             from vitlab.plot.figures.drawing import build
     except ModuleNotFoundError as error:
         raise UsageError(f"figures need matplotlib: {error} (install vitlab again)") from None
     return build
+
+
+@contextlib.contextmanager
+def _without_backend() -> Iterator[None]:
+    """No window is opened: a backend is of no use here, and one of old ends matplotlib's import."""
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        yield
+    finally:
+        if backend is not None:  # for scripts that are started from here
+            os.environ["MPLBACKEND"] = backend
 
 
 def true_minus(text: str) -> str:
