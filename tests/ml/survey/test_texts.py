@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,20 @@ def test_a_list_says_the_medium_of_a_file_that_does_not(medium: str, tmp_path: P
     (found,) = spectra_of(Star("a.txt", path, "", {}, None, None, medium))
     assert found.wave[0] == pytest.approx(air(WAVE)[0] if medium == "vacuum" else WAVE[0])
     assert (NO_MEDIUM in found.notes) == (not medium)
+
+
+def test_comments_of_anything_take_linear_time(tmp_path: Path) -> None:
+    long = ("- {name: ", "wave are ", "vac ", "wave", "a ", " ", "wave flux ")
+    head = "".join(f"# {one * (100_000 // len(one))}\n# {one}x\n" for one in long)
+    began = time.process_time()
+    found = one(text(WAVE, FLUX, SIGMA, head=head), tmp_path)
+    assert time.process_time() - began < 3
+    assert all(len(note) < 200 for note in found.notes)
+
+
+def test_comments_below_the_numbers_name_nothing(tmp_path: Path) -> None:
+    data = text(WAVE, FLUX, SIGMA) + b"\n# wavelength error flux\n"
+    assert one(data, tmp_path).snr == pytest.approx(SNR, rel=1e-3)
 
 
 def test_units_of_an_ecsv_are_read(tmp_path: Path) -> None:

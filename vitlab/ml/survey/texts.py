@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.formats.columns import FLUXES, LINEAR, LOGARITHMIC, read_text_columns
+from vitlab.ml.spectra.formats.columns import FLUXES, LINEAR, LOGARITHMIC, SHOWN, read_text_columns
 from vitlab.ml.survey.hdus import MOST_SPECTRA
 from vitlab.ml.survey.plain import from_columns
 from vitlab.ml.survey.spectrum import Raw
@@ -31,7 +31,7 @@ def read_text(data: bytes, path: Path) -> list[Raw]:
         return _gaia(table, path)
     for name in [n for n, v in table.items() if v.dtype.kind == "f" and np.isnan(v).all()]:
         del table[name]
-        notes.append(f"column {name} is not used: no number in it")
+        notes.append(f"column {name[:SHOWN]} is not used: no number in it")
     if not ({*LINEAR, *LOGARITHMIC} & table.keys() and {*FLUXES} & table.keys()):
         raise UsageError(f"{file}: no columns of wavelengths and fluxes")
     units = {column.name.lower(): column.unit for column in text.columns}

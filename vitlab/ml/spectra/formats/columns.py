@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,9 @@ UNNAMED = ["wavelength", "flux", "flux_error"]
 LOGICAL = {"true": 1.0, "false": 0.0}
 """Words of a mask."""
 SHOWN = 60
-"""Letters of a comment that is told."""
+"""Letters of a comment, a name or a unit that is told."""
+MOST_COMMENTS = 1000
+"""That are looked at."""
 _BETWEEN = re.compile(r"[\s,;|]+")
 _UNIT = re.compile(r"- *\{name: *([^,}]+), *unit: *([^,}]+)")
 """Of a column, in the head of an ECSV file (astropy)."""
@@ -52,7 +54,8 @@ def read_text_columns(data: bytes, path: Path, as_text: Container[str] = ()) -> 
     `as_text`: names in lower case of columns that are read as texts.
     """
     lines = [x for x in text_lines(data, path) if x.strip()]
-    comments = [line.strip().lstrip("# ") for line in lines if line.lstrip().startswith("#")]
+    above = takewhile(lambda line: line.lstrip().startswith("#"), lines)
+    comments = [line.strip().lstrip("# ") for line in islice(above, MOST_COMMENTS)]
     lines = [line for line in lines if not line.lstrip().startswith("#")]
     comma = any("," in line for line in lines[:1])
     rows = csv.reader(lines) if comma else (line.split() for line in lines)
@@ -86,8 +89,8 @@ def _columns(
             column.append(cell.strip() if text else _float(cell))  # type: ignore[arg-type]
     if short:
         notes.append(f"{short:,} of {number:,} rows lack a column: left out")
-    stated = _UNIT.findall("\n".join(comments))
-    units = {name.strip("'\" "): unit.strip("'\" ") for name, unit in stated}
+    stated = filter(None, map(_UNIT.match, comments))
+    units = {found[1].strip("'\" "): found[2].strip("'\" ")[:SHOWN] for found in stated}
     return [
         Column(name, units.get(name, ""), np.array(values))
         for name, values in zip(names, cells, strict=True)
@@ -116,7 +119,7 @@ def refuse_twice(names: Iterable[str], place: str) -> None:
     """`UsageError` for a name that two columns have: which is meant is not known."""
     found = Counter(name.lower() for name in names if name)
     if twice := next((name for name, number in found.items() if number > 1), ""):
-        raise UsageError(f"{place}: two columns {twice}")
+        raise UsageError(f"{place}: two columns {twice[:SHOWN]}")
 
 
 def unit_of_wavelengths(name: str, unit: str) -> str:
