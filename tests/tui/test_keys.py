@@ -13,7 +13,7 @@ from tests.tui.fakes import FakeLab, held_job, job, usual_jobs, usual_view
 from vitlab.contract.job import Done, Lost, Queued
 from vitlab.tui import actions
 from vitlab.tui.keys import KEYS, shown_key
-from vitlab.tui.screens.dialogs import ConfirmScreen, PickScreen, WriteScreen
+from vitlab.tui.screens.dialogs import ConfirmScreen, Dialog, PickScreen, WriteScreen
 from vitlab.tui.screens.help import HelpScreen
 from vitlab.tui.screens.jobs import metrics_of
 from vitlab.tui.screens.launch import LaunchScreen
@@ -363,6 +363,18 @@ async def test_keys_that_come_as_the_palette_closes_do_no_harm(stage: Open) -> N
             await it.settle()
             assert it.app.is_running
         await it.press("escape", "escape")
+        assert it.at_home
+
+
+@pytest.mark.parametrize("key", ["S", "o", "N", "L"])
+async def test_a_dialog_is_left_once(stage: Open, key: str) -> None:
+    async with stage() as it:
+        await it.press(key)
+        dialog = it.app.screen
+        assert isinstance(dialog, Dialog)
+        dialog.dismiss(None)
+        dialog.dismiss(None)
+        await it.settle()
         assert it.at_home
 
 

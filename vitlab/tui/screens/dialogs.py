@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.geometry import Size
@@ -30,7 +31,15 @@ if TYPE_CHECKING:
 
 
 class Dialog(ModalScreen[ScreenResultType]):
-    """Over the screen it was asked from, of which only what it covers is drawn anew."""
+    """Over the screen it was asked from, of which only what it covers is drawn anew.
+
+    It is left once: of a key pressed twice the second is still to be heard then, and would close
+    the screen below.
+    """
+
+    def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
+        """Close it with an answer; nothing once it is closed."""
+        return super().dismiss(result) if self in self.app.screen_stack else AwaitComplete()
 
     def _screen_resized(self, size: Size) -> None:
         """Textual lays it out as it opens, and then tells it the size it already has."""
