@@ -18,10 +18,11 @@ from tests.waiting import kill_all, wait_for
 from vitlab.cli import main
 from vitlab.contract.job import Done, Killed, Spec
 from vitlab.contract.paths import LabPaths
+from vitlab.jobs.processes import uptime
 from vitlab.jobs.queue import scheduler
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.autopilot import control
-from vitlab.lab.autopilot.record import read_autopilot, uptime, write_autopilot
+from vitlab.lab.autopilot.record import read_autopilot, write_autopilot
 from vitlab.lab.autopilot.step import carry_on
 from vitlab.lab.lab import open_lab
 

@@ -95,8 +95,12 @@ def is_alive(pid: int, ticks: int) -> bool:
 
 def began(ticks: int) -> float:
     """When a process that started `ticks` after the machine did, in unix seconds."""
-    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    return time.time() - age
+    return time.time() - (uptime() - ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def uptime() -> float:
+    """Seconds since the machine's start, those in which it slept counted."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def boot() -> str:

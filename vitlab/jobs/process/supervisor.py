@@ -105,6 +105,18 @@ class Supervisor:
         self.requeue = False
         """Its time limit in Slurm is near: it is to be queued again."""
         self.began = processes.began(self.adopted[1]) if self.adopted else time.time()
+        self._since = processes.uptime() - (time.time() - self.began)
+
+    @property
+    def taken(self) -> float:
+        """Seconds since it began, whatever clock was set since."""
+        return processes.uptime() - self._since
+
+    @property
+    def started(self) -> float:
+        """When it began, in Unix seconds by the clock of now, which may have been set since."""
+        now = time.time() - self.taken
+        return round(self.began if abs(now - self.began) < 1.0 else now, 3)
 
     def run(self) -> None:
         """Run the job to its end; afterwards `exit.json` is there."""
@@ -210,7 +222,7 @@ class Supervisor:
             self.no_result = f"no result: its metrics are not read to their end ({metrics.fault})"
             return
         try:
-            write_command_result(self.job, monitor.history, time.time() - self.began)
+            write_command_result(self.job, monitor.history, self.taken)
         except Exception as error:  # a full disk, a strange file: the job itself has ended well
             self.no_result = f"no result: {type(error).__name__}: {error}"
 
@@ -313,7 +325,7 @@ class Supervisor:
         reason, detail = self.stop_reason if self.stop_reason[0] else self.failure or explain(end)
         words = [printable(one) for one in (detail, self.no_result, self.gpu_memory)]
         detail = "; ".join(one for one in words if one)
-        started = round(self.began, 3)
+        started = self.started
         reserve.write(
             exit_record(reason, detail, started, code=end.code, number=end.signal, peak=peak)
         )
@@ -346,7 +358,7 @@ def _run(supervisor: Supervisor) -> None:
             raise
         traceback.print_exc()
         why = printable(f"{type(error).__name__}: {error}")
-        record = exit_record("failed", f"a fault of vitlab's ended it: {why}", supervisor.began)
+        record = exit_record("failed", f"a fault of vitlab's ended it: {why}", supervisor.started)
         if not supervisor.job.exit.exists():
             write_json(supervisor.job.exit, record)
 

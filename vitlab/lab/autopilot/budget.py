@@ -75,11 +75,7 @@ def _legs(job: Job, now: float) -> Iterator[tuple[dict[str, Any], float]]:
     folder = job.paths.folder
     for path in sorted(folder.glob("started.*.json")):
         number = path.name.split(".")[1]
-        ended = read_json(folder / f"exit.{number}.json").get("ended")
-        record = read_json(path)
-        if ended is None:  # it was lost, and when is not known any more: it counts as nothing
-            ended = record.get("started")
-        yield record, _number(ended, 0.0)
+        yield _ended(read_json(path), read_json(folder / f"exit.{number}.json"))
     record = read_json(job.paths.started)
     if not record or isinstance(job.state, Queued):
         return
@@ -88,7 +84,18 @@ def _legs(job: Job, now: float) -> Iterator[tuple[dict[str, Any], float]]:
     elif isinstance(job.state, Lost):
         yield record, min(now, _last_sign(job.paths))
     else:
-        yield record, _number(read_json(job.paths.exit).get("ended"), 0.0)
+        yield _ended(record, read_json(job.paths.exit))
+
+
+def _ended(started: dict[str, Any], end: dict[str, Any]) -> tuple[dict[str, Any], float]:
+    """One run, with its start as its end tells it: a clock may have been set in between."""
+    if (
+        end.get("ended") is None
+    ):  # it was lost, and when is not known any more: it counts as nothing
+        return started, _number(started.get("started"), 0.0)
+    return {**started, "started": end.get("started", started.get("started"))}, _number(
+        end["ended"], 0.0
+    )
 
 
 def _by_ticks(started: dict[str, Any], now: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from vitlab.contract.job import bare_id
 from vitlab.contract.paths import UsageError
 from vitlab.jobs import slurm
 from vitlab.jobs.environment import record_environment, this_environment
-from vitlab.jobs.processes import boot
+from vitlab.jobs.processes import boot, uptime
 from vitlab.jobs.queue.scheduler import wake_autopilot
 from vitlab.lab.autopilot.decide import Candidate, End, Facts, decide, unfit
 from vitlab.lab.autopilot.facts import Reading
@@ -25,7 +25,6 @@ from vitlab.lab.autopilot.record import (
     here,
     locked,
     read_autopilot,
-    uptime,
     write_autopilot,
 )
 from vitlab.lab.autopilot.step import digest, end

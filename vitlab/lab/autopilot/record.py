@@ -13,7 +13,7 @@ from typing import Any, Literal
 from vitlab.contract.paths import LabPaths, real, write_atomic
 from vitlab.contract.user_key import sealed
 from vitlab.jobs.files import is_locked, read_json, take_lock, touch, write_owner
-from vitlab.jobs.processes import boot, is_alive, process
+from vitlab.jobs.processes import boot, is_alive, process, uptime
 from vitlab.jobs.queue.scheduler import autopilot_record
 
 VERSION = 1
@@ -105,11 +105,6 @@ class Autopilot:
     def mark(self, launch: Launch) -> str:
         """What each job of a launch is known by."""
         return f"{self.id}/{launch.number}"
-
-
-def uptime() -> float:
-    """Seconds since the machine's start, those in which it slept counted."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def anchored(pilot: Autopilot) -> Autopilot:

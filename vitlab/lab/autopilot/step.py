@@ -19,7 +19,7 @@ from vitlab.contract.reading import read_regular
 from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.environment import as_bytes, this_environment
 from vitlab.jobs.files import take_lock
-from vitlab.jobs.processes import AUTOPILOT
+from vitlab.jobs.processes import AUTOPILOT, uptime
 from vitlab.jobs.queue import scheduler
 from vitlab.jobs.queue.scheduler import autopilot_record
 from vitlab.jobs.store import all_jobs, find_job, read_job
@@ -46,7 +46,6 @@ from vitlab.lab.autopilot.record import (
     clock,
     locked,
     read_autopilot,
-    uptime,
     write_autopilot,
 )
 from vitlab.lab.autopilot.report import report_of, to_keep
