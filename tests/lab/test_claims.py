@@ -34,6 +34,9 @@ FREE = [
     "LightGBM > ViT → stop",
     "The acceptance criterion is R² > 0.80.",
     "LightGBM trains faster than the ViT.",
+    "Gate-2 通过后再启动 MVP-3.0。",
+    "R² > 0.90 时 Gate-2 通过，< 0.10 时失败。",
+    "Gate-2 passes above 0.90.",
 ]
 
 

@@ -17,8 +17,9 @@ _CITED = re.compile(
     rf"|(?<![A-Za-z]){_NAME}\s?[(（](?:19|20)\d\d[a-z]?[)）]"
     rf"|[(（]{_NAME},?\s(?:19|20)\d\d[a-z]?[)）]"
     r"|[\u4e00-\u9fff]{1,3}(?:等人?|和[\u4e00-\u9fff]{2,3})\s?[(（](?:19|20)\d\d[)）]|\barXiv:\d{4}\.\d{4,5}"
+    rf"|(?<![A-Za-z])(?!(?i:{MODEL}|Run|Gate|MVP)\b)[A-Z][A-Za-z]{{2,}}\s?\[\d{{1,3}}\]"
 )
-"""A paper by its authors and its year: `Leung & Bovy (2019)`, `Ting et al. 2019`."""
+"""A paper: `Leung & Bovy (2019)`, `Ting et al. 2019`, `arXiv:2411.04750`, `AstroCLIP [12]`."""
 _ABOUT = re.compile(r"(?:[~≈～]|\b(?:about|around|roughly|some)|大约|约)\s*\d*\.?\d+\s*%?$", re.I)
 
 

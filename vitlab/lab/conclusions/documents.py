@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from vitlab.contract.paths import UsageError, real
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.lint.named import result_sentences
 from vitlab.docs.lint.told import NOT_YET
+from vitlab.docs.lint.told_verdicts import GATE, OPEN, SUPPOSED
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.lab.conclusions.held import held
 from vitlab.lab.conclusions.statements import against_verdicts
@@ -23,6 +25,8 @@ from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.contradictions import lint_file, neighbours
 
 KIND = "claim-conflict"
+_ASIDE = re.compile(r"[(（][^()（）]*[)）]")
+"""What may tell the limit of a gate that a sentence calls decided."""
 
 
 def lint_all(lab: Lab | None, path: Path) -> list[Finding]:
@@ -77,7 +81,9 @@ class _Claims:
         if mine.numbers:
             if any(models_in(sentence)) and not NOT_YET.search(sentence):
                 yield from held(sentence, mine, self._everywhere).wrong
-            yield from against_verdicts(sentence, mvp, self._gates, self._verdicts)
+            alone = _ASIDE.sub("", sentence)
+            if not (GATE.search(alone) and (OPEN.search(alone) or SUPPOSED.search(alone))):
+                yield from against_verdicts(sentence, mvp, self._gates, self._verdicts)
 
 
 def _facts(results: Sequence[Finished]) -> Facts:
