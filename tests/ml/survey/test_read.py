@@ -386,3 +386,23 @@ def test_what_numpy_says_of_arrays_that_do_not_fit_is_one_line(
         read(layouts.plain_table(), tmp_path)
     print_json({"wave": [1.0, float("inf")]})
     assert json.loads(capsys.readouterr().out) == {"wave": [1.0, None]}
+
+
+@pytest.mark.parametrize(
+    ("of", "told"),
+    [
+        (b"", ""),
+        (b"data", "HDU 0: its data do not fit its DATASUM"),
+        (b"header", "HDU 0: it does not fit its CHECKSUM"),
+    ],
+)
+def test_a_file_that_was_broken_on_its_way_is_told(of: bytes, told: str, tmp_path: Path) -> None:
+    fits = pytest.importorskip("astropy.io.fits")
+    header = fits.Header({"CRVAL1": 7000.0, "CDELT1": 1.25, "CRPIX1": 1.0})
+    path = tmp_path / "sums.fits"
+    fits.PrimaryHDU(FLUX, header).writeto(path, checksum=True)
+    data = bytearray(path.read_bytes())
+    if of:
+        data[2880 + 17 if of == b"data" else data.index(b"7000.0")] ^= 1
+    notes = one(bytes(data), tmp_path).notes
+    assert [n.partition(": the file was")[0] for n in notes if "HDU" in n] == [told] * bool(of)

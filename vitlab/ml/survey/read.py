@@ -27,6 +27,10 @@ READERS: tuple[tuple[Test, Reader], ...] = (
 """The first whose layout a FITS file has reads it."""
 
 
+SHOWN = 5
+"""HDUs that are told to be broken."""
+
+
 def read_spectra(path: Path) -> list[Spectrum]:
     """The spectra of a FITS file (`.gz` or not) or a text, in the order of the file.
 
@@ -44,8 +48,16 @@ def read_spectra(path: Path) -> list[Spectrum]:
 
 def _of_fits(data: bytes, path: Path) -> list[Raw]:
     units = read_units(data, path, MOST_OF_SPECTRA)
+    broken = [
+        f"HDU {k}: {unit.broken}: the file was broken on its way, or changed since"
+        for k, unit in enumerate(units)
+        if unit.broken
+    ][:SHOWN]
     for has_layout, read in READERS:
         if has_layout(units):
-            return read(units, str(path))
+            raws = read(units, str(path))
+            for raw in raws:
+                raw.notes += broken
+            return raws
     found = ", ".join(unit.name or f"HDU {k}" for k, unit in enumerate(units) if unit.shape)
     raise UsageError(f"{path}: no wavelengths with a flux in any HDU ({found or 'no data'})")

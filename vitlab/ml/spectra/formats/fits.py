@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 
 BLOCK = 2880
 """Bytes of a block; a header consists of cards of 80 bytes."""
+_ONES = 0xFFFFFFFF
 _TYPES = {"D": ">f8", "E": ">f4", "J": ">i4", "I": ">i2", "K": ">i8", "B": "u1", "L": "S1"}
 _TYPES |= {"X": "u1", "C": ">c8", "M": ">c16"}
 _BITPIX = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
@@ -135,6 +136,8 @@ class Unit:
     header: Mapping[str, str]
     """Keyword -> text; quotes and comments removed."""
     data: bytes
+    broken: str = ""
+    """What does not fit the sums in its header, in words; empty where they fit or are missing."""
 
     @property
     def name(self) -> str:
@@ -282,6 +285,7 @@ def read_units(data: bytes, path: Path, most: int | None = None) -> list[Unit]:
         where = f"{path}: HDU {len(units)}"
         if len(units) == MOST_UNITS:
             raise UsageError(f"{where}: more than {MOST_UNITS} headers")
+        begin = place
         header, place = _header(data, place, where)
         size = 0
         try:
@@ -295,12 +299,36 @@ def read_units(data: bytes, path: Path, most: int | None = None) -> list[Unit]:
         part = data[place : place + size]
         if len(part) < size:
             raise UsageError(f"{where}: truncated: {len(part)} of {size} bytes")
-        units.append(Unit(where, header, part))
-        place += -(-size // BLOCK) * BLOCK
+        end = place + -(-size // BLOCK) * BLOCK
+        units.append(Unit(where, header, part, _broken(header, data, (begin, place, end))))
+        place = end
     numbers = sum(unit.numbers for unit in units) if most is not None else 0
     if most is not None and numbers > most:
         raise UsageError(f"{path}: {numbers:,} numbers: more than {most:,} are not read")
     return units
+
+
+def _broken(header: Mapping[str, str], data: bytes, at: tuple[int, int, int]) -> str:
+    """`Unit.broken` of the header and the data between three places (standard 4.0, appendix J)."""
+    begin, middle, end = at
+    sums = {
+        name: header[name] for name in ("DATASUM", "CHECKSUM") if header.get(name, "").strip("0")
+    }
+    if not sums:
+        return ""
+    found = _sum(data, middle, end)
+    if (stated := sums.get("DATASUM", "")).isdecimal() and int(stated) != found:
+        return "its data do not fit its DATASUM"
+    if "CHECKSUM" in sums and (found + _sum(data, begin, middle)) % _ONES:
+        return "it does not fit its CHECKSUM"
+    return ""
+
+
+def _sum(data: bytes, begin: int, end: int) -> int:
+    """The ones' complement sum of the words of 4 bytes."""
+    words = np.frombuffer(data, ">u4", (min(end, len(data)) - begin) // 4, begin)
+    total = int(words.sum(dtype=np.uint64))
+    return total and (total - 1) % _ONES + 1
 
 
 def _header(data: bytes, place: int, where: str) -> tuple[dict[str, str], int]:
