@@ -162,6 +162,7 @@ def _open_screen(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the value is the exit status."""
     _open_output()
+    os.umask(os.umask(0o077) & 0o077)  # what no user may read, nor does vitlab: locks, documents
     if argv is None:
         _use_utf8()
         gc.set_threshold(20_000)  # nothing of all that is loaded is garbage

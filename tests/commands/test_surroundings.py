@@ -343,6 +343,17 @@ def test_an_output_that_cannot_be_written_denies_nothing(words: tuple[str, ...],
     assert ("Fourth" in (lab / FILE).read_text()) == (words[0] == "new")
 
 
+def test_a_umask_that_takes_the_user_s_own_rights_closes_no_lab(lab: Path) -> None:
+    """The journal's lock had no rights at all, and no later write could open it."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "vitlab", *SET], cwd=lab, umask=0o777, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0
+    made = [p for p in (lab / ".vitlab").rglob("*") if not p.is_symlink()]
+    assert lab / ".vitlab/journal/lock" in made
+    assert not [p for p in made if p.stat().st_mode & 0o600 != 0o600]
+
+
 @pytest.fixture(scope="module")
 def locales(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("locales")
