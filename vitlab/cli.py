@@ -9,12 +9,14 @@ import io
 import locale
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
 from vitlab.contract.paths import UsageError, cause
+from vitlab.contract.reading import LATEST
 from vitlab.contract.terminal import drop_output, harmless_output, lost_output
 from vitlab.contract.user_key import unforeseen
 
@@ -181,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None) -> int:
     try:
         _check_encoding(sys.argv[1:] if argv is None else argv)
-        _check_threads()
+        _check_surroundings()
         args = build_parser().parse_args(argv)
         if args.roadmap is not None and "without_roadmap" in args:
             raise UsageError(f"{args.without_roadmap}: does not take --roadmap")
@@ -217,8 +219,10 @@ def _check_encoding(words: Sequence[str]) -> None:
                 raise UsageError(f"{text!a}: holds bytes that are no UTF-8") from None
 
 
-def _check_threads() -> None:
-    """`UsageError` for a number of threads that Polars, which only panics at it, cannot take."""
+def _check_surroundings() -> None:
+    """`UsageError` for a clock of no calendar, and for what Polars only panics at."""
+    if not 0 <= (now := time.time()) < LATEST:  # what is written now could not be read again
+        raise UsageError(f"this machine's clock is wrong: {now:.0f} seconds since 1970 UTC")
     threads = os.environ.get("POLARS_MAX_THREADS", "1")
     if not (threads.isdecimal() and 0 < int(threads) < 1 << 16):
         raise UsageError(f"POLARS_MAX_THREADS={threads}, of the environment: not a number above 0")

@@ -100,3 +100,14 @@ def test_a_number_of_threads_that_panics_is_refused(
         monkeypatch.setenv("POLARS_MAX_THREADS", threads)
         assert main(["status"]) == 2
         assert capsys.readouterr().err.startswith(f"vitlab: POLARS_MAX_THREADS={threads}, of the")
+
+
+@pytest.mark.parametrize("now", [-1.0, 32_536_000_000.0])
+def test_a_clock_of_no_calendar_is_refused(
+    now: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A job submitted in the year 3001 could not be read again."""
+    monkeypatch.setattr("vitlab.cli.time.time", lambda: now)
+    assert main(["status"]) == 2
+    told = f"vitlab: this machine's clock is wrong: {now:.0f} seconds since 1970 UTC\n"
+    assert capsys.readouterr().err == told
