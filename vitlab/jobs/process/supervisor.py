@@ -68,6 +68,25 @@ GRACE = 20.0
 LONGEST_GRACE = 1e6
 
 
+class _Watch:
+    """Measures from a moment, in Unix seconds, by a clock that nobody sets."""
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self._since = processes.uptime() - (time.time() - began)
+
+    @property
+    def taken(self) -> float:
+        """Seconds since then."""
+        return processes.uptime() - self._since
+
+    @property
+    def began(self) -> float:
+        """That moment by the clock of now, which may have been set since."""
+        now = time.time() - self.taken
+        return round(self._began if abs(now - self._began) < 1.0 else now, 3)
+
+
 class Supervisor:
     """One run of one job."""
 
@@ -105,18 +124,7 @@ class Supervisor:
         self.requeue = False
         """Its time limit in Slurm is near: it is to be queued again."""
         self.began = processes.began(self.adopted[1]) if self.adopted else time.time()
-        self._since = processes.uptime() - (time.time() - self.began)
-
-    @property
-    def taken(self) -> float:
-        """Seconds since it began, whatever clock was set since."""
-        return processes.uptime() - self._since
-
-    @property
-    def started(self) -> float:
-        """When it began, in Unix seconds by the clock of now, which may have been set since."""
-        now = time.time() - self.taken
-        return round(self.began if abs(now - self.began) < 1.0 else now, 3)
+        self.watch = _Watch(self.began)
 
     def run(self) -> None:
         """Run the job to its end; afterwards `exit.json` is there."""
@@ -222,7 +230,7 @@ class Supervisor:
             self.no_result = f"no result: its metrics are not read to their end ({metrics.fault})"
             return
         try:
-            write_command_result(self.job, monitor.history, self.taken)
+            write_command_result(self.job, monitor.history, self.watch.taken)
         except Exception as error:  # a full disk, a strange file: the job itself has ended well
             self.no_result = f"no result: {type(error).__name__}: {error}"
 
@@ -325,9 +333,9 @@ class Supervisor:
         reason, detail = self.stop_reason if self.stop_reason[0] else self.failure or explain(end)
         words = [printable(one) for one in (detail, self.no_result, self.gpu_memory)]
         detail = "; ".join(one for one in words if one)
-        started = self.started
+        began = self.watch.began
         reserve.write(
-            exit_record(reason, detail, started, code=end.code, number=end.signal, peak=peak)
+            exit_record(reason, detail, began, code=end.code, number=end.signal, peak=peak)
         )
 
 
@@ -358,7 +366,9 @@ def _run(supervisor: Supervisor) -> None:
             raise
         traceback.print_exc()
         why = printable(f"{type(error).__name__}: {error}")
-        record = exit_record("failed", f"a fault of vitlab's ended it: {why}", supervisor.started)
+        record = exit_record(
+            "failed", f"a fault of vitlab's ended it: {why}", supervisor.watch.began
+        )
         if not supervisor.job.exit.exists():
             write_json(supervisor.job.exit, record)
 
