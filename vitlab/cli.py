@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
+from vitlab.commands.agents.arguments import Parser
 from vitlab.contract.paths import UsageError, cause
 from vitlab.contract.reading import LATEST
 from vitlab.contract.terminal import drop_output, harmless_output, lost_output
@@ -90,7 +91,7 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     """Adds the options of its command only when it is used: no other command is imported."""
 
     def __init__(self, *args: Any, command: str = "", **kwargs: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -85,6 +86,31 @@ def test_a_long_cell_does_not_widen_a_table_without_end(
     rows = capsys.readouterr().out.split("\n")
     assert [len(row) for row in rows[:3]] == [303, 303, 303]
     assert rows[1].endswith("xxx...  y")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("compare", "--sql=--"), "--sql: a query begins with SELECT"),
+        (("run", "1.0", "--profile=--"), "argument --profile: invalid choice: '--'"),
+        (("wait", "--timeout=--"), "argument --timeout: invalid float value: '--'"),
+        (("auto", "--budget=--"), "--budget --: expected hours"),
+        (("--roadmap=--", "status"), "--: no such file"),
+    ],
+)
+def test_two_dashes_are_a_value_as_any_other(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init"]) == 0
+    capsys.readouterr()
+    with contextlib.suppress(SystemExit):  # of argparse, with the same status
+        assert main(list(words)) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_numbers() -> None:
