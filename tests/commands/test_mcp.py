@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import json
 import os
@@ -319,6 +320,18 @@ def test_a_query_ends_within_limits(root: Path, monkeypatch: pytest.MonkeyPatch)
             answers.run_apart("compare", "--sql=SELECT 1")
     with pytest.raises(UsageError, match="compare: takes more than 0 s or 2 GiB"):
         answers.run_apart("compare", "--sql=SELECT 1", seconds=0.0)
+
+
+def test_few_queries_run_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "TURN", 0.0)
+    with contextlib.ExitStack() as others:
+        for _ in range(answers.APART):
+            others.enter_context(answers._apart)
+        with pytest.raises(UsageError, match="compare: 2 such calls are at work; ask again"):
+            answers.run_apart("compare", "--sql=SELECT 1")
+    for _ in range(answers.APART + 1):  # a refused one, or a failed one, takes no turn away
+        with pytest.raises(UsageError, match="--sql: a query begins with SELECT"):
+            answers.run_apart("compare", "--sql=--")
 
 
 def test_the_package_is_loaded_by_the_server_alone() -> None:

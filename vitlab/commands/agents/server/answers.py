@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vitlab.commands.agents.arguments import Parser
 from vitlab.commands.common import Options
 from vitlab.contract.paths import UsageError
 from vitlab.contract.terminal import harmless
@@ -32,10 +33,15 @@ LIMITS = {
 }
 """The same of memory, of output in bytes, and of all its threads in seconds of CPU: it ends though
 we are killed."""
+APART, TURN = 2, 10.0
+"""How many commands are run apart at once, and the seconds that another waits for its turn."""
 NOTES = 3
 """Notes of a command that are handed on."""
 _printing = threading.Lock()
 """What a command prints is caught for the whole process, so one runs at a time."""
+
+
+_apart = threading.BoundedSemaphore(APART)
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ def run(options: Options, name: str, *words: str) -> tuple[Any, list[str]]:
 
     `words` are our own, or hold what was checked: an option's value as `--option=VALUE`.
     """
-    parser = argparse.ArgumentParser(prog=f"vitlab {name}")
+    parser = Parser(prog=f"vitlab {name}")
     options[name](parser)
     said, noted = io.StringIO(), io.StringIO()
     with (
@@ -140,6 +146,15 @@ def run(options: Options, name: str, *words: str) -> tuple[Any, list[str]]:
 
 def run_apart(name: str, *words: str, seconds: float = SECONDS) -> tuple[Any, list[str]]:
     """As `run`, in a process of its own within limits: for what may cost without end."""
+    if not _apart.acquire(timeout=TURN):
+        raise UsageError(f"{name}: {APART} such calls are at work; ask again when they have ended")
+    try:
+        return _run_apart(name, words, seconds)
+    finally:
+        _apart.release()
+
+
+def _run_apart(name: str, words: Sequence[str], seconds: float) -> tuple[Any, list[str]]:
     argv = [*PYTHON, "-m", "vitlab", name, "--json", *words]
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as noted:
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=said, stderr=noted) as process:
