@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -413,6 +414,28 @@ def test_what_no_launch_could_name_is_not_written(
     monkeypatch.setattr("vitlab.lab.new_experiment.exp_id_of", refuse)
     status, out, err = desk("new", "2.0", "--template", "ridge")
     assert (status, out, err) == (2, "", "vitlab: roadmap.md:1: no name for its jobs\n")
+    assert not list(desk.lab.experiments.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("x\nqueue: {on_lost: resume}\n#.py", r"holds characters that are no text: rename it"),
+        ("esc\x1b[2J.py", r"holds characters that are no text: rename it"),
+        ("bad\udcff.py", r"holds characters that are no text: rename it"),
+        ("{run}.py", r"holds \{ or \}, which an experiment file takes for a placeholder"),
+        ("{seed}/train.py", r"holds \{ or \}, which an experiment file takes for a placeholder"),
+    ],
+)
+def test_a_script_whose_name_no_experiment_file_can_have_is_refused(
+    desk: Desk, name: str, told: str
+) -> None:
+    script = desk.script.parent / name
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(LIGHTNING)
+    status, out, err = desk("new", "1.0", "--script", str(script))
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert re.search(told, err)
     assert not list(desk.lab.experiments.iterdir())
 
 

@@ -15,6 +15,7 @@ import yaml
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import HEADLINE, LABEL, Value
+from vitlab.jobs.experiment.placeholders import check_literal
 from vitlab.jobs.experiment.script import (
     CHECKPOINT_OPTIONS,
     EPOCH_OPTIONS,
@@ -124,6 +125,8 @@ class Found:
 
 def examine(program: Program) -> Found:
     """Look at the script and at the newest metrics file of a run of it; nothing is run."""
+    for path in (os.path.abspath(program.script), program.folder, program.python):  # noqa: PTH100
+        check_literal(str(path))
     script = look_at(program.script)
     label = LABEL if LABEL in script.labels or not script.labels else min(script.labels)
     run = program.metrics or _last_run(program, script)

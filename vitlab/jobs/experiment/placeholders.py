@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitlab.contract.paths import JobPaths
+from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.terminal import UNSAFE
 
 METRICS = "metrics"
 """Key of an experiment file, of a run, and of `Spec.extra`."""
@@ -154,3 +155,12 @@ def _filled(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return float(value) if _EXPONENT.fullmatch(value) else expand(value, values)
     return value
+
+
+def check_literal(text: str) -> None:
+    """`UsageError` for a path that an experiment file cannot have as it is."""
+    if UNSAFE.search(text) or "\n" in text or "\r" in text:
+        raise UsageError(f"{text!a}: holds characters that are no text: rename it")
+    if "{" in text or "}" in text:
+        why = "holds { or }, which an experiment file takes for a placeholder"
+        raise UsageError(f"{text}: {why}: rename it")
