@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from vitlab.contract.paths import JobPaths, LabPaths, NoLab, UsageError, cause, find_lab, real
 from vitlab.contract.reading import Unreadable
+from vitlab.contract.user_key import own_record
 from vitlab.docs.journal import Journal
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary
@@ -219,4 +221,8 @@ def open_lab(start: Path, on_note: Callable[[str], None] | None = None) -> Lab:
         if error.errno not in NOT_WRITABLE:
             lab.tell(f"journal: {cause(error)}")
     remove_abandoned(paths)
+    pilot = paths.private.autopilot
+    if os.path.lexists(pilot) and not own_record(pilot):
+        was = "is not of this user, or was changed"
+        lab.tell(f"{paths.relative(pilot)}: {was}: no autopilot goes on by it")
     return lab

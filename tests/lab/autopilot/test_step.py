@@ -132,6 +132,25 @@ def test_it_launches_one_mvp_after_another_and_ends_with_a_page(plan: Lab) -> No
     assert not page.exists()
 
 
+@pytest.mark.parametrize("change", ["8.0->9.0", "", "{", "null", "a pipe"])
+def test_a_changed_file_of_it_is_told(plan: Lab, change: str) -> None:
+    begin(plan)
+    file = plan.paths.private.autopilot
+    assert open_lab(plan.paths.root).notes == []
+    before, _, after = change.partition("->")
+    text = file.read_text()
+    if change == "a pipe":
+        file.unlink()
+        os.mkfifo(file)
+    else:
+        file.write_text(
+            text.replace(f'"budget": {before}', f'"budget": {after}') if after else change
+        )
+    line = ".vitlab/autopilot.json: is not of this user, or was changed: no autopilot goes on by it"
+    assert open_lab(plan.paths.root).notes == [line]
+    assert read_autopilot(plan.paths) is None
+
+
 BROKEN: dict[str, Callable[[Path], object]] = {
     "is empty": lambda path: path.write_text(""),
     "cannot be read (No such file or directory)": lambda path: path.unlink(),
