@@ -299,6 +299,19 @@ def test_a_frame_that_is_a_trap_is_one_line(tmp_path: Path, how: str) -> None:
         read_frame(file, PARAMS, path, N)
 
 
+def test_a_small_file_s_frame_of_wide_rows_is_not_read(tmp_path: Path) -> None:
+    """A million columns without names: 2 GB of a file of 4 MB."""
+    path, n, wide = tmp_path / "a.h5", 100, 1 << 17
+    with h5py.File(path, "w") as file:
+        group = file.create_group(PARAMS)
+        group.attrs["nblocks"] = 1
+        group.create_dataset("block0_items", (wide,), "S1")
+        packed = {"chunks": (n, 1 << 14), "compression": "gzip", "compression_opts": 1}
+        group.create_dataset("block0_values", data=np.ones((n, wide)), **packed)
+    with h5py.File(path) as file, pytest.raises(UsageError, match="more than 100 times its file"):
+        read_frame(file, PARAMS, path, n)
+
+
 def test_hdf5_loads_no_program_that_a_file_names(tmp_path: Path) -> None:
     """Of HDF5_PLUGIN_PATH; and a filter it does not know is not even looked for."""
     code = "import vitlab.ml.spectra.hdf5, h5py; print(h5py.h5pl.size())"

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.hdf5 import (
-    PACKED,
     SMALL,
     TEXTS,
     find,
@@ -26,6 +25,8 @@ from vitlab.ml.spectra.hdf5 import (
 
 MOST_BLOCKS = 1000
 """Of a frame."""
+DENSE = 100
+"""A frame above `SMALL` takes at most so many times the bytes of its file, which is of spectra."""
 Columns = dict[str, NDArray[Any]]
 
 
@@ -39,19 +40,26 @@ def read_frame(file: h5py.File, inside: str, path: Path, n: int | None = None) -
     if isinstance(group, h5py.Group):
         where = f"{path}: {inside}"
         attributes = read_attributes(group, where)
+        most = max(SMALL, DENSE * file.id.get_filesize())
         if (table := find_data(group, "table")) is not None:
-            _check_rows(table, f"{where}/table", n)
+            _left(table, f"{where}/table", n, most)
             return _read_table(table, f"{where}/table", _missing_text(attributes))
         if "nblocks" in attributes:
-            most = max(SMALL, PACKED * file.id.get_filesize())
             return _read_fixed(group, attributes["nblocks"], where, n, most)
     raise UsageError(f"{path}: no pandas table in {inside}")
 
 
-def _check_rows(data: h5py.Dataset, where: str, n: int | None) -> None:
-    """Before it is read: a small file may hold, packed, more rows than memory does."""
+def _left(data: h5py.Dataset, where: str, n: int | None, most: int) -> int:
+    """What is left of `most` bytes beside the rows; `UsageError` before they are read.
+
+    A small file may hold, packed, more or wider rows than memory does.
+    """
     if n is not None and data.shape[:1] != (n,):
         raise UsageError(f"{where}: shape {data.shape}, and there are {n} spectra")
+    left: int = most - math.prod(data.shape) * data.dtype.itemsize
+    if left < 0:
+        raise UsageError(f"{where}: its frame takes more than {DENSE} times its file")
+    return left
 
 
 def write_frame(file: h5py.File, inside: str, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -219,10 +227,7 @@ def _read_fixed(group: h5py.Group, blocks: object, where: str, n: int | None, mo
             )
         if values.ndim != 2 or values.shape[1] != len(names):
             raise UsageError(f"{where}: block{k}_items does not name its columns")
-        _check_rows(values, f"{where}/block{k}_values", n)
-        most -= math.prod(values.shape) * values.dtype.itemsize
-        if most < 0:
-            raise UsageError(f"{where}: its blocks take more than the file can hold")
+        most = _left(values, f"{where}/block{k}_values", n, most)
         cells = whole(values, f"{where}/block{k}_values")
         columns |= {name: cells[:, i] for i, name in enumerate(names)}
     return columns
