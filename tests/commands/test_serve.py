@@ -7,8 +7,9 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from unittest import mock
 
 import aiohttp
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from tests.commands.browser import CHROMIUM, browser
 from tests.waiting import DEADLINE, nothing_runs, until
 from vitlab.cli import main
+from vitlab.tui.terminal import serve
 
 ROADMAP = """\
 # Plan
@@ -148,6 +150,34 @@ def _alive(pid: int) -> bool:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except OSError:  # also while it is read
         return False
+
+
+async def test_what_a_page_sends_is_bounded_and_its_screen_ends_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serve, "PATIENCE", 0.0)
+    sent = [
+        "x",
+        "[" * 100_000,
+        "[]",
+        '["resize", {}]',
+        '["resize", {"width": -1, "height": 9}]',
+        '["resize", {"width": 1000000, "height": 1000000}]',
+        '["stdin", 5]',
+        '["stdin", "q\\ud800"]',
+    ]
+
+    async def messages() -> AsyncIterator[object]:
+        for text in sent:
+            yield aiohttp.WSMessage(aiohttp.WSMsgType.TEXT, text, None)
+
+    screen = mock.AsyncMock(_process=await asyncio.create_subprocess_exec("sleep", "1000"))
+    server = serve.LabServer(["true"], 0, "lab")
+    await server._process_messages(messages(), screen)  # type: ignore[arg-type]
+    await asyncio.gather(*server._ending)
+    assert await screen._process.wait() == -signal.SIGKILL
+    assert screen.set_terminal_size.await_args_list == [mock.call(serve.WIDEST, serve.TALLEST)]
+    assert screen.send_bytes.await_args_list == [mock.call("q\ufffd".encode())]
 
 
 @pytest.mark.usefixtures("lab")

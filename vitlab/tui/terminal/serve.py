@@ -7,6 +7,8 @@ websocket, which drives the lab, must come from our own page (no cross-site webs
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
 import logging
 import re
@@ -16,14 +18,20 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from html import escape
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
+from textual_serve.app_service import AppService
 from textual_serve.server import Server
 
 from vitlab.contract.paths import UsageError
+from vitlab.contract.reading import parse, whole_number
 
 HOST = "127.0.0.1"
 MOST = 4
 """Screens at once: each is a process of its own."""
+WIDEST, TALLEST = 1000, 500
+"""Cells of a screen; each takes memory."""
+PATIENCE = 5.0
+"""Seconds that a screen has to end once its browser is gone."""
 _LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
 _FOREIGN = re.compile(r"<link[^>]*\"https?://[^>]*>")
 _HEAD = """\
@@ -57,6 +65,8 @@ class LabServer(Server):
         super().__init__(f"exec {shlex.join(argv)}", host=HOST, port=port, title=title)
         self.key = secrets.token_urlsafe(24)
         self._open = 0
+        self._ending: set[asyncio.Task[None]] = set()
+        """What ends screens whose browsers are gone."""
 
     @property
     def address(self) -> str:
@@ -93,11 +103,27 @@ class LabServer(Server):
             raise web.HTTPForbidden(text="a websocket must come from this page\n")
         if self._open >= MOST:
             raise web.HTTPServiceUnavailable(text=f"{MOST} screens are open already\n")
+        sizes = (("width", WIDEST), ("height", TALLEST))
+        if not all(0 < (whole_number(request.query.get(n, "1")) or 0) <= most for n, most in sizes):
+            raise web.HTTPBadRequest(text=f"at most {WIDEST} x {TALLEST} cells\n")
         self._open += 1
         try:
             return await handler(request)
         finally:
             self._open -= 1
+
+    async def _process_messages(
+        self, websocket: web.WebSocketResponse, app_service: AppService
+    ) -> None:
+        """Obey the page; what it can never say is passed over. Its screen ends with it."""
+        try:
+            async for message in websocket:
+                if message.type == WSMsgType.TEXT:
+                    await _obey(message.data, websocket, app_service)
+        finally:
+            ending = asyncio.create_task(_end(app_service))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
     async def handle_index(self, request: web.Request) -> web.Response:
         """textual-serve's page, fetching nothing from elsewhere, by the port it was asked at."""
@@ -116,6 +142,35 @@ class LabServer(Server):
             for name, value in _HEADERS.items():
                 answer.headers[name] = value.replace("{host}", request.host)
         return answer
+
+
+async def _obey(text: str, page: web.WebSocketResponse, screen: AppService) -> None:
+    try:
+        said = parse(text)
+    except ValueError:
+        return
+    match said:
+        case ["stdin", str(keys)]:
+            await screen.send_bytes(keys.encode("utf-8", "replace"))
+        case ["resize", {"width": int(width), "height": int(height)}] if min(width, height) > 0:
+            await screen.set_terminal_size(min(width, WIDEST), min(height, TALLEST))
+        case ["ping", data]:
+            await page.send_json(["pong", data])
+        case ["blur", *_]:
+            await screen.blur()
+        case ["focus", *_]:
+            await screen.focus()
+
+
+async def _end(screen: AppService) -> None:
+    """Kill the process of a screen that has been asked to end and does not."""
+    process = screen._process
+    if process is not None:
+        try:
+            await asyncio.wait_for(process.wait(), PATIENCE)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
 
 
 def listen(port: int) -> socket.socket:
