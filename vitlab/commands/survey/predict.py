@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import re
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,7 +33,7 @@ UNLIKE = {True: "yes", False: "no", None: "?"}
 _ABOUT = """\
 FILE: FITS or text of PFS, DESI, SDSS, LAMOST, GALAH, Gaia RVS, MIKE, MUSE and others
 (docs/survey.md). UNLIKE: yes where a spectrum is unlike what the model was trained on, ? where it
-is too faint to tell. The reasons are below the table."""
+is too faint to tell. Below the table: the reasons, and what was left out or assumed of the files."""
 
 
 def _predict_options(predict: argparse.ArgumentParser) -> None:
@@ -126,6 +127,19 @@ def _print(found: list[Predicted], names: list[str]) -> None:
     for one in found:
         if one.why:
             print(f"{one.spectrum.place}: {one.why}")
+    _print_notes(found)
+
+
+def _print_notes(found: list[Predicted]) -> None:
+    """What was left out or assumed of the files; those that differ in numbers alone once."""
+    told: dict[str, dict[str, str]] = {}
+    for one in found:
+        for note in one.notes:
+            told.setdefault(re.sub(r"\d[\d.]*", "#", note), {}).setdefault(one.spectrum.place, note)
+    for of in told.values():
+        place, note = next(iter(of.items()))
+        many = f"{len(of)} of {len(found)} spectra{', the first' * (len(set(of.values())) > 1)}"
+        print(f"{place if len(of) == 1 else many}: {note}")
 
 
 def _write(path: Path, found: list[Predicted], names: list[str]) -> None:
