@@ -33,7 +33,7 @@ UNLIKE = {True: "yes", False: "no", None: "?"}
 _ABOUT = """\
 FILE: FITS or text of PFS, DESI, SDSS, LAMOST, GALAH, Gaia RVS, MIKE, MUSE and others
 (docs/survey.md). UNLIKE: yes where a spectrum is unlike what the model was trained on, ? where it
-is too faint to tell. Below the table: the reasons, and what was left out or assumed of the files."""
+is too faint to tell. Below the table: reasons, and what was left out or assumed of files."""
 
 
 def _predict_options(predict: argparse.ArgumentParser) -> None:
