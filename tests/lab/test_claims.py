@@ -11,7 +11,7 @@ from tests.lab.test_numbers import hand_edit
 from tests.lab.test_told_results import SECTION
 from vitlab.lab.conclusions.documents import KIND, lint_all
 from vitlab.lab.lab import Lab
-from vitlab.lab.writeback.edits import write
+from vitlab.lab.writeback.edits import document_state, write
 
 FALSE = [
     "LightGBM outperforms the ViT here.",
@@ -68,6 +68,8 @@ def test_an_order_that_results_contradict_is_found_where_results_are_told(
     hand_edit(hub, "# Hub\n", "# Hub\n\n" + "\n\n".join([*FALSE, *FREE]) + "\n")
     wrong = [*FALSE, *OF_A_GATE]
     assert sorted(claimed(lab, roadmap)) == sorted([*wrong, *wrong, *FALSE])
+    shown = document_state(lab, roadmap, lint_all).problems  # as the documents screen has them
+    assert sum(one.finding.kind == KIND for one in shown) == len([*wrong, *wrong, *FALSE])
     assert sorted(claimed(lab, hub)) == sorted(FALSE)
     hand_edit(roadmap, text, "\n".join(["#### Hypothesis", *FALSE]))
     assert len(claimed(lab, roadmap)) == len(wrong) + len(FALSE)

@@ -384,7 +384,7 @@ class FakeLab:
         self._ask("dismissed", number)
         self.proposed = [one for one in self.proposed if one.proposal.number != number]
 
-    def document_state(self, _: Path) -> Any:
+    def document_state(self, *_: Any) -> Any:
         change: Any = SimpleNamespace(path=Path("/lab") / ROADMAP)
         step = SimpleNamespace(mvp="2.0", summary="MVP-2.0: R² = 0.61", conclusion="R² = 0.61 [/b]",
                                changes=(change,))  # fmt: skip

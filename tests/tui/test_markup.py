@@ -123,8 +123,8 @@ class NastyLab(FakeLab):
             for one in self.view.jobs
         )  # fmt: skip
 
-    def document_state(self, _: Path) -> Any:
-        usual = super().document_state(_)
+    def document_state(self, *_: Any) -> Any:
+        usual = super().document_state(*_)
         usual.updates = tuple(
             SimpleNamespace(mvp=f"{i}", summary=self.text(), conclusion=self.text(), changes=((),))
             for i in range(len(self.texts))

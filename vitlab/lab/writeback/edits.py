@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,8 +164,10 @@ class DocumentState:
     problems: tuple[Problem, ...]
 
 
-def document_state(lab: Lab, roadmap_path: Path) -> DocumentState:
-    """Everything about one roadmap and its hub."""
+def document_state(
+    lab: Lab, roadmap_path: Path, find: Callable[[Lab, Path], list[Finding]] = lint_file
+) -> DocumentState:
+    """Everything about one roadmap and its hub; `find` finds what is wrong in a document."""
     roadmap = lab.read_roadmap(roadmap_path)
     ids = list(dict.fromkeys(mvp.id for mvp in roadmap.mvps))
     jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
@@ -176,13 +178,13 @@ def document_state(lab: Lab, roadmap_path: Path) -> DocumentState:
         updates=tuple(update for update in updates if update is not None and update.changes),
         refused=tuple(i for i in ids if is_refused(lab, roadmap_path, i, jobs)),
         past=tuple(_past_writes(lab)),
-        problems=tuple(_problems(lab, documents)),
+        problems=tuple(_once((path, one) for path in documents for one in find(lab, path))),
     )
 
 
-def _problems(lab: Lab, documents: Iterable[Path]) -> Iterable[Problem]:
+def _once(found: Iterable[tuple[Path, Finding]]) -> Iterable[Problem]:
     """What is found in some documents and the files around them, each once."""
-    found = [(one.path or path, one) for path in documents for one in lint_file(lab, path)]
+    found = [(one.path or path, one) for path, one in found]
     once = {(real(path), one.line, one.kind, one.message): (path, one) for path, one in found}
     return [Problem(path, one) for path, one in once.values()]
 

@@ -17,6 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from vitlab.contract.paths import UsageError
+from vitlab.lab.conclusions.documents import lint_all
 from vitlab.lab.tray import decisions
 from vitlab.lab.writeback import edits
 from vitlab.tui.keys import Key, bindings
@@ -163,7 +164,7 @@ class DocumentsScreen(LabScreen):
     @work(group="edits", exclusive=True)
     async def _read(self) -> None:
         try:
-            state = await asyncio.to_thread(edits.document_state, *self._place())
+            state = await asyncio.to_thread(edits.document_state, *self._place(), lint_all)
             self._waiting = await asyncio.to_thread(decisions.waiting, self.session.lab)
             self._proposed = await asyncio.to_thread(decisions.previews, self.session.lab)
             self._state = state
