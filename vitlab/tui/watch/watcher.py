@@ -367,10 +367,10 @@ class Trouble:
 
     def levels(self, reader: LabReader, view: LabSnapshot, metric: str) -> tuple[Line, ...]:
         """Of gates and ceilings; none where these cannot be read: the curves are drawn."""
-        lines: tuple[Line, ...] = ()
+        found: list[Line] = []
         with self.told("levels"):
-            lines = reader.levels(view, metric)
-        return lines
+            found += reader.levels(view, metric)
+        return tuple(found)
 
 
 class Summaries:
