@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -405,6 +406,46 @@ def test_a_run_started_by_hand_is_adopted(bench: Bench, tmp_path: Path) -> None:
     run.kill()
     run.wait()
     assert ended(job).detail.startswith("started by hand: its exit code is unknown")
+
+
+def test_a_run_whose_watcher_was_killed_is_adopted_again_and_not_called_stopped(
+    bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "numbers.csv").write_text("step,score\n")
+    with (tmp_path / "train.log").open("wb") as log:
+        run = subprocess.Popen(SLEEPER, cwd=tmp_path, stdout=log)
+    try:
+        names = "metrics: {file: x.csv, names: {score: val/r2/log_g}}\nruns: [{name: Run 1}]\n"
+        bench.experiment("1.0", SLEEPER, names)
+        metrics = ("--metrics", str(tmp_path / "numbers.csv"))
+        adopt = ("adopt", "--pid", str(run.pid), "--mvp", "1.0", *metrics, "--run", "Run 1")
+        assert bench(*adopt)[0] == 0
+        (job,) = bench.jobs()
+        os.kill(wait_for(lambda: read_json(job.started).get("pid")), signal.SIGKILL)
+        becomes(job, Lost)
+        status, _, said = bench("resume", job.name)
+        assert (status, f"its process {run.pid} still runs: `vitlab adopt --pid" in said) == (
+            2,
+            True,
+        )
+        status, out, _ = bench("stop", job.name)
+        assert (
+            out
+            == f"dropped {job.name}: its process {run.pid} still runs, `kill {run.pid}` ends it\n"
+        )
+        assert run.poll() is None
+        assert bench(*adopt)[0] == 0
+        again = next(one for one in bench.jobs() if one != job)
+        with (tmp_path / "numbers.csv").open("a") as file:
+            file.write("1,0.25\n")
+        shown = partial(bench, "jobs", "--json")
+        wait_for(
+            lambda: {"val/r2/log_g": 0.25} in [one["values"] for one in json.loads(shown()[1])]
+        )
+    finally:
+        run.kill()
+        run.wait()
+    ended(again)
 
 
 def test_a_running_job_shows_how_it_performs(bench: Bench) -> None:

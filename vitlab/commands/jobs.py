@@ -37,7 +37,7 @@ from vitlab.contract.terminal import print_drawn
 from vitlab.contract.value import MEMORY, MFU, SPEED, WAIT, Value, score_text, shown
 from vitlab.jobs.experiment.experiment import MAX_REPEATS
 from vitlab.jobs.logs.tail import LogTail
-from vitlab.jobs.queue.scheduler import advance
+from vitlab.jobs.queue.scheduler import advance, left_running
 from vitlab.jobs.store import find_job, read_job, read_state
 from vitlab.lab.figures.auto_figures import launch_figures
 from vitlab.lab.lab import Lab
@@ -382,8 +382,10 @@ def change_job(args: argparse.Namespace) -> int:
             print(plain(line), file=sys.stderr)
         if begins_anew(record.spec, record.state):
             print(f"{job.name}: {ANEW}", file=sys.stderr)
+    pid = left_running(record) if record is not None and args.act is stop else None
     act(lab, job)
-    print(f"{args.done} {job.name}", flush=True)
+    left = f"dropped {job.name}: its process {pid} still runs, `kill {pid}` ends it"
+    print(f"{args.done} {job.name}" if pid is None else left, flush=True)
     if record is not None and args.act is stop:
         _await_end(lab, job, record.spec)
     return 0

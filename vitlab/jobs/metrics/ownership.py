@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from vitlab.contract.paths import JobPaths, LabPaths, real
 from vitlab.jobs.experiment.placeholders import METRICS, filled, is_glob, values_of
@@ -194,8 +194,17 @@ def _declaring(lab: LabPaths) -> Iterator[Path | tuple[int, int]]:
                 yield int(adopted["pid"]), int(adopted["ticks"])
 
 
+def _adopted(spec: Mapping[str, Any]) -> object:
+    """The process that a job watches without having started it; None for another job."""
+    return (spec.get("extra") or {}).get(ADOPTED)
+
+
 def other_jobs(lab: LabPaths, job: JobPaths, path: Path, since: float) -> Iterator[Rival]:
-    """The lab's other jobs that have run since then, and whose metrics may be in `path`."""
+    """The lab's other jobs that have run since then, and whose metrics may be in `path`.
+
+    Not those that watched the same process, before `job` took it in again.
+    """
+    mine = _adopted(read_json(job.spec))
     for started_at in lab.experiments.glob(f"*/*/{JobPaths(Path()).started}"):
         other = JobPaths(started_at.parent)
         if other.folder == job.folder:
@@ -208,6 +217,8 @@ def other_jobs(lab: LabPaths, job: JobPaths, path: Path, since: float) -> Iterat
         if until < since:
             continue
         spec, started = read_json(other.spec), read_json(other.started)
+        if mine and _adopted(spec) == mine:
+            continue
         device = str(started.get("device", ""))
         program = filled(spec, lab.root, values_of(spec, other.folder, device))
         if program.metrics and matches(path, program.cwd.resolve(), program.metrics):

@@ -265,7 +265,10 @@ def start_supervisor(lab: LabPaths, job: JobPaths, lock: int) -> int:
 
 
 def stop(job: JobPaths) -> None:
-    """Ask a job to end. A waiting or lost one ends at once, with what it left running."""
+    """Ask a job to end. A waiting or lost one ends at once, with what it left running.
+
+    What a person started, and a lost job only watched, is not ended.
+    """
     record = read_job(job)
     match record.state if record else Done(0.0, 0.0, "", None):
         case Done():
@@ -285,6 +288,15 @@ def stop(job: JobPaths) -> None:
                 check_inside(job.root, [job.folder])  # behind a link it may be another lab's
             touch(job.stop)
             processes.wake(read_json(job.started))
+
+
+def left_running(record: Job) -> int | None:
+    """The process of a lost job that was started by hand, where it still runs: it is not ended."""
+    adopted = record.spec.extra.get(ADOPTED)
+    if not isinstance(record.state, Lost) or not isinstance(adopted, dict):
+        return None
+    pid, ticks = int(adopted.get("pid", 0)), int(adopted.get("ticks", 0))
+    return pid if processes.is_alive(pid, ticks) else None
 
 
 def _close(job: JobPaths, detail: str, reason: str = "killed") -> None:
@@ -330,6 +342,9 @@ def resume(lab: LabPaths, job: JobPaths, here: bool = False) -> None:
     record = read_job(job)
     if record is None:
         raise UsageError(f"{lab.relative(job.folder)}: no job here")
+    if (pid := left_running(record)) is not None:
+        how = f"`vitlab adopt --pid {pid}` watches it again, as another job"
+        raise UsageError(f"{job.name}: its process {pid} still runs: {how}")
     if ADOPTED in record.spec.extra:
         raise UsageError(f"{job.name}: was started by hand; start it by hand again, then adopt it")
     if isinstance(record.state, Unreadable):
