@@ -286,12 +286,17 @@ async def test_a_dialog_changes_only_what_it_covers(stage: Open, emulated: Emula
         before = emulated.rows()
         await it.press("question_mark")
         covered = it.app.screen.query_one(".dialog").region
-        behind = [*range(covered.y), *range(covered.bottom, 35)]
+        behind = [*range(covered.y), *range(covered.bottom, 34)]  # above the key line
         assert behind
         now = emulated.rows()
         was, rows = ([one[y] for y in behind] for one in (before, now))
         assert texts(rows) == texts(was)
         assert looks(rows, rows) == looks(was, was)
+        assert texts(now)[34].strip() == ""  # its keys stand in its border
+        assert texts(before)[34].strip() != ""
+        it.app.home.refresh_view()
+        await it.press("escape")
+        assert texts(emulated.rows())[34] == texts(before)[34]
 
 
 class Line(list[str]):

@@ -55,8 +55,14 @@ class KeyLine(Static):
         self._update(self.screen)
 
     def _update(self, screen: Screen[object]) -> None:
-        if isinstance(screen, LabScreen):
+        is_in_front = screen is self.app.screen
+        if isinstance(screen, LabScreen) and is_in_front:
             self.show(*screen.key_entries())
+
+    def clear(self) -> None:
+        """Show none: those of a dialog stand in its border."""
+        self._shown = ([], 0)
+        self.update("", layout=False)
 
     def show(self, keys: Iterable[Entry], screens: Iterable[Entry], last: Iterable[Entry]) -> None:
         """As many of the keys as fit; the screens, in one word if need be; then always the last."""
@@ -275,8 +281,12 @@ class LabScreen(Screen[None]):
         passed = since(watcher.read_at)
         return passed if passed > STALE + watcher.pace.pause else 0.0
 
+    def on_screen_suspend(self) -> None:
+        self.keys.clear()
+
     def on_screen_resume(self) -> None:
         self.refresh_view()
+        self.refresh_bindings()
         for widget in self.query("*"):
             if isinstance(widget, Chart):
                 widget.draw_if_due()
