@@ -21,7 +21,7 @@ def cursor_times(screen: Program, presses: int, *, told: bool) -> list[float]:
         before = screen.look(row)
         screen.press(b"j")
         times.append(
-            screen.wait_for(
+            screen.time_to(
                 partial(screen.shows, head) if told else partial(_differs, screen, row, before)
             )
         )
@@ -35,7 +35,7 @@ def opening_times(screen: Program, presses: int) -> list[float]:
     for number in range(presses):
         key, mark = ((b"?", "Everywhere"), (b"2", " in all"))[number % 2]
         screen.press(key)
-        times.append(screen.wait_for(partial(screen.shows, mark)))
+        times.append(screen.time_to(partial(screen.shows, mark)))
         screen.press(b"q")
         screen.wait_for(lambda: screen.shows("Tokenization"))
         screen.drain(0.15)

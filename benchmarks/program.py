@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import pty
 import select
@@ -77,6 +78,32 @@ class Program:
             if not self.read(seconds):
                 raise TimeoutError("\n".join(self.shown.display))
         return time.perf_counter() - begin
+
+    def time_to(
+        self, true: Callable[[], bool], seconds: float = 120.0, at_once: float = 0.3
+    ) -> float:
+        """The same, but the emulator is shown what comes in `at_once` seconds only after them.
+
+        It takes tens of ms for a screen, in which nothing would be read: not the program's time.
+        """
+        begin, stream, self._stream = time.perf_counter(), self._stream, None
+        assert stream is not None
+        try:
+            while time.perf_counter() < begin + seconds:
+                parts, end = [], time.perf_counter() + at_once
+                while (left := end - time.perf_counter()) > 0:
+                    if part := self.read(left):
+                        parts.append((time.perf_counter(), part))
+                found = math.inf
+                for at, part in parts:
+                    stream.feed(part)
+                    if found == math.inf and true():
+                        found = at - begin
+                if found < math.inf:
+                    return found
+        finally:
+            self._stream = stream
+        raise TimeoutError("\n".join(self.lines()))
 
     def lines(self) -> list[str]:
         """What its terminal shows; none in the midst of a change that halves a wide character."""
