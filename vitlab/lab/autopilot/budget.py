@@ -89,13 +89,10 @@ def _legs(job: Job, now: float) -> Iterator[tuple[dict[str, Any], float]]:
 
 def _ended(started: dict[str, Any], end: dict[str, Any]) -> tuple[dict[str, Any], float]:
     """One run, with its start as its end tells it: a clock may have been set in between."""
-    if (
-        end.get("ended") is None
-    ):  # it was lost, and when is not known any more: it counts as nothing
-        return started, _number(started.get("started"), 0.0)
-    return {**started, "started": end.get("started", started.get("started"))}, _number(
-        end["ended"], 0.0
-    )
+    began = started.get("started")
+    if end.get("ended") is None:  # lost, and when is not known any more: it counts as nothing
+        return started, _number(began, 0.0)
+    return {**started, "started": end.get("started", began)}, _number(end["ended"], 0.0)
 
 
 def _by_ticks(started: dict[str, Any], now: float) -> dict[str, Any]:
