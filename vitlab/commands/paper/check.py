@@ -15,7 +15,6 @@ from vitlab.lab.paper.check import check
 from vitlab.lab.paper.draft import read_draft
 from vitlab.lab.paper.facts import facts_of
 from vitlab.lab.paper.verdicts import WRONG, Checked
-from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import all_results
 
 _T = TypeVar("_T")
@@ -34,7 +33,7 @@ def check_drafts(args: argparse.Namespace) -> int:
     lab = this_lab()
     drafts = [_with_progress("lines", partial(read_draft, path)) for path in args.files]
     results = all_results(lab)
-    facts = facts_of(results, ceilings(one.job for one in results))
+    facts = facts_of(results)
     found = [
         (draft.path, _with_progress("numbers", partial(check, draft, facts))) for draft in drafts
     ]

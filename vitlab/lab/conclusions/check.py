@@ -29,7 +29,6 @@ from vitlab.lab.paper.mention import Mention
 from vitlab.lab.paper.names import models_in
 from vitlab.lab.paper.verdicts import WRONG, Checked, computed
 from vitlab.lab.paper.words import METRIC, OF_SEEDS
-from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import Finished, all_results, finished
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.results.repeats import Group, grouped
@@ -217,7 +216,7 @@ class Ground:
     @cached_property
     def _facts(self) -> tuple[Facts, Facts]:
         """Of its own results, and of the lab's."""
-        return _facts(self.mine), _facts(all_results(self.lab))
+        return facts_of(self.mine), facts_of(all_results(self.lab))
 
     @cached_property
     def _groups(self) -> Sequence[Group]:
@@ -251,10 +250,6 @@ def _part(text: str, one: Written) -> str:
     cuts = [0, *(found.end() for found in _CLAUSE.finditer(text)), len(text)]
     start = max(cut for cut in cuts if cut <= one.start)
     return text[start : min(cut for cut in cuts if cut > one.start)]
-
-
-def _facts(results: Sequence[Finished]) -> Facts:
-    return facts_of(results, ceilings(one.job for one in results))
 
 
 def _is_score(one: Mention) -> bool:

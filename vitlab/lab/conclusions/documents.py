@@ -19,7 +19,6 @@ from vitlab.lab.conclusions.statements import against_verdicts
 from vitlab.lab.lab import Lab
 from vitlab.lab.paper.facts import Facts, facts_of
 from vitlab.lab.paper.names import models_in
-from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import Finished, all_results, newest_results
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.writeback.contradictions import lint_file, neighbours
@@ -70,13 +69,13 @@ class _Claims:
         by_results = [one for one in judged if one.verdict != "manual"]
         self._gates = [roadmap.gate(one.id) for one in by_results]
         self._verdicts = by_results
-        self._everywhere = _facts(all_results(lab))
+        self._everywhere = facts_of(all_results(lab))
         self._mine: dict[str, Facts] = {"": self._everywhere}
 
     def against(self, mvp: str, sentence: str) -> Iterator[str]:
         """Each thing of it that is not so; `mvp`: whose it is, empty for none."""
         if mvp not in self._mine:
-            self._mine[mvp] = _facts([one for one in self._results if one.result.mvp == mvp])
+            self._mine[mvp] = facts_of([one for one in self._results if one.result.mvp == mvp])
         mine = self._mine[mvp]
         if mine.numbers:
             if any(models_in(sentence)) and not NOT_YET.search(sentence):
@@ -84,7 +83,3 @@ class _Claims:
             alone = _ASIDE.sub("", sentence)
             if not (GATE.search(alone) and (OPEN.search(alone) or SUPPOSED.search(alone))):
                 yield from against_verdicts(sentence, mvp, self._gates, self._verdicts)
-
-
-def _facts(results: Sequence[Finished]) -> Facts:
-    return facts_of(results, ceilings(one.job for one in results))

@@ -10,7 +10,7 @@ from functools import cached_property
 from vitlab.contract.job import PROFILES
 from vitlab.contract.value import Value
 from vitlab.lab.paper.names import models_in
-from vitlab.lab.results.ceilings import Bounds, ceiling_of
+from vitlab.lab.results.ceilings import Bounds, ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, latest
 from vitlab.lab.results.repeats import Group, grouped
 
@@ -74,8 +74,10 @@ class Facts:
         return list(dict.fromkeys(one.value.label for one in self.numbers if one.value.label))
 
 
-def facts_of(results: Sequence[Finished], known: Bounds) -> Facts:
-    """The facts of a lab's results, `known` its ceilings; oldest first."""
+def facts_of(results: Sequence[Finished], known: Bounds | None = None) -> Facts:
+    """The facts of results, oldest first; `known`: ceilings, by default those among the results."""
+    if known is None:
+        known = ceilings(one.job for one in results)
     newest = {one.job.name: one for one in latest(results)}
     current = grouped(newest.values())
     before = [Group(one.result.run, (one,)) for one in results if one.job.name not in newest]
