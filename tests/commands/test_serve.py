@@ -70,38 +70,40 @@ async def test_the_page_is_for_this_machine_for_who_has_the_key_and_for_no_other
 ) -> None:
     process, address = served
     assert process.stdout is not None
-    base, _, _ = address.partition("/?key=")
+    base, key, _ = address.rsplit("/", 2)
     port = base.rpartition(":")[2]
     assert f"ssh -N -L {port}:127.0.0.1:{port} " in process.stdout.readline()
-    jar = aiohttp.CookieJar(unsafe=True)  # an address without a name may have cookies too
-    async with aiohttp.ClientSession() as stranger, aiohttp.ClientSession(cookie_jar=jar) as user:
-        for path in ("/", "/ws", "/static/js/textual.js", "/?key=wrong"):
-            async with stranger.get(base + path) as answer:
+    async with aiohttp.ClientSession() as user:
+        for path in ("/", "/ws", "/static/js/textual.js", f"/?key={key}", f"/x{key}/", "//"):
+            async with user.get(base + path) as answer:
                 assert answer.status == 403, path
+                assert "onload" not in await answer.text()  # nor the lab's name
         async with user.get(address, headers={"Host": "evil.example"}) as answer:
             assert answer.status == 403  # a name that was rebound to us
         async with user.get(address) as answer:
             page = await answer.text()
             assert answer.status == 200
-            assert answer.url.query_string == ""
+            # A cookie would be sent to every other port of 127.0.0.1, whoever listens there.
+            assert "Set-Cookie" not in answer.headers
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
             assert answer.headers["X-Frame-Options"] == "DENY"
             assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
-        assert f"ws://127.0.0.1:{port}/ws" in page
+        assert f"ws://127.0.0.1:{port}/{key}/ws" in page
         assert "&lt;b onload" in page
         assert "<b onload" not in page
         assert not re.search(r"https?://(?!127\.0\.0\.1|www\.w3\.org)", page)
-        async with user.get(base + "/static/js/textual.js") as answer:
+        async with user.get(address + "static/js/textual.js") as answer:
             assert answer.status == 200
-        async with user.get(base, headers={"Host": "localhost:9999"}) as answer:
+        async with user.get(address, headers={"Host": "localhost:9999"}) as answer:
             assert answer.status == 200  # by a port that ssh forwards
-            assert "ws://localhost:9999/ws" in await answer.text()
+            assert f"ws://localhost:9999/{key}/ws" in await answer.text()
         for origin in ("http://evil.example", f"http://127.0.0.1:{int(port) - 1}", "null", None):
             headers = {} if origin is None else {"Origin": origin}
             with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-                await user.ws_connect(f"{base}/ws", headers=headers)
+                await user.ws_connect(f"{address}ws", headers=headers)
             assert refused.value.status == 403
         assert children(process.pid) == []
-        async with user.ws_connect(f"{base}/ws?width=90&height=30", origin=base) as screen:
+        async with user.ws_connect(f"{address}ws?width=90&height=30", origin=base) as screen:
             seen = b""
             while b"Sleep" not in seen:
                 seen += await asyncio.wait_for(screen.receive_bytes(), DEADLINE)
@@ -111,7 +113,7 @@ async def test_the_page_is_for_this_machine_for_who_has_the_key_and_for_no_other
             while not screen.closed:
                 await asyncio.wait_for(screen.receive(), DEADLINE)
         await until(lambda: not children(process.pid))
-        async with user.ws_connect(f"{base}/ws", origin=base) as screen:
+        async with user.ws_connect(f"{address}ws", origin=base) as screen:
             await asyncio.wait_for(screen.receive_bytes(), DEADLINE)
             [child] = children(process.pid)
             process.send_signal(signal.SIGINT)

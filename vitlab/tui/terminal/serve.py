@@ -1,8 +1,9 @@
 """The screen in a browser: on this machine's own address only, for who has the key only.
 
 Every user of a machine can reach its loopback address, and so can, through a browser, any web page.
-So a request must name a loopback host (no DNS rebinding), carry the key the address had once, and a
-websocket, which drives the lab, must come from our own page (no cross-site websocket).
+So a request must name a loopback host (no DNS rebinding), its path must begin with the key, and a
+websocket, which drives the lab, must come from our own page (no cross-site websocket). The key is
+no cookie: a browser sends those to every port of a host, so to other people's servers too.
 """
 
 from __future__ import annotations
@@ -70,17 +71,16 @@ class LabServer(Server):
 
     @property
     def address(self) -> str:
-        """What to open: it has the key, which becomes a cookie at once."""
-        return f"http://{HOST}:{self.port}/?key={self.key}"
+        """What to open: all that is served lies below the key."""
+        return f"http://{HOST}:{self.port}/{self.key}/"
 
     async def _make_app(self) -> web.Application:
-        app = await super()._make_app()
-
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             return await self._guard(request, handler)
 
-        app.middlewares.append(guard)
+        app = web.Application(middlewares=[guard])
+        app.add_subapp(f"/{self.key}", await super()._make_app())
         return app
 
     async def on_startup(self, app: web.Application) -> None:
@@ -89,15 +89,11 @@ class LabServer(Server):
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not _LOOPBACK.fullmatch(request.host):
             raise web.HTTPForbidden(text="only as 127.0.0.1 or localhost\n")
-        cookie = f"vitlab-{self.port}"
-        if self._knows(request.query.get("key", "")) and request.path == "/":
-            answer = web.Response(status=303, headers={"Location": "/"})
-            answer.set_cookie(cookie, self.key, httponly=True, samesite="Strict", path="/")
-            return self._sealed(answer, request)
-        if not self._knows(request.cookies.get(cookie, "")):
+        key, _, path = request.path[1:].partition("/")
+        if not hmac.compare_digest(key.encode("utf-8", "replace"), self.key.encode()):
             words = "open the address that `vitlab serve` printed: it contains the key\n"
             raise web.HTTPForbidden(text=words)
-        if request.path != "/ws":
+        if path != "ws":
             return self._sealed(await handler(request), request)
         if request.headers.get("Origin") != f"http://{request.host}":
             raise web.HTTPForbidden(text="a websocket must come from this page\n")
@@ -133,9 +129,6 @@ class LabServer(Server):
         text = _FOREIGN.sub("", text).replace(f"//{HOST}:{self.port}", f"//{request.host}")
         page.text = text.replace("<head>", "<head>" + _HEAD.format(title=escape(self.title)), 1)
         return page
-
-    def _knows(self, key: str) -> bool:
-        return hmac.compare_digest(key.encode("utf-8", "replace"), self.key.encode())
 
     def _sealed(self, answer: web.StreamResponse, request: web.Request) -> web.StreamResponse:
         if not answer.prepared:
