@@ -163,8 +163,15 @@ def differs(before: Any, answer: Answer) -> str:
         case "tray":
             odd = [one for one in now if one not in before]
         case _:
-            odd = [one for one in now if one not in before and _source(one)]
+            # Without its record a number may be found by what it is: told before of another place.
+            known = [_claim(one) for one in before]
+            odd = [one for one in now if _source(one) and _claim(one) not in known]
     return f"`{answer.argv[0]}` tells {json.dumps(odd[0], ensure_ascii=False)[:150]}" if odd else ""
+
+
+def _claim(place: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a number, whichever its place."""
+    return {key: value for key, value in place.items() if key not in ("file", "line")}
 
 
 def _source(place: dict[str, Any]) -> bool:

@@ -313,7 +313,8 @@ def _rows_told(bench: Bench, report: Report, answer: Answer) -> list[str]:
     settings = report.target == "vitlab.yaml"
     if answer.status == 2 and settings and b"vitlab.yaml" in answer.err:
         return []
-    if answer.status == 2 and report.target.startswith(".vitlab") and b"a link out" in answer.err:
+    refused = any(words in answer.err for words in (b"a link out", b"levels of symbolic links"))
+    if answer.status == 2 and report.target.startswith(".vitlab") and refused:
         return []  # such a lab is refused as a whole, which docs/security.md says
     if answer.status not in (0, 1) or not rows:
         return [f"no rows of the other jobs: {answer.short()}"]
