@@ -22,7 +22,7 @@ from vitlab.commands.survey import predict
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.terminal import Progress
 from vitlab.lab.inspector.client import Client
-from vitlab.lab.inspector.labelled_stars import read_stars
+from vitlab.lab.inspector.labelled_stars import read_stars, spectra_of
 from vitlab.lab.inspector.observed_stars import ObservedStars, open_observed
 from vitlab.lab.inspector.star import Sources
 from vitlab.ml.spectra.grid import Grid, load_grid
@@ -283,6 +283,26 @@ def test_r_of_a_list_is_never_guessed(cell: str, r: float | str | None, tmp_path
             read_stars(path, ["T_eff"])
     else:
         assert [star.resolution for star in read_stars(path, ["T_eff"])] == [r]
+
+
+def test_a_list_leads_nowhere_but_below_its_folder(tmp_path: Path) -> None:
+    """By no link on the way; a list, or its folder, that is named by a link is read."""
+    (tmp_path / "own").mkdir()
+    wave = np.linspace(7000, 8000, 100)
+    for path in (tmp_path / "other.txt", tmp_path / "own/a.txt"):
+        path.write_text("".join(f"{w:.1f} {w % 7:.1f}\n" for w in wave))
+    (tmp_path / "own/b.txt").symlink_to(tmp_path / "other.txt")
+    (tmp_path / "own/c").symlink_to(tmp_path)
+    (tmp_path / "own/d.txt").symlink_to(tmp_path / "own/a.txt")
+    (tmp_path / "own/stars.csv").write_text("file,T_eff\na.txt,1e4\nd.txt,1e4\nb.txt,1e4\n"
+                                            "c/other.txt,1e4\n")  # fmt: skip
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+    for folder in ("own", "link"):
+        right, linked, *wrong = read_stars(tmp_path / folder / "stars.csv", ["T_eff"])
+        assert len(spectra_of(right)) == len(spectra_of(linked)) == 1
+        for star in wrong:
+            with pytest.raises(UsageError, match=r"own|link/.*: a link out of the list's folder"):
+                spectra_of(star)
 
 
 def test_nulls_and_media_of_a_list_are_those_of_catalogues(tmp_path: Path) -> None:

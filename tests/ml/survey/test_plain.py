@@ -171,6 +171,14 @@ def test_a_scale_is_as_fits_has_it(
     assert any("CDELT1 = 4 is not used" in note for note in found.notes) == ("CD1_1" in cards)
 
 
+@pytest.mark.parametrize(("start", "base"), [(8.9, np.e), (3.9, 10.0)])
+def test_a_scale_of_logarithms_under_a_standard_s_name(
+    start: float, base: float, tmp_path: Path
+) -> None:
+    found = one(image(FLUX, CRVAL1=start, CRPIX1=1, CDELT1=1e-3, CTYPE1="AWAV-LOG"), tmp_path)
+    np.testing.assert_allclose(found.wave, base ** (start + 1e-3 * np.arange(N)))
+
+
 @pytest.mark.parametrize(
     ("cards", "why"),
     [

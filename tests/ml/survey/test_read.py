@@ -343,10 +343,12 @@ def test_what_unpacks_to_more_than_a_spectrum_is_refused_before_it_is_read(tmp_p
     with pytest.raises(UsageError, match="4,194,304 pixels: no spectrum has more than"):
         read(gzip.compress(b"".join(large)), tmp_path)
     with pytest.raises(UsageError, match=r"71,303,168 numbers: more than 67,108,864 are not read"):
-        read(gzip.compress(large[0] + 16 * large[1], 1), tmp_path)
+        read(large[0] + 16 * large[1], tmp_path)
     heap = layouts.bintable({"wave": np.zeros((2, 2), "i4")}, TFORM1="1PB(9)", PCOUNT=1 << 27)
     with pytest.raises(UsageError, match=r"134,217,730 numbers: more than 67,108,864 are not read"):
-        read(gzip.compress(EMPTY + heap + bytes(1 << 27), 1), tmp_path)
+        read(EMPTY + heap + bytes(1 << 27), tmp_path)
+    with pytest.raises(UsageError, match=r"unpacks to more than 100 times its size"):
+        read(gzip.compress(large[0] + 16 * large[1], 1), tmp_path)
     text = b"wavelength,flux\n" + b"5,1\x0b" * 100_000
     with pytest.raises(UsageError, match=":2: a line of 400,000 letters"):
         read(text, tmp_path)

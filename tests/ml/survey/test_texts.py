@@ -77,7 +77,7 @@ def test_rows_and_columns_that_are_left_out_are_told(tmp_path: Path) -> None:
     lines = text(WAVE, FLUX, SIGMA, head="wave,flux,err\n", comma=True).decode().split("\n")
     lines[200:210] = [line.rpartition(",")[0] for line in lines[200:210]]
     found = one("\n".join(lines).encode(), tmp_path)
-    assert "10 of 400 rows lack a column: left out" in found.notes
+    assert "10 of 400 rows have more or fewer than 3 cells: left out" in found.notes
     percent = "\n".join([lines[0], *(f"{line}%" for line in lines[1:])])
     found = one(percent.encode(), tmp_path)
     assert "column err is not used: no number in it" in found.notes
@@ -190,3 +190,17 @@ def test_a_spectrum_of_two_decimals_keeps_its_continuum(tmp_path: Path) -> None:
 def test_a_flux_in_image_counts_is_linear(tmp_path: Path) -> None:
     data = layouts.bintable({"wave": WAVE, "flux": FLUX}, TUNIT2="Image counts")
     assert one(EMPTY + data, tmp_path).kind == "not stated"
+
+
+@pytest.mark.parametrize("comma", [False, True])
+def test_rows_of_another_length_than_the_names_are_not_read(comma: bool, tmp_path: Path) -> None:
+    """As pandas writes a part of a table, with its index but no name of it."""
+    index = np.arange(len(WAVE)) + 7000.0
+    with pytest.raises(UsageError, match="no row with all columns: its first line has 3 cells"):
+        one(text(index, WAVE, FLUX, SIGMA, head="wave flux err\n", comma=comma), tmp_path)
+    lines = text(WAVE, FLUX, FLUX, SIGMA).decode().split("\n")
+    found = one("\n".join([*lines, "9000 1 2", "9001 1 1 1 # x"]).encode(), tmp_path)
+    assert "2 of 402 rows have more or fewer than 4 cells: left out" in found.notes
+    lines = text(WAVE, FLUX, SIGMA, head="wave,flux,err\n", comma=True).decode().split("\n")
+    trailing = "\n".join([lines[0], *(f"{line}," for line in lines[1:])])
+    assert len(one(trailing.encode(), tmp_path).wave) == len(WAVE)

@@ -51,6 +51,8 @@ class Star:
     """Of a file that does not state it."""
     medium: str
     """`air` or `vacuum`, of a file that does not state it; empty where the list does not either."""
+    below: Path | None = None
+    """The list's folder, which its links do not lead out of; None for a file that was named."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ def _star(path: Path, line: int, row: Mapping[str, str], labels: Sequence[str]) 
         _velocity(row.get(VELOCITY, ""), where),
         _resolution(row.get(RESOLUTION, ""), where),
         _medium(row.get(MEDIUM, ""), where),
+        path.parent,
     )
 
 
@@ -224,7 +227,13 @@ def compare(observer: Observer, star: Star) -> Iterator[Compared]:
 
 
 def spectra_of(star: Star) -> list[Spectrum]:
-    """The spectra of its file, with what the list adds to them. `UsageError` as `read_spectra`."""
+    """The spectra of its file, with what the list adds to them.
+
+    `UsageError` as `read_spectra`, and for a link out of the list's folder.
+    """
+    path, below = star.path.resolve(), star.below
+    if below is not None and not path.is_relative_to(below.resolve()):
+        raise UsageError(f"{star.path}: a link out of the list's folder; put the file there")
     return [_completed(spectrum, star) for spectrum in read_spectra(star.path)]
 
 

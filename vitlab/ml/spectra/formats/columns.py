@@ -60,7 +60,7 @@ def read_text_columns(data: bytes, path: Path, as_text: Container[str] = ()) -> 
     comma = any("," in line for line in lines[:1])
     rows = csv.reader(lines) if comma else (line.split() for line in lines)
     try:
-        columns, notes = _columns(rows, as_text, comments)
+        columns, notes = _columns(rows, as_text, comments, path)
     except csv.Error as error:
         raise UsageError(f"{path}: {error}") from None
     refuse_twice([column.name for column in columns], str(path))
@@ -68,7 +68,7 @@ def read_text_columns(data: bytes, path: Path, as_text: Container[str] = ()) -> 
 
 
 def _columns(
-    rows: Iterator[list[str]], as_text: Container[str], comments: Sequence[str]
+    rows: Iterator[list[str]], as_text: Container[str], comments: Sequence[str], path: Path
 ) -> tuple[list[Column], list[str]]:
     """Read row by row, as 8 bytes a number: a cell as a text takes ten times as much."""
     first = next(rows, [])
@@ -79,16 +79,21 @@ def _columns(
         notes.append(f"columns by position: {', '.join(names)}{_said(comments)}")
     texts = [name.lower() in as_text for name in names]
     cells: list[list[str] | array[float]] = [[] if text else array("d") for text in texts]
-    number = short = 0
+    number = other = 0
     for row in chain([first] if is_data else [], rows):
         number += 1
-        if len(row) < len(names):
-            short += 1
+        # Of a row with one too few or too many it is not known which is which.
+        if len(row) < len(first) or any(cell.strip() for cell in row[len(first) :]):
+            other += 1
             continue
         for column, text, cell in zip(cells, texts, row, strict=False):
             column.append(cell.strip() if text else _float(cell))  # type: ignore[arg-type]
-    if short:
-        notes.append(f"{short:,} of {number:,} rows lack a column: left out")
+    if number and other == number:
+        raise UsageError(f"{path}: no row with all columns: its first line has {len(first)} cells")
+    if other:
+        notes.append(
+            f"{other:,} of {number:,} rows have more or fewer than {len(first)} cells: left out"
+        )
     stated = filter(None, map(_UNIT.match, comments))
     units = {found[1].strip("'\" "): found[2].strip("'\" ")[:SHOWN] for found in stated}
     return [

@@ -37,6 +37,9 @@ MOST, MOST_TEXT = 1 << 30, 64 << 20
 """Bytes of a FITS file, and of a text, unpacked."""
 PIECE = 1 << 20
 """Bytes read at once."""
+SMALL, DENSE = 16 << 20, 100
+"""Above the first, in bytes, a file unpacks to at most the second times its size: noise does not
+pack well."""
 MOST_LINES, LONGEST = 2_000_000, 1 << 17
 """Lines of a text, and letters of a line."""
 MOST_NUMBERS = 1 << 27
@@ -73,8 +76,10 @@ def read_bytes(path: Path, most: int = MOST) -> bytes:
             if how := next((how for start, how in _PACKED.items() if head.startswith(start)), ""):
                 raise UsageError(f"{path}: packed by {how}: unpack it first")
             limit = most if is_fits(head) else MOST_TEXT
-            is_larger = not packed and os.fstat(raw.fileno()).st_size > limit + len(head)
-            data = b"" if is_larger else head + _read(file, limit)
+            size = os.fstat(raw.fileno()).st_size
+            is_larger = not packed and size > limit + len(head)
+            dense = max(SMALL, DENSE * size) if packed else limit
+            data = b"" if is_larger else head + _read(file, min(limit, dense))
     except Unreadable as error:
         raise UsageError(f"{path}: {error.why}") from None
     except (OSError, EOFError, zlib.error) as error:
@@ -82,6 +87,8 @@ def read_bytes(path: Path, most: int = MOST) -> bytes:
     if is_larger or len(data) > limit:
         what = "FITS file" if limit == most else "text"
         raise UsageError(f"{path}: larger than the {limit >> 20} MiB that a {what} may have")
+    if len(data) > dense:
+        raise UsageError(f"{path}: unpacks to more than {DENSE} times its size: unpack it first")
     return data
 
 

@@ -20,6 +20,9 @@ _OTHER = re.compile(r"(?:FREQ|ENER|WAVN|VRAD|VOPT|ZOPT|BETA|VELO|FELO)|(?:WAVE|A
 _OF_AN_ARRAY = re.compile(
     r"(?:CRVAL|CRPIX|CDELT|CUNIT|CTYPE|CROTA|COEFF|LT[MV])\d.*|(?:CD|PC)\d_\d|WAT\d_\d+|DC-FLAG"
 )
+LOGARITHMS = 3.3, 11.5
+"""CRVAL1 of a scale -LOG that is a logarithm of Angstrom, as in PHOENIX's medium resolution; by the
+standard it would be a wavelength."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def read_scale(header: Mapping[str, str], n: int, place: str) -> Scale:
     steps = step * (np.arange(1, n + 1, dtype=np.float64) - reference)
     words = re.search(r"units=(\S+)", header.get("WAT1_001", ""))
     unit = header.get("CUNIT1", "") or (words[1] if words else "")
-    if kind.endswith("-LOG"):  # x = r exp(s / r)
+    if kind.endswith("-LOG") and not LOGARITHMS[0] < start < LOGARITHMS[1]:  # x = r exp(s / r)
         return Scale(np.asarray(start * np.exp(steps / start)), unit, tuple(notes))
     logarithmic = "COEFF0" in header or header.get("DC-FLAG") == "1"
     return Scale(start + steps, "log10(Angstrom)" if logarithmic else unit, tuple(notes))
