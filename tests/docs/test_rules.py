@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vitlab.contract.job import Result
+from vitlab.docs.judge.gates import judge
 from vitlab.docs.model.gates.conditions import (
     Between,
     Comparison,
@@ -15,6 +17,8 @@ from vitlab.docs.model.gates.conditions import (
     read_condition,
 )
 from vitlab.docs.model.gates.rules import listed_rules, read_rules, rules_of, table_rules
+from vitlab.docs.model.roadmap import parse_roadmap
+from vitlab.docs.text.source import Document
 
 
 def r2(op: str, value: float, **more: object) -> Threshold:
@@ -78,6 +82,10 @@ def bias(op: str, value: float, **more: object) -> Threshold:
         ("0.65 ≤ R² ≤ 0.70", Between("r2", 0.65, 0.70, None, None, False, None)),
         ("R² 0.65–0.70", Between("r2", 0.65, 0.70, None, None, False, None)),
         ("R²_val in [0.65, 0.70]", Between("r2", 0.65, 0.70, "val", None, False, None)),
+        ("R² ≥ 0.5 (val)", r2(">=", 0.5, split="val")),
+        ("R² ≥ 0.5（测试集）", r2(">=", 0.5, split="test")),
+        ("the final R² > 0.\u200b5", r2(">", 0.5)),
+        ("R² > 0.5 (3 seeds)", r2(">", 0.5)),
         ("ViT > LGBM", Comparison("vit", ">", "lightgbm")),
         ("**ViT ≥ Template fitting**", Comparison("vit", ">=", "template")),
         ("Transformer ＞ Ridge（同口径）", Comparison("vit", ">", "ridge")),
@@ -131,6 +139,45 @@ def test_a_condition_that_is_certain_is_read(text: str, expected: Condition) -> 
         "R² ≥ 90% of the Fisher ceiling",
         "Gate-1 PASS or Gate-2 PASS",
         "",
+        "1 - R² < 0.3",
+        "√R² > 0.7",
+        "2R² > 1",
+        "log R² > -1",
+        "not R² > 0.5",
+        "R² ≯ 0.5",
+        "R² ∉ [0.5, 0.6]",
+        "0.6 < R² < 0.5",
+        "gain in R² ≥ 0.02",
+        "R² 增益 > 0.02",
+        "提升 R² ≥ 0.02",
+        "ceiling - R² < 0.05",
+        "比 LightGBM R² > 0.02",
+        "ViT - LightGBM R² > 0.02",
+        "R² (vs LightGBM) > 0.02",
+        "std of R² < 0.01",
+        "T_eff, log g R² > 0.5",
+        "T_eff & log g R² > 0.5",
+        "R²(log g, T_eff) > 0.5",
+        "R² ≥ 0.5 (and MAE below 0.1)",
+        "R² ≥ 0.5 (且 MAE 不超过 0.1)",
+        "R² ≥ 0.5, with MAE at most 0.1",
+        "R² ≥ 0.5 (giants only)",
+        "R² ≥ 0.5 (SNR 20 bin)",
+        "R² ≥ 0.5 (worst seed)",
+        "R² ≥ 0.5 (每个种子)",
+        "R² ≥ 0.5 (both labels)",
+        "R² ≥ 0.5 (T_eff 与 log g)",
+        "R² ≥ 0.5 (LightGBM baseline)",
+        "R² ≥ 0.5 (1M stars)",
+        "R² ≥ 0.5 (TBD)",
+        "R² > 0.5, 0.6, 0.7",
+        "MAE < 10² K",
+        "R² > 0.5¹",
+        "ViT > LGBM (by 0.02)",
+        "ViT > LGBM（至少 0.02）",
+        "ViT > LGBM (MAE)",
+        "ViT > LGBM on the validation set",
+        "ViT-L > ViT-S",
     ],
 )
 def test_a_condition_that_is_not_certain_stays_a_text(text: str) -> None:
@@ -226,3 +273,38 @@ def test_any_row_is_read(item: str, content: str) -> None:
     rules_of(item, content)
     table_rules([item, "Condition"], [content, content])
     listed_rules([f"- [ ] {item}", content])
+
+
+def test_what_is_struck_out_is_no_rule() -> None:
+    assert rules_of("~~若 R² > 0.7~~", "~~✅~~") == ()
+    (rule,) = rules_of("若 ~~R² > 0.7~~ R² > 0.6", "✅")
+    assert rule.condition == r2(">", 0.6)
+
+
+@pytest.mark.parametrize(
+    ("rule", "verdict"),
+    [
+        ("giants R² > 0.5", "manual"),
+        ("MVP-1.0 R² > 0.5", "pass"),
+        ("noise-free R² > 0.5", "pass"),
+        ("FooNet R² > 0.5", "pass"),
+    ],
+)
+def test_a_qualifier_that_nothing_names_is_left_to_a_person(rule: str, verdict: str) -> None:
+    text = f"""| MVP | Name | Gate | Status |
+|---|---|---|---|
+| MVP-1.0 | Noise-free stars | Gate-1 | ⏳ |
+
+### Gate-1: First
+
+| Item | Content |
+|---|---|
+| MVP | MVP-1.0 |
+| If {rule} | ✅ go on |
+"""
+    values = {"test/r2/log_g": 0.75}
+    result = Result(
+        "1.0", "Run 1", "full", "command", values, n={"test": 9000}, model={"name": "FooNet"}
+    )
+    roadmap = parse_roadmap(Document(text))
+    assert judge(roadmap.gates[0], [result], roadmap).verdict == verdict

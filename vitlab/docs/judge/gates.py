@@ -23,6 +23,7 @@ from vitlab.docs.judge.limits import (
 )
 from vitlab.docs.judge.needs import Needs
 from vitlab.docs.judge.phrases import Phrase, phrase, phrase_list
+from vitlab.docs.judge.reading import with_known_qualifiers
 from vitlab.docs.judge.seeds import Chosen, Repeats, Score, by_configuration, choose, score_of
 from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.model.gates.conditions import (
@@ -86,6 +87,7 @@ def judge(
     opposite. The first rule means pass and later ones fail, unless a rule says otherwise (`✅`,
     `❌`).
     """
+    gate = with_known_qualifiers(gate, roadmap, results)
     if all(isinstance(rule.condition, Manual) or rule.is_consequence for rule in gate.rules):
         texts = "; ".join(rule.if_ for rule in gate.rules)
         why = phrase("unreadable", texts) if texts else phrase("no_rule")
@@ -309,7 +311,9 @@ def _check_threshold(condition: Threshold | Between, gate: Gate, known: _Known) 
     if isinstance(condition, Threshold) and condition.absolute:
         number = abs(number)
     text = measured(number, score.error)
-    shown = phrase("remarked", text, phrase("comma", *remarks)) if remarks else _as_is(text)
+    shown = (
+        phrase("remarked", text, phrase("comma", *remarks)) if remarks else phrase("as_is", text)
+    )
     return against_limit(condition, name, score, shown, (chosen.group,), known.stands)
 
 
@@ -482,10 +486,6 @@ def value_name(condition: Threshold | Between, headline: str) -> str:
     usual = judged if judged.label else Value.parse(HEADLINE)
     split, label = condition.split or usual.split, condition.label or usual.label
     return str(Value(split, condition.metric, label))
-
-
-def _as_is(text: str) -> Phrase:
-    return phrase("as_is", text)
 
 
 def thresholds(gate: Gate, headline: str = HEADLINE) -> tuple[tuple[str, float], ...]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vitlab.contract.job import Result
 from vitlab.contract.value import Value
 from vitlab.docs.model.gates.conditions import (
     Between,
@@ -11,7 +16,10 @@ from vitlab.docs.model.gates.conditions import (
     OfGates,
     Otherwise,
     Threshold,
+    is_model,
 )
+from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.roadmap import Roadmap
 
 MANUAL = "manual: you decide"
 _BETTER = {
@@ -56,3 +64,32 @@ def _subject(condition: Threshold | Between) -> str:
 
 def _unit(condition: Threshold | Between) -> str:
     return f" {condition.unit}" if condition.unit else ""
+
+
+def with_known_qualifiers(gate: Gate, roadmap: Roadmap, results: Sequence[Result]) -> Gate:
+    """A gate whose rules on what nothing names are left to a person: `giants R² > 0.5`.
+
+    A qualifier that is no model of the lab's must stand in the gate's title, in the name of one of
+    its MVPs, or of a run or a model there; else the number would be that of all stars.
+    """
+    names = [
+        gate.title,
+        *(f"MVP-{mvp.id} {mvp.name}" for mvp in roadmap.mvps if mvp.id in gate.mvps),
+    ]
+    names += [name for r in results if r.mvp in gate.mvps for name in (r.run, r.model_name)]
+    known = " ".join(map(_letters, names))
+
+    def is_known(condition: Condition) -> bool:
+        if not isinstance(condition, Threshold | Between) or condition.delta or not condition.of:
+            return True
+        return is_model(condition.of) or _letters(condition.of) in known
+
+    rules = [
+        r if is_known(r.condition) else replace(r, condition=Manual(r.if_)) for r in gate.rules
+    ]
+    return replace(gate, rules=tuple(rules))
+
+
+def _letters(name: str) -> str:
+    """A name without what stands between its words, for comparing."""
+    return re.sub(r"[\W_]+", "", name.casefold())

@@ -117,11 +117,13 @@ _TAIL = re.compile(
 """The same behind the limit: `R2 > 0.7 (ViT)`."""
 _ON_SPLIT = re.compile(
     r"\s+on\s+(?:the\s+)?(test|validation|val|training|train)(?:\s+(?:set|data|split))?(?![\w-])"
-    r"|(?:在\s*)?(测试|验证|训练)集?上",
+    r"|(?:在\s*)?(测试|验证|训练)集?上"
+    r"|\s*\(\s*(test|validation|val|training|train|测试|验证|训练)(?:集|\s+(?:set|data|split))?\s*\)"
+    r"(?=\s*$)",
     re.I,
 )
 _NOT_A_QUALIFIER = re.compile(r"[、/;]|\b(?:and|or)\b|且|或|并", re.I)
-_REMARK = re.compile(r"^[\])]?\s*(?:$|\([^<>≥≤≧≦]*\)\s*$|[;,.!](?!\d)[^<>≥≤≧≦]*$)")
+_REMARK = re.compile(r"^[\])]?\s*(?:$|\([^<>≥≤≧≦]*\)\s*$|[;,.!](?!\s*[\d.])[^<>≥≤≧≦]*$)")
 _OF_A_PART = re.compile(
     r"[=@]|\b(?:SNR|S/N|mags?|min(?:imum)?|max(?:imum)?|worst|best|median|seeds?|runs?|each|every|all|any"
     r"|bins?|permut\w*|shuffl\w*|controls?|baselines?)(?![a-z])"
@@ -129,6 +131,23 @@ _OF_A_PART = re.compile(
     re.I,
 )
 """A qualifier of some stars or seeds, or of other data: not the number of an MVP."""
+_CHANGED = re.compile(
+    r"[-+*/&]\s*$|^\s*[-+*/&]|\s[-+*/&]\s|[√×÷+&=]|^[\d.\s]+$|[非不未无没和与]$|以及"
+    r"|\b(?:not?|non|log(?:10)?|ln|exp|sqrt|std|var(?:iance)?|spread|gap|gains?|improve\w*|increase\w*"
+    r"|decrease\w*|drop\w*|reduc\w*|loss|lost|relative|ratio|share|fraction|adj\w*)\b"
+    r"|提升|提高|增益|增加|改善|下降|降低|减少|损失|相对|相比|比例|占比|方差|标准差|差[距异值]|^比",
+    re.I,
+)
+"""Before a metric: not the metric but what is computed from it, as `1 - R²`, `gain in R²`."""
+_NARROWER = re.compile(
+    rf"{_OF_A_PART.pattern}|\b(?:only|tb[cd])\b|[仅只?]|待定|\d\s?(?:[kM](?![A-Za-z])|万|stars?|spectra)"
+    rf"|(?<![A-Za-z])(?:{'|'.join(_LABELS.values())})(?![A-Za-z])|\b(?:labels?|giants?|dwarfs?)\b|标签",
+    re.I,
+)
+"""In a remark: it says of what the limit is, or that it is none yet."""
+_ANY_MODEL = re.compile(rf"(?<![A-Za-z])(?:{MODEL})(?![A-Za-z])", re.I)
+_SEEDS = re.compile(r"\(\s*(?:over |of )?\d+\s*(?:seeds|个?种子)\s*\)", re.I)
+_ORDINARY = re.compile(r"\b(?:the|its|our|final|overall|headline)\b|最终|整体|总体|模型的?$", re.I)
 _JOINED = re.compile(r"\b(?:and|or)\b|且|或|并", re.I)
 _AGAINST = re.compile(r"\(\s*(?:vs\.?|over|相对|对比)\s*(?P<of>[^)]+)\)", re.I)
 PASS_WORD = r"pass(?:ed|es)?|通过|达标|满足|成立|success|✅|🟢"
@@ -241,12 +260,14 @@ def _read(text: str, context: tuple[str, ...]) -> Condition:
     if found := _of_gates(shown):
         return found
     if match := _COMPARISON.match(norm):
-        if _only_remark(match["rest"]):
-            return Comparison(_model(match["left"]), _operator(match["op"]), _model(match["right"]))
+        left, right = _model(match["left"]), _model(match["right"])
+        is_plain = _only_remark(match["rest"]) and not re.search(r"\d", match["rest"])
+        if is_plain and left != right and split in (None, "test"):
+            return Comparison(left, _operator(match["op"]), right)
         return Manual(shown)
     for pattern in (_SANDWICH, _BETWEEN, _BARE_BETWEEN, _SHARE, _SHARE_OF, _THRESHOLD, _BARE):
         match = pattern.match(norm)
-        if match is None or not _only_remark(match["rest"]):
+        if match is None or not _only_remark(match["rest"], bool(match.groupdict().get("delta"))):
             continue
         bare = pattern in (_BARE, _BARE_BETWEEN)
         about = subject_of(context) if bare else _subject(match)
@@ -273,6 +294,8 @@ def _bounded(
     subject = (about.split, about.label, about.delta, about.of, unit)
     if len(ends) == 2:
         low, high = sorted(map(_value, ends))
+        if match.re is _SANDWICH and low != _value(ends[0]):
+            return None
         return None if absolute else Between(about.metric, low, high, *subject)
     op, value = _operator(match["op"]), _value(ends[0])
     # Whoever limits a bias from above means its size.
@@ -320,12 +343,18 @@ def _without_split(text: str) -> tuple[str, str | None]:
     if match is None:
         return text, None
     rest = (text[: match.start()] + text[match.end() :]).strip()
-    return rest, _split(match[1] or match[2])
+    return rest, _split(match[1] or match[2] or match[3])
 
 
-def _only_remark(rest: str) -> bool:
-    """Whether the text after a condition only comments on it, without another condition."""
-    return bool(_REMARK.match(rest)) and not _JOINED.search(re.sub(r"\([^)]*\)", "", rest))
+def _only_remark(rest: str, is_difference: bool = False) -> bool:
+    """Whether the text after a condition only comments on it, without narrowing it or another.
+
+    `is_difference`: it may name the model that the difference is to.
+    """
+    if not _REMARK.match(rest) or _JOINED.search(re.sub(r"\([^)]*\)", "", rest)):
+        return False
+    rest = _SEEDS.sub("", _AGAINST.sub("", rest) if is_difference else rest)
+    return not any(pattern.search(rest) for pattern in (_NARROWER, _MENTION, _ANY_MODEL))
 
 
 def _metric(match: re.Match[str]) -> str:
@@ -338,7 +367,7 @@ def _subject(match: re.Match[str]) -> _Subject | None:
     metric = _metric(match)
     split = groups["split"] or groups["split2"]
     of = (groups.get("of") or "").strip(" :,")
-    label = next((name for name, p in _LABELS.items() if re.search(p, of, re.I)), None)
+    labels = [name for name, p in _LABELS.items() if re.search(p, of, re.I)]
     for pattern in _LABELS.values():
         of = re.sub(pattern, "", of, flags=re.I).strip(" :,_")
     word = re.search(r"\b(test|val|train|validation)\b|测试集?|验证集?", of, re.I)
@@ -346,8 +375,10 @@ def _subject(match: re.Match[str]) -> _Subject | None:
         split = word.group()
         of = (of[: word.start()] + of[word.end() :]).strip()
     unlike = _NOT_A_QUALIFIER.search(of) or _MENTION.search(of) or _NO_LABEL.search(of)
-    is_part = groups.get("delta") is None and _OF_A_PART.search(of)
-    if len(of) > 40 or unlike or is_part:
+    of = _ORDINARY.sub("", of).strip()
+    if len(of) > 40 or unlike or len(labels) > 1:
+        return None
+    if groups.get("delta") is None and (groups.get("vs") or _is_other_number(of)):
         return None
     if against := groups.get("vs"):
         of = re.sub(r"^[\s(]*(?:vs\.?|over|相对|对比)\s+", "", against, flags=re.I).strip(" ()")
@@ -356,15 +387,27 @@ def _subject(match: re.Match[str]) -> _Subject | None:
     named = _model(of) if re.fullmatch(MODEL, of, re.I) else of
     if metric == "scatter" and named and named not in _MODELS:
         return None  # of what, is not a label: `seed scatter`
+    label = labels[0] if labels else None
     return _Subject(metric, _split(split), label, groups.get("delta") is not None, named or None)
+
+
+def _is_other_number(of: str) -> bool:
+    """Whether the words before a metric make it another number than that of one model."""
+    if re.fullmatch(MODEL, of, re.I):
+        return False
+    return any(pattern.search(of) for pattern in (_OF_A_PART, _CHANGED, _ANY_MODEL))
 
 
 def _normalised(text: str) -> str:
     text = re.sub(r"[$*]|\\mathrm|\\text|\\[lr]vert", lambda m: "|" if "vert" in m[0] else "", text)
     text = re.sub(r"\\geq?(?![a-z])", "≥", re.sub(r"\\leq?(?![a-z])", "≤", text))
+    text = re.sub(r"(?<=\d)([⁰¹²³⁴-⁹]+)", r"^\1", text)  # `10²` and `0.7¹` are not 102 and 0.71
     text = text.replace("²", "2").replace("\\Delta", "Δ").replace("∆", "Δ").replace("\\rho", "ρ")
     text = unicodedata.normalize("NFKD", text.replace("∣", "|").replace("\\sigma", "σ"))
-    text = "".join(c for c in text if not unicodedata.combining(c))
+    text = text.replace("\u0338", "!")  # `≯` is no `>`
+    text = "".join(
+        c for c in text if not unicodedata.combining(c) and unicodedata.category(c) != "Cf"
+    )
     text = re.sub(r"R\s?[Â^]\s?\{?2\}?", "R2", text)
     text = re.sub(r"R_\{?(test|val|train)\}?\^?2", r"R2_\1", text, flags=re.I)
     text = re.sub(r"RA2", "R2", text)  # an `Â` that lost its hat: RÂ²

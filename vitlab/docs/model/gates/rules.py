@@ -18,6 +18,7 @@ from vitlab.docs.model.gates.conditions import (
     Threshold,
     read_condition,
 )
+from vitlab.docs.model.vocabulary import STRUCK
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document
 
@@ -122,7 +123,7 @@ class Rule:
 
 def rules_of(item: str, content: str) -> tuple[Rule, ...]:
     """The rules of a row of a gate: `若 R² > 0.70 | ✅ ..`, `Pass | R² ≥ 0.7`, `若A | .. → ..`."""
-    item, content = plain(item), plain(content)
+    item, content = _standing(item), _standing(content)
     if mark := _MARKED_IF.match(item):
         return rules_of(mark["rest"], f"{mark['mark']} {content}")
     if (neither := _NEITHER_ITEM.match(item)) and _holds_condition(content):
@@ -158,7 +159,7 @@ def rules_of(item: str, content: str) -> tuple[Rule, ...]:
 
 def read_rules(text: str) -> tuple[Rule, ...]:
     """The rules of a sentence: `R² ≥ X → ...`, `If ΔR² > 0.02 then ... else ...`."""
-    text = _ELSE_IF.sub("if ", plain(text), count=1)
+    text = _ELSE_IF.sub("if ", _standing(text), count=1)
     if otherwise := _otherwise(text):
         return otherwise
     head = _IF_WORD.match(text)
@@ -172,6 +173,11 @@ def read_rules(text: str) -> tuple[Rule, ...]:
     if rest and _IF_WORD.match(rest[0]):  # `A → x, else if B → y, else → z`
         return rule, *read_rules(rest[0])
     return rule, *_else_rule(rest)
+
+
+def _standing(text: str) -> str:
+    """What a reader sees that is not struck out."""
+    return plain(STRUCK.sub("", text) if "~~" in text else text)
 
 
 def _is_whole_rule(text: str) -> bool:
@@ -195,7 +201,7 @@ def is_of_rules(head: str) -> bool:
 def table_rules(headers: Sequence[str], cells: Sequence[str]) -> tuple[Rule, ...]:
     """The rules of a row in a table of conditions, or of a gate with a row of its own."""
     rules: list[Rule] = []
-    pairs = list(zip(map(plain, headers), map(plain, cells), strict=False))
+    pairs = list(zip(map(plain, headers), map(_standing, cells), strict=False))
     parts = [f"@ {h} {c}" for h, c in pairs if _PART_HEAD.match(h) and not _WHOLE.fullmatch(c)]
     outcomes = _outcomes(pairs)
     then = next((cell for head, cell in pairs if _THEN_HEAD.match(head)), "")
@@ -303,7 +309,7 @@ def listed_rules(lines: Iterable[str]) -> tuple[Rule, ...]:
     checks: list[str] = []
     for line in lines:
         match = _BULLET.match(line)
-        text = plain(match["text"] if match else line.lstrip("> \t"))
+        text = _standing(match["text"] if match else line.lstrip("> \t"))
         text = _ELSE_IF.sub("if ", text, count=1)
         item, *content = re.split(r"[:：]", text, maxsplit=1)
         if content and (found := rules_of(item.strip(), content[0].strip())):
