@@ -462,3 +462,21 @@ def test_a_draft_that_cannot_be_read_is_one_line(kind: str, tmp_path: Path) -> N
         path.write_bytes(b"caf\xe9 R")
     with pytest.raises(UsageError, match=r"draft\.tex"):
         read_draft(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Trained on 10,000 spectra the ViT reaches R² = 0.742.", "of another run"),
+        ("The ViT trained on 1,000 spectra has R² = 0.742.", "of another run"),
+        ("On 10,000 test spectra the ViT reaches R² = 0.742.", "right"),
+        ("On 10,000 stars the ViT reaches R² = 0.742.", "right"),
+        ("Trained on 10,000 spectra the ViT reaches R² = 0.660.", "right"),
+    ],
+)
+def test_the_number_of_test_stars_hides_no_training_size(
+    text: str, verdict: str, tmp_path: Path
+) -> None:
+    (tmp_path / "draft.md").write_text(text, encoding="utf-8")
+    found = check(read_draft(tmp_path / "draft.md"), other_facts())
+    assert [one.verdict for one in found if "R²" in one.text] == [verdict]

@@ -117,11 +117,15 @@ class _Selection:
         return sizes is None or any(same_size(x, size) for x in sizes for size in others)
 
     def _is_of_test(self, size: float) -> bool:
-        """Whether so many stars are those of a test set, which a draft may not say."""
-        return any(
-            f.value.metric in ("test", "val") and same_size(f.number, size)
-            for f in self.facts.counts
-        )
+        """Whether so many stars are those of a test set, which a draft may not say.
+
+        Those of validation are meant only of a model that was never trained on so many.
+        """
+        if size in self.mention.trained:
+            return False
+        has_run = any(self._is_of(f) and same_size(f.size or 0, size) for f in self.facts.numbers)
+        kinds = ("test",) if has_run else ("test", "val")
+        return any(f.value.metric in kinds and same_size(f.number, size) for f in self.facts.counts)
 
     def _is_of(self, fact: Fact) -> bool:
         return not self.mention.models or fact.model in self.mention.models

@@ -45,6 +45,8 @@ class Mention:
     """Of a sentence with two models and two sizes, that of each: `A with 1k, B with 100k`."""
     near_size: float | None = None
     """The one of several that its sentence names last before it."""
+    trained: tuple[float, ...] = ()
+    """The sizes of which its sentence says that they are of training: `trained on 10k`."""
     between: tuple[float, float] | None = None
     """Of what one model gains: the training sizes it gains it between."""
     is_less: bool = False

@@ -217,7 +217,9 @@ class Reader:
         if more or any(between_sizes(text, sizes, one) for one, _ in claims):
             claims = list(gains_in(text, claims))
         self._kind = claims[-1][1][0] if claims else self._kind
-        yield from self._mentions(text, claims, models, sizes, lines)
+        trained = tuple(one.value for one in sizes if kinds[one] == "train")
+        for found in self._mentions(text, claims, models, sizes, lines):
+            yield replace(found, trained=trained)
         taken = [*counts, *(one for one, _ in claims)]
         guesses = [one for one in numbers if one not in taken and may_be_score(text, one)]
         if models or self._named:
