@@ -17,6 +17,7 @@ from vitlab.contract.value import (
     judged_by,
     measured,
     shown,
+    shown_text,
 )
 
 WRITTEN = {
@@ -209,3 +210,13 @@ def test_a_number_has_the_decimals_of_its_error(
     number: float, error: float | None, signed: bool, text: str
 ) -> None:
     assert measured(number, error, signed=signed) == text
+
+
+def test_a_number_on_validation_says_so_once_no_test_will_follow() -> None:
+    headline, values = "test/r2/log_g", {"val/r2/log_g": 0.7134}
+    assert shown_text(headline, values) == "0.713 val"
+    assert shown_text(headline, values, runs=True) == "0.713"
+    assert shown_text(headline, {**values, headline: 0.69}, digits=2) == "0.69"
+    assert shown_text(headline, {**values, headline: None}) == ""
+    assert shown_text("test/mae/log_g", {"val/mae/log_g": 0.2}) == "MAE 0.200 val"
+    assert shown_text("val/r2/log_g", values) == "0.713"

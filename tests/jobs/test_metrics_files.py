@@ -25,6 +25,7 @@ from tests.jobs.metric_files import (
     wandb_file,
     wandb_piece,
 )
+from vitlab.contract.reading import parse
 from vitlab.jobs.metrics.files import FileFollower
 from vitlab.jobs.metrics.formats.decoder import number
 from vitlab.jobs.metrics.log import Scales
@@ -146,6 +147,43 @@ def test_no_value_before_a_row_that_cannot_be_read_is_the_last(
         list(again.poll(last=True))
         assert again.status["unknown"] == unknown
         assert ("its last row cannot be read" in again.status["note"]) == bool(unknown)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cut", "is_doubted"),
+    [
+        ("0,0.713\n", "1,0.", True),
+        ("0,0.71345\n1,0.7301\n", "2,0.7", True),
+        ("0,1.25e-05\n1,3.1e-05\n", "2,1.2", True),
+        ("0,0.713\n1,0.73\n", "2,0.7", False),  # a number of fewer digits, as `round` gives them
+        ("0,0.713\n1,0.731\n", "2,0.745", False),
+        ("0,\n1,0.731\n", "2,0.7", False),
+    ],
+)
+def test_a_last_number_that_seems_cut_is_not_read(
+    tmp_path: Path, rows: str, cut: str, is_doubted: bool
+) -> None:
+    path = tmp_path / "m.csv"
+    for before in (rows + cut, rows):  # as a whole, and where it grew
+        path.write_text("epoch,val_r2\n" + before)
+        follower = FileFollower(source(), path)
+        list(follower.poll())
+        path.write_text("epoch,val_r2\n" + rows + cut)
+        again = FileFollower(source(), path, follower.cursor)
+        list(again.poll(last=True))
+        assert again.status["unknown"] == ["val_r2"] * is_doubted
+        assert ("its last row cannot be read" in again.status["note"]) == is_doubted
+
+
+@pytest.mark.parametrize("step", ["1e300", "9" * 400, "-1e30", "1e18"])
+def test_a_step_or_epoch_that_no_run_has_spoils_no_record(tmp_path: Path, step: str) -> None:
+    rows = "".join(f"{i},{i},{0.1 * i}\n" for i in range(2000))
+    (tmp_path / "m.csv").write_text(f"step,epoch,val_r2\n{rows}{step},{step},1e300\n")
+    follower = FileFollower(source(epochs=5), tmp_path / "m.csv")
+    list(follower.poll())
+    parse(json.dumps(follower.cursor))
+    again = FileFollower(source(epochs=5), tmp_path / "m.csv", follower.cursor)
+    assert [value for *_, values in short(again.poll(last=True)) for value in values.values()][-1]
 
 
 def test_a_last_cell_that_is_no_number_is_known_as_such(tmp_path: Path) -> None:

@@ -136,6 +136,9 @@ def test_a_half_line_is_cut_and_a_foreign_log_set_aside(lab: Lab, ended: Ended) 
     assert f"the log of cursor {cursor} is gone" in lab.notes[1]
     with pytest.raises(UsageError, match=r"cursor '\.\./x': is none"):
         log.awaited((), "../x")
+    told(log, f"{'x' * 100_000}-1")
+    assert "is gone" in lab.notes[-1]
+    assert len(lab.notes[-1]) < 200
 
 
 def test_a_line_that_somebody_has_changed_tells_nothing(lab: Lab, ended: Ended) -> None:

@@ -34,7 +34,7 @@ from vitlab.contract.job import (
 )
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.terminal import print_drawn
-from vitlab.contract.value import MEMORY, MFU, SPEED, WAIT, Value, score_text, shown
+from vitlab.contract.value import MEMORY, MFU, SPEED, WAIT, Value, shown_text
 from vitlab.jobs.experiment.experiment import MAX_REPEATS
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.queue.scheduler import advance, left_running
@@ -250,7 +250,8 @@ def list_jobs(args: argparse.Namespace) -> int:
             "held" if view.held and isinstance(view.state, Queued) else view.state_word,
             _outcome(view),
             f"{view.step}/{view.of}" if view.of else view.epochs or "-",
-            score_text(view.spec.headline, shown(view.spec.headline, view.values)) or "-",
+            shown_text(view.spec.headline, view.values, runs=isinstance(view.state, Running))
+            or "-",
         )
         for view in views
     ]

@@ -321,6 +321,17 @@ def score_text(headline: str, value: float | None, digits: int = 3) -> str:
     return f"{name}{value:.{digits}f}{one.mark}"
 
 
+def shown_text(
+    headline: str, values: Mapping[str, Number], *, runs: bool = False, digits: int = 3
+) -> str:
+    """What `shown` finds, for a column headed `R²`; `0.713 val` where no test will follow.
+
+    `runs`: a running job has no other number than on validation yet.
+    """
+    text = score_text(headline, shown(headline, values), digits)
+    return f"{text} val" if text and not runs and headline not in values else text
+
+
 def rounded(number: float, error: float | None) -> tuple[str, str]:
     """A number and its error in digits, with as many decimals as two figures of the error need.
 

@@ -31,7 +31,7 @@ from vitlab.contract.job import (
     ended_well,
 )
 from vitlab.contract.terminal import UNSAFE
-from vitlab.contract.value import Value, for_choosing, judged_by, score_text, shown
+from vitlab.contract.value import Value, for_choosing, judged_by, shown, shown_text
 from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.jobs.processes import ADOPTED
 from vitlab.lab.progress import TREND
@@ -385,7 +385,7 @@ def last_r2(job: JobView) -> float | None:
 def score_cell(job: JobView) -> str:
     """A job's last headline in a column headed `R²`; `≤0.830` of a ceiling."""
     value = last_r2(job)
-    text = score_text(job.spec.headline, value)
+    text = _score_text(job)
     one = Value.parse(job.spec.headline)
     # By its name it would take the room of the others' names.
     return f"≤{value:.3f}" if value is not None and one.is_ceiling else text
@@ -397,9 +397,14 @@ def best_score(job: JobView) -> str:
     return f"{text}*" if text and job.spec.profile != "full" else text
 
 
+def _score_text(job: JobView, digits: int = 3) -> str:
+    runs = isinstance(job.state, Running)
+    return shown_text(job.spec.headline, job.values, runs=runs, digits=digits)
+
+
 def score_words(job: JobView, digits: int = 3) -> str:
     """A job's last headline by its name: `R² 0.713`; empty without one."""
-    text = score_text(job.spec.headline, last_r2(job), digits)
+    text = _score_text(job, digits)
     return f"R² {text}" if text[:1] in "-0123456789" and text else text
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitlab.jobs.metrics.formats.decoder import Chunk, Decoder
+from vitlab.jobs.metrics.formats.decoder import LINE_ENDS, Chunk, Decoder
 from vitlab.jobs.metrics.formats.kinds import HEAD, KINDS, decoder_of
 from vitlab.jobs.metrics.formats.records import WandbFile
 from vitlab.jobs.metrics.formats.table import Table
@@ -150,7 +150,7 @@ class FileReader(Reader):
                 self._pass_over(block[:rest])
                 continue
             used, chunks = self.decoder.read(block, at_end)
-            self._cut = at_end and not block.endswith((b"\n", b"\n\0", b"\r"))
+            self._cut = at_end and not block.endswith(LINE_ENDS)
             self._pass_over(block[:used])
             yield from self._new_events(chunks, without)
             if used == 0 and len(block) < wanted:

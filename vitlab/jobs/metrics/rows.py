@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from vitlab.contract.reading import is_finite
 from vitlab.contract.value import Value
 from vitlab.jobs.metrics.formats.decoder import Chunk, Column, Integers
 from vitlab.jobs.metrics.source import Source
@@ -203,8 +204,7 @@ class Thinner:
         def row(at: int) -> Row:
             values = {name: x for name, column in columns.items() if (x := column[at]) is not None}
             epoch = epochs[at] if epochs else None
-            step = steps[at] if abs(steps[at]) < LARGEST else start + at
-            return Row(start + at, step, epoch, values, self._places.by_epoch)
+            return Row(start + at, steps[at], epoch, values, self._places.by_epoch)
 
         if start < ALL:  # a stretch of its own
             if (only := row(0)).values:
@@ -229,7 +229,7 @@ class Thinner:
         """As JSON."""
         # What JSON has no number for is a text.
         kept = [(*key, row.position, row.step, row.epoch,
-                 {name: x if math.isfinite(x) else str(x) for name, x in row.values.items()},
+                 {name: x if is_finite(x) else str(x) for name, x in row.values.items()},
                  row.by_epoch) for key, row in self._kept.items()]  # fmt: skip
         return {"next": self._next, "kept": kept, "places": self._places.state}
 
@@ -273,6 +273,13 @@ def _all_finite(column: Column) -> bool:
         return False
 
 
+def _all_places(column: Column) -> bool:
+    """Whether each is a step or an epoch that a run can have."""
+    if isinstance(column, Integers):
+        return True  # of few digits
+    return _all_finite(column) and min(column) > -LARGEST and max(column) < LARGEST  # type: ignore[type-var, operator]
+
+
 def _replaces(why: str, value: float | None, before: float) -> bool:
     if why == "last" or value is None:
         return True
@@ -294,9 +301,9 @@ class Places:
         is the step, and without either the row's position.
         """
         steps, epochs = part.columns.get(self._step), part.columns.get(self._epoch)
-        if epochs and not _all_finite(epochs):
-            epochs = [x if x is not None and math.isfinite(x) else None for x in epochs]
-        if steps and _all_finite(steps):
+        if epochs and not _all_places(epochs):
+            epochs = [x if x is not None and abs(x) < LARGEST else None for x in epochs]
+        if steps and _all_places(steps):
             self._stepped, self._last = True, steps[-1]
             return steps, epochs  # type: ignore[return-value]
         return [self._one(start, at, steps, epochs) for at in range(part.rows)], epochs

@@ -45,6 +45,8 @@ from vitlab.lab.results.ranking import verdicts_of
 VERSION = 1
 PATIENCE = 10.0
 """Seconds to wait for another look that adds to the log."""
+SHOWN = 40
+"""Letters of a cursor that are repeated to whoever gave it."""
 _NOTHING: tuple[object, ...] = (None, (), {})
 """Values that a line leaves out."""
 SUPERSEDED = 200
@@ -153,9 +155,12 @@ class ChangeLog:
         """The place a cursor names; the beginning, which is told, where its log is gone."""
         name, _, number = cursor.rpartition("-")
         if not name or not number.isdecimal() or len(number) > 18:
-            raise UsageError(f"cursor {cursor!r}: is none that `vitlab wait --json` printed")
+            raise UsageError(
+                f"cursor {cursor[:SHOWN]!r}: is none that `vitlab wait --json` printed"
+            )
         if name != self._name or int(number) > self._last:
-            self._lab.tell(f"the log of cursor {cursor} is gone: all that is known is told")
+            said = cursor if len(cursor) <= SHOWN else f"{cursor[:SHOWN]}..."
+            self._lab.tell(f"the log of cursor {said} is gone: all that is known is told")
             return 0
         return int(number)
 

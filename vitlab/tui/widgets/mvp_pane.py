@@ -21,7 +21,7 @@ from vitlab.tui.text import (
     clean,
     job_label,
     job_words,
-    last_r2,
+    score_words,
     steps_of,
     time_of,
     tone_style,
@@ -199,18 +199,17 @@ class MvpPane(FollowingPane["MvpSummary"]):
         score = summary.scores.get(job.paths.name) if summary else None
         if score is not None:
             error = f" ± {score.error:.3f}" if score.error is not None else ""
-            mark = Value.parse(job.spec.headline).mark
-            result = f"{score.value:.3f}{error}{mark}".replace("±", "+-" if self.plain else "±")
+            one = Value.parse(job.spec.headline)
+            number = f"{score.value:.3f}{error}{one.mark}"
+            result = f"{one.symbol} {number}".replace("±", "+-" if self.plain else "±")
         else:
-            value = last_r2(job)
-            mark = Value.parse(job.spec.headline).mark
-            result = "" if value is None else f"{value:.3f}{mark} so far"
+            result = score_words(job)
+            result += " so far" * (result != "" and isinstance(job.state, Running))
         more = f"{steps_of(job)} {time_of(job)}" if isinstance(job.state, Running) else ""
         name = job_label(job).removeprefix(f"{clean(job.spec.mvp)} ")
         text.append(fit(words, min(11, max(width, 0))), tone_style(self, tone))
         # The score first: a run's name may be as long as it likes.
-        symbol = Value.parse(job.spec.headline).symbol
-        rest = fit(f"{symbol} {result}" if result else "", 18) + f"{name}  {more}".rstrip()
+        rest = fit(result, 18) + f"{name}  {more}".rstrip()
         text.append(fit(rest, min(max(width - 11, 0), cells(rest))) + "\n")
 
     def _outcome(self, text: Text, summary: MvpSummary, width: int) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
+
+from vitlab.contract.reading import MOST_DIGITS
 
 SHOWN = 200
 """Columns that are listed at most."""
@@ -17,6 +18,8 @@ LONGEST = 256
 """Letters of a number with what is around it, and of a column's name; a longer one is left out."""
 LISTED = 64
 """Elements of a list that can be named by their places."""
+LINE_ENDS = b"\n", b"\n\0", b"\r"
+"""Bytes at the end of a line, in any encoding."""
 Column = Sequence[float | None]
 """The numbers of one column; None where a row has none. NaN and infinities are numbers."""
 
@@ -29,8 +32,9 @@ class Integers(Sequence[float]):
 
     @staticmethod
     def fits(cells: Sequence[bytes]) -> bool:
-        """Whether each cell is a number without sign, point or exponent."""
-        return b"".join(cells).isdigit() and b"" not in cells
+        """Whether each cell is a number without sign, point or exponent, of few digits."""
+        is_whole = b"".join(cells).isdigit() and b"" not in cells
+        return is_whole and max(map(len, cells)) <= MOST_DIGITS
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -42,7 +46,7 @@ class Integers(Sequence[float]):
     def __getitem__(self, at: int | slice) -> float | Integers:
         if isinstance(at, slice):
             return Integers(self._cells[at])
-        return min(float(self._cells[at]), sys.float_info.max)
+        return float(self._cells[at])
 
 
 @dataclass(frozen=True)

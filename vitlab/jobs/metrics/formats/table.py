@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vitlab.jobs.metrics.formats.decoder import (
+    LINE_ENDS,
     SHOWN,
     Chunk,
     Column,
@@ -29,6 +30,9 @@ _DECIMAL = re.compile(rb"\s*[-+]?(?![1-9]\d{0,2},\d{3}\s*$)\d*,\d+([eE][-+]?\d+)
 """A number with a decimal comma. `1,500` is none: it may be a thousand and a half too."""
 _LONGEST, _LINES = 1 << 16, 16
 """Bytes and lines of a row with a quoted cell."""
+MANY = 1 << 30
+"""Letters that no cell has."""
+_AROUND = b" \t\r\0\"'"
 _BRACKETED = 1 << 12
 """Bytes of a row whose delimiters are looked at one by one."""
 
@@ -54,22 +58,29 @@ class Table(Decoder):
         """Whether the rows begin with a number; None before the first."""
         self.summaries = 0
         """Rows that begin with a word all the same, as a mean over all."""
+        self._shortest = MANY
+        """Letters of the shortest last cell of a row so far."""
 
     def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
         used, data = whole_lines(block, self.encoding, last)
+        rest = b""
+        if last and block and not block.endswith(LINE_ENDS):
+            data, _, rest = data[:-1].rpartition(b"\n")
+            data += b"\n" * bool(data)
         chunks: list[Chunk] = []
         while data and not self._header:
             first, _, data = data.partition(b"\n")
             chunks += self._slow([first])
         chunk = None if self._open else self._fast(data)
         chunks += [chunk] if chunk else self._slow(data.split(b"\n")[:-1])
+        chunks += self._slow([rest], at_end=True) if rest else []
         while last and self._open:
             chunks += self._slow(self._taken_back())
         return used, chunks
 
     def names_ours(self, line: bytes) -> bool:
         """Whether it is a header with one of the names that are wanted."""
-        return not {*self.names}.isdisjoint(self._split_names(line)[1])
+        return not {*self.names}.isdisjoint(_split_names(line, self.wanted)[1])
 
     def _lose(self, cells: Sequence[bytes]) -> None:
         """Leave a row out; a line of words below the rows is none of theirs."""
@@ -127,9 +138,10 @@ class Table(Decoder):
             if odd:
                 return None
         self.lost_last &= not rows
+        self._shortest = min([self._shortest, *map(len, cells[width - 2 :: width])])
         return Chunk(rows, columns)
 
-    def _slow(self, lines: Sequence[bytes]) -> Iterator[Chunk]:
+    def _slow(self, lines: Sequence[bytes], at_end: bool = False) -> Iterator[Chunk]:
         rows: list[list[bytes]] = []
         waiting = deque(lines)
         while waiting:
@@ -138,7 +150,7 @@ class Table(Decoder):
                 continue
             if line.lstrip().startswith(b"#") and not self._open:
                 bare = line.lstrip().lstrip(b"#")
-                if not any(name in self._split_names(bare)[1] for name in self.names):
+                if not any(name in _split_names(bare, self.wanted)[1] for name in self.names):
                     continue  # a comment
                 line = bare
             held = self._open
@@ -159,11 +171,7 @@ class Table(Decoder):
             if len(cells) == len(self._header) + 1 and not cells[-1].strip():
                 del cells[-1]  # each row ends with a delimiter, the header does not
             if len(cells) == len(self._header):
-                if self._is_summary(cells[0]):
-                    self.summaries += 1
-                else:
-                    rows.append(cells)
-                    self.lost_last = not self._places
+                rows += self._row(cells, at_end)
                 continue
             if self._other_delimiter(line):
                 yield self._chunk(rows)
@@ -177,8 +185,19 @@ class Table(Decoder):
                 rows, self._places = [], {}
         yield self._chunk(rows)
 
+    def _row(self, cells: list[bytes], at_end: bool) -> list[list[bytes]]:
+        if self._is_summary(cells[0]):
+            self.summaries += 1
+            return []
+        if at_end and self._header[-1] in self._places and _is_cut(cells[-1], self._shortest):
+            self._lose(cells)
+            return []
+        self.lost_last = not self._places
+        return [cells]
+
     def _chunk(self, rows: Sequence[Sequence[bytes]]) -> Chunk:
         columns: dict[str, Column] = {}
+        self._shortest = min([self._shortest, *(len(row[-1].strip(_AROUND)) for row in rows)])
         for name, place in self._places.items():
             texts = [row[place] for row in rows]
             odd: list[str] = []
@@ -227,7 +246,7 @@ class Table(Decoder):
 
     def _other_delimiter(self, line: bytes) -> bool:
         """Whether it is a header under another delimiter, as below a comment like one."""
-        delimiter, names = self._split_names(line)
+        delimiter, names = _split_names(line, self.wanted)
         return (
             delimiter != self._delimiter
             and not {*self.names}.isdisjoint(names)
@@ -235,8 +254,8 @@ class Table(Decoder):
         )
 
     def _read_header(self, line: bytes) -> None:
-        self._delimiter, self._header = self._split_names(line)
-        self._numbered = None
+        self._delimiter, self._header = _split_names(line, self.wanted)
+        self._numbered, self._shortest = None, MANY
         for axis in {*self.wanted}.difference(self.names, self._header):  # `Epoch` is the epoch
             alike = [name for name in self._header if name.lower() == axis.lower()]
             if len(alike) == 1 and alike[0] not in self.names:
@@ -250,26 +269,13 @@ class Table(Decoder):
         self.columns += [name for name in self._header if name and name not in self.columns]
         del self.columns[SHOWN:]
 
-    def _split_names(self, line: bytes) -> tuple[str, list[str]]:
-        """The delimiter under which a header has the most of the wanted names, and its names."""
-        best = 0, 0, _DELIMITERS[0], [_name(line)]
-        for delimiter in _DELIMITERS:
-            try:
-                names = [_name(cell) for cell in _quoted(line, delimiter)]
-            except csv.Error:
-                continue
-            fits = sum(name in names for name in self.wanted)
-            cells = len(names) if delimiter != BLANKS else min(len(names), 1)
-            if (fits, cells) > best[:2]:
-                best = fits, cells, delimiter, names
-        return best[2], best[3]
-
     @property
     def state(self) -> dict[str, Any]:
         own = {"delimiter": self._delimiter, "header": self._header,
                "places": self._places, "open": self._open.decode("utf-8", "surrogateescape"),
                "twice": sorted(self.twice), "numbered": self._numbered,
-               "summaries": self.summaries, "problem": self.problem}  # fmt: skip
+               "summaries": self.summaries, "problem": self.problem,
+               "shortest": self._shortest}  # fmt: skip
         return {**super().state, **own}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -280,6 +286,31 @@ class Table(Decoder):
         self.twice = set(state["twice"])
         self._numbered, self.summaries = state["numbered"], state["summaries"]
         self.problem = state["problem"]
+        self._shortest = state.get("shortest", MANY)
+
+
+def _is_cut(cell: bytes, shortest: int) -> bool:
+    """Whether a number at the very end of a file seems to be a part of one.
+
+    It ends at the point, or is shorter by two letters than the `shortest` of all rows before.
+    """
+    cell = cell.strip(_AROUND)
+    return cell.endswith(b".") or len(cell) + 1 < shortest < MANY
+
+
+def _split_names(line: bytes, wanted: Sequence[str]) -> tuple[str, list[str]]:
+    """The delimiter under which a header has the most of the wanted names, and its names."""
+    best = 0, 0, _DELIMITERS[0], [_name(line)]
+    for delimiter in _DELIMITERS:
+        try:
+            names = [_name(cell) for cell in _quoted(line, delimiter)]
+        except csv.Error:
+            continue
+        fits = sum(name in names for name in wanted)
+        cells = len(names) if delimiter != BLANKS else min(len(names), 1)
+        if (fits, cells) > best[:2]:
+            best = fits, cells, delimiter, names
+    return best[2], best[3]
 
 
 def _split(line: bytes, delimiter: str) -> list[bytes]:
