@@ -174,6 +174,40 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
 """Words of a status, where they open a cell or follow its glyph."""
 
 
+_OPENED = r"[\s*_`]*[(（\[【]?\s*"
+_LESS = {
+    "analysing": re.compile(
+        rf"{_OPENED}(?:[!！]*[?？]+|(?:tb[cd]|maybe|perhaps|provisional(?:ly)?|tentative(?:ly)?|if|when"
+        r"|once|un(?:verified|confirmed|checked)|(?:not(?: yet)?|to be) (?:verified|confirmed"
+        r"|checked|reviewed))(?![A-Za-z])|待(?:复核|确认|验证|核[实对]|复查|审)|未(?:验证|核实|复核|确认)|存疑"
+        r"|暂定|若|如果)",
+        re.I,
+    ),
+    "partial": re.compile(
+        rf"{_OPENED}(?:(?:partial(?:ly)?|partly|in part|部分(?:完成)?)\s*[)）\]】]|except\b|除了?"
+        r"|(?P<some>\d{1,4})(?:\s*of\s*|\s*/\s*(?=\d+\s*(?:seed|run|个|组|轮)))(?P<all>\d{1,4}))",
+        re.I,
+    ),
+    "running": re.compile(rf"{_OPENED}[~≈约]?\s*\d{{1,2}}(?:\.\d+)?\s?[%％]\s*[)）\]】]?[\s*_`]*$"),
+    "planned": re.compile(r"[\s*_`]*[:：=]\s*(?:no|not|false|否|没有?|☐|\[ \])(?![A-Za-z])", re.I),
+}
+"""What behind `done` says that it is not: `(partially)`, `50%`, `?`, `: no`."""
+
+
+def less_than(status: str, text: str, at: int) -> tuple[str, int] | None:
+    """What a text says from `at` on that the status before it is instead, and where that ends."""
+    if status not in ("done", "partial", "failed"):
+        return None
+    for less, pattern in _LESS.items():
+        of_word = less != "running" or text[at - 1 : at].isalnum()  # `✅ 95%` may be a result
+        may = less == "analysing" or (status == "done" and of_word)
+        if may and (match := pattern.match(text, at)):
+            some = match.groupdict().get("some")
+            if some is None or int(some) < int(match["all"]):
+                return less, match.end()
+    return None
+
+
 @lru_cache(4096)
 def metric_header(header: str) -> tuple[str, str | None] | None:
     """The metric of a number column and its split: `R² (val)` -> ("r2", "val")."""

@@ -9,7 +9,7 @@ from functools import cache, cached_property, lru_cache
 
 from vitlab.contract.job import STATUSES
 from vitlab.contract.paths import UsageError
-from vitlab.docs.model.headers import HEADERS, STATUS_WORDS
+from vitlab.docs.model.headers import HEADERS, STATUS_WORDS, less_than
 from vitlab.docs.text.inline import VS16, folded, plain, same_glyph
 
 GLYPHS: dict[str, tuple[str, ...]] = {
@@ -57,13 +57,11 @@ VERDICT_WORDS: dict[str, tuple[str, ...]] = {
 }
 """Words of a verdict: each implies a status, but is never replaced by one."""
 
-_DOUBTED = ("done", "partial", "failed")
 _SHORT_VERDICTS = frozenset(("go", "满足", "已满足", "达标", "已达标"))
 """Verdicts only where no word follows: `Go to 1.2` and `满足条件后` are none."""
 _PERCENT_DONE = re.compile(
     r"[~≈约]?\s*\d{1,2}(?:\.\d+)?\s?%\s*(?:done|completed?|finished|完成)(?!\w)", re.I
 )
-_DOUBT = re.compile(r"[\s*_`]*[?？]+")
 CLOSING = frozenset(("关闭", "已关闭", "closed"))
 """After a glyph of an end these words only close what it says: `✅ 已关闭` is no cancelling."""
 _FREEZING = frozenset(("冻结", "已冻结", "frozen"))
@@ -125,7 +123,8 @@ _EMOJI = re.compile(
     r"[\u2300-\u23ff\u25a0-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\U0001f3fb-\U0001f3ff]*"
 )
 _LEGEND_PARTS = re.compile(rf"\s*(?:[,，、;；·/／→]|\s(?=\s|[`*_]*{_EMOJI.pattern}))\s*")
-_MARKUP = re.compile(r"(?:[\s*_~`\ufeff]|\[(?!\[|[ xX/-]\])(?=[^\[\]]*\]\())*")
+_UNSEEN = r"\ufeff\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069"
+_MARKUP = re.compile(rf"(?:[\s*_~`{_UNSEEN}]|\[(?!\[|[ xX/-]\])(?=[^\[\]]*\]\())*")
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|（[^）]*）")
 _TWICE = re.compile(r"([\u4e00-\u9fff]+)[/·]?([a-z_.]+)|([a-z_.]+)[/·]?([\u4e00-\u9fff]+)")
 """A header in both languages."""
@@ -229,20 +228,20 @@ class Vocabulary:
         if not_all := _PERCENT_DONE.match(text, _skip_markup(text, 0)):
             return ParsedStatus("running", None, None, True, not_all.end())
         parsed = self._read_first(text)
-        if parsed and parsed.status in _DOUBTED and (doubt := _DOUBT.match(text, parsed.end)):
-            return ParsedStatus("analysing", None, None, True, doubt.end())
-        arrow = _ARROW.match(text, parsed.end) if parsed and not parsed.verdict else None
+        if parsed and (less := less_than(parsed.status, text, parsed.end)):
+            return ParsedStatus(less[0], None, None, True, less[1])
+        arrow = _ARROW.match(text, parsed.end) if parsed else None
         if parsed is None or arrow is None:
             return parsed
         rest = text[arrow.end() :]
         then = self.read(rest)
-        if then is None or then.loose or _OTHER_MVP.match(rest, then.end):
-            return parsed
+        if then is None or then.loose or (parsed.verdict and not then.verdict):
+            return parsed  # `PASS → 进入 Gate-2`
         word = _word_key(rest[slice(*then.word)]) if then.word else ""
         in_prose = (
             word and not then.glyph and (word in OF_SENTENCES or not _ENDS.match(rest, then.end))
         )
-        if word in _FILING or in_prose:
+        if word in _FILING or in_prose or _OTHER_MVP.match(rest, then.end):
             return parsed
         starts = [part[0] for part in (parsed.glyph, parsed.word) if part]
         return replace(then.moved(arrow.end()), since=min(starts, default=0))
@@ -288,6 +287,8 @@ class Vocabulary:
             glyph, end = late.span(), late.end()
             behind = self.glyphs[same_glyph(late.group())]
             status = behind if word in CLOSING | _FREEZING else None
+            if self.words.get(word) == "done" and behind in ("planned", "failed", "cancelled"):
+                return None  # `done ❌`
         if word in _FREEZING and (status not in (None, "done") or self.waits(text[end:])):
             return ParsedStatus("paused", glyph, match.span(), False, end)
         closed = word in CLOSING and status in ("done", "partial")
