@@ -100,6 +100,23 @@ def test_a_lost_job_is_told_of_by_who_sees_it(shop: Workshop, hook: Hook) -> Non
     assert not notice.notify(shop.lab, replace(found, state=Queued(1.0)), hook.address)
 
 
+def test_an_answer_without_an_end_is_given_up(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def drips(*_: object) -> str:
+        over.wait()
+        return ""
+
+    monkeypatch.setattr(notice, "_post", drips)
+    monkeypatch.setattr(notice, "WHOLE", 0.05)
+    record = shop.lab.private.notices / "one.json"
+    assert notice.send(record, "http://127.0.0.1:9/x", {"job": "E/one"}, pause=0.0)
+    assert json.loads(record.read_text())["trouble"] == "no whole answer in 0 s"
+    over.set()
+
+
 def records_or_none(lab: LabPaths) -> list[dict[str, Any]]:
     try:
         return records(lab)

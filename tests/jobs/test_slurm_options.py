@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
 from tests.jobs.conftest import Workshop
-from vitlab.contract.job import Queued
-from vitlab.jobs import submissions
+from vitlab.contract.job import Done, Queued
+from vitlab.jobs import slurm, submissions
 from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.git import Code
 from vitlab.jobs.process.slurm_step import number, rendezvous, srun_prefix
 from vitlab.jobs.queue.machine import Machine
@@ -99,6 +100,76 @@ def test_a_job_that_was_taken_over_names_no_file_and_stops_no_other(
     assert all(line.startswith("slurm: ") for *_, line in refused)
     assert [Path(one).parent for one in sent] == [shop.lab.private.slurm]
     assert not list(shop.lab.root.parent.rglob("planted*"))
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes, str], None]:
+    """Makes a command of Slurm: its name, what it prints, and what else it does."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+
+    def make(name: str, prints: bytes, then: str = "") -> None:
+        (tmp_path / "bin" / f"{name}.out").write_bytes(prints)
+        program = tmp_path / "bin" / name
+        program.write_text(f"#!/bin/sh\ncat {program}.out\n{then}\n")
+        program.chmod(0o755)
+
+    return make
+
+
+def test_a_banner_is_no_number(shop: Workshop, programs: Callable[..., None]) -> None:
+    programs("sbatch", b"--- Welcome \xe0 tous ---\n12 SU left\n\n4711;alpha\n")
+    programs("squeue", b"4711_0|PENDING|Priorit\xe9\n")
+    job = shop.submit("pass", extra=SLURM)
+    assert advance(shop.lab) == [job]
+    assert read_json(job.slurm)["id"] == "4711_0"
+    assert advance(shop.lab) == []
+    assert read_json(job.slurm)["said"] == "pending (Priorit\ufffd)"
+    programs("sbatch", b"Submitted\n")
+    other = shop.submit("pass", extra=SLURM, run="other")
+    advance(shop.lab)
+    state = read_state(other)
+    assert isinstance(state, Done)
+    assert state.detail == "sbatch: no number of a job in 'Submitted'"
+
+
+def test_a_job_that_slurm_does_not_name_yet_is_not_gone(
+    shop: Workshop, programs: Callable[..., None]
+) -> None:
+    programs("sbatch", b"7\n")
+    programs("squeue", b"")
+    job = shop.submit("pass", extra=SLURM)
+    advance(shop.lab)
+    look_anew(shop)
+    assert isinstance(read_state(job), Queued)
+    write_json(job.slurm, {**read_json(job.slurm), "said": "pending"})
+    programs("squeue", b"", "echo 'slurm_load_jobs error: Socket timed out' >&2")
+    look_anew(shop)
+    assert isinstance(read_state(job), Queued)
+    programs("squeue", b"")
+    look_anew(shop)
+    assert isinstance(state := read_state(job), Done)
+    assert state.detail == "Slurm job 7_0: gone"
+
+
+def test_a_controller_that_hangs_is_not_asked_at_every_look(
+    shop: Workshop, programs: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs("sbatch", b"7\n")
+    monkeypatch.setattr(slurm, "COMMAND_TIMEOUT", 0.2)
+    monkeypatch.setattr(slurm, "QUERY_INTERVAL", 0.1)
+    programs("squeue", b"", "exec sleep 60")
+    shop.submit("pass", extra=SLURM)
+    advance(shop.lab)
+    look_anew(shop)
+    monkeypatch.setattr(slurm, "query", lambda _: pytest.fail("asked again"))
+    advance(shop.lab)
+
+
+def look_anew(shop: Workshop) -> None:
+    """As if the last question to Slurm were long ago."""
+    shop.lab.private.slurm_asked.unlink(missing_ok=True)
+    advance(shop.lab)
 
 
 def test_options_come_from_the_experiment_file(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ here. The lab must lie on a disk the nodes share.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import shutil
@@ -34,6 +35,11 @@ QUERY_INTERVAL = 3.0
 """Least seconds between two queries of Slurm's controller."""
 COMMAND_TIMEOUT = 20
 """Seconds a command of Slurm may take."""
+PAUSE = 60.0
+"""Seconds without a query after one that was not answered in time: all who look wait for it."""
+UNSEEN = 120.0
+"""Seconds after its submission in which an array that Slurm has not named yet is not gone: at some
+sites `squeue` tells what was true a while ago."""
 OUTCOMES: dict[str, Outcome] = {
     "CANCELLED": "killed",
     "DEADLINE": "killed",
@@ -118,14 +124,25 @@ def submit_batch(
         answer = _run(argv, environment)
         if answer is None:
             continue
-        if answer.returncode:
-            refused += [(job, "failed", f"sbatch: {_line(answer.stderr)}") for job in group]
+        number, why = _number_given(answer)
+        if why:
+            refused += [(job, "failed", f"sbatch: {why}") for job in group]
             continue
-        number = answer.stdout.strip().partition(";")[0]
+        sent = round(time.time(), 3)
         for i, job in enumerate(group):
-            write_json(job.paths.slurm, {**orders[job.name], "id": f"{number}_{i}"})
+            record = {**orders[job.name], "id": f"{number}_{i}", "sent": sent}
+            write_json(job.paths.slurm, record)
             begun.append(job.paths)
     return begun, refused
+
+
+def _number_given(answer: subprocess.CompletedProcess[str]) -> tuple[str, str]:
+    """The number of a job that `sbatch` has submitted, or why there is none."""
+    if answer.returncode:
+        return "", _line(answer.stderr)
+    # At some sites a banner stands before it.
+    numbers = re.findall(r"^([0-9]+)(?:;.*)?$", answer.stdout, re.MULTILINE)
+    return (numbers[-1], "") if numbers else ("", f"no number of a job in {_line(answer.stdout)!r}")
 
 
 def is_here() -> bool:
@@ -149,16 +166,24 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Ended]:
     `QUERY_INTERVAL` seconds, by all processes together.
     """
     sent = {number: job for job in jobs if (number := _number(job.paths))}
-    stamp = lab.private.slurm_asked
-    if not sent or (stamp.exists() and 0 <= time.time() - stamp.stat().st_mtime < QUERY_INTERVAL):
+    stamp, now = lab.private.slurm_asked, time.time()
+    if not sent or (stamp.exists() and -PAUSE <= now - stamp.stat().st_mtime < QUERY_INTERVAL):
         return []
     stamp.parent.mkdir(exist_ok=True)
     touch(stamp)
+    begun = time.monotonic()
     states = query(list(sent))
     if states is None:
+        if time.monotonic() - begun > QUERY_INTERVAL:
+            until = time.time() + PAUSE
+            os.utime(stamp, (until, until))
         return []
     over = []
+    arrays = {number.partition("_")[0] for number in states}
     for number, job in sent.items():
+        is_named = number in states or number.partition("_")[0] in arrays
+        if not is_named and _is_unseen(job, now):
+            continue
         state, _, reason = states.get(number, "GONE|").partition("|")
         if state in WAITING:
             if isinstance(job.state, Lost):
@@ -173,11 +198,21 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Ended]:
     return [one for one in over if not one[0].paths.exit.exists()]
 
 
+def _is_unseen(job: Job, now: float) -> bool:
+    """Whether it was submitted a moment ago, and neither Slurm nor it has said anything yet."""
+    record = _record(job)
+    since = record.get("sent")
+    is_new = isinstance(since, int | float) and 0 <= now - since < UNSEEN
+    return is_new and "said" not in record and not job.paths.started.exists()
+
+
 def query(numbers: Sequence[str]) -> dict[str, str] | None:
     """Slurm's `STATE|reason` of jobs; one it does not know is missing, None without an answer."""
     whole = ",".join(sorted({number.partition("_")[0] for number in numbers}))
     answer = _run(["squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%r", f"--jobs={whole}"])
-    if answer is None or (answer.returncode and "Invalid job id" not in answer.stderr):
+    # With no rows, an error is none that lies behind an answer.
+    failed = answer is None or answer.returncode or (answer.stderr and not answer.stdout)
+    if answer is None or (failed and "Invalid job id" not in answer.stderr):
         return None
     rows = (line.strip().partition("|") for line in answer.stdout.splitlines())
     return {number: rest for number, _, rest in rows}
@@ -228,7 +263,8 @@ def _run(
         return subprocess.run(
             argv,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=COMMAND_TIMEOUT,
             env=as_bytes(kept),
             check=False,

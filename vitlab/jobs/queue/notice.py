@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib import request
 from urllib.error import HTTPError, URLError
@@ -28,7 +29,9 @@ from vitlab.jobs.store import Job, read_exit, read_job
 from vitlab.jobs.submissions import is_submitted
 
 TIMEOUT = 10.0
-"""Seconds the webhook may take."""
+"""Seconds the webhook may say nothing."""
+WHOLE = 20.0
+"""Seconds it may take for all of its answer, the search for its address included."""
 PAUSE = 5.0
 """Seconds before the second try."""
 
@@ -54,10 +57,10 @@ def send(record: Path, webhook: str, what: Mapping[str, Any], pause: float = PAU
     except FileExistsError:
         return False
     body = json.dumps(what, ensure_ascii=False).encode()
-    error = _post(webhook, body)
+    error = _in_time(webhook, body)
     if error and not error.startswith("HTTP 4"):
         time.sleep(pause)
-        error = _post(webhook, body)
+        error = _in_time(webhook, body)
     notice = {"t": round(time.time(), 3), "job": what.get("job"), "host": host_of(webhook)}
     write_json(record, {**notice, "trouble": error or None})
     return True
@@ -110,6 +113,15 @@ def _record(lab: LabPaths, job: JobPaths, state: Done | Lost) -> Path:
     when = state.ended if isinstance(state, Done) else state.started
     name = f"{job.name.replace('/', '--')}--{when:.3f}-{type(state).__name__.lower()}"
     return lab.private.notices / f"{name}.json"
+
+
+def _in_time(address: str, body: bytes) -> str:
+    """`_post`, in a thread that is left behind where an answer comes a byte at a time."""
+    answers: list[str] = []
+    thread = Thread(target=lambda: answers.append(_post(address, body)), daemon=True)
+    thread.start()
+    thread.join(WHOLE)
+    return answers[0] if answers else f"no whole answer in {WHOLE:.0f} s"
 
 
 def _post(address: str, body: bytes) -> str:
