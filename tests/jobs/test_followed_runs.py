@@ -22,7 +22,7 @@ from vitlab.contract.job import Lost, read_result
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.files import read_json
-from vitlab.jobs.processes import all_processes, process
+from vitlab.jobs.processes import INCOMPLETE, all_processes, process
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.queue.trainings import adopt
 from vitlab.lab.lab import Lab
@@ -481,6 +481,15 @@ def test_a_killed_reader_reads_nothing_twice_and_loses_nothing(shop: Workshop) -
     assert read_result(job.result) is not None
 
 
+def test_a_reader_whose_supervisor_is_gone_ends_however_much_there_is_to_read() -> None:
+    code = "from vitlab.jobs.metrics import follow; follow.ALONE = 0.0; follow._beat()"
+    listens, tells = os.pipe()
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=tells)
+    os.close(tells)
+    os.close(listens)
+    assert process.wait(30) == INCOMPLETE
+
+
 APPENDING = (
     WAIT
     + """
@@ -607,7 +616,7 @@ def test_a_value_before_an_unreadable_one_is_no_result(shop: Workshop) -> None:
         ({"pattern": r"r2=(?P<val_r2>\S+)"}, "print('r2=None')",
          [r"no line of the log that matches r2=(?P<val_r2>\S+) has a number"]),
         ({"pattern": r"r2=(?P<val_r2>\S+)"}, "print('x' * 99_999); print('r2=0.5')",
-         ["the log: 1 lines of more than 64 kB are left out"]),
+         ["the log: 1 lines of more than 64 kB or with zeros in them are left out"]),
         ({"file": "m.csv"}, "open('m.csv', 'w').write('epoch,val_r2\\n1,\\n')",
          ["m.csv: no number in val_r2"]),
     ],

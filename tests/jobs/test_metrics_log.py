@@ -38,7 +38,24 @@ def test_seventy_megabytes_without_a_newline(tmp_path: Path) -> None:
         file.write("\nepoch 1 r2=0.5\nepoch 2 r2=0.8")
     assert values(follower) == [0.5]
     assert values(follower, last=True) == [0.8]
-    assert follower.status["note"] == "1 lines of more than 64 kB are left out"
+    note = "1 lines of more than 64 kB or with zeros in them are left out"
+    assert follower.status["note"] == note
+
+
+def test_a_log_with_a_hole_is_not_read_through_it(tmp_path: Path) -> None:
+    """A log that was cut while its program goes on where it was, or whose machine crashed."""
+    log = tmp_path / "out.log"
+    log.write_bytes(b"epoch 1 r2=0.1\nepoch 2 r2=0.2")
+    follower = LogFollower(source(pattern=PATTERN), log)
+    assert values(follower) == [0.1]
+    with log.open("r+b") as file:
+        file.truncate(1 << 40)
+    assert values(follower) == []
+    with log.open("ab") as file:
+        file.write(b"34\nepoch 3 r2=0.3\nepoch 4 r2=0.4\0\0\0")
+    assert values(follower) == [0.3]
+    assert values(follower, last=True) == []
+    assert follower.status["note"].startswith("2 lines of more than 64 kB or with zeros")
 
 
 def test_colours_odd_words_and_nothing(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ INTERVAL = 2.0
 """Seconds between two rounds."""
 PATTERN_LIMIT = 5.0
 """Seconds a pattern may search the log without a match: some need longer than the universe has."""
+ALONE = 60.0
+"""Seconds for what is not read yet once the supervisor is gone."""
 QUIET = 45.0
 """Seconds a job may run until it is told that no file matches."""
 OLD_FILES = 20
@@ -399,11 +401,17 @@ def _limit(seconds: float, place: Callable[[], object]) -> Iterator[None]:
 
 
 def _beat() -> None:
-    """Tell the supervisor that we live; a search that never ends lets no thread run."""
-    while True:
-        with contextlib.suppress(OSError):  # the supervisor is gone, or does not listen
-            os.write(1, b".")
-        time.sleep(INTERVAL)
+    """Tell the supervisor that we live; a search that never ends lets no thread run.
+
+    Without a supervisor nobody ends us: what is not read by then is left to the next reader.
+    """
+    with contextlib.suppress(BrokenPipeError):
+        while True:
+            with contextlib.suppress(BlockingIOError):  # it does not listen
+                os.write(1, b".")
+            time.sleep(INTERVAL)
+    time.sleep(ALONE)
+    os._exit(INCOMPLETE)
 
 
 def _job_runs() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -34,8 +35,8 @@ class LogLines:
         self.inode = 0
         self.dropping = False
         """Whether that is within a line that is too long."""
-        self.too_long = 0
-        """Lines that were left out."""
+        self.left_out = 0
+        """Lines that are too long, or have zeros in them as a crash of the machine leaves."""
         self.problem = ""
 
     def new(self, last: bool) -> Iterator[list[str]]:
@@ -54,6 +55,13 @@ class LogLines:
         self.inode = status.st_ino
         at, half = self.offset, b""
         while at < status.st_size and (block := os.pread(descriptor, BLOCK, at)):
+            if not block.strip(b"\0"):  # a cut log that its program writes on far behind its end
+                at = _behind_hole(descriptor, at + len(block), status.st_size)
+                if at >= status.st_size and not last:  # on a network disk, not there yet
+                    return
+                self.left_out += bool(half)
+                self.offset, self.dropping, half = at, self.dropping or bool(half), b""
+                continue
             at += len(block)
             *lines, half = _ENDS.split(half + block)
             if last and at >= status.st_size:
@@ -61,14 +69,16 @@ class LogLines:
             if self.dropping and lines:
                 self.dropping, lines[0] = False, b""
             if len(half) > LONGEST or self.dropping:
-                self.too_long += not self.dropping
+                self.left_out += not self.dropping
                 self.dropping, half = True, b""
             self.offset = at - len(half)
-            yield [self._text(line) for line in lines if line and self._fits(line)]
+            lines = [line.lstrip(b"\0") for line in lines]
+            yield [self._text(line) for line in lines if line and self._is_whole(line)]
 
-    def _fits(self, line: bytes) -> bool:
-        self.too_long += len(line) > LONGEST
-        return len(line) <= LONGEST
+    def _is_whole(self, line: bytes) -> bool:
+        whole = len(line) <= LONGEST and b"\0" not in line
+        self.left_out += not whole
+        return whole
 
     @staticmethod
     def _text(line: bytes) -> str:
@@ -77,6 +87,14 @@ class LogLines:
             with contextlib.suppress(UnicodeDecodeError):
                 return line.decode(encoding)
         return line.decode("latin-1")
+
+
+def _behind_hole(descriptor: int, at: int, size: int) -> int:
+    """Where the next byte may be that was ever written; `size` where none is."""
+    try:
+        return os.lseek(descriptor, at, os.SEEK_DATA)
+    except OSError as error:  # a disk that knows no holes is read through
+        return size if error.errno == errno.ENXIO else at
 
 
 class LogReader(Reader):
@@ -114,8 +132,9 @@ class LogReader(Reader):
         notes = [self._log.problem] if self._log.problem else []
         if not self.rows:
             notes.append("no line matches the pattern so far")
-        if self._log.too_long:
-            notes.append(f"{self._log.too_long} lines of more than {LONGEST >> 10} kB are left out")
+        if self._log.left_out:
+            kinds = f"of more than {LONGEST >> 10} kB or with zeros"
+            notes.append(f"{self._log.left_out} lines {kinds} in them are left out")
         for name, (count, example) in self._cells.odd.items():
             notes.append(f"{name}: {count} matches are not numbers, like {example!r}")
         if self.rows > ALL:
@@ -125,14 +144,14 @@ class LogReader(Reader):
     @property
     def state(self) -> dict[str, Any]:
         log = self._log
-        own = {"log": [log.offset, log.inode, log.dropping, log.too_long],
+        own = {"log": [log.offset, log.inode, log.dropping, log.left_out],
                "decoder": self._cells.state}  # fmt: skip
         return {**super().state, **own}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         super().restore(state)
         log = self._log
-        log.offset, log.inode, log.dropping, log.too_long = state["log"]
+        log.offset, log.inode, log.dropping, log.left_out = state["log"]
         self._cells.restore(state["decoder"])
 
 
