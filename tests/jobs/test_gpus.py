@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.waiting import becomes, children, ended, printed, wait_for
 from vitlab.contract.job import Queued, Running
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.value import SPEED
-from vitlab.jobs import submissions
+from vitlab.jobs import gpus, submissions
 from vitlab.jobs.files import write_json
 from vitlab.jobs.gpus import (
     Gpus,
@@ -80,6 +81,22 @@ def test_no_gpu_is_a_normal_answer(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) 
     with monkeypatch.context() as without:
         without.setitem(sys.modules, "pynvml", None)
         assert devices() == []
+
+
+def test_a_driver_that_hangs_holds_up_nobody_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, asked = threading.Event(), list[int]()
+
+    def hangs() -> Gpus:
+        asked.append(1)
+        answer.wait()
+        return Gpus()
+
+    monkeypatch.setattr(gpus, "_ask", hangs)
+    monkeypatch.setattr(gpus, "PATIENCE", 0.05)
+    assert [read_gpus().lost for _ in range(3)] == [("NVIDIA's driver: does not answer",)] * 3
+    assert len(asked) == 1
+    answer.set()
+    wait_for(lambda: read_gpus() == Gpus())
 
 
 def test_what_nvml_says(nvml: Nvml) -> None:

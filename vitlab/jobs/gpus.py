@@ -7,6 +7,7 @@ import importlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Thread
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +18,10 @@ HEAT = 0x20 | 0x40
 """Reasons of NVML for lowered clocks: a thermal limit in software, and one in hardware."""
 TOLERANCE = 512 << 20
 """Bytes of a GPU that the driver may take or return by itself."""
+PATIENCE = 10.0
+"""Seconds NVML may take; of a card that hangs it never answers."""
+_unanswered: list[Thread] = []
+"""Those that still wait for it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,16 @@ class Gpus:
 
 def read_gpus() -> Gpus:
     """The GPUs in PCI bus order; none without NVIDIA's library, its driver or any GPU."""
+    answers: list[Gpus] = []
+    asking = Thread(target=lambda: answers.append(_ask()), daemon=True)
+    if not any(thread.is_alive() for thread in _unanswered):
+        asking.start()
+        asking.join(PATIENCE)
+        _unanswered[:] = [asking]
+    return answers[0] if answers else Gpus(lost=("NVIDIA's driver: does not answer",))
+
+
+def _ask() -> Gpus:
     try:
         nvml = importlib.import_module("pynvml")
     except ImportError:
