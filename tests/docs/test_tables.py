@@ -24,6 +24,11 @@ def test_spans_are_the_content_and_outers_reach_from_pipe_to_pipe() -> None:
     assert (found.line, row.line, row.index) == (1, 3, 2)
 
 
+def test_a_pipe_that_is_text_is_one_in_a_quoted_table_too() -> None:
+    (found,) = tables_of(Document("> | A | B |\n> |---|---|\n> | [[a|b]] | `c|d` |\n"))
+    assert [cell.raw for cell in found.rows[0].cells] == ["[[a|b]]", "`c|d`"]
+
+
 def test_the_tables_of_a_large_text_are_read_once_for_one_edit() -> None:
     text = "| A | B |\n|---|---|\n" + "| 1 | 2 |\n" * 20_000
     (kept,) = tables_of(Document(text))

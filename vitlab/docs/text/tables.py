@@ -116,7 +116,7 @@ def _tables(document: Document) -> tuple[Table, ...]:
 
 def table_at(document: Document, first: int, last: int) -> Table:
     """The table on some 0-based lines, end excluded."""
-    delimiter = document.line_text(first + 1)
+    delimiter = _INDENT.sub("", document.line_text(first + 1), count=1)
     columns = len(_cells_between(delimiter, _all_pipes(delimiter)))
     header = split_row(document, first, columns, header=True)
     indexes = (i for i in range(first + 2, last) if i not in document.hidden_lines)
