@@ -298,6 +298,25 @@ def test_a_full_disk_at_any_step_changes_nothing(tmp_path: Path) -> None:
     assert number == len(steps) - 1 > 10
 
 
+def test_what_a_full_disk_keeps_from_being_taken_back_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, _ = journal_in(tmp_path)
+    file = tmp_path / "a.md"
+    file.write_text("| 1 |\n")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def fill(name: str) -> None:
+        if name.startswith("fsync folder"):
+            monkeypatch.setattr("vitlab.docs.save._prepare", full)
+            monkeypatch.setattr("vitlab.docs.save.sync_folder", full)
+
+    with pytest.raises(UsageError, match=r"a\.md keeps what was written"):
+        save([planned(file, "1", "2")], journal, fill)
+
+
 def test_a_planted_temporary_file_is_not_followed(tmp_path: Path) -> None:
     journal, _ = journal_in(tmp_path)
     file, victim = tmp_path / "r.md", tmp_path / "victim"

@@ -268,7 +268,8 @@ def _write_entry(journal: Journal, entry: Entry, hook: Hook) -> None:
         _make_durable(entry.changes, hook)
     except (UsageError, OSError) as error:
         kept = _take_back(journal, written)
-        _forget(journal)
+        with contextlib.suppress(OSError):  # what could not be taken back is told first
+            _forget(journal)
         if isinstance(error, OSError):
             why = f"{path}: cannot be written ({error.strerror or error})"
             raise UsageError(why + kept) from error
