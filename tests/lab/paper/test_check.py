@@ -480,3 +480,21 @@ def test_the_number_of_test_stars_hides_no_training_size(
     (tmp_path / "draft.md").write_text(text, encoding="utf-8")
     found = check(read_draft(tmp_path / "draft.md"), other_facts())
     assert [one.verdict for one in found if "R²" in one.text] == [verdict]
+
+
+def test_what_latex_does_not_print_is_no_claim(tmp_path: Path) -> None:
+    (tmp_path / "draft.tex").write_text(
+        r"""\begin{document}
+The ViT reaches $R^2=0.711^{+0.005}_{-0.005}$ and $R^2 = 0.711_{-0.005}^{+0.005}$.
+\verb|ViT R2 = 0.124|. \iffalse The ViT reaches $R^2=0.125$. \fi
+\begin{thebibliography}{9}\bibitem{a} A, 2019, the ViT reaches $R^2=0.126$\end{thebibliography}
+LightGBM reaches $R^2 = 0.614^{+0.006}_{-0.006}$ and the ViT $R^2 = 0.711^{+0.05}_{-0.05}$.
+\end{document}
+The ViT reaches $R^2=0.127$.
+""",
+        encoding="utf-8",
+    )
+    found = check(read_draft(tmp_path / "draft.tex"), lab_facts())
+    assert [(one.line, one.verdict) for one in found] == [
+        (2, "right"), (2, "right"), (5, "right"), (5, "not backed"),
+    ]  # fmt: skip

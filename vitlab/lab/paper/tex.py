@@ -13,7 +13,15 @@ CAPTION, CITED = "\x03", "\x04"
 BREAK = "\x05"
 """Stands where a section begins: what was said before goes on no further."""
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*")
-_VERBATIM = re.compile(r"\\(begin|end)\{(?:verbatim|lstlisting|comment)\*?\}")
+_VERBATIM = re.compile(
+    r"\\(begin|end)\{(?:verbatim|lstlisting|comment|thebibliography)\*?\}|\\(iffalse|fi)(?![A-Za-z])"
+)
+_IN_LINE = re.compile(r"\\verb\*?([^\w\s{*])[^\n]{0,200}?\1")
+_ERRORS = re.compile(
+    r"\^\s?\{?\s?\+\s?(?P<up>\d*\.?\d+)\s?\}?\s?_\s?\{?\s?-\s?(?P<down>\d*\.?\d+)\s?\}?"
+    r"|_\s?\{?\s?-\s?(?P<low>\d*\.?\d+)\s?\}?\s?\^\s?\{?\s?\+\s?(?P<high>\d*\.?\d+)\s?\}?"
+)
+"""The errors of the two sides; the larger one is held against the result's."""
 _BODY = r"\{((?:[^{}]|\{(?:[^{}]|\{[^{}]{0,200}\}){0,200}\}){0,500})\}"
 _OWN = re.compile(
     r"\\(?:(?:re)?newcommand\*?|providecommand|def)\s{0,9}\{?\\([A-Za-z]{1,200})\}?\s{0,9}" + _BODY
@@ -138,9 +146,10 @@ def plain_tex(source: str, given: Mapping[str, str] | None = None) -> tuple[str,
     own = _PACKAGES | {name: Command(to) for name, to in defined}
     for one in _WITH_ARGUMENTS.finditer(text):
         own[one[1]] = Command(one[4], int(one[2]), one[3])
-    text = (re.sub(r"[^\n]", "", head) + body) if begin else text
+    text = (re.sub(r"[^\n]", "", head) + body.partition(r"\end{document}")[0]) if begin else text
     text = _WITH_ARGUMENTS.sub(_lines, _OWN.sub(_lines, text))
     text = _replaced(text, own)
+    text = _ERRORS.sub(lambda found: "±" + max(filter(None, found.groups()), key=float), text)
     text = _QUANTITY.sub(r"\1 \2", _NUM.sub(r"\1", text))
     text = _CITED.sub(lambda found: CITED + _lines(found), text)
     text = _SECTION.sub(BREAK, text)
@@ -172,11 +181,12 @@ def plain_tex(source: str, given: Mapping[str, str] | None = None) -> tuple[str,
 
 def _without_verbatim(text: str) -> str:
     """The text with what is printed as it is left out, but for its lines."""
+    text = _IN_LINE.sub("", text)
     parts, start, inside = list[str](), 0, False
     for edge in _VERBATIM.finditer(text):
         part = text[start : edge.start()]
         parts.append("\n" * part.count("\n") if inside else part)
-        start, inside = edge.end(), edge[1] == "begin"
+        start, inside = edge.end(), edge[1] == "begin" or edge[2] == "iffalse"
     return "".join(parts) + text[start:]
 
 
