@@ -108,6 +108,8 @@ WORDS = default_vocabulary()
         ("\u200b✅", "done"),
         ("\u200f\u202e⏳ 计划", "planned"),
         ("待✅", None),
+        ("~~✅~~", None),
+        ("~~⏳~~", "planned"),
         ("not ✅", None),
         ("✅→❌", "failed"),
         ("Run1 vs Run2", None),

@@ -174,6 +174,10 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
 """Words of a status, where they open a cell or follow its glyph."""
 
 
+PERCENT_DONE = re.compile(
+    r"[~≈约]?\s*\d{1,2}(?:\.\d+)?\s?%\s*(?:done|completed?|finished|完成)(?!\w)", re.I
+)
+"""`80% done`: not all."""
 _OPENED = r"[\s*_`]*[(（\[【]?\s*"
 _LESS = {
     "analysing": re.compile(

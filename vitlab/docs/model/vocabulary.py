@@ -9,7 +9,7 @@ from functools import cache, cached_property, lru_cache
 
 from vitlab.contract.job import STATUSES
 from vitlab.contract.paths import UsageError
-from vitlab.docs.model.headers import HEADERS, STATUS_WORDS, less_than
+from vitlab.docs.model.headers import HEADERS, PERCENT_DONE, STATUS_WORDS, less_than
 from vitlab.docs.text.inline import VS16, folded, plain, same_glyph
 
 GLYPHS: dict[str, tuple[str, ...]] = {
@@ -59,9 +59,6 @@ VERDICT_WORDS: dict[str, tuple[str, ...]] = {
 
 _SHORT_VERDICTS = frozenset(("go", "满足", "已满足", "达标", "已达标"))
 """Verdicts only where no word follows: `Go to 1.2` and `满足条件后` are none."""
-_PERCENT_DONE = re.compile(
-    r"[~≈约]?\s*\d{1,2}(?:\.\d+)?\s?%\s*(?:done|completed?|finished|完成)(?!\w)", re.I
-)
 CLOSING = frozenset(("关闭", "已关闭", "closed"))
 """After a glyph of an end these words only close what it says: `✅ 已关闭` is no cancelling."""
 _FREEZING = frozenset(("冻结", "已冻结", "frozen"))
@@ -225,9 +222,11 @@ class Vocabulary:
         struck = _STRUCK_FIRST.match(text) if "~~" in text else None
         if struck and (later := self.read(text[struck.end() :])):
             return later.moved(struck.end())
-        if not_all := _PERCENT_DONE.match(text, _skip_markup(text, 0)):
+        if not_all := PERCENT_DONE.match(text, _skip_markup(text, 0)):
             return ParsedStatus("running", None, None, True, not_all.end())
         parsed = self._read_first(text)
+        if struck and parsed and parsed.status == "done":
+            return None
         if parsed and (less := less_than(parsed.status, text, parsed.end)):
             return ParsedStatus(less[0], None, None, True, less[1])
         arrow = _ARROW.match(text, parsed.end) if parsed else None
