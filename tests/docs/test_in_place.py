@@ -15,6 +15,7 @@ import pytest
 
 from tests.docs.test_edits import planned
 from tests.docs.test_journal import journal_in
+from vitlab.contract import reading
 from vitlab.contract.paths import UsageError
 from vitlab.contract.reading import read_opened
 from vitlab.docs.save import save, undo
@@ -59,8 +60,9 @@ def writer(file: Path, cut: int) -> Iterator[Callable[[], None]]:
 def test_nothing_is_written_while_another_program_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int
 ) -> None:
-    monkeypatch.setattr(in_place, "EDIT", 0.0)
-    monkeypatch.setattr(in_place, "LOOK", 0.0)
+    for module in (in_place, reading):
+        monkeypatch.setattr(module, "EDIT", 0.0)
+    monkeypatch.setattr(reading, "LOOK", 0.0)
     journal, _ = journal_in(tmp_path)
     file = tmp_path / "r.md"
     file.write_text(OLD)
@@ -88,7 +90,8 @@ def test_a_save_waits_for_a_program_that_ends(
     file = tmp_path / "r.md"
     file.write_text(OLD)
     edit = planned(file, "| 1 |", "| 2 |")
-    monkeypatch.setattr(in_place, "EDIT", 60.0)
+    for module in (in_place, reading):
+        monkeypatch.setattr(module, "EDIT", 60.0)
     with writer(file, 30) as end:
         ends = [end]
         monkeypatch.setattr(time, "sleep", lambda _: ends.pop()() if ends else None)
@@ -103,7 +106,8 @@ def test_where_no_lease_can_be_had_a_young_file_is_read_again(
     file = tmp_path / "r.md"
     file.write_text(OLD)
     edit = planned(file, "| 1 |", "| 2 |")
-    monkeypatch.setattr(in_place, "hold", lambda _: None)
+    for module in (in_place, reading):
+        monkeypatch.setattr(module, "hold", lambda _: None)
     with writer(file, 30) as end:
         ends = [end]
         monkeypatch.setattr(time, "sleep", lambda _: ends.pop()() if ends else None)
@@ -127,13 +131,13 @@ def test_a_disk_that_refuses_leases_to_all_is_written_to(
         if command == fcntl.F_SETLEASE:
             raise BlockingIOError(errno.EAGAIN, "")
 
-    monkeypatch.setattr(in_place, "LOCAL", frozenset())
-    in_place._is_local.cache_clear()
+    monkeypatch.setattr(reading, "LOCAL", frozenset())
+    reading._is_local.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(fcntl, "fcntl", refused)
         save([edit], journal)
         undo(journal)
-    in_place._is_local.cache_clear()
+    reading._is_local.cache_clear()
     assert file.read_text() == OLD
 
 
@@ -148,7 +152,8 @@ def test_what_is_written_in_the_moment_of_a_save_is_kept_beside(
     edit = planned(file, "| 1 |", "| 2 |")
     put = in_place.put
     if not leases:
-        monkeypatch.setattr(in_place, "hold", lambda _: None)
+        for module in (in_place, reading):
+            monkeypatch.setattr(module, "hold", lambda _: None)
         os.utime(file, (1e9, 1e9))
 
     def begin() -> None:

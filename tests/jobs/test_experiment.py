@@ -16,7 +16,7 @@ from vitlab.jobs.experiment.experiment import (
     load_experiment,
     unreadable,
 )
-from vitlab.jobs.experiment.yaml_file import Setting, merge, nested
+from vitlab.jobs.experiment.yaml_file import Setting, merge, nested, read_yaml
 
 HEAD = 'mvp: "1.0"\nroadmap: roadmaps/vit.md\nrecipe: vit\n'
 
@@ -289,3 +289,16 @@ def test_the_last_layer_always_holds(stack: list[dict[tuple[str, ...], Setting]]
             assert isinstance(value, dict)
             value = value[part]
         assert value == setting.value
+
+
+def test_a_file_that_another_program_writes_is_not_read_half(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    with path.open("w") as editor:
+        editor.write("runs: [1]\n")
+        editor.flush()
+        with pytest.raises(UsageError, match=r"x\.yaml: is being written by another program"):
+            read_yaml(path)
+        os.utime(path, (1.7e9, 1.7e9))  # it is only kept open
+        assert read_yaml(path).data == {"runs": [1]}
+    os.utime(path)
+    assert read_yaml(path).data == {"runs": [1]}

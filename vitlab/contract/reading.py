@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import re
+import signal
 import stat
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn, TypeGuard, TypeVar
@@ -34,6 +39,17 @@ LATEST = 32_503_680_000.0
 MAX_FOLDERS = 20_000
 MAX_ENTRIES = 200_000
 """Folders that one search looks into, the nearest first, and what is in them."""
+YOUNG = 0.3
+"""Seconds without a write after which a file is taken for whole, where no lease can be had."""
+AT_WORK = 1.0
+"""Seconds since the last write within which who has a file open is taken to be writing it."""
+LOOK, EDIT = 0.5, 1.0
+"""Seconds that a look, and an edit, wait for such a program."""
+LOCAL = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "tmpfs", "xfs", "zfs"})
+"""Kinds of disks, as Linux names them, on which a refused lease means that the file is open."""
+PAUSE = 0.02
+OWN: dict[str, tuple[int, ...]] = {}
+"""What this process wrote itself, as it was then: nobody else is at work in it."""
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe (FIFO)",
@@ -148,6 +164,72 @@ def parse(data: bytes | str, limit: int = MAX_BYTES) -> Any:
     if text.count("[") + text.count("{") > MAX_DEPTH or _LARGE.search(text):
         _check(document)
     return document
+
+
+def hold(descriptor: int) -> bool | None:
+    """Let nobody open a file for writing until its descriptor is closed.
+
+    False where somebody has it open so; None where that cannot be known.
+    """
+    try:
+        # Who wants to write makes the kernel signal us: by one that does nothing, not by SIGIO.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as error:
+        known = error.errno == errno.EAGAIN and _is_local(os.fstat(descriptor).st_dev)
+        return False if known else None
+    return True
+
+
+@cache
+def _is_local(device: int) -> bool:
+    """Whether files of this device are on a disk of this machine, as `st_dev` says it.
+
+    NFS refuses a lease in the same way where nobody has the file open.
+    """
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    fields = [line.split(" ") for line in mounts.splitlines()]
+    kinds = {one[one.index("-") + 1] for one in fields if one[2] == number and "-" in one}
+    return bool(kinds) and kinds <= LOCAL
+
+
+@contextmanager
+def whole(path: Path, *, edit: bool) -> Iterator[tuple[int, bool]]:
+    """A descriptor of a file, held if it can be, and whether no other program writes it now.
+
+    Editors, `scp` and `rsync --inplace` truncate a file and write it anew: what is read meanwhile
+    may be half a text. The kernel tells whether somebody has it open for writing (a lease), on
+    disks of this machine and for the file's owner; elsewhere only its age does.
+
+    One that does is waited for; raises as `open_regular` does.
+    """
+    deadline, last = time.monotonic() + (EDIT if edit else LOOK), None
+    while True:
+        descriptor = open_regular(path, follow=True)
+        try:
+            found = os.fstat(descriptor)
+            age, mark = time.time() - found.st_mtime, mark_of(found)
+            held = hold(descriptor)
+            if edit and held is None:
+                is_whole = age >= YOUNG or mark in (last, OWN.get(str(path)))
+            else:
+                is_whole = held is not False
+            late = time.monotonic() > deadline or (not edit and held is False and age > AT_WORK)
+            if is_whole or late:
+                yield descriptor, is_whole
+                return
+        finally:
+            os.close(descriptor)
+        last = mark
+        time.sleep(YOUNG if held is None else PAUSE)
+
+
+def mark_of(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 class Room:

@@ -14,8 +14,7 @@ from markdown_it.common.utils import mdTrim
 from markdown_it.rules_block import StateBlock, table
 
 from vitlab.contract.paths import UsageError
-from vitlab.contract.reading import read_opened
-from vitlab.docs.text.in_place import whole
+from vitlab.contract.reading import read_opened, whole
 
 _FRONT_MATTER = re.compile(
     r"\ufeff?(?P<fence>---|\+\+\+)[ \t]*(?:\r\n|\r|\n)"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +15,7 @@ from typing import Any
 import yaml
 
 from vitlab.contract.paths import UsageError
-from vitlab.contract.reading import Unreadable, read_regular
+from vitlab.contract.reading import AT_WORK, Unreadable, read_opened, whole
 from vitlab.contract.validation import unknown
 from vitlab.jobs.experiment import yaml_loader
 
@@ -88,7 +90,11 @@ def read_yaml(path: Path, within: Path | None = None) -> YamlFile:
     shown = f"{path.parent.name}/{path.name}" if path.parent.name else path.name
     try:
         _check_link(path, within or path.parent.parent)
-        raw = read_regular(path, yaml_loader.MAX_BYTES, follow=True)
+        with whole(path, edit=False) as (descriptor, is_whole):
+            raw = read_opened(descriptor, path, yaml_loader.MAX_BYTES)
+            age = time.time() - os.fstat(descriptor).st_mtime
+        if not is_whole and age < AT_WORK:  # who only keeps it open has written what there is
+            raise Unreadable(path, "is being written by another program; try again")
     except Unreadable as error:
         raise UsageError(f"{shown}: {error.why}") from error
     except OSError as error:
