@@ -2,11 +2,15 @@
 
 import pytest
 
-from vitlab.contract.job import bare_id
+from vitlab.contract.job import Result, bare_id
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.headers import metric_header
 from vitlab.docs.model.ids import IdIndex, exp_id, gate_refs, read_id, report_target
+from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.model.vocabulary import default_vocabulary, status_argument
+from vitlab.docs.text.edit import apply
+from vitlab.docs.text.source import Document
+from vitlab.docs.write.results import number_rows
 
 WORDS = default_vocabulary()
 
@@ -307,3 +311,29 @@ def test_an_experiment_id_is_told_from_prose(cell: str, expected: str | None) ->
 )
 def test_a_report_is_where_its_cell_points(cell: str, expected: str | None) -> None:
     assert report_target(cell) == expected
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["R² 目标", "Target R²", "1 - R²", "R² (SNR>20)", "R² gain", "σ(R²)", "NRMSE",
+     "MAE/σ", "R²_max", "baseline R²", "R² (giants)"],
+)  # fmt: skip
+def test_a_column_of_other_numbers_takes_no_score(header: str) -> None:
+    assert metric_header(header) is None
+
+
+def test_a_column_of_another_label_takes_no_score_of_this_one() -> None:
+    text = """| MVP | Name | Status |
+|---|---|---|
+| 1.0 | Base | 🚀 |
+
+| MVP | R² (log g) | R² (T_eff) | R² 目标 | MAE ↓ |
+|---|---|---|---|---|
+| 1.0 | - | - | 0.8 | - |
+"""
+    values = {"test/r2/log_g": 0.75, "test/mae/log_g": 0.3}
+    roadmap = parse_roadmap(Document(text))
+    edits = number_rows(
+        roadmap, roadmap.mvps[0], [Result("1.0", "main", "full", "vit", values)], "done", "full"
+    )
+    assert apply(text, edits).endswith("| 1.0 | 0.750 | - | 0.8 | 0.300 |\n")

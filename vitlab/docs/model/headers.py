@@ -212,6 +212,21 @@ def less_than(status: str, text: str, at: int) -> tuple[str, int] | None:
     return None
 
 
+LABELS = {
+    "log_g": re.compile(r"log[\s_]?g(?![a-z])", re.I),
+    "T_eff": re.compile(r"T[\s_]?eff", re.I),
+    "M_H": re.compile(r"\[?(?:M|Fe)[/_]H\]?", re.I),
+}
+"""Labels as heads of columns name them."""
+_OF_METRIC = re.compile(
+    r"(?:val(?:id(?:ation)?)?|test|train(?:ing)?|验证|测试|训练|集|set|score|dex|K|nats?|of|on|the"
+    r"|best|final|overall|最[好佳优终]|总体|整体"
+    r"|[\s()（）\[\],，:：_↑↓|*{}$`]|\\\\)*",
+    re.I,
+)
+"""What may stand beside a metric in the head of a column of its numbers."""
+
+
 @lru_cache(4096)
 def metric_header(header: str) -> tuple[str, str | None] | None:
     """The metric of a number column and its split: `R² (val)` -> ("r2", "val")."""
@@ -223,8 +238,10 @@ def metric_header(header: str) -> tuple[str, str | None] | None:
     is_r2 = word.startswith("r") and word.endswith("2")
     name = "r2" if is_r2 else {"ρ": "rho", "σ": "sigma"}.get(word, word)
     split = re.search(r"(?<![a-z])(val|test|train)", text, re.I)
-    rest = text[match.end() : match.end() + 1]
-    if rest == "_" and not split:  # R²_max is no score of a model
+    rest = f"{text[: match.start()]} {text[match.end() :]}"
+    for pattern in LABELS.values():
+        rest = pattern.sub(" ", rest)
+    if "1" in text[: match.start()] or not _OF_METRIC.fullmatch(rest):  # `R²_max`, `R² 目标`
         return None
     return ("delta_" if match[1] else "") + name, split[1].lower() if split else None
 

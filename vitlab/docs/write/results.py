@@ -19,7 +19,7 @@ from vitlab.docs.judge.conclusion import (
 )
 from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.model.gates.gates import Gate
-from vitlab.docs.model.headers import metric_header
+from vitlab.docs.model.headers import LABELS, metric_header
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites
 from vitlab.docs.model.status_text import is_progress_status
@@ -184,7 +184,8 @@ def _by_header(view: View, result: Result) -> dict[int, str]:
     named = [header[1] for header in headers if header and header[1]]
     numbers = {}
     for column, header in enumerate(headers):
-        if header is None:
+        of = [name for name, label in LABELS.items() if label.search(view.headers[column])]
+        if header is None or (of and of != [judged.label]):  # `R² (T_eff)` is not that of log g
             continue
         metric, split = header
         splits = [split] if split else [*named[:1], judged.split]
