@@ -322,6 +322,14 @@ def test_a_column_of_other_numbers_takes_no_score(header: str) -> None:
     assert metric_header(header) is None
 
 
+@pytest.mark.parametrize(
+    "header",
+    ["Mean R²", "R² (mean ± std)", "R² (3 seeds)", "**R² ↑**", "平均 R²", "最佳 R² (test)"],
+)
+def test_a_column_of_a_mean_or_of_several_seeds_takes_the_score(header: str) -> None:
+    assert metric_header(header) in {("r2", None), ("r2", "test")}
+
+
 def test_a_column_of_another_label_takes_no_score_of_this_one() -> None:
     text = """| MVP | Name | Status |
 |---|---|---|
