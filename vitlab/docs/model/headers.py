@@ -220,7 +220,7 @@ LABELS = {
 """Labels as heads of columns name them."""
 _OF_METRIC = re.compile(
     r"(?:val(?:id(?:ation)?)?|test|train(?:ing)?|验证|测试|训练|集|set|score|dex|K|nats?|of|on|the"
-    r"|best|final|overall|最[好佳优终]|总体|整体|mean|average|avg|平均值?|均值|[±+/-]+\s*(?:std|sd|σ|误差|标准差|error)"
+    r"|best|final|overall|最[好佳优终]|总体|整体|mean|average|avg|平均值?|均值|(?:±|\+/-)\s*(?:std|sd|σ|误差|标准差|error)"
     r"|\d+\s*(?:seeds?|个?种子)"
     r"|[\s()（）\[\],，:：_↑↓|*{}$`]|\\\\)*",
     re.I,
