@@ -96,6 +96,19 @@ def test_a_comma_that_may_part_thousands_is_not_read(tmp_path: Path) -> None:
         assert follower.status["unknown"] == ["val_r2"]
 
 
+def test_a_point_beside_a_decimal_comma_may_part_thousands(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("step;val_r2;mae\n1.000;0,5;1.5\n2.000;0,6;1.500\n")
+    follower = FileFollower(source({"val_r2": R2, "mae": "val/mae/log_g"}), path)
+    assert short(follower.poll(last=True)) == [
+        (0, None, {R2: 0.5, "val/mae/log_g": 1.5}),
+        (1, None, {R2: 0.6}),
+    ]
+    note = follower.status["note"]
+    assert "mae: 1 cells are not numbers, like '1.500 or thousands?'" in note
+    assert "step" in note
+
+
 def test_nested_rows_and_a_trainer_s_state(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text('{"epoch": 1, "val": {"r2": {"log_g": 0.5}}}\n{"val/r2.log_g": 0.6}\n')

@@ -28,6 +28,8 @@ _OUTSIDE = rb"%b(?![^()]*\))"
 """A delimiter that is not within brackets, as in `tensor(0.5, device='cuda:0')`."""
 _DECIMAL = re.compile(rb"\s*[-+]?(?![1-9]\d{0,2},\d{3}\s*$)\d*,\d+([eE][-+]?\d+)?\s*")
 """A number with a decimal comma. `1,500` is none: it may be a thousand and a half too."""
+_THOUSANDS = re.compile(rb"\s*[-+]?[1-9]\d{0,2}(?:\.\d{3})+\s*")
+"""Beside a decimal comma, thousands or a number: `1.500`."""
 _LONGEST, _LINES = 1 << 16, 16
 """Bytes and lines of a row with a quoted cell."""
 MANY = 1 << 30
@@ -159,7 +161,7 @@ class Table(Decoder):
             if cells is None or again:
                 continue
             if self._delimiter == ";" and b"," in line:
-                cells = [x.replace(b",", b".") if _DECIMAL.fullmatch(x) else x for x in cells]
+                cells = _with_points(cells)
             if not cells or self._is_header(cells):
                 yield self._chunk(rows)
                 rows = []
@@ -287,6 +289,14 @@ class Table(Decoder):
         self._numbered, self.summaries = state["numbered"], state["summaries"]
         self.problem = state["problem"]
         self._shortest = state.get("shortest", MANY)
+
+
+def _with_points(cells: list[bytes]) -> list[bytes]:
+    """A row with points in place of decimal commas; what may be thousands beside one is none."""
+    if not any(map(_DECIMAL.fullmatch, cells)):
+        return cells
+    cells = [x.strip() + b" or thousands?" if _THOUSANDS.fullmatch(x) else x for x in cells]
+    return [x.replace(b",", b".") if _DECIMAL.fullmatch(x) else x for x in cells]
 
 
 def _is_cut(cell: bytes, shortest: int) -> bool:
