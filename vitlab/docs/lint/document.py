@@ -334,6 +334,9 @@ def _broken_rows(document: Document) -> Iterator[Finding]:
         inside.update(range(fence.first, fence.last))
     for index in range(len(document.lines)):
         text = document.line_text(index)
+        if text.startswith("<<<<<<< "):
+            message = "a conflict that git has left: both of its sides are read and written"
+            yield Finding(index + 1, "merge-conflict", message)
         if index not in inside and _ROW.match(text) and text.count("|") >= 3:
             yield Finding(index + 1, "row-outside-table", "a table row that belongs to no table")
 

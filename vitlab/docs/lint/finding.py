@@ -18,7 +18,7 @@ class Finding:
     kind: str
     """`status-conflict card-column card-unmarked stale-gate gate-conflict verdict-without-rule
     duplicate-id duplicate-exp-id unknown-mvp unknown-gate card-without-row broken-row
-    row-outside-table undefined-glyph unknown-status date-order dead-link
+    merge-conflict row-outside-table undefined-glyph unknown-status date-order dead-link
     hypothesis-conflict number-conflict number-changed number-without-result picked-seed
     gate-without-evidence gate-rule-changed done-without-result
     experiment`."""
