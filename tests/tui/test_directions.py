@@ -10,11 +10,10 @@ import pytest
 from tests.tui.conftest import Open
 from tests.tui.fakes import FakeLab, job, usual_view
 from vitlab.contract.job import Done, Running
-from vitlab.contract.value import score_text
 from vitlab.lab.live.snapshot import JobView
 from vitlab.lab.results.rows import ResultRow
 from vitlab.tui.screens.results import ResultsScreen
-from vitlab.tui.text import best_jobs, best_line, best_score, last_r2, score_words
+from vitlab.tui.text import best_jobs, best_line, best_score, last_r2, score_cell, score_words
 
 ROW = ResultRow("job", "1.0", "run", "full", "ViT", "", None, None, None, None, 1.0, 1.0)
 
@@ -45,7 +44,7 @@ def test_a_full_number_stands_while_a_trial_runs_and_a_trial_s_is_marked() -> No
     full, trial = judged("a", "r2", 0.7), judged("b", "r2", 0.9, Running(0, 7, "cpu"))
     full.spec = replace(full.spec, profile="full")
     trial.spec = replace(trial.spec, profile="smoke")
-    for jobs, score in (((full, trial), "0.700"), ((trial,), "0.900*")):
+    for jobs, score in (((full, trial), "0.700 val"), ((trial,), "0.900*")):
         assert best_score(best_jobs(usual_view(jobs=jobs))["1.0"]) == score
     anew = judged("c", "r2", 0.8, Running(0, 7, "cpu"))
     anew.spec, anew.values = full.spec, {}
@@ -125,16 +124,18 @@ def test_seeds_of_a_run_are_one_with_their_mean() -> None:
 @pytest.mark.parametrize(
     ("metric", "words", "cell"),
     [
-        ("r2", "R² 0.370", "0.370"),
-        ("mae", "MAE 0.370", "MAE 0.370"),
-        ("mae_sigma", "MAE 0.370 σ", "MAE 0.370 σ"),
-        ("bias", "bias -0.370", "bias -0.370"),
+        ("r2", "R² 0.370 val", "0.370 val"),
+        ("mae", "MAE 0.370 val", "MAE 0.370 val"),
+        ("mae_sigma", "MAE 0.370 σ val", "MAE 0.370 σ val"),
+        ("bias", "bias -0.370 val", "bias -0.370 val"),
     ],
 )
 def test_only_a_number_of_r2_stands_alone(metric: str, words: str, cell: str) -> None:
     one = judged("a", metric, -0.37 if metric == "bias" else 0.37)
     assert score_words(one) == words
-    assert score_text(one.spec.headline, last_r2(one)) == cell
+    assert score_cell(one) == cell
+    one.state = Running(0, 7, "cpu")  # it has no test score yet
+    assert score_cell(one) == cell.removesuffix(" val")
 
 
 def test_of_unlike_headlines_the_usual_one_is_compared() -> None:
@@ -150,9 +151,9 @@ async def test_a_trial_s_number_is_marked_and_the_full_run_s_goes_before_it(stag
     ridge = judged("c", "r2", 0.2)
     ridge.spec = replace(ridge.spec, profile="smoke", recipe="ridge")
     for jobs, words in (
-        ((full, trial), "R² 0.7000"),
-        ((trial,), "R² 0.9000 (smoke)"),
-        ((trial, ridge), "R² 0.9000 (smoke) of b"),
+        ((full, trial), "R² 0.7000 val"),
+        ((trial,), "R² 0.9000 val (smoke)"),
+        ((trial, ridge), "R² 0.9000 val (smoke) of b"),
     ):
         view = usual_view(jobs=jobs)
         assert best_line(best_jobs(view)["1.0"], view) == words
@@ -161,4 +162,4 @@ async def test_a_trial_s_number_is_marked_and_the_full_run_s_goes_before_it(stag
     async with stage(lab=lab) as it:
         await it.until(lambda: "[b]" in it.text() and "(smoke) of b" in it.text())
         await it.press("7")
-        await it.until(lambda: "R² 0.9000 (smoke) of b" in it.text())
+        await it.until(lambda: "R² 0.9000 val (smoke) of b" in it.text())

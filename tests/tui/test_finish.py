@@ -93,11 +93,13 @@ async def test_bell_desktop_and_webhook_are_each_by_themselves(
     said, toasts, lab = await heard(stage, Notify())
     assert said == ["bell"]
     assert [toast for toast in toasts if "nan" in toast] == [
-        "1.0 Run 1 (demo): nan after 1h00m, R² 0.7132: loss [/b]"
+        "1.0 Run 1 (demo): nan after 1h00m, R² 0.7132 val: loss [/b]"
     ]
     assert not any(asked[0] == "announce" for asked in lab.asked)
     said, _, lab = await heard(stage, Notify(False, True, webhook="https://hooks.org/x"))
-    assert said == ["\x1b]9;vitlab lab: 1.0 Run 1 (demo): nan after 1h00m, R² 0.7132: loss [/b]\a"]
+    assert said == [
+        "\x1b]9;vitlab lab: 1.0 Run 1 (demo): nan after 1h00m, R² 0.7132 val: loss [/b]\a"
+    ]
     assert ("announce", "Run 1") in lab.asked
 
 

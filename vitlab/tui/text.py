@@ -392,9 +392,9 @@ def score_cell(job: JobView) -> str:
 
 
 def best_score(job: JobView) -> str:
-    """A number of the plan's column headed `R²`; a trial's has a star: `0.713*`."""
-    text = score_cell(job)
-    return f"{text}*" if text and job.spec.profile != "full" else text
+    """A number of the plan's column headed `R²`; a trial's has a star: `0.713*`, `0.713* val`."""
+    number, *split = score_cell(job).split(" val")
+    return " val".join([f"{number}*" if number and job.spec.profile != "full" else number, *split])
 
 
 def _score_text(job: JobView, digits: int = 3) -> str:
