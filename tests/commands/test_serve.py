@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import subprocess
@@ -51,7 +52,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def served(lab: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A running server and the address it printed."""
     argv = [sys.executable, "-P", "-m", "vitlab", "serve", "--port", "0"]
-    process = subprocess.Popen(argv, cwd=lab, stdout=subprocess.PIPE, text=True)
+    environment = os.environ | {"TERM": "dumb"}  # the page is another terminal than the server's
+    process = subprocess.Popen(argv, cwd=lab, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line.startswith("open  http://127.0.0.1:"), line

@@ -163,3 +163,11 @@ async def test_a_trial_s_number_is_marked_and_the_full_run_s_goes_before_it(stag
         await it.until(lambda: "[b]" in it.text() and "(smoke) of b" in it.text())
         await it.press("7")
         await it.until(lambda: "R² 0.9000 val (smoke) of b" in it.text())
+
+
+async def test_a_narrow_jobs_screen_has_room_for_the_mark_of_validation(stage: Open) -> None:
+    lab = FakeLab()
+    lab.view = usual_view(jobs=(judged("a", "r2", 0.7),))
+    async with stage(size=(80, 24), lab=lab) as it:
+        await it.press("2")
+        await it.until(lambda: "0.700 val" in it.text())

@@ -168,3 +168,14 @@ def test_without_a_terminal_nothing_is_asked(
     with pytest.raises(NoLab, match="vitlab init"):
         screen()
     assert not opened
+
+
+@pytest.mark.parametrize("term", ["dumb", "unknown"])
+def test_a_terminal_that_places_no_text_is_refused(
+    opened: list[Any], monkeypatch: pytest.MonkeyPatch, term: str
+) -> None:
+    """On such a one Textual lays out for ever, draws nothing and hears no key."""
+    monkeypatch.setenv("TERM", term)
+    with pytest.raises(UsageError, match=f"TERM is {term}"):
+        screen()
+    assert not opened

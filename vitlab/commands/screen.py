@@ -24,6 +24,9 @@ def open_screen(args: argparse.Namespace) -> int:
     # Textual draws on standard error, so that one counts too; in a browser on none of them.
     streams = (sys.stdin, sys.stdout, sys.stderr)
     terminal = os.environ.get("TEXTUAL_DRIVER") == WEB or all(s.isatty() for s in streams)
+    if terminal and (name := os.environ.get("TERM", "")) in ("dumb", "unknown"):
+        # Such as Emacs' shell; drawing on one never ends.
+        raise UsageError(f"the screen needs a terminal that places text, and TERM is {name}")
     try:
         lab = this_lab()
     except NoLab:
@@ -91,6 +94,7 @@ def serve_screen(args: argparse.Namespace) -> int:
 
     sock = listen(args.port)
     port = sock.getsockname()[1]
+    os.environ["TERM"] = "xterm-256color"  # that of the page, whatever this one is
     server = LabServer(argv, port, f"vitlab {lab.paths.root.name}")
     print(f"open  {server.address}")
     print(f"from another machine, first:  ssh -N -L {port}:127.0.0.1:{port} {_here()}")
