@@ -288,6 +288,9 @@ def test_a_checkpoint_makes_no_network_larger_than_what_it_holds(
     torch.save({**document, "config": config, "model": repeated}, best)
     with pytest.raises(UsageError, match="more weights than it holds"):
         rescore(job)
+    torch.save({**document, "labels": ["T_eff"]}, best)  # that of another job, put in its place
+    with pytest.raises(UsageError, match=r"best\.pt: predicts T_eff, not log_g"):
+        rescore(job)
     shutil.rmtree(job.folder)
 
 
@@ -299,21 +302,26 @@ def _shortened(source: Path, out: Path) -> None:
             short[f"dataset/arrays/{name}/value"] = file[f"dataset/arrays/{name}/value"][:, :8]
 
 
+TWO = ["T_eff", "log_g"]
+
+
 def test_a_ridge_is_kept_without_code(tmp_path: Path) -> None:
     import torch
 
     ridge = Ridge(np.arange(6.0).reshape(3, 2), np.array([1.0, 2.0]), 10.0)
-    save_model(tmp_path, ridge, Inputs("whitened", torch.tensor([1.0, 2.0, 3.0])))
-    model, inputs = load_model(tmp_path)
+    save_model(tmp_path, ridge, Inputs("whitened", torch.tensor([1.0, 2.0, 3.0])), TWO)
+    model, inputs = load_model(tmp_path, TWO)
     x = np.ones((1, 3), dtype=np.float32)
     np.testing.assert_array_equal(model.predict(x), ridge.predict(x))
     assert (inputs.kind, inputs.sigma.tolist()) == ("whitened", [1.0, 2.0, 3.0])
+    with pytest.raises(UsageError, match="predicts T_eff, log_g, not log_g, T_eff"):
+        load_model(tmp_path, TWO[::-1])  # with as many labels its weights would fit
     (tmp_path / "best.npz").write_bytes(b"no archive")
     with pytest.raises(UsageError, match="not a readable model"):
-        load_model(tmp_path)
+        load_model(tmp_path, TWO)
     np.savez(tmp_path / "best.npz", format=1, kind=np.array([{}], dtype=object))
     with pytest.raises(UsageError, match="not a readable model"):
-        load_model(tmp_path)
+        load_model(tmp_path, TWO)
 
 
 @pytest.mark.parametrize("name", ["test/r2/log_g", "test/log_score/log_g"])

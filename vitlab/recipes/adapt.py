@@ -16,6 +16,7 @@ from vitlab.lab.results.job_results import lookup_job
 from vitlab.ml.overlap import find_overlap
 from vitlab.ml.scoring import named
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
+from vitlab.ml.spectra.labels import other_labels
 from vitlab.ml.training import checkpoint
 from vitlab.ml.training.batches import predict
 from vitlab.ml.training.checkpoint import BEST, LAST, Saved
@@ -105,7 +106,7 @@ def _unlike(config: VitConfig, earlier: VitConfig, saved: Saved) -> str:
         if name not in FREE and here != value:
             return f"has model.{name} = {value}, not {here}"
     if saved.labels != config.labels:
-        return f"predicts {', '.join(saved.labels)}, not {', '.join(config.labels)}"
+        return other_labels(saved.labels, config.labels)
     if saved.loss != config.loss:
         return f"was trained with loss {saved.loss}, not {config.loss}"
     if config.loss == "mixture" and earlier.components != config.components:

@@ -86,7 +86,7 @@ def run_boost(context: Context) -> Outcome:
     )
     if context.stopped():
         raise Stopped
-    save_model(context.paths.checkpoints, model, test.inputs)
+    save_model(context.paths.checkpoints, model, test.inputs, config.labels)
     named = {"name": "LightGBM", "params": model.params}
     return _outcome(context, test, named, best, model.predict)
 
@@ -103,7 +103,7 @@ def run_ridge(context: Context) -> Outcome:
     if context.stopped():
         raise Stopped
     context.report.note(f"alpha = {model.alpha:g}")
-    save_model(context.paths.checkpoints, model, test.inputs)
+    save_model(context.paths.checkpoints, model, test.inputs, config.labels)
     named = {"name": "Ridge", "params": model.params, "alpha": model.alpha}
     return _outcome(context, test, named, best, model.predict)
 

@@ -241,6 +241,6 @@ def predictions(
         task = replace(task, spectra=spectra)
         test = predict(network, task, split)
         return test.true, test.predicted, test.sigma, test.density
-    model, inputs = load_model(job.checkpoints)
+    model, inputs = load_model(job.checkpoints, config.labels)
     rows = Rows(spectra, replace(inputs, sigma=inputs.sigma.to(device)), split)
     return *predict_rows(rows, model.predict), None, None

@@ -56,6 +56,18 @@ def test_a_mask_of_any_kind_is_used(mask: NDArray[Any], form: str, tmp_path: Pat
     assert (found.mask == BAD).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "good"), [("QUAL", 0), ("bpm", 0), ("flag", 0), ("good", 1), ("GOODPIX", 1)]
+)
+def test_a_mask_by_its_other_names_is_used(name: str, good: int, tmp_path: Path) -> None:
+    """`QUAL` is that of all spectra of ESO; `good` is 1 where others are 0."""
+    rows = [
+        f"{w},{f},{1 - good if bad else good}" for w, f, bad in zip(WAVE, FLUX, BAD, strict=True)
+    ]
+    text = f"wave,flux,{name}\n" + "\n".join(rows)
+    assert (one(text.encode(), tmp_path).mask == BAD).all()
+
+
 def test_a_mask_in_one_row_is_used(tmp_path: Path) -> None:
     columns: dict[str, NDArray[Any]] = {
         "wave": WAVE[None],

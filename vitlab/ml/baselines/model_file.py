@@ -6,6 +6,7 @@ import io
 import math
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from vitlab.ml.baselines.lightgbm import lgb
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.trees import Boost, booster_of
 from vitlab.ml.spectra.inputs import Inputs
+from vitlab.ml.spectra.labels import other_labels
 
 BEST = "best.npz"
 FORMAT = 1
@@ -27,13 +29,17 @@ LARGEST = 1 << 28
 """Bytes of a model's file, and of its arrays."""
 
 
-def save_model(folder: Path, model: Ridge | Boost, inputs: Inputs) -> None:
-    """Write `best.npz` atomically, after LightGBM's `label-0.txt`, ... for trees."""
+def save_model(folder: Path, model: Ridge | Boost, inputs: Inputs, labels: Sequence[str]) -> None:
+    """Write `best.npz` atomically, after LightGBM's `label-0.txt`, ... for trees.
+
+    `labels`: what it predicts, in this order.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     about = {
         "format": np.int64(FORMAT),
         "kind": np.str_(inputs.kind),
         "sigma": inputs.sigma.cpu().numpy(),
+        "labels": np.array(labels),
     }
     if isinstance(model, Ridge):
         about |= {
@@ -69,13 +75,19 @@ def _arrays(data: bytes) -> dict[str, Any]:
         return dict(kept)
 
 
-def load_model(folder: Path) -> tuple[Ridge | Boost, Inputs]:
-    """The model in `folder` and its input. `UsageError` when missing, broken or not from vitlab."""
+def load_model(folder: Path, labels: Sequence[str]) -> tuple[Ridge | Boost, Inputs]:
+    """The model in `folder` that predicts `labels`, and its input.
+
+    `UsageError` when missing, broken, not from vitlab or of other labels.
+    """
     path = folder / BEST
     try:
         kept = _arrays(read_regular(path, LARGEST, follow=True))
         if int(kept["format"]) != FORMAT:
             raise UsageError(f"{path}: not a model of format {FORMAT}")
+        theirs = kept["labels"].tolist() if "labels" in kept else [*labels]  # of an earlier vitlab
+        if theirs != [*labels]:
+            raise UsageError(f"{path}: {other_labels(map(str, theirs), labels)}")
         inputs = Inputs(str(kept["kind"]), torch.from_numpy(kept["sigma"]))
         if "weights" in kept:
             ridge = Ridge(kept["weights"], kept["intercept"], float(kept["alpha"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,6 +47,11 @@ def draw_labels(generator: np.random.Generator, n: int) -> Array:
     low, high = np.array([RANGES[name] for name in LABELS]).T
     unit: Array = generator.beta(BETA, BETA, size=(n, len(LABELS)))
     return np.asarray(low + (high - low) * unit)
+
+
+def other_labels(theirs: Iterable[str], ours: Iterable[str]) -> str:
+    """Why a model with these labels cannot be used for those."""
+    return f"predicts {', '.join(theirs)}, not {', '.join(ours)}"
 
 
 def is_possible(name: str, value: float) -> bool:

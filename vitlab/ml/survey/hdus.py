@@ -80,12 +80,13 @@ def has_bits(values: NDArray[Any], names: Sequence[int]) -> Bools:
     return np.asarray((bits(values) & wanted) != 0)
 
 
-def marked(values: NDArray[Any], name: str, place: str) -> Bools:
+def marked(values: NDArray[Any], name: str, place: str, *, good: bool = False) -> Bools:
     """Pixels that a mask of numbers, logicals or bits marks: all but 0, and what it lacks.
 
-    `UsageError` for another kind.
+    `good`: it marks those that are not bad. `UsageError` for another kind.
     """
-    flags = floats(values, f"the mask {name}", place) != 0
+    numbers = floats(values, f"the mask {name}", place)
+    flags = ~(numbers > 0) if good else numbers != 0
     return flags if flags.ndim == 1 else np.asarray(flags.any(axis=-1))
 
 

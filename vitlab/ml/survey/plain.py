@@ -48,7 +48,12 @@ ERRORS = {
     **dict.fromkeys(VARIANCES, 2),
 }
 """Name -> the power of the flux that it is of; the first that a file has is used."""
-MASKS = ("mask", "and_mask", "flags", "dq", "quality")
+GOOD = ("good", "goodpix", "good_pixels", "is_good")
+MASKS = (
+    *("mask", "and_mask", "flags", "dq", "quality", "qual", "flag", "bpm", "bad", "badpix"),
+    *("bad_pixels", *GOOD),
+)
+"""0 where a pixel is good, as ESO's QUAL; of `GOOD` where it is bad."""
 FLUX_WORDS = {*FLUXES, "fl", "flx"}
 """Words of the names of HDUs that are a flux."""
 OTHERS = {
@@ -217,7 +222,7 @@ def _use_mask(arrays: Mapping[str, NDArray[Any]], raw: Raw, place: str) -> None:
     if (name := next((n for n in MASKS if n in arrays), None)) is None:
         return
     try:
-        raw.bad = {FLAGGED: marked(arrays[name], name, place)}
+        raw.bad = {FLAGGED: marked(arrays[name], name, place, good=name in GOOD)}
     except UsageError as error:
         raw.notes.append(f"no mask is used: {str(error).removeprefix(f'{place}: ')}")
 

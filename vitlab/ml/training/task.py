@@ -25,7 +25,7 @@ from vitlab.ml.scoring import DensityScores
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, unpermuted
 from vitlab.ml.spectra.file_spectra import FileSpectra
 from vitlab.ml.spectra.inputs import Inputs, make_inputs
-from vitlab.ml.spectra.labels import RANGES, LabelScaling, fit_scaling
+from vitlab.ml.spectra.labels import RANGES, LabelScaling, fit_scaling, other_labels
 from vitlab.ml.training import checkpoint
 from vitlab.ml.training.parallel import ALONE, Group
 from vitlab.ml.training.throughput import DTYPES
@@ -295,6 +295,8 @@ def load_network(
     """
     path = job.checkpoints / checkpoint.BEST
     saved = checkpoint.load(path, device)
+    if saved.labels != config.labels:  # with as many labels its weights would fit
+        raise UsageError(f"{path}: {other_labels(saved.labels, config.labels)}")
     try:  # as it was configured then, whatever the defaults are now
         model = {**asdict(config.model), **saved.config}
         built: Any = read_strict(type(config.model), model, "config")
