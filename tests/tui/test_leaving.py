@@ -38,7 +38,9 @@ def read_until(terminal: int, mark: bytes) -> bytes:
 
 
 @pytest.mark.e2e
-def test_it_ends_when_the_terminal_is_gone() -> None:
+@pytest.mark.parametrize("is_told", [True, False])
+def test_it_ends_when_the_terminal_is_gone(is_told: bool) -> None:
+    """Not told: the terminal was not its controlling one, so that the kernel sends no SIGHUP."""
     ours, theirs = pty.openpty()
     screen = subprocess.Popen(
         [sys.executable, "-c", SCREEN],
@@ -53,8 +55,9 @@ def test_it_ends_when_the_terminal_is_gone() -> None:
     try:
         read_until(ours, b"- next")
         os.close(ours)
-        screen.send_signal(signal.SIGHUP)
-        screen.wait(DEADLINE)
+        if is_told:
+            screen.send_signal(signal.SIGHUP)
+        assert screen.wait(DEADLINE) == 0
     finally:
         screen.kill()
         screen.wait()

@@ -71,7 +71,17 @@ class _End(threading.Event):
         if threading.current_thread() is not threading.main_thread() and not super().is_set():
             key = self._waits(None if self._quiet >= QUIET else 0.0)
             self._quiet = 0 if key else self._quiet + 1
+            if key and self._has_hung_up():
+                # As the kernel tells those whose controlling terminal it was; then rest: a terminal
+                # that is gone is always ready to be read.
+                os.kill(os.getpid(), signal.SIGHUP)
+                select.select([self._end], [], [])
         return super().is_set()
+
+    def _has_hung_up(self) -> bool:
+        keys = select.poll()
+        keys.register(self._keys, 0)  # hanging up is told whatever is asked for
+        return any(what & select.POLLHUP for _, what in keys.poll(0))
 
     def _waits(self, seconds: float | None) -> bool:
         """Whether there is a key, or the end, within so many seconds; None: as long as it takes."""
