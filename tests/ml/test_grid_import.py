@@ -168,6 +168,15 @@ def test_fits_tables_and_text() -> None:
     np.testing.assert_allclose(flux, 1 + wave / 1e4, rtol=1e-6)
 
 
+@pytest.mark.parametrize("head", ["# wave, continuum, flux", "wavelength continuum flux"])
+def test_names_and_the_medium_of_a_text_are_read(head: str, tmp_path: Path) -> None:
+    """A continuum is no flux, wherever it stands, and vacuum is told by comments too."""
+    (tmp_path / "a.txt").write_text(f"# medium: vacuum\n{head}\n7000 9 1\n7001 9 2\n")
+    found = read_columns(tmp_path / "a.txt")
+    assert [column.tolist() for column in found.columns] == [[7000, 7001], [1, 2]]
+    assert found.medium == "vacuum"
+
+
 def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.h5"
     with pytest.raises(UsageError, match="no such folder"):
@@ -185,6 +194,9 @@ def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
         list(import_grid(few, out, 5000, vacuum=False))
     bosz(few, (4500.0, 3.0, 0.0)).write_bytes(b"no gzip")
     with pytest.raises(UsageError, match=r"\.gz:2: '3 x' is not a number"):
+        list(import_grid(few, out, 5000, vacuum=False))
+    bosz(few, (4.0, 3.0, 0.0)).write_bytes(b"in 1000 K")
+    with pytest.raises(UsageError, match=r"no star has T_eff 4 \(in K or dex\)"):
         list(import_grid(few, out, 5000, vacuum=False))
     assert not out.exists()
     for text, what in (("", "has no numbers"), ("1 2\n3\n", r"bad\.txt:2: 1 columns, not 2")):

@@ -129,6 +129,7 @@ def images(*parts: tuple[str, NDArray[Any]]) -> bytes:
         (("IVAR", SIGMA**-2), ("FLUX", FLUX)),
         (("SKY", FLUX / 9), ("FLUX", FLUX), ("ERROR", SIGMA)),
         (("FLUX_ERR", SIGMA), ("SCI", FLUX)),
+        (("BPM", np.zeros(len(FLUX))), ("BLUE", FLUX), ("ERR", SIGMA)),
         (("TELLURIC_MODEL", FLUX / 9), ("BLUE", FLUX), ("VARIANCE", SIGMA**2)),
         (("SCI", FLUX / 9), ("SPECTRUM", FLUX), ("ERR", SIGMA)),
     ],

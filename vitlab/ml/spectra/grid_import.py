@@ -15,13 +15,19 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import gaussian_filter1d
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.formats.columns import LINEAR, LOGARITHMIC, unit_of_wavelengths
+from vitlab.ml.spectra.formats.columns import (
+    LINEAR,
+    LOGARITHMIC,
+    MOST_COMMENTS,
+    named,
+    unit_of_wavelengths,
+)
 from vitlab.ml.spectra.formats.fits import is_fits, read_bytes, read_units, real, text_lines
 from vitlab.ml.spectra.formats.scale import with_primary
-from vitlab.ml.spectra.formats.wavelengths import read_axis, stated_medium
+from vitlab.ml.spectra.formats.wavelengths import read_axis, stated_medium, told_medium
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.hdf5 import new_hdf5
-from vitlab.ml.spectra.labels import LABELS
+from vitlab.ml.spectra.labels import LABELS, is_possible
 from vitlab.ml.spectra.lines import air
 
 Array = NDArray[np.float64]
@@ -46,26 +52,38 @@ def read_columns(path: Path) -> Table:
     data = read_bytes(path)
     if is_fits(data):
         return _fits_columns(data, path)
-    return Table(_ascii_columns(data, path))
+    return _ascii_columns(data, path)
 
 
-def _ascii_columns(data: bytes, path: Path) -> list[Array]:
-    rows = []
+def _ascii_columns(data: bytes, path: Path) -> Table:
+    """By their names, else by position."""
+    rows, heads = list[list[float]](), list[str]()
     for number, line in enumerate(text_lines(data, path), start=1):
-        cells = line.lstrip("\ufeff").split("#")[0].replace(",", " ").split()
+        before, _, comment = line.lstrip("\ufeff").partition("#")
+        cells = before.replace(",", " ").split()
         if not cells:
+            if not rows and len(heads) < MOST_COMMENTS:
+                heads.append(comment.strip("# \t"))
             continue
         try:
             rows.append([real(cell) for cell in cells])
         except ValueError:
             if not rows and all(cell[0].isalpha() for cell in cells):
-                continue  # the names of the columns
+                heads.append(" ".join(cells))  # the names of the columns
+                continue
             raise UsageError(f"{path}:{number}: {line.strip()[:40]!r} is not a number") from None
         if len(rows[-1]) != len(rows[0]):
             raise UsageError(f"{path}:{number}: {len(cells)} columns, not {len(rows[0])}")
     if not rows:
         raise UsageError(f"{path}: has no numbers")
-    return list(np.array(rows).T)
+    columns, medium = list(np.array(rows).T), told_medium(heads)
+    names = [name.lower() for name in named(heads, len(columns), FLUX_NAMES)]
+    if not names:
+        return Table(columns, medium=medium)
+    wave = next(n for n in (*LINEAR, *LOGARITHMIC) if n in names)
+    flux = next(n for n in FLUX_NAMES if n in names)
+    found = [columns[names.index(name)] for name in (wave, flux)]
+    return Table(found, unit_of_wavelengths(wave, ""), medium)
 
 
 def _fits_columns(data: bytes, path: Path) -> Table:
@@ -130,6 +148,9 @@ def find_sources(folder: Path) -> tuple[tuple[NDArray[np.float64], ...], list[So
         if float(match["a_M"] or 0) or float(match["C_M"] or 0):
             continue
         labels = tuple(float(match[name]) for name in LABELS)
+        for name, value in zip(LABELS, labels, strict=True):
+            if not is_possible(name, value):
+                raise UsageError(f"{path}: no star has {name} {value:g} (in K or dex)")
         if labels in sources:
             raise UsageError(f"{path}: the same labels as {sources[labels].path.name}")
         known = match["R"] not in (None, "orig")
@@ -227,9 +248,10 @@ def _spectrum(source: Source) -> tuple[Array, Array, str, tuple[str, ...]]:
     """
     table = read_columns(source.path)
     columns = table.columns
-    wave_file = _wave_file(source)
-    if wave_file is not None:
-        columns = [read_columns(wave_file).columns[0], columns[0]]
+    medium = table.medium
+    if (wave_file := _wave_file(source)) is not None:
+        waves = read_columns(wave_file)
+        columns, medium = [waves.columns[0], columns[0]], medium or waves.medium
     if len(columns) < 2:
         raise UsageError(f"{source.path}: only one column, and no ..._wave_r....txt beside it")
     wave, flux = columns[:2]
@@ -240,7 +262,7 @@ def _spectrum(source: Source) -> tuple[Array, Array, str, tuple[str, ...]]:
         flux = flux[::-1]
     if bad := int((~np.isfinite(flux)).sum()):
         raise UsageError(f"{source.path}: {bad} of {len(flux)} fluxes are not finite")
-    return axis.wave, flux, table.medium, axis.notes
+    return axis.wave, flux, medium, axis.notes
 
 
 def _wave_file(source: Source) -> Path | None:

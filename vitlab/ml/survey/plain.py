@@ -59,7 +59,8 @@ FLUX_WORDS = {*FLUXES, "fl", "flx"}
 OTHERS = {
     *("err", "error", "errors", "sigma", "std", "stdev", "rms", "noise", "unc", "uncertainty"),
     *("ivar", "invvar", "var", "variance", "stat", "cov", "covar", "weight", "weights", "wht"),
-    *("mask", "masks", "dq", "flag", "flags", "quality", "sky", "background", "bkg", "snr"),
+    *("mask", "masks", "dq", "flag", "flags", "quality", "qual", "bpm", "badpix", "goodpix", "sky"),
+    *("background", "bkg", "snr"),
     *("cont", "continuum", "model", "fit", "template", "residual", "residuals", "arc", "lamp"),
     *("flat", "telluric", "tellurics", "teluric", "transmission", "throughput", "response"),
     *("sensitivity", "wave", "wavelength", "lambda", "specres", "resolution", "disp"),

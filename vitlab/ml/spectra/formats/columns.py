@@ -74,7 +74,7 @@ def _columns(
     first = next(rows, [])
     is_data = bool(first) and all(map(is_number, first))
     names, notes = [name.strip() for name in first], list[str]()
-    if is_data and not (names := _named(comments, len(first))):
+    if is_data and not (names := named(comments, len(first))):
         names = UNNAMED[: len(first)]
         notes.append(f"columns by position: {', '.join(names)}{_said(comments)}")
     texts = [name.lower() in as_text for name in names]
@@ -102,12 +102,12 @@ def _columns(
     ], notes
 
 
-def _named(comments: Sequence[str], number: int) -> list[str]:
+def named(comments: Sequence[str], number: int, fluxes: Sequence[str] = FLUXES) -> list[str]:
     """The names in the comments; none where no comment has so many of them."""
     for line in reversed(comments):
         names = [name for name in _BETWEEN.split(line) if name]
         known = {name.lower() for name in names}
-        if len(names) == number and known & {*LINEAR, *LOGARITHMIC} and known & {*FLUXES}:
+        if len(names) == number and known & {*LINEAR, *LOGARITHMIC} and known & {*fluxes}:
             return names
     return []
 
