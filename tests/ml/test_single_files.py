@@ -83,6 +83,22 @@ def test_scaled_columns_are_physical_and_nulls_are_nan(tmp_path: Path, kind: str
     assert np.isnan(found.columns[1][3])
 
 
+def test_numbers_of_8_bytes_without_a_sign_are_exact() -> None:
+    """As astropy writes uint64; 1 - 2^63 + 2^63 is 0 in floating point."""
+    flags = np.array([0, 1, 512, 1 << 40], "u8")
+    stored = (flags ^ np.uint64(1 << 63)).view("i8")
+    data = image(stored, BZERO=1 << 63, BSCALE=1)
+    assert read_units(data, Path("a.fits"))[0].image.tolist() == flags.tolist()  # type: ignore[union-attr]
+    data = EMPTY + table({"mask": stored}, TZERO1=1 << 63)
+    assert read_units(data, Path("a.fits"))[-1].columns[0].values.tolist() == flags.tolist()
+
+
+def test_of_a_card_that_stands_twice_the_first_counts() -> None:
+    data = header({"SIMPLE": Yes(), "BITPIX": 8, "NAXIS": 0, "CRVAL1": 7100.0, "CRVAL2": 7.0})
+    data = data.replace(b"CRVAL2", b"CRVAL1")
+    assert float(read_units(data, Path("a.fits"))[0].header["CRVAL1"]) == 7100
+
+
 def test_images_are_scaled_too() -> None:
     raw = np.array([[0, 1], [-1, 32767]], dtype="<i2")
     unit = read_units(image(raw, BSCALE=2.0, BZERO=32768.0, BLANK=-1), Path("x"))[0]

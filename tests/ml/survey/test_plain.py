@@ -68,6 +68,12 @@ def test_a_mask_by_its_other_names_is_used(name: str, good: int, tmp_path: Path)
     assert (one(text.encode(), tmp_path).mask == BAD).all()
 
 
+def test_of_several_masks_those_that_are_not_used_are_told(tmp_path: Path) -> None:
+    columns: dict[str, NDArray[Any]] = {"wave": WAVE, "flux": FLUX, "qual": BAD.astype("i2")}
+    found = one(EMPTY + layouts.bintable({**columns, "mask": np.zeros(N, "i2")}), tmp_path)
+    assert "the mask is mask; not used: qual" in found.notes
+
+
 def test_a_mask_in_one_row_is_used(tmp_path: Path) -> None:
     columns: dict[str, NDArray[Any]] = {
         "wave": WAVE[None],

@@ -168,6 +168,22 @@ def test_orders_with_polynomials(tmp_path: Path) -> None:
     assert found.wave[[0, -1]] == pytest.approx([7500, 7800])  # both orders lie there
 
 
+def test_a_section_of_orders_keeps_their_wavelengths(tmp_path: Path) -> None:
+    """LTV1 and LTM1_1 of `imcopy spectrum[101:400]`; of a whole image nw ends what fills a row."""
+    at = np.arange(1, N + 1)
+    wave = one(orders(f"{N} 0. 10. 20.", LTV1=-100.0, LTM1_1=0.5), tmp_path).wave
+    np.testing.assert_allclose(wave, 7499.5 + 0.5 * (at + 100) / 0.5)
+    assert one(orders("300 0. 10. 20."), tmp_path).wave[-1] == pytest.approx(7649.5)
+    whole = one(orders(f"{N} 0. 10. 20. 0.5 0. 1 2 1. {N} 15300. 300.", kind=2), tmp_path)
+    assert whole.wave[[0, -1]] == pytest.approx([7500, 7800])  # a weight of a half
+
+
+def orders(rest: str, kind: int = 0, **cards: object) -> bytes:
+    words = f'wtype=multispec spec1 = "1 1 {kind} 7500. 0.5 {rest}"'
+    scale = {f"WAT2_{k + 1:03}": words[68 * k : 68 * (k + 1)] for k in range(-(-len(words) // 68))}
+    return image(FLUX[None], True, CTYPE1="MULTISPE", **scale, **cards)
+
+
 def test_gaia_csv_has_a_spectrum_for_each_source(tmp_path: Path) -> None:
     first, second = read(layouts.gaia(), tmp_path)
     assert first.object == "Gaia 2128215909315876352"

@@ -30,6 +30,7 @@ from vitlab.ml.survey.hdus import (
     hdu,
     join,
     marked,
+    number,
     sigma_of_ivar,
     sigma_of_variance,
     units_of,
@@ -220,8 +221,11 @@ def _names_of_errors(flux: str, several: bool) -> dict[str, int]:
 
 def _use_mask(arrays: Mapping[str, NDArray[Any]], raw: Raw, place: str) -> None:
     """The first of `MASKS`; one of another kind than numbers, logicals and bits is told."""
-    if (name := next((n for n in MASKS if n in arrays), None)) is None:
+    name, *others = [n for n in MASKS if n in arrays] or [""]
+    if not name:
         return
+    if others:
+        raw.notes.append(f"the mask is {name}; not used: {', '.join(others)}")
     try:
         raw.bad = {FLAGGED: marked(arrays[name], name, place, good=name in GOOD)}
     except UsageError as error:
@@ -277,14 +281,13 @@ def read_multispec(units: Sequence[Unit], file: str) -> list[Raw]:
     scales = _scales(header, flux.shape, place)
     arms = []
     for row, wave in scales.items():
-        bad = ~np.isfinite(flux[row])
-        error = None if sigma is None else sigma[row]
+        own = flux[row][: len(wave)]
+        bad = ~np.isfinite(own)
+        error = None if sigma is None else sigma[row][: len(wave)]
         turn = slice(None, None, -1 if wave[0] > wave[-1] else 1)
         if (np.diff(wave[turn]) <= 0).any():
             raise UsageError(f"{place}: order {row + 1}: wavelengths are not in order")
-        arms.append(
-            Arm(wave[turn], flux[row][turn], error if error is None else error[turn], bad[turn])
-        )
+        arms.append(Arm(wave[turn], own[turn], error if error is None else error[turn], bad[turn]))
     arm, joined = join(arms, place, scaled=True)
     words = re.search(r"units=(\S+)", header.get("WAT1_001", ""))
     raw = Raw("HDU 0", "multispec", arm.wave, words[1] if words else "Angstrom", "", arm.flux)
@@ -314,13 +317,16 @@ def _scales(header: Mapping[str, str], shape: tuple[int, ...], place: str) -> di
     cards = sorted(name for name in header if re.fullmatch(r"WAT2_\d{3}", name))
     # Each card but the last has 68 letters, of which FITS drops blanks at the end.
     words = "".join(header[name].ljust(68) for name in cards)
+    # A section of an image counts its pixels as the whole did.
+    first, step = number(header, "LTV1") or 0.0, number(header, "LTM1_1") or 1.0
+    pixel = (np.arange(1, shape[1] + 1, dtype=np.float64) - first) / step
     found: dict[int, Array] = {}
     for match in re.finditer(r'spec(\d+)\s*=\s*"([^"]*)"', words):
         row = int(match[1]) - 1
         if not 0 <= row < shape[0]:
             continue
         try:
-            found[row] = _dispersion([real(x) for x in match[2].split()], shape[1])
+            found[row] = _dispersion([real(x) for x in match[2].split()], pixel)
         except (ValueError, IndexError, OverflowError):
             raise UsageError(f"{place}: order {row + 1}: its wavelengths cannot be read") from None
     if not found:
@@ -328,10 +334,14 @@ def _scales(header: Mapping[str, str], shape: tuple[int, ...], place: str) -> di
     return found
 
 
-def _dispersion(cells: list[float], n: int) -> Array:
-    """(n,) wavelengths of `ap beam dtype w1 dw nw z aplow aphigh [function]`."""
-    _, _, kind, start, step, _, z, _, _, *rest = cells
-    pixel = np.arange(1, n + 1, dtype=np.float64)
+def _dispersion(cells: list[float], pixel: Array) -> Array:
+    """Wavelengths of `ap beam dtype w1 dw nw z aplow aphigh [function]` at these pixels.
+
+    Of a whole image only at the first nw: what is behind them fills the row.
+    """
+    _, _, kind, start, step, nw, z, _, _, *rest = cells
+    if pixel[0] == 1 and nw >= 2:
+        pixel = pixel[: int(nw)]
     if kind == 0:
         wave = start + step * (pixel - 1)
     elif kind == 1:
@@ -348,9 +358,9 @@ def _dispersion(cells: list[float], n: int) -> Array:
 
 def _polynomial(cells: list[float], pixel: Array) -> Array:
     """One Chebyshev (1) or Legendre (2) polynomial: weight, offset, type, order, ends, terms."""
-    _, offset, kind, order, low, high, *terms = cells
+    weight, offset, kind, order, low, high, *terms = cells
     if kind not in (1, 2) or len(terms) != order or len(terms) > MOST_TERMS or high <= low:
         raise ValueError(kind)
     x = (2 * pixel - (high + low)) / (high - low)
     function = chebyshev.chebval if kind == 1 else legendre.legval
-    return np.asarray(offset + function(x, terms))
+    return np.asarray(weight * (offset + function(x, terms)))

@@ -50,7 +50,8 @@ MOST_COLUMNS = 999
 """Of a table, by the standard."""
 MOST_HEADER, MOST_UNITS = 8 << 20, 1000
 """Bytes of a header, and headers of a file."""
-
+_UNSIGNED = 1 << 63
+"""TZERO or BZERO of integers of 8 bytes without a sign."""
 
 _PACKED = {
     b"BZh": "bzip2",
@@ -345,7 +346,7 @@ def _header(data: bytes, place: int, where: str) -> tuple[dict[str, str], int]:
         if card.rstrip() == "END":
             return cards, at + BLOCK - (at - place) % BLOCK
         if card[8:10] == "= ":
-            cards[card[:8].strip()] = _value(card[10:])
+            cards.setdefault(card[:8].strip(), _value(card[10:]))  # astropy's choice too
         elif card.startswith("HIERARCH ") and "=" in card:
             name, _, rest = card[9:].partition("=")
             cards.setdefault(name.strip(), _value(rest))
@@ -384,7 +385,12 @@ def _scaled(raw: NDArray[Any], header: Mapping[str, str], names: tuple[str, str,
     """Stored values as physical ones: scale, offset, and NaN for the null of integers."""
     scale, zero, null = names
     factor, offset = (real(header.get(n, default)) for n, default in ((scale, "1"), (zero, "0")))
-    values = raw.astype(np.float64)
+    if raw.dtype.kind == "i" and raw.dtype.itemsize == 8 and offset == _UNSIGNED and factor == 1:
+        # Added as a float, it would round every flag below 1024 to 0.
+        values = (raw.astype(np.int64).view(np.uint64) ^ np.uint64(_UNSIGNED)).astype(np.float64)
+        offset = 0.0
+    else:
+        values = raw.astype(np.float64)
     empty = raw == int(header[null]) if null in header and raw.dtype.kind in "iu" else None
     if factor != 1 or offset:
         values *= factor
