@@ -17,7 +17,7 @@ from tests.docs.documents import CORPUS
 from tests.lab.conftest import Ended
 from vitlab.cli import main
 from vitlab.contract.job import read_result, write_result
-from vitlab.contract.paths import JobPaths
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.user_key import is_sealed
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.text.numbers import asked_number, numbers_of
@@ -568,6 +568,28 @@ def test_why_knows_the_numbers_of_an_autopilot_s_report(
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("roadmaps/auto_20260102.md:1: 0.751: result: test/r2/log_g")
     assert job.name in line
+
+
+def test_without_a_place_for_the_user_s_state_numbers_go_by_their_values(
+    lab: Lab,
+    roadmap: Path,
+    ended: Ended,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+
+    def nowhere() -> Path:
+        raise UsageError("cannot keep this user's state (/x: closed)")
+
+    monkeypatch.setattr("vitlab.contract.user_key.state_folder", nowhere)
+    monkeypatch.chdir(lab.paths.root)
+    assert main(["lint"]) == 0
+    told = "numbers.jsonl: cannot keep this user's state (/x: closed); numbers go by their values"
+    assert told in capsys.readouterr().err
+    assert main(["why", "0.751"]) == 0
+    assert "test/r2/log_g = 0.7512" in capsys.readouterr().out
 
 
 def test_why_of_a_number_that_stands_nowhere(

@@ -191,6 +191,7 @@ def tell_broken(broken: Sequence[tuple[Path, UsageError]]) -> None:
     kinds: dict[str, list[tuple[Path, str]]] = {}
     for path, error in broken:
         why = str(error).removeprefix(str(path))
+        why = why if why != str(error) else f": {why}"
         kinds.setdefault(re.sub(r"0x\w+|\d+", "", why), []).append((path, why))
     for (first, why), *others in kinds.values():
         names = ", ".join(str(path) for path, _ in [(first, why), *others][:3])

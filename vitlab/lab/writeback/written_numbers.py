@@ -395,7 +395,7 @@ def _lines(lab: Lab) -> Iterator[bytes]:
         yield from _sealed(_whose(lab), read_regular(path, MAX_BYTES))
     except FileNotFoundError:
         return
-    except OSError as error:
+    except (OSError, UsageError) as error:  # without a state folder no line is known as ours
         lab.tell(f"{path}: {cause(error)}; numbers go by their values alone")
 
 
