@@ -43,7 +43,7 @@ def primary(**cards: object) -> bytes:
     return header({"SIMPLE": Yes(), "BITPIX": 8, "NAXIS": 0, **cards})
 
 
-def sdss(cls: str = "STAR", subclass: str = "F9") -> bytes:
+def sdss(cls: str = "STAR", subclass: str = "F9", warning: int = 0) -> bytes:
     flags = np.zeros(N, "i4")
     flags[:5] = 1 << 23
     ivar = (1 / SIGMA**2).astype("f4")
@@ -55,7 +55,7 @@ def sdss(cls: str = "STAR", subclass: str = "F9") -> bytes:
     about |= {"Z_ERR": np.array([1e-5], "f4"), "PLATE": np.array([3128], "i4")}
     about |= {"MJD": np.array([54776], "i4"), "FIBERID": np.array([8], "i4")}
     about |= {"ELODIE_TEFF": np.array([5704.0], "f4"), "ELODIE_LOGG": np.array([4.05], "f4")}
-    about["ELODIE_FEH"] = np.array([-0.64], "f4")
+    about |= {"ELODIE_FEH": np.array([-0.64], "f4"), "ZWARNING": np.array([warning], "i4")}
     return primary(VACUUM=Yes()) + bintable(coadd, EXTNAME="COADD") + bintable(about)
 
 

@@ -72,6 +72,9 @@ def test_sdss_has_velocity_labels_masks_and_resolution(tmp_path: Path) -> None:
     assert found.resolution is not None
     assert found.resolution[0] == pytest.approx(1 / (2.3548 * 0.9e-4 * np.log(10)), rel=1e-3)
     assert found.snr == pytest.approx(50, rel=0.02)
+    assert not any("ZWARNING" in note for note in found.notes)
+    doubted = one(layouts.sdss(warning=4), tmp_path)
+    assert "ZWARNING = 4: the survey is not sure of its velocity" in doubted.notes
 
 
 @pytest.mark.parametrize(

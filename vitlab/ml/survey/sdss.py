@@ -73,6 +73,8 @@ def read_sdss(units: Sequence[Unit], file: str) -> list[Raw]:
     raw.object, raw.kind = f"{name} {what}".strip(), kind
     if kind == "star":
         raw.velocity, raw.velocity_error = _velocity(value(source, "z"), value(source, "z_err"))
+        if warning := value(source, "zwarning"):
+            raw.notes.append(f"ZWARNING = {warning:.0f}: the survey is not sure of its velocity")
         raw.labels = _elodie(source)
         raw.label_source = "columns ELODIE_*: the nearest of a library, without errors"
     return [raw]
