@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.ml.survey.layouts import bintable, primary
 from tests.ml.test_single_files import table
 from vitlab.contract.config import DataConfig
 from vitlab.contract.paths import UsageError
@@ -207,6 +208,10 @@ def test_what_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.fits").write_bytes(whole[: 2 * 2880 + 20])
     with pytest.raises(UsageError, match=r"cut\.fits: HDU 1: truncated: 20 of 70 bytes"):
         read_columns(tmp_path / "cut.fits")
+    columns = {"wave": np.arange(7000.0, 7010.0), "flux": np.full(10, 12.5)}
+    (tmp_path / "mag.fits").write_bytes(primary() + bintable(columns, TUNIT2="ABmag"))
+    with pytest.raises(UsageError, match=r"mag\.fits: a flux in ABmag: only linear fluxes"):
+        read_columns(tmp_path / "mag.fits")
 
 
 def test_a_folder_whose_grid_or_steps_have_no_end_is_one_line(tmp_path: Path) -> None:

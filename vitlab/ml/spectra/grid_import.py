@@ -24,6 +24,7 @@ from vitlab.ml.spectra.formats.columns import (
 )
 from vitlab.ml.spectra.formats.fits import is_fits, read_bytes, read_units, real, text_lines
 from vitlab.ml.spectra.formats.scale import with_primary
+from vitlab.ml.spectra.formats.units import refuse_logarithms
 from vitlab.ml.spectra.formats.wavelengths import read_axis, stated_medium, told_medium
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.hdf5 import new_hdf5
@@ -100,6 +101,7 @@ def _fits_columns(data: bytes, path: Path) -> Table:
             raise UsageError(f"{path}: no column {' or '.join(names)} (found: {', '.join(known)})")
         found.append(known[name])
     wave, flux = found
+    refuse_logarithms(flux.unit, str(path))
     unit = unit_of_wavelengths(wave.name, wave.unit)
     headers = with_primary(units, table)
     headers = {name: text for name, text in headers.items() if not name.startswith("CTYPE")}

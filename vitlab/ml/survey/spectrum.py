@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from vitlab.contract.paths import UsageError
 from vitlab.contract.reading import LARGEST
 from vitlab.contract.validation import FASTEST, HIGHEST_R, LOWEST_R
+from vitlab.ml.spectra.formats.units import refuse_logarithms
 from vitlab.ml.spectra.formats.wavelengths import read_axis
 from vitlab.ml.spectra.labels import MISSING_LABELS, is_possible
 from vitlab.ml.spectra.lines import air
@@ -46,8 +46,6 @@ NARROWEST = 5.0
 that was brought onto wider pixels since, but not of one of another instrument."""
 MOST_PIXELS = 1 << 21
 """Pixels of a spectrum: no spectrograph has more."""
-MAGNITUDES = re.compile(r"\b(?:\w{0,3}mags?|dex|log\d*|ln|db)(?:\b|_)", re.IGNORECASE)
-"""Words of units that are no flux's."""
 
 
 @dataclass(frozen=True)
@@ -205,8 +203,7 @@ def _known_labels(raw: Raw, notes: list[str]) -> dict[str, tuple[float, float | 
 
 
 def _check_flux(raw: Raw, place: str) -> None:
-    if MAGNITUDES.search(raw.flux_unit):
-        raise UsageError(f"{place}: a flux in {raw.flux_unit}: only linear fluxes can be read")
+    refuse_logarithms(raw.flux_unit, place)
     arrays = {"flux": raw.flux, "error": raw.sigma, **raw.bad}
     for name, values in arrays.items():
         if values is not None and values.shape != raw.wave.shape:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 
+from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.fits import real
 
 _SAME = {
@@ -23,8 +24,15 @@ _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eEdD][+-]?\d+)?")
 _WORD = re.compile(rf"([A-Za-zÅåµμ%]+)(?:{_POWER})?")
 LONGEST = 100
 """Letters of a unit."""
+_NOT_LINEAR = re.compile(r"\b(?:\w{0,3}mags?|dex|log\d*|ln|db)(?:\b|_)", re.IGNORECASE)
 Parsed = Mapping[str, float]
 """Word -> its power; of `10` that of the scale."""
+
+
+def refuse_logarithms(unit: str, place: str) -> None:
+    """`UsageError` for fluxes in magnitudes or other logarithms."""
+    if _NOT_LINEAR.search(unit):
+        raise UsageError(f"{place}: a flux in {unit}: only linear fluxes can be read")
 
 
 def is_power_of(unit: str, flux: str, power: int) -> bool:
