@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from unittest import mock
@@ -147,6 +150,28 @@ async def test_a_browser_shows_the_whole_screen_and_its_keys_launch_a_job(
             while not [*lab.glob("experiments/*/*/spec.json")]:
                 await page.value("0")
     nothing_runs(lab)
+
+
+def test_who_keeps_its_descriptors_busy_is_told_of_in_one_line(lab: Path) -> None:
+    argv = [sys.executable, "-P", "-m", "vitlab", "serve", "--port", "0"]
+    limited = ["bash", "-c", 'ulimit -n 40; exec "$@"', "bash", *argv]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(limited, cwd=lab, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        address = process.stdout.readline().split()[1]
+        port = int(address.split(":")[2].partition("/")[0])
+        with contextlib.ExitStack() as held:
+            for _ in range(60):
+                half = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+                half.sendall(b"GET / HTTP/1.1\r\n")
+            first = process.stderr.readline()
+        with urllib.request.urlopen(address, timeout=DEADLINE) as answer:
+            assert answer.status == 200
+        process.terminate()
+        more = process.stderr.read()
+    assert re.fullmatch("vitlab serve: .*out of system resource: Too many open files\n", first)
+    assert more == ""
 
 
 def _alive(pid: int) -> bool:

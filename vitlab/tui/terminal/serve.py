@@ -16,14 +16,16 @@ import re
 import secrets
 import shlex
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from html import escape
+from typing import Any
 
 from aiohttp import WSMsgType, web
 from textual_serve.app_service import AppService
 from textual_serve.server import Server
 
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import UsageError, cause
 from vitlab.contract.reading import parse, whole_number
 
 HOST = "127.0.0.1"
@@ -66,6 +68,7 @@ class LabServer(Server):
         super().__init__(f"exec {shlex.join(argv)}", host=HOST, port=port, title=title)
         self.key = secrets.token_urlsafe(24)
         self._open = 0
+        self._told: set[str] = set()
         self._ending: set[asyncio.Task[None]] = set()
         """What ends screens whose browsers are gone."""
 
@@ -83,8 +86,17 @@ class LabServer(Server):
         app.add_subapp(f"/{self.key}", await super()._make_app())
         return app
 
-    async def on_startup(self, app: web.Application) -> None:
+    async def on_startup(self, app: web.Application) -> None:  # noqa: ARG002 - it is called so
         """Print nothing: the command prints the address."""
+        asyncio.get_running_loop().set_exception_handler(self._tell)
+
+    def _tell(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What went wrong, once: who keeps its descriptors busy makes it come hundreds of times."""
+        what, error = str(context["message"]), context.get("exception")
+        if what not in self._told:
+            self._told.add(what)
+            reason = f": {cause(error)}" if isinstance(error, Exception) else ""
+            print(f"vitlab serve: {what}{reason}", file=sys.stderr, flush=True)
 
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not _LOOPBACK.fullmatch(request.host):
