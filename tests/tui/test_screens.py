@@ -17,6 +17,7 @@ from vitlab.docs.judge.gates import Verdict
 from vitlab.lab.tray import decisions
 from vitlab.lab.tray.decisions import Preview
 from vitlab.lab.tray.proposals import Proposal
+from vitlab.tui.app import VitLab
 from vitlab.tui.screens.curves import CurvesScreen
 from vitlab.tui.screens.dialogs import RoadmapTable
 from vitlab.tui.screens.documents import DocumentsScreen
@@ -359,6 +360,13 @@ async def test_where_proposals_alone_wait_w_leads_to_them(stage: Open) -> None:
         assert "w accepts the one selected" in it.toasts[-1]
         await it.press("w")
         await it.until(lambda: ("accepted", 3, "") in lab.asked)
+
+
+def test_a_message_that_comes_while_the_app_leaves_ends_nothing() -> None:
+    lab: Any = FakeLab()
+    app = VitLab(lab, None)
+    assert not app.screen_stack
+    app._show_message()
 
 
 async def test_results_are_sorted_filtered_and_held_against_one(stage: Open) -> None:

@@ -231,6 +231,8 @@ class VitLab(App[int]):
         self.set_timer(self.NOTIFICATION_TIMEOUT, self._show_message)
 
     def _show_message(self, screen: Screen[Any] | None = None) -> None:
+        if not self.screen_stack:  # the app is leaving
+            return
         screen = screen or self.screen
         if screen.is_mounted and screen.is_attached:
             key = self.session.key("messages")

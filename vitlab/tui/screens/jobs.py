@@ -102,8 +102,8 @@ class QueueTable(StableTable):
         if jobs is not self._jobs:  # asking ten thousand takes longer than a key may
             told = {"On": any(map(device_of, jobs)), "Why": any(map(reason, jobs))}
             self.empty = {name for name, is_told in told.items() if not is_told}
-            ended = (job for job in jobs if isinstance(job.state, Done))
-            marked = any(job.spec.headline not in job.values for job in ended)
+            ended = (one for one in jobs if isinstance(one.state, Done) and one.values)
+            marked = any("val" in score_cell(e) for e in ended if e.spec.headline not in e.values)
             self.wanted["R²"] = (len("0.713 val"),) * 2 if marked else (0, 0)
         self._jobs = jobs
         self.show_rows(Rows(dict(zip(self._names, jobs, strict=True)), self._row))
