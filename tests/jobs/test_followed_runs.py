@@ -123,7 +123,8 @@ def by_hand(tmp_path: Path) -> Iterator[Any]:
 
     def start(code: str, *arguments: str) -> subprocess.Popen[bytes]:
         script = folder / "train.py"
-        script.write_text(code)
+        if not script.exists() or script.read_text() != code:  # a run may just be reading it
+            script.write_text(code)
         with (folder / f"{len(runs)}.log").open("wb") as log:
             command = [sys.executable, "train.py", *arguments]
             runs.append(subprocess.Popen(command, cwd=folder, stdout=log, stderr=log))
@@ -266,7 +267,8 @@ def test_runs_that_each_name_a_file_are_no_rivals(shop: Workshop, by_hand: Any, 
         "wait('go')\n"
     )
     folder = shop.lab.root.parent / "byhand" if hand else shop.lab.root
-    (folder / "train.py").write_text(code)
+    if not hand:
+        (folder / "train.py").write_text(code)
     jobs = []
     for value in ("0.25", "0.75"):
         path = f"out/{value}/metrics.csv"
