@@ -447,6 +447,11 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     other = replace(a_task(), model={**asdict(MODEL), "layers": 2})
     with pytest.raises(UsageError, match="made by another configuration"):
         list(train(a_model(), other, tmp_path, resume=True))
+    document = torch.load(tmp_path / "last.pt", weights_only=True)
+    assert document["data"] == a_task().spectra.hash
+    torch.save({**document, "data": "0"}, tmp_path / "last.pt")
+    with pytest.raises(UsageError, match="its data have changed since, cannot be resumed"):
+        list(train(a_model(), a_task(config=replace(TRAIN, epochs=1)), tmp_path, resume=True))
 
 
 def test_a_state_whose_weights_decay_in_other_groups_is_refused(tmp_path: Path) -> None:

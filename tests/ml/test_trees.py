@@ -156,16 +156,16 @@ def test_lightgbm_parses_only_what_a_job_of_this_user_wrote(
     rows = some_rows(300)
     boost, _ = grown(rows, files=Files(checkpoints=tmp_path))
     save_model(tmp_path, boost, rows["test"].inputs, ["log_g"])
-    trees, text = tmp_path / TREES, tmp_path / "label-0.txt"
+    trees, text, wave = tmp_path / TREES, tmp_path / "label-0.txt", rows["test"].spectra.wave
     assert load(trees).grown == boost.grown
-    assert isinstance(load_model(tmp_path, ["log_g"])[0], Boost)
+    assert isinstance(load_model(tmp_path, ["log_g"], wave)[0], Boost)
     parsed: list[object] = []
     monkeypatch.setattr(lgb, "Booster", lambda **given: parsed.append(given))
     document = json.loads(trees.read_bytes())
     document["trees"][0] = document["trees"][0].replace("num_leaves=", "num_leaves=9", 1)
     trees.write_text(json.dumps(document))
     text.write_text(text.read_text().replace("num_leaves=", "num_leaves=9", 1))
-    for read, path in ((load, trees), (partial(load_model, labels=["log_g"]), tmp_path)):
+    for read, path in ((load, trees), (partial(load_model, labels=["log_g"], wave=wave), tmp_path)):
         with pytest.raises(UsageError, match="changed since: not loaded"):
             read(path)
     assert parsed == []
@@ -179,8 +179,8 @@ def test_arrays_that_say_to_be_huge_are_not_allocated(tmp_path: Path, kind: str)
             file, {"descr": kind, "fortran_order": False, "shape": (10**12,)}
         )
     with pytest.raises(UsageError, match=r"sigma\.npy claims to be larger than it is"):
-        load_model(tmp_path, ["log_g"])
+        load_model(tmp_path, ["log_g"], np.zeros(1))
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("sigma.npy", bytes(1 << 29))
     with pytest.raises(UsageError, match="its arrays have more than 256 MiB"):
-        load_model(tmp_path, ["log_g"])
+        load_model(tmp_path, ["log_g"], np.zeros(1))

@@ -185,7 +185,7 @@ def test_a_ceiling_has_the_world_of_models_on_its_stars(
         (["nothing"], "no job 'nothing'"),
         (["1.0", "--data", "missing.h5"], "--data missing.h5: no such file"),
         (["1.0", "--noise", "-1"], "--noise -1: must be >= 0"),
-        (["1.0", "--data", "short.h5"], "short.h5: its pixels (8) differ from"),
+        (["1.0", "--data", "short.h5"], "pixels from 7100.0 to 8850.0 A, not 8 pixels"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -291,6 +291,13 @@ def test_a_checkpoint_makes_no_network_larger_than_what_it_holds(
     torch.save({**document, "labels": ["T_eff"]}, best)  # that of another job, put in its place
     with pytest.raises(UsageError, match=r"best\.pt: predicts T_eff, not log_g"):
         rescore(job)
+    inputs = document["inputs"]  # the grid was replaced by one of as many pixels
+    torch.save({**document, "inputs": {**inputs, "wave": inputs["wave"] + 2.2}}, best)
+    with pytest.raises(UsageError, match=r"best\.pt: was trained on .* A, not .* A"):
+        rescore(job)
+    del inputs["wave"]  # as an earlier vitlab saved it
+    torch.save(document, best)
+    assert rescore(job).named()[0]
     shutil.rmtree(job.folder)
 
 
@@ -309,19 +316,24 @@ def test_a_ridge_is_kept_without_code(tmp_path: Path) -> None:
     import torch
 
     ridge = Ridge(np.arange(6.0).reshape(3, 2), np.array([1.0, 2.0]), 10.0)
-    save_model(tmp_path, ridge, Inputs("whitened", torch.tensor([1.0, 2.0, 3.0])), TWO)
-    model, inputs = load_model(tmp_path, TWO)
+    wave = np.array([7100.0, 7101.0, 7102.0])
+    save_model(tmp_path, ridge, Inputs("whitened", torch.tensor([1.0, 2.0, 3.0]), wave), TWO)
+    model, inputs = load_model(tmp_path, TWO, wave)
     x = np.ones((1, 3), dtype=np.float32)
     np.testing.assert_array_equal(model.predict(x), ridge.predict(x))
     assert (inputs.kind, inputs.sigma.tolist()) == ("whitened", [1.0, 2.0, 3.0])
     with pytest.raises(UsageError, match="predicts T_eff, log_g, not log_g, T_eff"):
-        load_model(tmp_path, TWO[::-1])  # with as many labels its weights would fit
+        load_model(tmp_path, TWO[::-1], wave)  # with as many labels its weights would fit
+    with pytest.raises(
+        UsageError, match=r"on 3 pixels from 7100\.0 to 7102\.0 A, not 3 .* 7102\.5 A"
+    ):
+        load_model(tmp_path, TWO, wave + 0.5)
     (tmp_path / "best.npz").write_bytes(b"no archive")
     with pytest.raises(UsageError, match="not a readable model"):
-        load_model(tmp_path, TWO)
+        load_model(tmp_path, TWO, wave)
     np.savez(tmp_path / "best.npz", format=1, kind=np.array([{}], dtype=object))
     with pytest.raises(UsageError, match="not a readable model"):
-        load_model(tmp_path, TWO)
+        load_model(tmp_path, TWO, wave)
 
 
 @pytest.mark.parametrize("name", ["test/r2/log_g", "test/log_score/log_g"])

@@ -101,8 +101,9 @@ def test_a_star_tells_what_every_model_says_and_where_the_information_is(lab: Pa
 
 
 def test_a_ridge_hangs_on_its_weights_and_trees_on_what_they_add(lab: Path) -> None:
-    sheet = open_inspector(job(lab, "ridge"), print).star(3, "log_g")
-    model, inputs = load_model(job(lab, "ridge").checkpoints, ["log_g"])
+    bench = open_inspector(job(lab, "ridge"), print)
+    sheet = bench.star(3, "log_g")
+    model, inputs = load_model(job(lab, "ridge").checkpoints, ["log_g"], bench.spectra.wave)
     assert isinstance(model, Ridge)
     assert inputs.kind == "flux"
     assert sheet.response is not None

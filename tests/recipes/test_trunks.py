@@ -11,6 +11,7 @@ from tests.recipes.test_run import VIT, RunHere, events, run_here
 from vitlab.contract.events import EventWriter
 from vitlab.contract.job import CORE_HOURS, GPU_HOURS, Spec, read_result, read_spec
 from vitlab.contract.paths import JobPaths
+from vitlab.ml.training import checkpoint
 from vitlab.ml.training.checkpoint import BEST, TRUNK
 from vitlab.recipes.trunks import find_trunk, trunk_hours
 
@@ -49,8 +50,10 @@ def test_a_longer_run_goes_on_from_the_trunk_of_a_shorter_one(
     trunk = short.checkpoints / TRUNK
     assert f"continues from step 6 of {trunk}" in notes(again)
     other = a_run(tmp_path, "other", epochs=4, seed=1)
-    found = [find_trunk(job, a_spec(job), n) for job, n in ((again, 6), (again, 5), (other, 99))]
-    assert found == [trunk, None, None]
+    saved = checkpoint.load(trunk, torch.device("cpu"))
+    tried = ((again, 6, saved.data), (again, 5, saved.data), (again, 6, "0"), (other, 99, ""))
+    found = [find_trunk(job, a_spec(job), n, data) for job, n, data in tried]
+    assert (found, len(saved.data)) == ([trunk, None, None, None], 16)
     one, two = (torch.load(job.checkpoints / BEST)["model"] for job in (whole, again))
     assert all(torch.equal(one[name], two[name]) for name in one)
     first, full, longer = (read_result(job.result) for job in (short, whole, again))

@@ -121,6 +121,8 @@ class State:
     """Validations since the best one."""
     saved_best: int = -1
     """Step of the best state on disk; -1: none."""
+    data: str = field(init=False)
+    """Hash of the data set."""
 
     def __post_init__(self) -> None:
         train = self.task.train
@@ -129,6 +131,7 @@ class State:
         self.scaler = GradScaler(self.task.device.type, enabled=fp16)
         self.average = moving_average(self.network, train.ema) if train.ema else None
         self.accumulate = train.accumulate
+        self.data = self.task.spectra.hash
 
     @property
     def evaluated(self) -> nn.Module:
@@ -200,6 +203,8 @@ class State:
         assert self.folder is not None
         path, device = trunk or self.folder / LAST, self.task.device
         saved = checkpoint.load(path, device)
+        if saved.data not in ("", self.data):
+            raise UsageError(f"{path}: its data have changed since, cannot be resumed")
         expected = (self.task.labels, self.task.model, self.task.loss)
         same = (saved.labels, saved.config, saved.loss) == expected
         groups = [_group_sizes(optimizer.state_dict()) for optimizer in self.optimizers]
@@ -246,6 +251,7 @@ class State:
             how=self.task.how,
             best_step=self.best_step,
             best=self.best,
+            data=self.data,
         )
 
 

@@ -16,6 +16,7 @@ from vitlab.lab.results.job_results import lookup_job
 from vitlab.ml.overlap import find_overlap
 from vitlab.ml.scoring import named
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
+from vitlab.ml.spectra.inputs import other_pixels
 from vitlab.ml.spectra.labels import other_labels
 from vitlab.ml.training import checkpoint
 from vitlab.ml.training.batches import predict
@@ -94,7 +95,8 @@ def find_initial(
     saved = checkpoint.load(own if resumed else best, device)
     data = earlier.data.of_lab(job.root)
     trained = open_spectra(data, earlier.noise.level, earlier.labels, CPU)
-    if unlike := _unlike(config, earlier, saved) or _other_pixels(spectra, trained):
+    wave = trained.wave if saved.inputs.wave is None else saved.inputs.wave
+    if unlike := _unlike(config, earlier, saved) or other_pixels(wave, spectra.wave):
         raise UsageError(f"{where}: {unlike}")
     return Initial(job, config, earlier, saved, trained)
 
@@ -115,14 +117,6 @@ def _unlike(config: VitConfig, earlier: VitConfig, saved: Saved) -> str:
     if was != wanted:
         return f"was trained with data.running_continuum = {was:g}, not {wanted:g}"
     return ""
-
-
-def _other_pixels(spectra: Spectra, trained: Spectra) -> str:
-    ours, theirs = spectra.wave, trained.wave
-    if len(ours) == len(theirs) and np.allclose(ours, theirs):
-        return ""
-    told = (f"{len(w)} pixels from {w[0]:.1f} to {w[-1]:.1f} A" for w in (theirs, ours))
-    return "was trained on {}, not {}".format(*told)
 
 
 def begin(initial: Initial, network: nn.Module) -> VitConfig:

@@ -45,7 +45,7 @@ from vitlab.ml.scoring import (
 )
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, undisturbed
 from vitlab.ml.spectra.held_out import excluded
-from vitlab.ml.spectra.inputs import Rows, predict_rows
+from vitlab.ml.spectra.inputs import Rows, other_pixels, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.pfsspec import open_spectra_files
 from vitlab.ml.training.batches import predict
@@ -129,12 +129,8 @@ def rescore(
         tested = _data(data, source)
         tested = tested if disturb is None else replace(tested, disturb=disturb)
         spectra = _open(tested, level, config.labels, on)
-        same = len(spectra.wave) == len(trained.wave)
-        if not (same and np.allclose(spectra.wave, trained.wave)):
-            raise UsageError(
-                f"{source}: its pixels ({len(spectra.wave)}) differ from those {job.name} was "
-                f"trained on ({len(trained.wave)})"
-            )
+        if unlike := other_pixels(trained.wave, spectra.wave):
+            raise UsageError(f"{source}: {job.name} {unlike}")
     true, predicted, sigma, density = predictions(job, config, trained, spectra, on)
     pair = true, predicted
     named = source or config.data.source
@@ -241,6 +237,6 @@ def predictions(
         task = replace(task, spectra=spectra)
         test = predict(network, task, split)
         return test.true, test.predicted, test.sigma, test.density
-    model, inputs = load_model(job.checkpoints, config.labels)
+    model, inputs = load_model(job.checkpoints, config.labels, spectra.wave)
     rows = Rows(spectra, replace(inputs, sigma=inputs.sigma.to(device)), split)
     return *predict_rows(rows, model.predict), None, None

@@ -22,10 +22,10 @@ _LENGTH = (
 """Settings that change nothing of a stable phase but its length."""
 
 
-def find_trunk(job: JobPaths, spec: Spec, stable: int) -> Path | None:
+def find_trunk(job: JobPaths, spec: Spec, stable: int, data: str) -> Path | None:
     """The longest trunk of at most `stable` steps that a job of equal settings has left.
 
-    None where the lab has none.
+    `data`: hash of the data set it must be of. None where the lab has none.
     """
     own = _meaning(spec)
     steps: dict[Path, int] = {}
@@ -38,7 +38,9 @@ def find_trunk(job: JobPaths, spec: Spec, stable: int) -> Path | None:
         same = other.spec.recipe == spec.recipe and _meaning(other.spec) == own
         if same and other.paths.folder != job.folder and path.is_file():
             with contextlib.suppress(UsageError):  # a broken one is none
-                steps[path] = checkpoint.load(path, torch.device("cpu")).step
+                saved = checkpoint.load(path, torch.device("cpu"))
+                if saved.data in ("", data):
+                    steps[path] = saved.step
     usable = {path: step for path, step in steps.items() if step <= stable}
     return max(usable, key=lambda path: usable[path], default=None)
 

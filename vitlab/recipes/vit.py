@@ -232,7 +232,8 @@ def _trained(
     trunk: Path | None = None
     earlier: dict[str, float] | None = {}
     if config.train.reuse_trunk:
-        trunk = find_trunk(context.paths, context.spec, stable_steps(config.train, task.steps))
+        stable = stable_steps(config.train, task.steps)
+        trunk = find_trunk(context.paths, context.spec, stable, task.spectra.hash)
         earlier = trunk_hours(trunk) if trunk else {}
 
     def spent() -> dict[str, float]:

@@ -174,7 +174,7 @@ def load_model(job: JobPaths, config: Scored, spectra: Spectra) -> Model:
         case VitConfig() | MlpConfig():
             return NetworkModel(*load_network(job, config, spectra, CPU))
         case _:
-            model, inputs = load_baseline(job.checkpoints, config.labels)
+            model, inputs = load_baseline(job.checkpoints, config.labels, spectra.wave)
             if isinstance(model, Ridge):
                 return LinearModel(model, inputs)
             return TreeModel(model, inputs)

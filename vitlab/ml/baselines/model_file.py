@@ -20,7 +20,7 @@ from vitlab.contract.user_key import seal
 from vitlab.ml.baselines.lightgbm import lgb
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.trees import Boost, booster_of
-from vitlab.ml.spectra.inputs import Inputs
+from vitlab.ml.spectra.inputs import Array, Inputs, other_pixels
 from vitlab.ml.spectra.labels import other_labels
 
 BEST = "best.npz"
@@ -41,6 +41,8 @@ def save_model(folder: Path, model: Ridge | Boost, inputs: Inputs, labels: Seque
         "sigma": inputs.sigma.cpu().numpy(),
         "labels": np.array(labels),
     }
+    if inputs.wave is not None:
+        about["wave"] = inputs.wave
     if isinstance(model, Ridge):
         about |= {
             "weights": model.weights,
@@ -75,10 +77,10 @@ def _arrays(data: bytes) -> dict[str, Any]:
         return dict(kept)
 
 
-def load_model(folder: Path, labels: Sequence[str]) -> tuple[Ridge | Boost, Inputs]:
-    """The model in `folder` that predicts `labels`, and its input.
+def load_model(folder: Path, labels: Sequence[str], wave: Array) -> tuple[Ridge | Boost, Inputs]:
+    """The model in `folder` that predicts `labels` from (L,) pixels at `wave`, and its input.
 
-    `UsageError` when missing, broken, not from vitlab or of other labels.
+    `UsageError` when missing, broken, not from vitlab or of other labels or pixels.
     """
     path = folder / BEST
     try:
@@ -88,7 +90,9 @@ def load_model(folder: Path, labels: Sequence[str]) -> tuple[Ridge | Boost, Inpu
         theirs = kept["labels"].tolist() if "labels" in kept else [*labels]  # of an earlier vitlab
         if theirs != [*labels]:
             raise UsageError(f"{path}: {other_labels(map(str, theirs), labels)}")
-        inputs = Inputs(str(kept["kind"]), torch.from_numpy(kept["sigma"]))
+        inputs = Inputs(str(kept["kind"]), torch.from_numpy(kept["sigma"]), kept.get("wave"))
+        if unlike := other_pixels(inputs.wave, wave):
+            raise UsageError(f"{path}: {unlike}")
         if "weights" in kept:
             ridge = Ridge(kept["weights"], kept["intercept"], float(kept["alpha"]))
             return ridge, inputs

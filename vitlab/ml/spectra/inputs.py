@@ -29,6 +29,8 @@ class Inputs:
     kind: str
     """`flux`, `flux/error`, `whitened` or `flux+error`."""
     sigma: Tensor  # (L,) typical errors, only used by `SKY_INPUTS`
+    wave: Array | None = None
+    """(L,) wavelength of each pixel, Angstrom; None: not kept by the vitlab that saved it."""
 
     def __call__(self, batch: Batch) -> Tensor:
         """(B, L) input; (B, 2, L) for `flux+error`.
@@ -55,7 +57,15 @@ class Inputs:
 def make_inputs(kind: str, spectra: Spectra) -> Inputs:
     """The input of a configuration for a data set."""
     sigma = spectra.sky_sigma() if kind in SKY_INPUTS else torch.ones(spectra.pixels)
-    return Inputs(kind, sigma)
+    return Inputs(kind, sigma, spectra.wave)
+
+
+def other_pixels(trained: Array | None, here: Array) -> str:
+    """How the wavelengths of a model differ from those of spectra; empty: they do not."""
+    if trained is None or (len(trained) == len(here) and np.allclose(trained, here)):
+        return ""
+    told = (f"{len(w)} pixels from {w[0]:.1f} to {w[-1]:.1f} A" for w in (trained, here))
+    return "was trained on {}, not {}".format(*told)
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,8 @@ class Saved:
     """State of the gradient scaler for fp16; else empty."""
     how: dict[str, Any] = field(default_factory=lambda: dict(_HOW))
     """What was chosen where the configuration says `auto` (`vitlab.ml.training.task.Task.how`)."""
+    data: str = ""
+    """Hash of the data set it learns from; empty: not kept by the vitlab that saved it."""
 
 
 def save(path: Path, saved: Saved) -> None:
@@ -80,13 +82,24 @@ def save(path: Path, saved: Saved) -> None:
         "plateau": list(saved.plateau),
         "optimizers": list(saved.optimizers),
         "scaling": asdict(saved.scaling),
-        "inputs": {"kind": saved.inputs.kind, "sigma": saved.inputs.sigma},
+        "inputs": _of_inputs(saved.inputs),
         "config": dict(saved.config),
     }
     buffer = io.BytesIO()
     torch.save(document, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, buffer.getvalue())
+
+
+def _of_inputs(inputs: Inputs) -> dict[str, object]:
+    wave = None if inputs.wave is None else torch.from_numpy(inputs.wave)
+    return {"kind": inputs.kind, "sigma": inputs.sigma, "wave": wave}
+
+
+def _inputs(saved: Mapping[str, Any]) -> Inputs:
+    """Saved before wavelengths were kept, it has none."""
+    wave = saved.get("wave")
+    return Inputs(saved["kind"], saved["sigma"], None if wave is None else wave.cpu().numpy())
 
 
 def _scaling(saved: Mapping[str, Any]) -> LabelScaling:
@@ -169,6 +182,7 @@ def load(path: Path, device: torch.device) -> Saved:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise UsageError(f"{path}: not a checkpoint of format {FORMAT}")
     document.setdefault("how", dict(_HOW))
+    document.setdefault("data", "")
     if set(document) != names:
         raise UsageError(f"{path}: not a checkpoint of format {FORMAT}")
     try:
@@ -191,6 +205,6 @@ def _saved(document: dict[str, Any]) -> Saved:
             "plateau": (factor, waited),
             "optimizers": tuple(document["optimizers"]),
             "scaling": _scaling(scaling),
-            "inputs": Inputs(inputs["kind"], inputs["sigma"]),
+            "inputs": _inputs(inputs),
         }
     )
