@@ -16,10 +16,12 @@ import pytest
 
 from tests.jobs.conftest import Workshop
 from tests.waiting import SLEEP, children, ended, printed, wait_for
-from vitlab.contract.events import read_events
+from vitlab.contract.events import Event, read_events
 from vitlab.contract.job import Running, read_result
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.logs.tail import LogTail
+from vitlab.jobs.process.child import proof_of_end
+from vitlab.jobs.process.health import History, add_events
 from vitlab.jobs.processes import process
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.queue.trainings import (
@@ -36,10 +38,10 @@ RUN = """
 import sys, time
 print("epoch 1", flush=True)
 with open("metrics.csv", "w") as f:
-    f.write("step,test_r2\\n1,0.25\\n")
+    f.write("step,val_r2,test_r2\\n1,0.25,\\n")
     f.flush()
     sys.stdin.readline()
-    f.write("2,0.5\\n")
+    f.write("2,,0.5\\n")
 print("done", flush=True)
 """
 
@@ -61,7 +63,7 @@ def by_hand(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_watched_to_its_end(shop: Workshop, by_hand: subprocess.Popen[bytes]) -> None:
     log = shop.lab.root.parent / "elsewhere" / "train.log"
-    names = {"test_r2": "test/r2/log_g"}
+    names = {"val_r2": "val/r2/log_g", "test_r2": "test/r2/log_g"}
     spec = shop.spec("", extra={"metrics": {"file": "metrics.csv", "names": names}}, run="Run 1")
     job = adopt(shop.lab, spec, by_hand.pid, log)
     assert isinstance(read_state(job), Running)
@@ -76,14 +78,47 @@ def test_watched_to_its_end(shop: Workshop, by_hand: subprocess.Popen[bytes]) ->
     assert (done.outcome, done.code) == ("ok", None)
     assert done.detail == "started by hand; it wrote test/r2/log_g"
     assert [event.values for event in read_events(job.events)[0] if event.kind == "eval"] == [
-        {"test/r2/log_g": 0.25},
+        {"val/r2/log_g": 0.25},
         {"test/r2/log_g": 0.5},
     ]
     result = read_result(job.result)
     assert result is not None
-    assert result.values == {"test/r2/log_g": 0.5}
+    assert result.values == {"val/r2/log_g": 0.25, "test/r2/log_g": 0.5}
     with pytest.raises(UsageError, match="started by hand"):
         resume(shop.lab, job)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "rows", "proof", "came_to"),
+    [
+        (3, "v0 v1 v2", "it reached epoch 2 of 3", "epoch 2 of 3"),
+        (3, "v1 v2", "", "epoch 2 of 3"),
+        (None, "v0 v1 t1", "it wrote test/r2/log_g", ""),
+        (None, "v0 v1 t0", "it wrote test/r2/log_g", ""),  # a test counts from 0
+        (3, "v1 v2 v3 t0", "it reached epoch 3 of 3", "epoch 3 of 3"),
+        (None, "t0", "it wrote test/r2/log_g", ""),
+        # Tested as it is trained, and killed.
+        (None, "v0 t0 v1 t1", "", ""),
+        (None, "t1 v1 t2 v2", "", ""),
+        (None, "v0 t0 v1", "", ""),
+        (100, "v1 t1 v2 t2", "", "epoch 2 of 100"),
+        (100, "v9 v10 t10", "", "epoch 10 of 100"),
+        # Every fifth epoch is told.
+        (20, "v0 v5 v10 v15 t0", "it wrote test/r2/log_g", "epoch 15 of 20"),
+        (20, "v0 v5 v10 t0", "", "epoch 10 of 20"),
+    ],
+)
+def test_what_shows_an_end(
+    shop: Workshop, epochs: int | None, rows: str, proof: str, came_to: str
+) -> None:
+    config = {"argv": ["true"], **({} if epochs is None else {"epochs": epochs})}
+    job = shop.submit("", config=config)
+    events = []
+    for word in rows.split():
+        split, epoch = {"v": "val", "t": "test"}[word[0]], int(word[1:])
+        place = {"step": 10 * epoch, "epoch": epoch, "split": split}
+        events.append(Event("eval", 1.0, {**place, "values": {f"{split}/r2/log_g": 0.5}}))
+    assert proof_of_end(job, add_events(History(), events)) == (proof, came_to)
 
 
 def test_its_command_line_says_epochs_and_seed_and_its_time_is_the_process_s(
@@ -162,7 +197,7 @@ def test_what_it_takes_is_found(shop: Workshop, by_hand: subprocess.Popen[bytes]
     assert found.metrics == (folder / "metrics.csv",)
     assert (found.device, found.job, found.unclear) == ("cpu", "", "")
     os.utime(folder / "metrics.csv", (1, 1))
-    assert columns(folder / "metrics.csv") == ["step", "test_r2"]
+    assert columns(folder / "metrics.csv") == ["step", "val_r2", "test_r2"]
     # Held open, so its own whatever its time is.
     assert training(by_hand.pid).metrics == (folder / "metrics.csv",)
 

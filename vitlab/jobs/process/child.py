@@ -210,19 +210,28 @@ def unreleased_gpu_memory(orders: Mapping[str, Any], patience: float) -> str:
     return unreleased_memory(records, patience)
 
 
-def proof_of_end(job: JobPaths, history: History) -> str:
-    """What shows that a run reached its end: its last epoch, or its score on the test set."""
+def proof_of_end(job: JobPaths, history: History) -> tuple[str, str]:
+    """What shows that a run reached its end, and how far it came where that is known.
+
+    Its last epoch shows it, or a score on the test set, where it is the only one, no training
+    followed it and the epochs do not contradict it: a run may be tested at every epoch.
+    """
     spec = read_json(job.spec)
     epochs = (spec.get("config") or {}).get("epochs")
     epoch, first = history.epoch, history.first_epoch
+    came_to = ""
     if isinstance(epochs, int) and epoch is not None:
         last = epochs - 1 if first == 0 else epochs  # counted from 0, or from 1
+        came_to = f"epoch {epoch:g} of {epochs}"
         if epoch >= last:
-            return f"it reached epoch {epoch:g} of {epochs}"
+            return f"it reached {came_to}", came_to
+        if epoch + history.stride <= last:
+            return "", came_to
     headline = str(spec.get("headline", ""))
-    if Value.parse(headline).split == "test" and history.values.get(headline) is not None:
-        return f"it wrote {headline}"
-    return ""
+    once = len(history.series.get(headline, ())) == 1 and history.values[headline] is not None
+    if Value.parse(headline).split == "test" and once and history.tested is not None:
+        return f"it wrote {headline}", came_to
+    return "", came_to
 
 
 def write_command_result(job: JobPaths, history: History, seconds: float) -> None:

@@ -73,6 +73,8 @@ class End:
     """Processes of its memory cgroup that the kernel killed just before its end."""
     proof: str = ""
     """What shows that a run started by hand reached its end; empty where nothing does."""
+    came_to: str = ""
+    """The last epoch seen of one whose number of epochs is known; empty otherwise."""
     own_codes: bool = False
     """Whether its exit code is a user's program's own: `NAN_CODE` means nothing there."""
 
@@ -86,10 +88,8 @@ def explain(end: End) -> tuple[Outcome, str]:
             return _classify(end)
         if end.proof:
             return "ok", f"started by hand; {end.proof}"
-        return (
-            "unknown",
-            "started by hand: its exit code is unknown, and nothing shows that it finished",
-        )
+        why = "started by hand: its exit code is unknown, and nothing shows that it finished"
+        return "unknown", f"{why}; it came to {end.came_to}" if end.came_to else why
     # A shell passes on the signal that ended its program, as 128 more.
     number = end.signal if end.signal is not None else (end.code or 0) - 128
     name = _signal_name(number)

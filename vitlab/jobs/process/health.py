@@ -135,7 +135,11 @@ class History:
     """Steps in all; 0 where that is not known."""
     first_epoch: float | None = None
     epoch: float | None = None
-    """The last one; None where epochs are not counted."""
+    """The last one, of the training where that counts them; None where epochs are not counted."""
+    stride: float = 0.0
+    """From the one before to the last."""
+    tested: int | None = None
+    """The step of its last test, unless training went on after it."""
     last: float = 0.0
     """Unix seconds of the last event; 0 before the first."""
     nonfinite: str = ""
@@ -195,9 +199,7 @@ def _add(history: History, event: Event) -> None:
     history.steps += event.kind in ("step", "eval")
     history.step = max(history.step, event.step)
     history.of = event.data.get("of") or history.of
-    history.epoch = event.data.get("epoch", history.epoch)
-    if history.first_epoch is None:
-        history.first_epoch = history.epoch
+    _add_place(history, event)
     history.last = event.t
     names = event.data.get("nonfinite")
     if isinstance(names, list) and names:
@@ -211,6 +213,23 @@ def _add(history: History, event: Event) -> None:
             history.series[name] = (*history.series.get(name, ())[-_KEPT + 1 :], float(value))
     history.ended |= event.kind == "end"
     history.first = history.first or reach_of([event])
+
+
+def _add_place(history: History, event: Event) -> None:
+    """Where training and tests are; a test counts its epochs from 0, unless it has training's."""
+    is_test = event.data.get("split") == "test"
+    if is_test:
+        history.tested = event.step
+    elif event.kind in ("step", "eval") and event.step > (history.tested or 0):
+        history.tested = None
+    epoch = event.data.get("epoch")
+    if epoch is None or (is_test and history.first is not None):
+        return
+    if history.first_epoch is None:
+        history.first_epoch = epoch
+    elif history.epoch is not None and epoch != history.epoch:
+        history.stride = epoch - history.epoch
+    history.epoch = epoch
 
 
 def health(history: History, facts: Facts, limits: Limits) -> Health:

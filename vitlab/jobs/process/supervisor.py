@@ -190,6 +190,7 @@ class Supervisor:
             return End(127, None, last_words=f"cannot start {argv[0]}: {why}"), 0
         end = End(*_code_and_signal(code), own_codes=self.is_command)
         try:
+            proof, came_to = proof_of_end(self.job, monitor.history)
             self.gpu_memory = unreleased_gpu_memory(self.orders, self._grace)
             if self.gpu_memory:
                 write_health(self.job, Health("warn", "gpu memory", self.gpu_memory))
@@ -199,7 +200,8 @@ class Supervisor:
                 error=last_error(self.job.events, events_from),
                 disk_free=disk_free(self.job.folder),
                 oom_kills=kills.recent(),
-                proof=proof_of_end(self.job, monitor.history),
+                proof=proof,
+                came_to=came_to,
             )
             if not self.stop_reason[0] and not self.failure and explain(end)[0] == "ok":
                 self._write_result(monitor, metrics)
