@@ -103,6 +103,18 @@ def test_watched_to_its_end(shop: Workshop, by_hand: subprocess.Popen[bytes]) ->
         (None, "v0 t0 v1", "", ""),
         (100, "v1 t1 v2 t2", "", "epoch 2 of 100"),
         (100, "v9 v10 t10", "", "epoch 10 of 100"),
+        (9, "s0 v0 s6 v6 s7 v7 s8", "", "epoch 8 of 9"),  # not yet validated
+        (9, "s1 v0 s7 v7 v8", "it reached epoch 8 of 9", "epoch 8 of 9"),
+        (9, "s7 s7 s8", "", "epoch 8 of 9"),  # within its last epoch
+        (9, "s0 s0 s8 s8", "it reached epoch 8 of 9", "epoch 8 of 9"),
+        (1, "v0", "", "epoch 0 of 1"),
+        (1, "v0 t0", "it wrote test/r2/log_g", "epoch 0 of 1"),
+        (9, "u0 s1 v1 s8 v8", "", "epoch 8 of 9"),  # validated before it is trained
+        (9, "u0 s1 v1 s9 v9", "it reached epoch 9 of 9", "epoch 9 of 9"),
+        (3, "v0.5 v1 v1.5 v2", "", "epoch 2 of 3"),
+        (3, "v0.5 v1 v1.5 v3", "it reached epoch 3 of 3", "epoch 3 of 3"),
+        (9, "t1 t2 t9", "it reached epoch 9 of 9", "epoch 9 of 9"),
+        (9, "t1 t2 t8", "", "epoch 8 of 9"),
         # Every fifth epoch is told.
         (20, "v0 v5 v10 v15 t0", "it wrote test/r2/log_g", "epoch 15 of 20"),
         (20, "v0 v5 v10 t0", "", "epoch 10 of 20"),
@@ -115,9 +127,12 @@ def test_what_shows_an_end(
     job = shop.submit("", config=config)
     events = []
     for word in rows.split():
-        split, epoch = {"v": "val", "t": "test"}[word[0]], int(word[1:])
-        place = {"step": 10 * epoch, "epoch": epoch, "split": split}
-        events.append(Event("eval", 1.0, {**place, "values": {f"{split}/r2/log_g": 0.5}}))
+        split = {"u": "val", "v": "val", "t": "test", "s": "train"}[word[0]]
+        epoch = float(word[1:])
+        place: dict[str, Any] = {"step": 0 if word == "u0" else 10 * epoch + 5, "epoch": epoch}
+        place |= {} if split == "train" else {"split": split}
+        kind = "step" if split == "train" else "eval"
+        events.append(Event(kind, 1.0, {**place, "values": {f"{split}/r2/log_g": 0.5}}))
     assert proof_of_end(job, add_events(History(), events)) == (proof, came_to)
 
 

@@ -57,6 +57,12 @@ def told(job: JobPaths, words: str) -> str:
     )
 
 
+def script_name(pid: int) -> list[str]:
+    """What Python runs there, with its first argument."""
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    return words[1:3]
+
+
 def reader(job: JobPaths) -> int:
     """The pid of the process that reads the job's metrics."""
 
@@ -121,12 +127,12 @@ def by_hand(tmp_path: Path) -> Iterator[Any]:
     folder, runs = tmp_path / "byhand", list[subprocess.Popen[bytes]]()
     folder.mkdir()
 
-    def start(code: str, *arguments: str) -> subprocess.Popen[bytes]:
-        script = folder / "train.py"
+    def start(code: str, *arguments: str, name: str = "train.py") -> subprocess.Popen[bytes]:
+        script = folder / name
         if not script.exists() or script.read_text() != code:  # a run may just be reading it
             script.write_text(code)
         with (folder / f"{len(runs)}.log").open("wb") as log:
-            command = [sys.executable, "train.py", *arguments]
+            command = [sys.executable, name, *arguments]
             runs.append(subprocess.Popen(command, cwd=folder, stdout=log, stderr=log))
         return runs[-1]
 
@@ -242,14 +248,18 @@ def test_two_runs_in_one_folder_are_told_apart_by_what_they_hold(
         assert read_json(job.metrics)["problems"] == []
 
 
-def test_what_may_be_another_run_s_is_not_read_and_told(shop: Workshop, by_hand: Any) -> None:
-    runs = [by_hand(VERSIONS, str(value), "closes") for value in (0.25, 0.75)]
+@pytest.mark.parametrize("other", ["train.py", "other.py"])
+def test_what_may_be_another_run_s_is_not_read_and_told(
+    shop: Workshop, by_hand: Any, other: str
+) -> None:
+    runs = [by_hand(VERSIONS, str(value), "closes", name=name)
+            for value, name in ((0.25, "train.py"), (0.75, other))]  # fmt: skip
     folder = shop.lab.root.parent / "byhand"
     for name in ("0.log", "1.log"):
         wait_for(lambda name=name: "written" in (folder / name).read_text())  # type: ignore[misc]
     job = adopt(shop.lab, shop.spec("", extra=declared(PATTERN)), runs[0].pid)
     line = told(job, "may have written it")
-    assert f"process {runs[1].pid} (train.py)" in line
+    assert f"process {runs[1].pid} ({other})" in line
     assert "put {run} into config.cwd or metrics.file" in line
     (folder / "go").touch()
     assert ended(job).outcome == "unknown"
@@ -715,6 +725,68 @@ with open("metrics.csv", "a") as f:
     assert read_json(job.metrics)["sources"][0]["shared"]
     (folder / "metrics.csv.go").touch()
     assert ended(job).outcome == "unknown"
+
+
+LOGGED = (
+    WAIT
+    + """
+import sys
+name, value = sys.argv[1:]
+wait(f"begin{name}")
+print("val_r2", value, flush=True)
+wait(f"go{name}")
+print("test_r2", value, flush=True)
+"""
+)
+
+
+@pytest.mark.parametrize("how", ["alone", "shared", "next", "moved"])
+def test_a_log_that_others_write_is_not_used(shop: Workshop, by_hand: Any, how: str) -> None:
+    """Two at once; one after the other, as of a shell's loop; or of another run at its place."""
+    folder = shop.lab.root.parent / "byhand"
+    (folder / "train.py").write_text(LOGGED)
+    loop = "$1 train.py a 0.5 & pid=$!; "
+    loop += {"shared": "$1 train.py b 0.25 & wait", "next": "wait; $1 train.py b 0.25"}.get(
+        how, "wait"
+    )
+    with (folder / "all.log").open("wb") as log:
+        shell = subprocess.Popen(["bash", "-c", loop, "-", sys.executable], cwd=folder, stdout=log)
+    try:
+        run = wait_for(
+            lambda: next(
+                (
+                    one.pid
+                    for one in all_processes()
+                    if one.parent == shell.pid and script_name(one.pid) == ["train.py", "a"]
+                ),
+                None,
+            )
+        )
+        metrics = {"pattern": r"val_r2 (?P<val_r2>\S+)|test_r2 (?P<test_r2>\S+)"}
+        metrics |= {"names": {"val_r2": R2, "test_r2": "test/r2/log_g"}}  # type: ignore[dict-item]
+        job = adopt(shop.lab, shop.spec("", extra={"metrics": metrics}), run, folder / "all.log")
+        wait_for(job.metrics.exists)
+        if how == "moved":
+            (folder / "all.log").rename(folder / "old.log")
+            (folder / "all.log").write_text("val_r2 0.25\ntest_r2 0.25\n")
+        for name in ("begina", "gob", *([] if how == "next" else ["beginb"])):
+            (folder / name).touch()
+        if how == "moved":
+            told(job, "it was moved away or replaced")
+        elif how == "shared":
+            assert "train.py) writes it too" in told(job, "neither its numbers nor its end")
+        else:
+            wait_for(lambda: curve(job))
+        (folder / "goa").touch()
+        done = ended(job)
+        assert done.outcome == ("ok" if how in ("alone", "next") else "unknown")
+        result = read_result(job.result)
+        expected = {R2: 0.5, "test/r2/log_g": 0.5} if done.outcome == "ok" else None
+        assert (result.values if result else None) == expected
+    finally:
+        for name in ("begina", "beginb", "goa", "gob"):
+            (folder / name).touch()
+        shell.wait(30)
 
 
 def test_a_run_started_by_hand_outlives_its_supervisor(shop: Workshop, by_hand: Any) -> None:

@@ -247,6 +247,17 @@ OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
         (End(137, None, oom_kills=1), "oom", "the kernel killed it"),
         (End(None, 6, "terminate called: 'std::bad_alloc'\n  what(): x\n"), "oom", "SIGABRT"),
         (End(1, None, "\x1b[2J\x9b1mgone\n"), "failed", "gone"),
+        # Started by hand: its exit code is not known.
+        (End(None, None, raised("ValueError: x") + "see the run\n"), "failed", "ValueError: x"),
+        (End(None, None, raised(OOM), proof=("it wrote x", "")), "oom", "CUDA out of memory"),
+        (End(None, None, raised("ValueError: x")[:60]), "failed", ""),
+        (End(None, None, raised("ValueError: x") + "on\n" * 31), "unknown", "nothing shows"),
+        (
+            End(None, None, raised("E: x") + "on\n" * 31, proof=("it wrote x", "")),
+            "ok",
+            "it wrote x",
+        ),
+        (End(None, None, proof=("", "epoch 1 of 9")), "unknown", "it came to epoch 1 of 9"),
     ],
 )
 def test_an_end_is_told_by_what_came_last(end: End, outcome: str, detail: str) -> None:

@@ -19,6 +19,7 @@ from vitlab.jobs.metrics.ownership import (
     Rival,
     claim,
     evidence_of_holders,
+    is_foreign,
     look_alikes,
     matches,
     writers,
@@ -52,6 +53,8 @@ OVER = Rival("job E/c", since=10.0, until=50.0)
         (Evidence(named=True, holders=("process 9 (tail.py)",)), "ours"),
         (Evidence(named=True, born=100.0, rivals=(EARLIER,)), "unclear"),
         (Evidence(named=True, existed=True, changed=False), "unused"),
+        (Evidence(born=100.0, foreign=True), "unclear"),
+        (Evidence(born=100.0, foreign=True, held=True), "ours"),
     ],
 )
 def test_whose_a_file_is(evidence: Evidence, owner: str) -> None:
@@ -95,6 +98,20 @@ def test_when_a_file_was_made(tmp_path: Path) -> None:
     assert born(tmp_path / "none") is None
 
 
+def test_another_user_s_file_is_known_where_the_disk_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, path = tmp_path / "spec.json", tmp_path / "m.csv"
+    own.touch()
+    path.touch()
+    assert not is_foreign(path, os.getuid(), own)
+    assert is_foreign(path, os.getuid() + 1, own)
+    assert not is_foreign(tmp_path / "none", os.getuid() + 1, own)
+    user = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: user)  # so all files here are one user's
+    assert not is_foreign(path, user, own)
+
+
 def test_only_who_writes_holds_a_file(tmp_path: Path) -> None:
     path, other = tmp_path / "m.csv", tmp_path / "notes.csv"
     other.write_text("")
@@ -130,6 +147,7 @@ def test_a_second_run_of_the_same_script_is_seen(tmp_path: Path) -> None:
             run.stdout.readline()
         [mine] = [one for run in runs[:1] if (one := process(run.pid))]
         [other] = wait_for(lambda: look_alikes([mine]))
+        assert look_alikes([mine], without=[runs[1].pid]) == ()
         assert other.name == f"process {runs[1].pid} (train.py)"
         assert abs(other.since - time.time()) < 60
     finally:

@@ -236,7 +236,7 @@ def _libc() -> Any:
 
 def born(path: Path) -> float | None:
     """When the file was made, in unix seconds; None where the file system does not say."""
-    import ctypes  # a supervisor needs none
+    import ctypes  # few supervisors need it
 
     # Python has it from 3.15 on. AT_FDCWD, no flags, STATX_BTIME; see statx(2).
     result = ctypes.create_string_buffer(256)

@@ -139,6 +139,14 @@ def tree(pid: int, ticks: int) -> list[Process]:
     return [one for one in processes if one.pid in pids]
 
 
+def ancestors(pid: int, everyone: Mapping[int, Process] | None = None) -> Iterator[int]:
+    """The process and its parents; `everyone`: all processes, where they are known already."""
+    everyone = {one.pid: one for one in all_processes()} if everyone is None else everyone
+    while pid in everyone:
+        yield pid
+        pid = everyone[pid].parent
+
+
 def all_processes() -> Iterator[Process]:
     """Every live process of this machine, or of this container."""
     for name in os.listdir(_PROC):  # noqa: PTH208 - strings, not a Path for each process

@@ -34,9 +34,10 @@ from vitlab.jobs.metrics.files import BLOCK, EMPTY, FileFollower
 from vitlab.jobs.metrics.formats.json_rows import JsonDocument
 from vitlab.jobs.metrics.formats.records import WandbFile
 from vitlab.jobs.metrics.log import LogFollower, Scales
+from vitlab.jobs.metrics.ownership import LogWriters
 from vitlab.jobs.metrics.run_files import REMEDY, RunFiles
 from vitlab.jobs.metrics.source import Name, Source, read_source
-from vitlab.jobs.processes import INCOMPLETE
+from vitlab.jobs.processes import ADOPTED, INCOMPLETE
 
 INTERVAL = 2.0
 """Seconds between two rounds."""
@@ -50,6 +51,8 @@ OLD_FILES = 20
 """Files that are there before a run whose end is noted; the newest, as a run goes on with these."""
 _HARMLESS = ("are kept", "so far", "has no end")
 """Ends of notes on what is as it should be."""
+LOG = "log"
+"""The kind of source that the log is."""
 LINK = Source({"_": Name("train/_")}, file=FILES)
 """Of a W&B file that is only read for its run's page."""
 
@@ -153,6 +156,8 @@ class Follow:
         self._state: dict[str, Any] = record.get("state") or {} if record.get("v") == 1 else {}
         self._attempt, self._log_from = attempt, log_from
         self._began = time.monotonic()
+        run = (spec.get("extra") or {}).get(ADOPTED)
+        self._writers = LogWriters(job.log, int(run["pid"]), int(run["ticks"])) if run else None
         self._files = RunFiles(job, spec, self._source.file)
         self._scales = Scales(self._source, self._files.folder, job.log, log_from)
         self._no_scales = ""
@@ -194,6 +199,7 @@ class Follow:
         self._scales = Scales(self._source, self._files.folder, self.job.log, start)
         if self._source.pattern:
             self._log = GuardedReader("the log", self._log_follower, self._cursors.get(""))
+        self._look_at_log(last=False)
         self._save(last=False)
 
     def _log_follower(self, cursor: Any) -> LogFollower:
@@ -220,8 +226,28 @@ class Follow:
         elif before and not cursor:
             reader.follower.know_rows_of(before[-1].follower)
 
+    def _look_at_log(self, last: bool) -> None:
+        """Give up the log of a run started by hand, and the scales in it, if others write it too.
+
+        Also one whose numbers nobody wants: its end says how the run ended.
+        """
+        if not any(one["kind"] == LOG for one in self._shared):
+            others = self._writers.others(last) if self._writers else ""
+            if not others:
+                return
+            note = f"the log: {others}: neither its numbers nor its end are used"
+            waiting = [theirs for theirs, one in self._source.waiting.items() if one.pattern]
+            scaled = {theirs: self._source.names[theirs].ours for theirs in waiting}
+            names = {**(self._log.follower.status["names"] if self._log else {}), **scaled}
+            shared = {"file": "the log", "kind": LOG, "names": names, "shared": True}
+            self._shared.append({**shared, "note": note})
+        self._log = self._writers = None
+        if any(scale.pattern for scale in self._source.waiting.values()):
+            self._no_scales = "the scales: they are not looked for in a log that others write"
+
     def round(self, last: bool = False) -> bool:
         """Look for files, read what is new, note what was found; whether all could be read."""
+        self._look_at_log(last)
         self._read_scales(last)
         for path, reason in self._files.shared(last):
             reader = self._readers.pop(path)

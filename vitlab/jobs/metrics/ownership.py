@@ -9,7 +9,9 @@ from __future__ import annotations
 import fnmatch
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple
@@ -22,11 +24,19 @@ from vitlab.jobs.processes import (
     SCRIPTS,
     Process,
     all_processes,
+    ancestors,
     began,
     job_of,
     proc_file,
+    tree,
 )
 
+_ONLOOKERS = re.compile(r"\.(ba|z)?sh$|^(vitlab|tensorboard|http|pytest)\b")
+"""Scripts and modules that write no metrics: shells, whose programs are seen by themselves."""
+RECHECK = 20.0
+"""Seconds between two looks at who else writes a file."""
+QUIET = 1.0
+"""Seconds from the start of a run in which it writes no number yet."""
 TOLERANCE = 0.1
 """Seconds two clocks may differ: that of a file system, and that of process starts."""
 
@@ -61,6 +71,8 @@ class Evidence:
     """Before this attempt began."""
     changed: bool = True
     """Since this attempt began."""
+    foreign: bool = False
+    """Whether another user made it."""
     rivals: tuple[Rival, ...] = ()
 
 
@@ -88,6 +100,8 @@ def claim(evidence: Evidence) -> Claim:
         return Claim("theirs", f"{names} writes it")
     if evidence.held:
         return Claim("ours")
+    if evidence.foreign:
+        return Claim("unclear", "it is another user's")
     return unclear if possible else Claim("ours")
 
 
@@ -98,8 +112,34 @@ def _could_write(rival: Rival, evidence: Evidence) -> bool:
     return rival.since <= evidence.born + TOLERANCE and rival.until >= evidence.born - TOLERANCE
 
 
+def is_foreign(path: Path, user: int, own: Path) -> bool:
+    """Whether another than `user` made the file; `own`: a file of ours.
+
+    Some disks of other machines give all files to one user. It is true of those that give us ours,
+    and where a script of that user runs in a folder that is closed to us.
+    """
+    try:
+        found, known = path.stat(), own.stat()
+    except OSError:
+        return False
+    if found.st_uid == user or (found.st_dev == known.st_dev and known.st_uid == os.getuid()):
+        return found.st_uid != user
+    scripts = (_script(one.pid) for one in all_processes() if user_of(one.pid) == found.st_uid)
+    return any(script is not None and script[0] == CLOSED for script in scripts)
+
+
+def user_of(pid: int) -> int:
+    """Its number; -1 of a process that has ended."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116 - of every process
+    except OSError:
+        return -1
+
+
 Script = tuple[str, str]
 """A program's folder, and its script or module."""
+CLOSED = "?"
+"""The folder of another user's program, which is not told."""
 
 
 class Opened(NamedTuple):
@@ -159,18 +199,29 @@ def name_of(pid: int) -> str:
 
 
 def look_alikes(
-    ours: Sequence[Process], known: Script | None = None, lab: LabPaths | None = None
+    ours: Sequence[Process],
+    known: Script | None = None,
+    lab: LabPaths | None = None,
+    beside: str = "",
+    without: Collection[int] = (),
 ) -> tuple[Rival, ...]:
     """Other processes that run a script of ours in a folder of ours: a second run, by hand.
 
     `known`: our script, also when no process of ours is left. `lab`: whose jobs with a metrics
-    file are left out, as `other_jobs` holds them against a path by that.
+    file are left out, as `other_jobs` holds them against a path by that. `beside`: a folder in
+    which any script is a rival, as all number their runs alike. `without`: pids that are none.
     """
-    pids = {one.pid for one in ours}
+    pids = {*without, *(one.pid for one in ours)}
     mine = {script for one in ours if (script := _script(one.pid))} | ({known} if known else set())
-    if not mine:
+    if not mine and not beside:
         return ()
-    found = [one for one in all_processes() if one.pid not in pids and _script(one.pid) in mine]
+    found = [
+        one
+        for one in all_processes()
+        if one.pid not in pids
+        and (script := _script(one.pid))
+        and (script in mine or (script[0] == beside and not _ONLOOKERS.search(script[1])))
+    ]
     known_jobs = [*_declaring(lab)] if found and lab else []
     return tuple(
         Rival(name_of(one.pid), began(one.ticks))
@@ -239,6 +290,8 @@ def _script(pid: int) -> Script | None:
     try:
         argv = proc_file(pid, "cmdline").rstrip(b"\0").split(b"\0")
         folder = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115 - of every process
+    except PermissionError:
+        folder = CLOSED
     except OSError:
         return None
     return script_of([part.decode("utf-8", "replace") for part in argv], folder)
@@ -284,3 +337,43 @@ def evidence_of_holders(
         at = {one.pid for name, held in open_files.items() if name.startswith(folder)
               for one in held}  # fmt: skip
     return bool(at & ours), tuple(dict.fromkeys(name_of(pid) for pid in sorted(at - ours)))
+
+
+class LogWriters:
+    """Who else writes the log of a run that was started by hand."""
+
+    def __init__(self, log: Path, pid: int, ticks: int) -> None:
+        """`pid` and `ticks`: the run's process and its start."""
+        self._log, self._run = log, (pid, ticks)
+        self._file = _inode(log)
+        self._above = set(ancestors(pid))
+        self._is_ours = False
+        """Whether the run has it open itself: behind a pipe, as that of `tee`, others do."""
+        self._next = 0.0
+
+    def others(self, last: bool) -> str:
+        """Why it is not the run's alone, for people; empty where it was looked at just before.
+
+        The shell that waits for the run is no other, nor the next run in the same log.
+        """
+        is_new = _inode(self._log) != self._file
+        if time.monotonic() < self._next and not (last or is_new):
+            return ""
+        self._next = time.monotonic() + RECHECK
+        path, ours = self._log.resolve(), {one.pid for one in tree(*self._run)}
+        holders = {one.pid for one in writers([path.parent]).get(str(path), ())}
+        if is_new and self._is_ours and not holders & ours:
+            return "it was moved away or replaced"
+        self._file, self._is_ours = _inode(self._log), self._is_ours or bool(holders & ours)
+        found = [one for one in all_processes() if one.pid in holders - ours - self._above]
+        before = time.time() - (0.0 if ours else QUIET)
+        names = [name_of(one.pid) for one in found if began(one.ticks) < before]
+        return f"{', '.join(names[:3])} writes it too" if names and self._is_ours else ""
+
+
+def _inode(path: Path) -> int:
+    """0 where there is no such file."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0

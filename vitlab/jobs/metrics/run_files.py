@@ -22,6 +22,7 @@ from vitlab.jobs.environment import submitted_environment
 from vitlab.jobs.experiment.placeholders import expand, filled, is_glob, values_of, words_in
 from vitlab.jobs.files import born, read_json
 from vitlab.jobs.metrics.ownership import (
+    RECHECK,
     TOLERANCE,
     Claim,
     Evidence,
@@ -30,15 +31,15 @@ from vitlab.jobs.metrics.ownership import (
     claim,
     descriptors,
     evidence_of_holders,
+    is_foreign,
     look_alikes,
     other_jobs,
     script_of,
+    user_of,
     writers,
 )
 from vitlab.jobs.processes import Process
 
-RECHECK = 20.0
-"""Seconds between two looks at who else writes a file."""
 REMEDY = "put {run} into config.cwd or metrics.file, so that each run has its own"
 
 Stamp = list[int]
@@ -75,6 +76,9 @@ class RunFiles:
         self._script = script_of(program.argv, str(self.folder))
         adopted = (spec.get("extra") or {}).get(processes.ADOPTED) or {}
         self._adopted = (int(adopted["pid"]), int(adopted["ticks"])) if adopted else None
+        user = user_of(self._adopted[0]) if self._adopted else -1
+        self._user = os.getuid() if user < 0 else user
+        self._above = set(processes.ancestors(self._adopted[0])) if self._adopted else set[int]()
         self._session = int(started.get("session", -1)), int(started.get("ticks", 0))
         safe = {word: glob.escape(value) for word, value in values.items()}
         self._places = list(self._patterns(expand(file, safe), program.env))
@@ -276,14 +280,20 @@ class RunFiles:
             rivals += look.alike
         if path in self.ours:  # one that came later makes files of its own, unless it is told which
             rivals = [one for one in rivals if one.exact or literal or one.since < self._since]
-        return Evidence(self._named, held, holders, made, existed, changed, tuple(rivals))
+        foreign = is_foreign(path, self._user, self._job.spec)
+        return Evidence(self._named, held, holders, made, existed, changed, foreign, tuple(rivals))
 
     def _other_jobs(self, path: Path) -> Iterator[Rival]:
         return other_jobs(self._lab, self._job, path, self._since)
 
     def seen_alike(self, ours: Sequence[Process]) -> list[Rival]:
-        """The other runs of the same script that were seen so far, some of which have ended."""
-        running = {one.name: one for one in look_alikes(ours, self._script, self._lab)}
+        """The other runs that were seen so far, some of which have ended.
+
+        Of the same script, and of any in its folder where a pattern takes what these may make.
+        """
+        beside = str(self.folder) if is_glob(self.pattern) else ""
+        alike = look_alikes(ours, self._script, self._lab, beside, self._above)
+        running = {one.name: one for one in alike}
         gone = {name: replace(one, until=min(one.until, time.time()))
                 for name, one in self._alike.items()}  # fmt: skip
         self._alike = {**gone, **running}
@@ -338,9 +348,12 @@ class _Look:
         return self._files.seen_alike(self.processes)
 
     def replaced(self, path: Path) -> bool:
-        """Whether one of the run's processes began the file anew: it does not append to it."""
+        """Whether one of the run's processes began the file anew: it does not append to it.
+
+        Where others have it open too, as a shell that gives it to each run, one of these did.
+        """
         held = self.opened.get(str(path), ())
-        return any(one.pid in self.pids and not one.appends for one in held)
+        return all(one.pid in self.pids for one in held) and not all(one.appends for one in held)
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -30,7 +30,7 @@ from vitlab.jobs.experiment.placeholders import (
 )
 from vitlab.jobs.files import last_json_line, open_appending, read_json
 from vitlab.jobs.process.ending import disk_free
-from vitlab.jobs.process.health import History
+from vitlab.jobs.process.health import Epochs, History
 from vitlab.jobs.processes import ADOPTED, MARKER, PYTHON
 
 COMMAND = "command"
@@ -216,22 +216,50 @@ def proof_of_end(job: JobPaths, history: History) -> tuple[str, str]:
     Its last epoch shows it, or a score on the test set, where it is the only one, no training
     followed it and the epochs do not contradict it: a run may be tested at every epoch.
     """
+    if any(one.get("names") for one in shared_sources(job)):
+        return "", ""  # all that is known may be another's
     spec = read_json(job.spec)
-    epochs = (spec.get("config") or {}).get("epochs")
-    epoch, first = history.epoch, history.first_epoch
-    came_to = ""
-    if isinstance(epochs, int) and epoch is not None:
-        last = epochs - 1 if first == 0 else epochs  # counted from 0, or from 1
-        came_to = f"epoch {epoch:g} of {epochs}"
-        if epoch >= last:
-            return f"it reached {came_to}", came_to
-        if epoch + history.stride <= last:
-            return "", came_to
+    count, came_to = (spec.get("config") or {}).get("epochs"), ""
+    if isinstance(count, int) and history.epochs:
+        epoch, has_passed, lacks = _reached(history.epochs, count)
+        came_to = f"epoch {epoch:g} of {count}"
+        if has_passed or lacks:
+            return f"it reached {came_to}" if has_passed else "", came_to
     headline = str(spec.get("headline", ""))
     once = len(history.series.get(headline, ())) == 1 and history.values[headline] is not None
     if Value.parse(headline).split == "test" and once and history.tested is not None:
         return f"it wrote {headline}", came_to
     return "", came_to
+
+
+def _reached(epochs: Mapping[str, Epochs], count: int) -> tuple[float, bool, bool]:
+    """The last epoch of a run, whether it is the end of all `count`, and whether some are lacking.
+
+    Its validation says it, where there is one; what is not validated at every epoch, its training.
+    A test counts from 0: its epochs are used where there are no others.
+    """
+    trained, validated = epochs.get(""), epochs.get("val")
+    used = [one for one in (trained, validated) if one] or [*epochs.values()]
+    furthest = max(used, key=lambda one: one.last)
+    parts = any(one % 1 for one in (furthest.last, furthest.stride))  # of epochs are counted
+    # One that is validated before it is trained may count from 1 all the same.
+    first = min(one.first for one in used if one is not validated or one.step or not trained)
+    last = count - 1 if first == 0 and not parts else count
+    if validated and (validated.lacks(last) or validated.last >= last):
+        has_passed = validated.passed(last)
+    else:
+        has_passed = used[0].passed(last)
+    return furthest.last, has_passed, furthest.lacks(last)
+
+
+def shared_sources(job: JobPaths) -> list[dict[str, Any]]:
+    """What `metrics.json` says of files and of the log that others write too."""
+    return [one for one in read_json(job.metrics).get("sources") or () if one.get("shared")]
+
+
+def shares_log(job: JobPaths) -> bool:
+    """Whether others were seen to write its log: its end may be theirs."""
+    return any(one.get("kind") == "log" for one in shared_sources(job))
 
 
 def write_command_result(job: JobPaths, history: History, seconds: float) -> None:
@@ -241,10 +269,7 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> Non
         return
     sources = read_json(job.metrics).get("sources") or ()
     shared = {
-        ours
-        for source in sources
-        if source.get("shared")
-        for ours in (source.get("names") or {}).values()
+        ours for source in shared_sources(job) for ours in (source.get("names") or {}).values()
     }
     unknown = {
         (source.get("names") or {}).get(theirs)

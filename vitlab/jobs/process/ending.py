@@ -16,7 +16,7 @@ from pathlib import Path
 
 from vitlab.contract.events import Outcome
 from vitlab.contract.reading import open_regular
-from vitlab.jobs.files import last_json_line
+from vitlab.jobs.files import born, last_json_line
 from vitlab.jobs.processes import oom_kills
 
 NAN_CODE = 3
@@ -28,6 +28,8 @@ TAIL = 1 << 15
 JUST_BEFORE = 30.0
 """Seconds before its end in which a kill by the kernel is taken for that of the job: a process with
 much memory takes some to be gone."""
+JUST_AFTER = 0.1
+"""Seconds by which a log may seem older than the run whose shell made it."""
 AFTERWARDS = 30
 """Lines that others still write after a program's last exception: trackers, launchers."""
 
@@ -71,10 +73,9 @@ class End:
     """Bytes left on its disk; on a full one its last words may be missing."""
     oom_kills: int = 0
     """Processes of its memory cgroup that the kernel killed just before its end."""
-    proof: str = ""
-    """What shows that a run started by hand reached its end; empty where nothing does."""
-    came_to: str = ""
-    """The last epoch seen of one whose number of epochs is known; empty otherwise."""
+    proof: tuple[str, str] = ("", "")
+    """What shows that a run started by hand reached its end, empty where nothing does; and the last
+    epoch seen, where it is known how many there are."""
     own_codes: bool = False
     """Whether its exit code is a user's program's own: `NAN_CODE` means nothing there."""
 
@@ -84,12 +85,13 @@ def explain(end: End) -> tuple[Outcome, str]:
     if end.code == 0:
         return "ok", ""
     if end.code is None and end.signal is None:
-        if _TRACEBACK in end.last_words or end.error:
+        if end.error or _ends_in_traceback(end.last_words):
             return _classify(end)
-        if end.proof:
-            return "ok", f"started by hand; {end.proof}"
+        proof, came_to = end.proof
+        if proof:
+            return "ok", f"started by hand; {proof}"
         why = "started by hand: its exit code is unknown, and nothing shows that it finished"
-        return "unknown", f"{why}; it came to {end.came_to}" if end.came_to else why
+        return "unknown", f"{why}; it came to {came_to}" if came_to else why
     # A shell passes on the signal that ended its program, as 128 more.
     number = end.signal if end.signal is not None else (end.code or 0) - 128
     name = _signal_name(number)
@@ -130,14 +132,25 @@ def _deciding_line(words: str) -> str:
     found = _exceptions(lines)
     while len(found) > 1 and found[-1][1].partition(":")[0].endswith(_OF_A_CHILD):
         del found[-1]
-    if found:
-        at, text = found[-1]
-        if len([line for line in lines[at + 1 :] if line.strip()]) <= AFTERWARDS:
-            return printable(text)
+    if found and _is_last(found[-1][0], lines):
+        return printable(found[-1][1])
     full = [line for line in lines if line.strip()]
     while len(full) > 1 and re.match(_BEHIND, full[-1]):
         del full[-1]
     return printable(full[-1]) if full else ""
+
+
+def _is_last(at: int, lines: Sequence[str]) -> bool:
+    """Whether a program said nothing of its own after this line."""
+    return len([line for line in lines[at + 1 :] if line.strip()]) <= AFTERWARDS
+
+
+def _ends_in_traceback(words: str) -> bool:
+    """Whether one stands at the end, perhaps without its last line; others were caught."""
+    lines = words.replace("\r", "\n").split("\n")
+    starts = [at for at, line in enumerate(lines) if _TRACEBACK in line]
+    end = max((at for at, _ in _exceptions(lines)), default=-1)
+    return bool(starts) and (end < starts[-1] or _is_last(end, lines))
 
 
 def _exceptions(lines: Sequence[str]) -> list[tuple[int, str]]:
@@ -191,8 +204,10 @@ class KernelKills:
         return oom_kills() - self._samples[0][1]
 
 
-def file_size(path: Path) -> int:
-    """0 where there is none."""
+def file_size(path: Path, since: float | None = None) -> int:
+    """0 where there is none; or where it was made `since` then, in Unix seconds."""
+    if since is not None and (born(path) or 0.0) > since - JUST_AFTER:
+        return 0
     with contextlib.suppress(OSError):
         return path.stat().st_size
     return 0

@@ -124,6 +124,37 @@ def reach_of(events: Iterable[Event]) -> Reach | None:
     return reach
 
 
+@dataclass(frozen=True)
+class Epochs:
+    """The epochs that rows of one kind came to, as those of training or of validation."""
+
+    first: float
+    step: int
+    """Of the first row."""
+    last: float
+    stride: float = 0.0
+    """From the one before to the last."""
+    rows: int = 1
+    """Of the last one, so far."""
+    least: int = 0
+    """Rows of each epoch before that; 0 where there is none."""
+
+    def then(self, epoch: float) -> Epochs:
+        """With a further row."""
+        if epoch == self.last:
+            return replace(self, rows=self.rows + 1)
+        least = min(self.least or self.rows, self.rows)
+        return Epochs(self.first, self.step, epoch, epoch - self.last, least=least)
+
+    def passed(self, epoch: float) -> bool:
+        """Whether that epoch was passed: its rows are as many as those of others."""
+        return self.last > epoch or (self.last == epoch and self.rows >= self.least > 0)
+
+    def lacks(self, epoch: float) -> bool:
+        """Whether there would be a row between the last one and the end of that epoch."""
+        return self.last < epoch and self.last + self.stride <= epoch
+
+
 @dataclass
 class History:
     """What is kept of a job's events."""
@@ -133,11 +164,8 @@ class History:
     step: int = 0
     of: int = 0
     """Steps in all; 0 where that is not known."""
-    first_epoch: float | None = None
-    epoch: float | None = None
-    """The last one, of the training where that counts them; None where epochs are not counted."""
-    stride: float = 0.0
-    """From the one before to the last."""
+    epochs: dict[str, Epochs] = field(default_factory=dict)
+    """Those of `val`, `test` and, by an empty name, of training; empty where none are counted."""
     tested: int | None = None
     """The step of its last test, unless training went on after it."""
     last: float = 0.0
@@ -185,6 +213,7 @@ class Facts:
 def add_events(history: History, events: Iterable[Event], slow: float = Limits.slow) -> History:
     """The history after `events`; `slow` as in `Limits`."""
     after = replace(history, series=dict(history.series), values=dict(history.values))
+    after.epochs = dict(history.epochs)
     for event in events:
         if event.kind == "start":
             # A resumed job is judged by its new events only.
@@ -216,20 +245,17 @@ def _add(history: History, event: Event) -> None:
 
 
 def _add_place(history: History, event: Event) -> None:
-    """Where training and tests are; a test counts its epochs from 0, unless it has training's."""
-    is_test = event.data.get("split") == "test"
-    if is_test:
-        history.tested = event.step
-    elif event.kind in ("step", "eval") and event.step > (history.tested or 0):
-        history.tested = None
-    epoch = event.data.get("epoch")
-    if epoch is None or (is_test and history.first is not None):
+    """Where training, validation and tests are."""
+    if event.kind not in ("step", "eval"):
         return
-    if history.first_epoch is None:
-        history.first_epoch = epoch
-    elif history.epoch is not None and epoch != history.epoch:
-        history.stride = epoch - history.epoch
-    history.epoch = epoch
+    split = str(event.data.get("split") or "")
+    if split == "test":
+        history.tested = event.step
+    elif event.step > (history.tested or 0):
+        history.tested = None
+    if (epoch := event.data.get("epoch")) is not None:
+        before = history.epochs.get(split)
+        history.epochs[split] = before.then(epoch) if before else Epochs(epoch, event.step, epoch)
 
 
 def health(history: History, facts: Facts, limits: Limits) -> Health:

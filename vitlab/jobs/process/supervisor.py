@@ -39,6 +39,7 @@ from vitlab.jobs.process.child import (
     keep_outputs,
     lacking_secrets,
     proof_of_end,
+    shares_log,
     start,
     start_notice,
     unreleased_gpu_memory,
@@ -166,9 +167,9 @@ class Supervisor:
         argv, cwd = command(self.job, resumed, self.orders.get("across", ()))
         self.uses_srun = bool(self.slurm) and Path(argv[0]).name == "srun"
         kills = KernelKills()
-        log_from = 0 if self.adopted else file_size(self.job.log)
+        log_from = file_size(self.job.log, self.began if self.adopted else None)
         self.failure = None
-        metrics = self._read_metrics(log_from)
+        metrics = self._read_metrics(0 if self.adopted else log_from)
         events_from = file_size(self.job.events)
         try:
             if self.is_command:
@@ -190,18 +191,16 @@ class Supervisor:
             return End(127, None, last_words=f"cannot start {argv[0]}: {why}"), 0
         end = End(*_code_and_signal(code), own_codes=self.is_command)
         try:
-            proof, came_to = proof_of_end(self.job, monitor.history)
             self.gpu_memory = unreleased_gpu_memory(self.orders, self._grace)
             if self.gpu_memory:
                 write_health(self.job, Health("warn", "gpu memory", self.gpu_memory))
             end = replace(
                 end,
-                last_words=last_words(self.job.log, log_from),
+                last_words="" if shares_log(self.job) else last_words(self.job.log, log_from),
                 error=last_error(self.job.events, events_from),
                 disk_free=disk_free(self.job.folder),
                 oom_kills=kills.recent(),
-                proof=proof,
-                came_to=came_to,
+                proof=proof_of_end(self.job, monitor.history),
             )
             if not self.stop_reason[0] and not self.failure and explain(end)[0] == "ok":
                 self._write_result(monitor, metrics)

@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -107,7 +107,7 @@ def trainings() -> list[Training]:
     """This user's Python trainings, the oldest first; without us, vitlab and its jobs."""
     on_gpu = {pid for device in devices() for pid in device.pids}
     everyone = {one.pid: one for one in processes.all_processes() if _is_ours(one.pid)}
-    mine = set(_ancestors(os.getpid(), everyone))
+    mine = set(processes.ancestors(os.getpid(), everyone))
     sure, found = set[int](), list[Process]()
     for one in sorted(everyone.values(), key=lambda one: (one.ticks, one.pid)):
         if one.pid in mine or not (kind := _kind(one, on_gpu)):
@@ -116,7 +116,7 @@ def trainings() -> list[Training]:
             sure.add(one.pid)
         if kind == "test":
             continue
-        if not sure & set(_ancestors(one.parent, everyone)):  # not a worker of one
+        if not sure & set(processes.ancestors(one.parent, everyone)):  # not a worker of one
             found.append(one)
     listed = []
     for one in found:
@@ -134,13 +134,6 @@ def _is_ours(pid: int) -> bool:
         return Path(f"/proc/{pid}").stat().st_uid == os.getuid()
     except OSError:
         return False
-
-
-def _ancestors(pid: int, everyone: dict[int, Process]) -> Iterator[int]:
-    """The process and its parents."""
-    while pid in everyone:
-        yield pid
-        pid = everyone[pid].parent
 
 
 def _kind(one: Process, on_gpu: Collection[int]) -> str:
@@ -191,7 +184,9 @@ def _metrics(family: Sequence[Process], folder: Path, started: float) -> tuple[l
 
     It has them open, or they were made below its folder since it began and by nobody else.
     """
-    pids, rivals = frozenset(one.pid for one in family), ownership.look_alikes(family)
+    pids = frozenset(one.pid for one in family)
+    above = {pid for one in family[:1] for pid in processes.ancestors(one.pid)}
+    rivals = ownership.look_alikes(family, beside=str(folder), without=above)
     opened = ownership.writers([Path("/")])
     held = {Path(name) for name, by in opened.items() if {one.pid for one in by} & pids}
     ours, unclear = set[Path](), dict[Path, str]()
