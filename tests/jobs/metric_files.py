@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +101,16 @@ def wandb_piece(kind: int, piece: bytes) -> bytes:
     return struct.pack("<IHB", checksum, len(piece), kind) + piece
 
 
-def wandb_file(*rows: Mapping[str, float], run: Mapping[int, str] | None = None) -> bytes:
-    """A W&B file of history records, after its run record."""
+def wandb_file(
+    *rows: Mapping[str, float], run: Mapping[int, str] | None = None, then: Sequence[bytes] = ()
+) -> bytes:
+    """A W&B file of history records, after its run record; `then`: those after that."""
     records = [field(17, b"".join(field(n, x.encode()) for n, x in (run or {}).items()))]
     for step, row in enumerate(rows):
         items = [field(1, field(1, name.encode()) + field(16, repr(x).encode()))
                  for name, x in row.items()]  # fmt: skip
         records.append(field(2, b"".join(items) + field(2, field(1, step))))
+    records += then
     data = b":W&B\x1d\xc1\x00"
     for record in records:
         part, first = record, True

@@ -169,6 +169,8 @@ def test_no_value_before_a_row_that_cannot_be_read_is_the_last(
         ("0,0.71345\n1,0.7301\n", "2,0.7", True),
         ("0,1.25e-05\n1,3.1e-05\n", "2,1.2", True),
         ("0,0.713\n1,0.73\n", "2,0.7", False),  # a number of fewer digits, as `round` gives them
+        ("0,6.5e-01\n1,6.4e-01\n", "2,6.512e-0", True),
+        ("0,6.5e-01\n1,6.4e-01\n", "2,6.512e-1", False),
         ("0,0.713\n1,0.731\n", "2,0.745", False),
         ("0,\n1,0.731\n", "2,0.7", False),
     ],
@@ -395,6 +397,24 @@ def test_a_wandb_run_is_known_by_its_file(tmp_path: Path) -> None:
     assert found == [(i, float(i), {R2: 0.001 * i}) for i in range(1000)]
     assert follower.wandb == {"id": "abc", "entity": "me", "project": "stars", "name": "swin",
                               "folder": str(path.parent)}  # fmt: skip
+
+
+def test_what_a_wandb_summary_loses_is_no_value(tmp_path: Path) -> None:
+    """NaN is null there; a value may be removed. A null before any number is nothing."""
+    null, number, removed = (
+        field(3, field(place, field(1, b"val_r2") + content))
+        for place, content in ((1, field(16, b"null")), (1, field(16, b"0.7")), (2, b""))
+    )
+    path = tmp_path / "run-a.wandb"
+    for then, expected in (
+        ([null, null, number], [0.7]),
+        ([number, null], [0.7, "nan"]),
+        ([number, removed], [0.7, "nan"]),
+        ([number, removed, number], [0.7, "nan", 0.7]),
+    ):
+        path.write_bytes(wandb_file(then=then))
+        found = [values[R2] for _, _, values in short(FileFollower(source(), path).poll(last=True))]
+        assert found == expected
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ Neither package need be installed.
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ BLOCK = 32_768
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 # Record types, and field numbers of wandb_internal.proto.
 _HISTORY, _SUMMARY, _RUN = 2, 3, 17
-_ITEM, _STEP = 1, 2
+_ITEM, _STEP, _REMOVED = 1, 2, 2
 _KEY, _NESTED_KEY, _INTEGER, _NUMBER, _VALUE_JSON = 1, 2, 5, 6, 16
 _STEP_NUMBER = 1
 _VARINT_BITS = 70
@@ -41,6 +42,8 @@ class WandbFile(Decoder):
         self.run: dict[str, str] = {}
         """Its id, project, entity and name, as far as they are known."""
         self._logged: set[str] = set()
+        self._set: set[str] = set()
+        """What was set in the summary alone."""
 
     def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
         used = 0
@@ -67,9 +70,12 @@ class WandbFile(Decoder):
             yield {self.step: row.get("step"), **row}
         elif number == _SUMMARY:
             # What is logged is summarised too, by nested names.
-            set_alone = [item for number, item in fields(value) if number == _ITEM
+            set_alone = [item for number, item in fields(value) if number in (_ITEM, _REMOVED)
                          and isinstance(item, bytes) and _KEY in dict(fields(item))]  # fmt: skip
             row = {name: x for name, x in map(_item, set_alone) if name not in self._logged}
+            # NaN is written as null there; what is removed has no value either.
+            row |= {name: math.nan for name in self._set if row.get(name, 0) is None}
+            self._set |= {name for name, x in row.items() if x is not None}
             if row.keys() & {*self.names}:
                 yield row
         elif number == _RUN:
@@ -78,11 +84,13 @@ class WandbFile(Decoder):
 
     @property
     def state(self) -> dict[str, Any]:
-        return {**super().state, "run": self.run, "logged": sorted(self._logged)}
+        names = {"logged": sorted(self._logged), "set": sorted(self._set)}
+        return {**super().state, "run": self.run, **names}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         super().restore(state)
         self.run, self._logged = dict(state["run"]), set(state["logged"])
+        self._set = set(state["set"])
 
 
 def wandb_rows(data: bytes) -> list[Mapping[str, Any]]:

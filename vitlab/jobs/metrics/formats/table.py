@@ -26,6 +26,7 @@ BLANKS = " "
 _DELIMITERS = (",", "\t", ";", "|", BLANKS)
 _OUTSIDE = rb"%b(?![^()]*\))"
 """A delimiter that is not within brackets, as in `tensor(0.5, device='cuda:0')`."""
+_CUT = re.compile(rb"\.$|[eE][+-]?0?$")
 _DECIMAL = re.compile(rb"\s*[-+]?(?![1-9]\d{0,2},\d{3}\s*$)\d*,\d+([eE][-+]?\d+)?\s*")
 """A number with a decimal comma. `1,500` is none: it may be a thousand and a half too."""
 _THOUSANDS = re.compile(rb"\s*[-+]?[1-9]\d{0,2}(?:\.\d{3})+\s*")
@@ -302,10 +303,11 @@ def _with_points(cells: list[bytes]) -> list[bytes]:
 def _is_cut(cell: bytes, shortest: int) -> bool:
     """Whether a number at the very end of a file seems to be a part of one.
 
-    It ends at the point, or is shorter by two letters than the `shortest` of all rows before.
+    It ends at the point or within an exponent (`e-0`), or is shorter by two letters than the
+    `shortest` of all rows before.
     """
     cell = cell.strip(_AROUND)
-    return cell.endswith(b".") or len(cell) + 1 < shortest < MANY
+    return bool(_CUT.search(cell)) or len(cell) + 1 < shortest < MANY
 
 
 def _split_names(line: bytes, wanted: Sequence[str]) -> tuple[str, list[str]]:
