@@ -305,6 +305,22 @@ def test_a_list_leads_nowhere_but_below_its_folder(tmp_path: Path) -> None:
                 spectra_of(star)
 
 
+def test_a_list_s_labels_are_of_one_object_of_a_file(tmp_path: Path) -> None:
+    wave = np.linspace(8460, 8700, 60)
+    rows = [f"{source},{w:.2f},{w % 7:.2f},0.1\n" for source in (1111, 2222) for w in wave]
+    (tmp_path / "two.csv").write_text("source_id,wavelength,flux,flux_error\n" + "".join(rows))
+    (tmp_path / "stars.csv").write_text(
+        "file,object,T_eff\ntwo.csv,Gaia 2222,5800\ntwo.csv,Gaia DR3 1111,5800\n"
+        "two.csv,2222,5800\ntwo.csv,Gaia 22,5800\ntwo.csv,HD 1,5800\ntwo.csv,,\n"
+    )
+    *known, short, wrong, free = read_stars(tmp_path / "stars.csv", ["T_eff"], needs_labels=False)
+    found = [[one.object for one in spectra_of(star)] for star in (*known, free)]
+    assert found == [["Gaia 2222"], ["Gaia 1111"], ["Gaia 2222"], ["Gaia 1111", "Gaia 2222"]]
+    for star in (short, wrong):
+        with pytest.raises(UsageError, match=r"2 spectra, and what is known of one star: name it"):
+            spectra_of(star)
+
+
 def test_nulls_and_media_of_a_list_are_those_of_catalogues(tmp_path: Path) -> None:
     path = tmp_path / "stars.csv"
     media = {"vac": "vacuum", " VAC": "vacuum", "in vacuum": "vacuum", "Vacuum (IAU)": "vacuum",

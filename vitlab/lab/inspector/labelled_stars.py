@@ -229,12 +229,28 @@ def compare(observer: Observer, star: Star) -> Iterator[Compared]:
 def spectra_of(star: Star) -> list[Spectrum]:
     """The spectra of its file, with what the list adds to them.
 
-    `UsageError` as `read_spectra`, and for a link out of the list's folder.
+    Of a file of several objects those that the list names. `UsageError` as `read_spectra`, for a
+    link out of the list's folder, and for labels of one star where the file has several.
     """
     path, below = star.path.resolve(), star.below
     if below is not None and not path.is_relative_to(below.resolve()):
         raise UsageError(f"{star.path}: a link out of the list's folder; put the file there")
-    return [_completed(spectrum, star) for spectrum in read_spectra(star.path)]
+    spectra = read_spectra(star.path)
+    if len(spectra) > 1 and star.object:
+        spectra = [one for one in spectra if _is_of(one.object, star.object)] or spectra
+    objects = list(dict.fromkeys(one.object for one in spectra))
+    if len(objects) > 1 and (star.labels or star.velocity is not None):
+        some = ", ".join(objects[:3]) + ", ..." * (len(objects) > 3)
+        what = f"{len(spectra)} spectra, and what is known of one star"
+        raise UsageError(f"{star.path}: {what}: name it in a column {OBJECT} ({some})")
+    return [_completed(spectrum, star) for spectrum in spectra]
+
+
+def _is_of(stated: str, wanted: str) -> bool:
+    """Whether two names are of one object: one within the other, or of the same number."""
+    one, other = (f" {' '.join(name.casefold().split())} " for name in (stated, wanted))
+    numbers = [re.findall(r"(?<!\S)\d{4,}(?!\S)", name) for name in (one, other)]
+    return bool(one.strip()) and (one in other or other in one or numbers[0] == numbers[1] != [])
 
 
 def _completed(spectrum: Spectrum, star: Star) -> Spectrum:

@@ -253,8 +253,8 @@ def _entries(
 
 
 def _entries_of(star: Star, source: Path, labels: tuple[str, ...]) -> list[Entry]:
-    found = []
-    for number, spectrum in enumerate(spectra_of(star)):
+    found, spectra = [], spectra_of(star)
+    for number, spectrum in enumerate(spectra):
         known: dict[str, tuple[float, float | None]] = {
             name: (value, None) for name, value in star.labels.items()
         }
@@ -262,7 +262,8 @@ def _entries_of(star: Star, source: Path, labels: tuple[str, ...]) -> list[Entry
         if not known:
             known = {name: spectrum.labels[name] for name in labels if name in spectrum.labels}
             known_from = spectrum.label_source if known else ""
-        name = _name(star.object or spectrum.object, star)
+        stated = spectrum.object if len(spectra) > 1 else ""  # perhaps of several objects
+        name = _name(stated or star.object or spectrum.object, star)
         snr = math.nan if spectrum.snr is None else spectrum.snr
         found.append(Entry(star, number, name, snr, known, known_from))
     return found
