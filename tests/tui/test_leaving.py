@@ -98,3 +98,33 @@ def test_the_terminal_is_restored(how: signal.Signals | str) -> None:
         screen.kill()
         screen.wait()
         os.close(ours)
+
+
+@pytest.mark.e2e
+def test_an_editor_that_fails_gives_the_terminal_back() -> None:
+    ours, theirs = pty.openpty()
+    screen = subprocess.Popen(
+        [sys.executable, "-c", SCREEN],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=ROOT,
+        env={
+            **os.environ,
+            **{"TERM": "xterm-256color", "LINES": "24", "COLUMNS": "80"},
+            **{"VISUAL": "", "EDITOR": "false"},
+        },
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        read_until(ours, b"- next")
+        os.write(ours, b"e")
+        read_until(ours, b"\x1b[?1049l")
+        assert b"\x1b[?1049h" in read_until(ours, b"exited with status 1")
+        os.write(ours, b"q")
+        assert screen.wait(DEADLINE) == 0
+    finally:
+        screen.kill()
+        screen.wait()
+        os.close(ours)

@@ -274,16 +274,20 @@ def open_editor(app: App[Any], path: Path, line: int) -> str:
     """Give the terminal to the user's editor until it ends; a line on what went wrong, or empty."""
     try:
         argv = editor_command(os.environ, path, line)
+        problem = ""
         # The terminal is the editor's: nothing is to be drawn, so the event loop may wait.
-        with app.suspend():
-            run_editor(argv)
+        with app.suspend():  # which does not take the terminal back after an exception
+            try:
+                run_editor(argv)
+            except UsageError as error:
+                problem = str(error)
     except SuspendNotSupported:
         return "the editor cannot be opened here: no terminal"
     except UsageError as error:
         return str(error)
     finally:
         app.refresh()
-    return ""
+    return problem
 
 
 def run_editor(argv: Sequence[str]) -> None:
