@@ -50,7 +50,7 @@ from vitlab.docs.write.new_gate import (
 )
 from vitlab.docs.write.new_mvp import MvpEdits, added_mvp, checked_mvp_id, next_mvp_id
 from vitlab.docs.write.new_report import Skeleton
-from vitlab.docs.write.report import report_name, report_text
+from vitlab.docs.write.report import report_names, report_text
 from vitlab.docs.write.results import link_report, record_results
 from vitlab.docs.write.rows import link_figures, set_key_number
 from vitlab.docs.write.status import record_launch, set_progress, set_status
@@ -349,7 +349,7 @@ class Bench:
         sentence = conclusion(mine, roadmap.language, list(verdicts.values()))
         self.text = report_text(roadmap, mvp, mine, exp_id=exp_id, conclusion=sentence, date=DATE,
                                 command=f"vitlab run {mvp}", verdicts=verdicts)  # fmt: skip
-        return [report_name(roadmap.mvp(mvp), exp_id, DATE)]
+        return [next(report_names(roadmap.mvp(mvp), exp_id, DATE))]
 
     def do_link(self, mvp: str, path: str) -> None:
         self.change(link_report(self.roadmap, mvp, path))
@@ -394,7 +394,7 @@ class Bench:
         name = roadmap.mvp(mvp).name
         new = Skeleton(roadmap, mvp, name, DATE, gate, "H1: wider is better", "hub.md", "plan.md")
         self.text = self.shown = new.text()
-        return [new.file_name]
+        return [next(new.file_names())]
 
     def do_key_number(self, indicator: str, value: str, condition: str, source: str) -> None:
         hub = parse_hub(Document(self.text))

@@ -94,6 +94,20 @@ def test_a_report_that_exists_is_filled_and_never_doubled(lab: Lab, roadmap: Pat
     assert lab.read_roadmap(roadmap).mvp("2.1").report == "./exp_mvp_2.1_wide.md"
 
 
+def test_two_mvps_of_one_name_have_a_report_each(lab: Lab, roadmap: Path) -> None:
+    other = roadmap.with_name("other_roadmap.md")
+    other.write_bytes(roadmap.read_bytes())
+    lab.roadmaps(anew=True)
+    reports = []
+    for path, mvp in ((roadmap, "2.1"), (roadmap, "2.2"), (other, "2.1")):
+        save_new(lab, plan_mvp(lab, path, NewMvp("Wider ViT", id=mvp)))
+        reports.append(lab.read_roadmap(path).mvp(mvp).report or "")
+    stems = [name.rpartition("_")[0] for name in reports]
+    assert stems == ["./exp_wider_vit", "./exp_mvp_2_2_wider_vit", "./exp_mvp_2_1_wider_vit"]
+    for name, path in zip(reports, (roadmap, roadmap, other), strict=True):
+        assert f"[`{path.name}`]" in (path.parent / name).read_text(encoding="utf-8")
+
+
 def test_results_come_into_the_report_that_waits_for_them(
     lab: Lab, roadmap: Path, ended: Ended
 ) -> None:

@@ -582,3 +582,51 @@ def test_a_gate_s_row_has_the_difference_that_it_asks_for(
     row += "stars, noise draws/core-hours unknown, one seed, scatter over seeds unknown, taken as "
     row += "1.5 errors over stars (smoke)"
     assert f"| Gate-1 | MVP-1.0 | 🔆 | {row} |" in roadmap.read_text(encoding="utf-8")
+
+
+def test_a_report_of_another_experiment_is_not_written_into(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    text = roadmap.read_text(encoding="utf-8")
+    second, third = EXP_ID.replace("run-01", "run-02"), EXP_ID.replace("run-01", "run-03")
+    roadmap.write_text(text.replace("VIT-20260101-another-01", second), encoding="utf-8")
+    other = roadmap.with_name("other_roadmap.md")
+    other.write_text(text, encoding="utf-8")
+    launches = (
+        (roadmap, "1.0", EXP_ID, ""),
+        (roadmap, "2.0", second, "_02"),
+        (other, "1.0", third, "_03"),
+    )
+    for again in (0.0, 0.01):  # the second launch of each finds the report of its first
+        for number, (path, mvp, exp_id, _) in enumerate(launches):
+            where = lab.paths.relative(path)
+            ended("one", 0.5 + 0.1 * number + again, mvp=mvp, exp_id=exp_id, roadmap=where)
+            accept(lab, pending(lab, path))
+    for number, (path, mvp, exp_id, mark) in enumerate(launches):
+        report = path.parent / f"exp_the_run{mark}_20260101.md"
+        own = report.read_text(encoding="utf-8")
+        assert f"MVP-{mvp} | **exp_id:** `{exp_id}`" in own
+        assert re.findall(r"R²_test=([\d.]+)", own) == [f"{0.51 + 0.1 * number:.3f}"]
+        assert lab.read_roadmap(path).mvp(mvp).report == f"./{report.name}"
+    assert len(list(roadmap.parent.glob("exp_*"))) == 3
+
+
+def test_a_link_to_the_report_of_another_experiment_is_told_and_left(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    shared = roadmap.parent / "exp_the_run_20260101.md"
+    head = f"# Of another\n> **MVP:** MVP-1.0 | **exp_id:** `{EXP_ID}9`\n\n## Results\n"
+    shared.write_text(head, encoding="utf-8")
+    text = roadmap.read_text(encoding="utf-8").replace(
+        "| ⏳ | - | - |", f"| ⏳ | - | {shared.name} |"
+    )
+    other = roadmap.with_name("other_roadmap.md")
+    for path in (roadmap, other):
+        path.write_text(text.replace(shared.name, f"[it](./{shared.name})"), encoding="utf-8")
+    lab.roadmaps(anew=True)
+    ended("one", 0.75)
+    plan = pending(lab, roadmap)
+    assert any("links to exp_the_run_20260101.md, which another" in line for line in plan.summary)
+    accept(lab, plan)
+    assert shared.read_text(encoding="utf-8") == head
+    assert "R²_test=0.750" in shared.with_name("exp_the_run_01_20260101.md").read_text("utf-8")

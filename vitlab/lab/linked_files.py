@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from vitlab.contract.paths import UsageError, real
 from vitlab.docs.journal import Journal
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.hub import parse_hub
-from vitlab.docs.model.linked import LinkedDocument, owner, read_linked
+from vitlab.docs.model.linked import LinkedDocument, is_report_of, owner, read_linked
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.save import FileChange, between, change, create, read_entry
 from vitlab.docs.text.source import Document, read
@@ -73,11 +74,42 @@ def linked_files(lab: Lab, roadmap: Roadmap, texts: Texts | None = None) -> list
     return list(_Finder(lab, texts or {}).files(roadmap))
 
 
-def report_file(lab: Lab, roadmap: Roadmap, mvp_id: str, texts: Texts | None = None) -> Path | None:
-    """The report of an MVP that is there, by its link, its name or its head; None without one."""
-    files = linked_files(lab, roadmap, texts)
+def report_path(
+    lab: Lab,
+    roadmap: Roadmap,
+    mvp_id: str,
+    exp_id: str | None,
+    paths: Iterable[Path],
+    texts: Texts | None = None,
+) -> Path:
+    """The report of an MVP that is there, by its link, its name or its head.
+
+    Else the first of `paths` where no report of another MVP or experiment is.
+    """
+    finder = _Finder(lab, texts or {})
+    files = finder.files(roadmap)
     own = (one.path for one in files if one.document.report_of == mvp_id and is_report(one.path))
-    return next(own, None)
+    free = (path for path in paths if not finder.has_another(path, roadmap, mvp_id, exp_id))
+    return next(itertools.chain(own, free))
+
+
+def foreign_report(
+    lab: Lab, roadmap: Roadmap, mvp_id: str, exp_id: str, written: Iterable[FileChange]
+) -> list[str]:
+    """A line where the row of an MVP links to the report of another experiment, and is left so.
+
+    `written`: its results; a report among these is its own.
+    """
+    mvp, own = roadmap.mvp(mvp_id), roadmap.document.path
+    target = unquote((mvp.report or "").partition("#")[0])
+    path = _inside(lab, own.parent, target) if own and target.endswith(".md") else None
+    with contextlib.suppress(UsageError, OSError):
+        if path is None or path in (real(one.path) for one in written):
+            return []
+        if is_report_of(read(path), roadmap, mvp.id, exp_id) is False:
+            where = f"{roadmap.document.name}:{mvp.line}"
+            return [f"{where}: MVP-{mvp.id} links to {path.name}, which another experiment has"]
+    return []
 
 
 def stray_reports(lab: Lab, roadmap: Roadmap) -> list[Document]:
@@ -311,6 +343,21 @@ class _Finder:
         for path, named in self._paths(roadmap).items():
             if file := self._read(path, named, roadmap):
                 yield file
+
+    def has_another(self, path: Path, roadmap: Roadmap, mvp_id: str, exp_id: str | None) -> bool:
+        """Whether a path has a report that is of another MVP, by its head or by what links to it.
+
+        `UsageError` where what is there cannot be read.
+        """
+        if real(path) not in self._texts and not os.path.lexists(path):
+            return False
+        path = real(path)
+        named = self._paths(roadmap).get(path, ())
+        is_own = is_report_of(self.document(path), roadmap, mvp_id, exp_id)
+        if is_own is not None:
+            return not is_own
+        others = [self._paths(theirs).get(path) for _, theirs in self._others(path, roadmap)]
+        return mvp_id not in named and bool(named or any(others))
 
     def document(self, path: Path) -> Document:
         """A file as the changes leave it that are not yet written."""

@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -37,9 +36,9 @@ from vitlab.docs.write.new_mvp import (
 from vitlab.docs.write.new_report import Skeleton
 from vitlab.docs.write.results import report_link
 from vitlab.jobs.git import not_ignored
-from vitlab.lab.documents import is_board, is_report
+from vitlab.lab.documents import is_board
 from vitlab.lab.lab import Lab
-from vitlab.lab.linked_files import LinkedFile, find_hub, linked_files, path_from
+from vitlab.lab.linked_files import find_hub, linked_files, path_from, report_path
 
 LANGUAGES = ("zh", "en")
 _HYPOTHESIS_ID = re.compile(r"[A-Za-z]{1,3}-?\d[\w.-]*")
@@ -110,7 +109,7 @@ def plan_mvp(lab: Lab, roadmap: Path, new: NewMvp) -> Creation:
     after = before.reread(Document(apply(before.document.text, edits.all()), roadmap))
     added_mvp(before, after, mvp_id)
     files = linked_files(lab, after)
-    report, target = _report(lab, after, edits, files)
+    report, target = _report(lab, after, edits)
     link = report_link(path_from(roadmap.parent, target))
     first = change(before.document, replace(edits, report=link).all())
     changes, notes = [first, *([report] if report else [])], []
@@ -139,9 +138,7 @@ def _takes_cards(path: Path, lab: Lab, roadmap: Roadmap) -> bool:
     return is_board(path) or path == find_hub(lab, roadmap)
 
 
-def _report(
-    lab: Lab, roadmap: Roadmap, edits: MvpEdits, files: Iterable[LinkedFile]
-) -> tuple[FileChange | None, Path]:
+def _report(lab: Lab, roadmap: Roadmap, edits: MvpEdits) -> tuple[FileChange | None, Path]:
     """The report that is made or filled, None where it lacks nothing, and where it stands."""
     path = roadmap.document.path or lab.paths.roadmaps
     folder = _report_folder(lab, roadmap)
@@ -156,8 +153,8 @@ def _report(
         path_from(folder, hub) if hub else "",
         path_from(folder, path),
     )
-    own = (one for one in files if one.document.report_of == edits.mvp and is_report(one.path))
-    target = next((one.path for one in own), folder / skeleton.file_name)
+    names = (folder / name for name in skeleton.file_names())
+    target = report_path(lab, roadmap, edits.mvp, None, names)
     if not target.is_file():
         return create(target, skeleton.text()), target
     document = read(target)

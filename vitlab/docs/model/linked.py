@@ -121,15 +121,30 @@ def owner(
     `named`: the MVPs whose rows or whose names lead to it; its own head decides between them.
     `unsure`: as in `read_linked`.
     """
-    head = [document.line_text(index) for index in head_lines(document)]
     names = own_experiments(document)
     by_exp = {mvp for one in names if (mvp := roadmap.ids.of_experiment(one))}
     candidates = {mvp for mvp in named if mvp not in unsure}
     if len(by_exp) == 1 and named:
         return by_exp.pop()
-    refs = {mvp for line in head if _NAMED.search(line) for mvp in roadmap.ids.refs(line)}
-    by_id = refs & candidates or candidates
+    by_id = _named_in_head(document, roadmap) & candidates or candidates
     return by_id.pop() if len(by_id) == 1 else None
+
+
+def is_report_of(document: Document, roadmap: Roadmap, mvp: str, exp_id: str | None) -> bool | None:
+    """Whether a report is that of an MVP by its head; None where that tells nothing.
+
+    `exp_id`: None for an MVP that has none yet.
+    """
+    names = [name.casefold() for name in own_experiments(document)]
+    if names and exp_id:
+        return exp_id.casefold() in names
+    named = _named_in_head(document, roadmap)
+    return False if named and mvp not in named else None
+
+
+def _named_in_head(document: Document, roadmap: Roadmap) -> set[str]:
+    head = [document.line_text(index) for index in head_lines(document)]
+    return {mvp for line in head if _NAMED.search(line) for mvp in roadmap.ids.refs(line)}
 
 
 def _on_boards(document: Document, vocabulary: Vocabulary) -> Iterator[str]:

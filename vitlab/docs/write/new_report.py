@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -55,15 +56,20 @@ class Skeleton:
     back: str = ""
     """The roadmap's path from the report's folder."""
 
-    @property
-    def file_name(self) -> str:
-        """`exp_<topic>_<name>_<yyyymmdd>.md`; with the MVP's id where no row can link to it."""
+    def file_names(self) -> Iterator[str]:
+        """`exp_<topic>_<name>_<yyyymmdd>.md`; with the MVP's id where no row can link to it.
+
+        Then other names, for where another report has the first.
+        """
         topic = slug(self.roadmap.meta.get("topic", "").strip("`< >"))
         name = slug(self.name) or f"mvp_{slug(self.mvp)}"
         stem = name if not topic or name.startswith(topic) else f"{topic}_{name}"
         linked = any(v.kind == "overview" and "report" in v.columns for v in self.roadmap.views)
-        stem = stem if linked else f"mvp_{re.sub(r'[^A-Za-z0-9]+', '_', self.mvp)}_{stem}"
-        return f"exp_{stem[:60].strip('_')}_{re.sub('[^0-9]', '', self.date)}.md"
+        own = f"mvp_{re.sub(r'[^A-Za-z0-9]+', '_', self.mvp)}"
+        stems = ([stem] if linked else []) + [f"{own}_{stem}"]
+        counted = (f"{own}_{count}_{stem}" for count in itertools.count(2))
+        for each in itertools.chain(stems, counted):
+            yield f"exp_{each[:60].strip('_')}_{re.sub('[^0-9]', '', self.date)}.md"
 
     @property
     def _head(self) -> dict[str, str]:

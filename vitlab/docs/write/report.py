@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -64,12 +65,17 @@ _WORDS = {
 }  # fmt: skip
 
 
-def report_name(mvp: Mvp, exp_id: str, date: str) -> str:
-    """`exp_<topic>_<yyyymmdd>.md`, the topic taken from the experiment's id."""
-    topic = re.sub(r"^[A-Za-z]+-\d{8}-", "", exp_id)
-    topic = re.sub(r"-\d{1,3}$", "", topic)
-    plain_topic = re.sub(r"[^\w]+", "_", topic.casefold()).strip("_") or f"mvp_{mvp.id}"
-    return f"exp_{plain_topic}_{re.sub(r'[^0-9]', '', date)}.md"
+def report_names(mvp: Mvp, exp_id: str, date: str) -> Iterator[str]:
+    """`exp_<topic>_<yyyymmdd>.md`, the topic taken from the experiment's id; then other names.
+
+    For where another experiment's report has the first: with its number, the whole id, counted.
+    """
+    numbered = re.sub(r"^[A-Za-z]+-\d{8}-", "", exp_id)
+    topics = (re.sub(r"-\d{1,3}$", "", numbered), numbered, exp_id)
+    for count in itertools.count(1):
+        for topic in topics if count == 1 else (f"{exp_id}_{count}",):
+            plain_topic = re.sub(r"[^\w]+", "_", topic.casefold()).strip("_") or f"mvp_{mvp.id}"
+            yield f"exp_{plain_topic}_{re.sub(r'[^0-9]', '', date)}.md"
 
 
 def report_text(

@@ -32,7 +32,7 @@ from vitlab.docs.save import FileChange, change, create
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.new_report import results_edits
-from vitlab.docs.write.report import report_name, report_text
+from vitlab.docs.write.report import report_names, report_text
 from vitlab.docs.write.results import RunLink, foreign_links, record_results, run_links
 from vitlab.docs.write.rows import set_key_number
 from vitlab.docs.write.status import set_end, unique_edits
@@ -42,12 +42,13 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import (
     earlier_saves,
     find_hub,
+    foreign_report,
     left_alone,
     linked_changes,
     linked_gate_changes,
     merged,
     path_from,
-    report_file,
+    report_path,
     state_before_run,
 )
 from vitlab.lab.results.ceilings import ceilings
@@ -206,8 +207,9 @@ def _update(
         others=[group for group in grouped(everything) if group.first.mvp != mvp.id],
     )
     left = left_alone(lab, roadmap, mvp.id, end.status)
-    lines = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links), *left)
     files = report.changes(lab, roadmap_path, end.status, texts)
+    foreign = foreign_report(lab, roadmap, mvp.id, report.exp_id, files)
+    lines = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links), *foreign, *left)
     about = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(lines))}", report.conclusion
     return MvpUpdate(mvp.id, files, tuple(mine), *about, bool(own_conclusion), tuple(left))
 
@@ -315,8 +317,8 @@ class _Report:
 
     def report(self, lab: Lab, folder: Path, texts: Texts) -> FileChange:
         """The report: a new file beside the roadmap, or what an existing one lacks."""
-        path = report_file(lab, self.roadmap, self.mvp.id, texts)
-        path = path or folder / report_name(self.mvp, self.exp_id, self.date)
+        names = (folder / name for name in report_names(self.mvp, self.exp_id, self.date))
+        path = report_path(lab, self.roadmap, self.mvp.id, self.exp_id, names, texts)
         text = report_text(
             self.roadmap,
             self.mvp.id,
