@@ -86,6 +86,10 @@ def bias(op: str, value: float, **more: object) -> Threshold:
         ("R² ≥ 0.5（测试集）", r2(">=", 0.5, split="test")),
         ("the final R² > 0.\u200b5", r2(">", 0.5)),
         ("R² > 0.5 (3 seeds)", r2(">", 0.5)),
+        ("R² > 0.5（主目标）", r2(">", 0.5)),
+        ("R²（验证集） > 0.5", r2(">", 0.5, split="val")),
+        ("R² (validation set) > 0.5", r2(">", 0.5, split="val")),
+        ("ViT-noivar > LGBM", Comparison("ViT-noivar", ">", "lightgbm")),
         ("ViT > LGBM", Comparison("vit", ">", "lightgbm")),
         ("**ViT ≥ Template fitting**", Comparison("vit", ">=", "template")),
         ("Transformer ＞ Ridge（同口径）", Comparison("vit", ">", "ridge")),
@@ -178,6 +182,22 @@ def test_a_condition_that_is_certain_is_read(text: str, expected: Condition) -> 
         "ViT > LGBM (MAE)",
         "ViT > LGBM on the validation set",
         "ViT-L > ViT-S",
+        "ViT >> LGBM",
+        "R² > 0.7（暗星）",
+        "R² > 0.7 (metal-poor)",
+        "R² > 0.7（真实光谱）",
+        "R² > 0.7 (noise 0.5)",
+        "R² > 0.7（去掉误差输入）",
+        "R² > 0.7 (MVP-2.0)",
+        "R² > 0.7, on real spectra",
+        "R² > 0.7；真实光谱上",
+        "R² > 0.7, no ivar input",
+        "R² (test, giants) > 0.7",
+        "R² (test, LightGBM) > 0.7",
+        "MAE (test, T_eff) < 100",
+        "R² (trained on 10k) > 0.7",
+        "R² (train+val) > 0.7",
+        "R²(valley) > 0.7",
     ],
 )
 def test_a_condition_that_is_not_certain_stays_a_text(text: str) -> None:
@@ -281,30 +301,73 @@ def test_what_is_struck_out_is_no_rule() -> None:
     assert rule.condition == r2(">", 0.6)
 
 
-@pytest.mark.parametrize(
-    ("rule", "verdict"),
-    [
-        ("giants R² > 0.5", "manual"),
-        ("MVP-1.0 R² > 0.5", "pass"),
-        ("noise-free R² > 0.5", "pass"),
-        ("FooNet R² > 0.5", "pass"),
-    ],
-)
-def test_a_qualifier_that_nothing_names_is_left_to_a_person(rule: str, verdict: str) -> None:
+def verdict_of(rows: str, mvps: str = "MVP-1.0") -> str:
+    """Of a gate with these rows, where FooNet and two ViTs have 0.75, 0.4 and 0.6."""
     text = f"""| MVP | Name | Gate | Status |
 |---|---|---|---|
 | MVP-1.0 | Noise-free stars | Gate-1 | ⏳ |
+| MVP-2.0 | Larger | Gate-1 | ⏳ |
 
 ### Gate-1: First
 
 | Item | Content |
 |---|---|
-| MVP | MVP-1.0 |
-| If {rule} | ✅ go on |
+| MVP | {mvps} |
+{rows}
 """
-    values = {"test/r2/log_g": 0.75}
-    result = Result(
-        "1.0", "Run 1", "full", "command", values, n={"test": 9000}, model={"name": "FooNet"}
-    )
+    results = []
+    for mvp, run, model, score in (
+        ("1.0", "Run 1", "FooNet", 0.75), ("2.0", "patch8", "ViT", 0.4),
+        ("2.0", "flux only", "ViT", 0.6), ("3.0", "Run 3", "LightGBM", 0.5),
+    ):  # fmt: skip
+        values = {"val/r2/log_g": score, "test/r2/log_g": score}
+        n, name = {"test": 90000}, {"name": model}
+        results.append(Result(mvp, run, "full", "command", values, n=n, model=name))
     roadmap = parse_roadmap(Document(text))
-    assert judge(roadmap.gates[0], [result], roadmap).verdict == verdict
+    return judge(roadmap.gates[0], results, roadmap).verdict
+
+
+@pytest.mark.parametrize(
+    ("rule", "mvps", "verdict"),
+    [
+        ("giants R² > 0.5", "MVP-1.0", "manual"),
+        ("MVP-1.0 R² > 0.7", "MVP-1.0", "pass"),
+        ("MVP-1.0 R² > 0.7", "MVP-1.0, MVP-2.0", "pass"),
+        ("MVP-2.0 R² > 0.7", "MVP-1.0", "manual"),
+        ("noise-free R² > 0.7", "MVP-1.0, MVP-2.0", "pass"),
+        ("FooNet R² > 0.7", "MVP-1.0, MVP-2.0", "pass"),
+        ("Foo R² > 0.5", "MVP-1.0", "manual"),
+        ("patch8 R² > 0.5", "MVP-2.0", "open"),  # false, and no rule for that
+        ("flux-only R² > 0.5", "MVP-2.0", "pass"),
+        ("ViT-patch8 > LGBM", "MVP-2.0", "open"),  # false too
+        ("ViT-S R² > 0.5", "MVP-2.0", "manual"),
+        ("ViT-S > LGBM", "MVP-2.0", "open"),  # no result of that one
+    ],
+)
+def test_a_qualifier_is_about_what_it_names_or_left_to_a_person(
+    rule: str, mvps: str, verdict: str
+) -> None:
+    assert verdict_of(f"| If {rule} | ✅ go on |", mvps) == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        ("No-Go: 终止该方向", "Go: 继续", "pass"),
+        ("停止", "扩大模型", "pass"),
+        ("🛑 stop", "🚀 go", "pass"),
+        ("kill the idea", "scale up", "pass"),
+        ("调整架构", "✅ 写论文", "pass"),
+        ("更多数据", "写论文", "manual"),
+        ("revise the network", "write the paper", "manual"),
+        ("go back to data", "write the paper", "manual"),
+        ("通过加大数据量重新训练", "写论文", "manual"),
+    ],
+)
+def test_the_order_of_rules_never_contradicts_what_they_say(
+    low: str, high: str, verdict: str
+) -> None:
+    assert verdict_of(f"| 若 R² < 0.65 | {low} |\n| 若 R² > 0.70 | {high} |") == verdict
+    other = f"| 若 R² > 0.70 | {high} |\n| 若 R² < 0.65 | {low} |"
+    assert verdict_of(other) == "pass"
+    assert verdict_of(other, "MVP-2.0") == "fail"

@@ -21,9 +21,10 @@ from vitlab.docs.judge.limits import (
     value_label,
     why_open,
 )
+from vitlab.docs.judge.meaning import leaves_to_a_person, means_pass
 from vitlab.docs.judge.needs import Needs
 from vitlab.docs.judge.phrases import Phrase, phrase, phrase_list
-from vitlab.docs.judge.reading import with_known_qualifiers
+from vitlab.docs.judge.reading import named_by, with_known_qualifiers
 from vitlab.docs.judge.seeds import Chosen, Repeats, Score, by_configuration, choose, score_of
 from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.model.gates.conditions import (
@@ -36,6 +37,7 @@ from vitlab.docs.model.gates.conditions import (
     Threshold,
     is_model,
     model_key,
+    variant_of,
 )
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.gates.rules import Rule
@@ -48,10 +50,6 @@ _AGAIN = "evaluate"
 """The recipe that scores another job's model."""
 _CEILING = "of_ceiling"
 """Ends the name of a number that is a fraction of the ceiling."""
-_GOOD = ("✅", "通过", "pass", "🟢")
-_NEITHER = ("⚠", "🟡")
-_BAD = ("❌", "🔴", "不通过", "未通过", "fail", "🚫", "止损", "放弃", "abandon", "give up")
-
 
 Person = Literal["no", "before", "since"]
 """Whether a person gave a gate its verdict with vitlab: before its newest result, or since."""
@@ -84,8 +82,7 @@ def judge(
     Only full runs decide, controls aside, and none that fails a check. A gate is closed by a rule
     that allows a look at every seed; a verdict in the document stands until the results contradict
     it or leave it within two standard errors; one that a `person` gave, until new results say the
-    opposite. The first rule means pass and later ones fail, unless a rule says otherwise (`✅`,
-    `❌`).
+    opposite. What a rule that holds says of the gate: `meaning.means_pass`.
     """
     gate = with_known_qualifiers(gate, roadmap, results)
     if all(isinstance(rule.condition, Manual) or rule.is_consequence for rule in gate.rules):
@@ -131,10 +128,20 @@ class _Known:
         own = any(r.mvp == mvp and r.recipe != _AGAIN for r in self.everything)
         return [r for r in self._models if r.mvp == mvp and not (own and r.recipe == _AGAIN)]
 
-    def of_model(self, name: str) -> list[Result]:
+    def of_model(self, name: str, roadmap: Roadmap) -> list[Result]:
         """The results of a model, those of models scored again only where there are no others."""
-        named = [r for r in self._models if model_key(r.model_name) == name]
+        named = [r for r in self._models if model_key(r.model_name) == model_key(name)]
+        named = named_by(name, roadmap, named) if variant_of(name) else named
         return [r for r in named if r.recipe != _AGAIN] or named
+
+    def about(self, condition: Threshold | Between, gate: Gate, roadmap: Roadmap) -> _Known:
+        """What is known of what a condition's qualifier names; a gate's title names all."""
+        of = condition.of
+        if not of or is_model(of) or condition.delta:
+            return self
+        own = [r for r in self.everything if r.mvp in gate.mvps]
+        named = {id(r) for r in named_by(of, roadmap, own) or own}
+        return replace(self, results=[r for r in self.results if id(r) in named])
 
     @property
     def _models(self) -> list[Result]:
@@ -217,12 +224,14 @@ def _decide(gate: Gate, known: _Known, roadmap: Roadmap) -> _Decision:
             reasons.append(check.because)  # the rule before it may hold as well
             break
         near = near or (check.holds is None and check.readable and bool(check.values))
-        if check.holds and rule.then.strip(" *").startswith(_NEITHER):
-            why = phrase_list([check.because, phrase("for_a_person", rule.then)])
-            return _Decision("manual", why, rule.if_, values)
         if check.holds:
-            word = "pass" if means_pass(gate.rules, number) else "fail"
-            return _Decision(word, check.because, rule.if_, values)
+            passes = means_pass(gate.rules, number)
+            if passes is not None:
+                word = "pass" if passes else "fail"
+                return _Decision(word, check.because, rule.if_, values)
+            left = leaves_to_a_person(rule)
+            why = phrase("for_a_person", rule.then) if left else phrase("not_said", rule.if_)
+            return _Decision("manual", phrase_list([check.because, why]), rule.if_, values)
         unread = unread or not check.readable
         needs = needs or check.needs
         if check.because not in reasons:
@@ -233,20 +242,6 @@ def _decide(gate: Gate, known: _Known, roadmap: Roadmap) -> _Decision:
     reasons += [needs.phrase()] if needs else []
     word = "manual" if settled else "open"
     return _Decision(word, phrase_list(reasons), None, values, needs=needs)
-
-
-def _says(rule: Rule) -> bool | None:
-    """What a rule says of the gate if it holds; None for nothing."""
-    then = rule.then.strip(" *").lower()
-    if rule.passes is not None or then.startswith(_GOOD):
-        return rule.passes is not False
-    return False if then.startswith(_BAD) else None
-
-
-def means_pass(rules: Sequence[Rule], number: int) -> bool:
-    """Of those that say nothing the first means pass, those that mean fail aside."""
-    says = _says(rules[number])
-    return all(_says(rule) is False for rule in rules[:number]) if says is None else says
 
 
 def _check(
@@ -264,9 +259,11 @@ def _check(
                 return Check(None, phrase("else_waits"), {})
             return Check(True, phrase("else", previous.because), previous.values)
         case Comparison():
-            return _check_comparison(condition, gate, known)
+            return _check_comparison(condition, gate, known, roadmap)
+        case Threshold() | Between() if condition.delta:
+            return _check_difference(condition, gate, known, roadmap)
         case Threshold() | Between():
-            return _check_threshold(condition, gate, known)
+            return _check_threshold(condition, gate, known.about(condition, gate, roadmap))
         case OfGates():
             return _check_gates(condition, roadmap)
 
@@ -286,8 +283,6 @@ def _check_gates(condition: OfGates, roadmap: Roadmap) -> Check:
 
 
 def _check_threshold(condition: Threshold | Between, gate: Gate, known: _Known) -> Check:
-    if condition.delta:
-        return _check_difference(condition, gate, known)
     chosen, name = _deciding(gate, known, condition)
     if chosen is None:
         return _no_result(condition, gate, known, name)
@@ -360,7 +355,9 @@ def _check_share(
     return replace(check, values={f"{name}/{_CEILING}": share})
 
 
-def _check_difference(condition: Threshold | Between, gate: Gate, known: _Known) -> Check:
+def _check_difference(
+    condition: Threshold | Between, gate: Gate, known: _Known, roadmap: Roadmap
+) -> Check:
     """ΔR² against a named model; for a person to judge where none is named."""
     names = {model_key(r.model_name) for r in known.results}
     if condition.of is None or model_key(condition.of) not in names:
@@ -368,7 +365,7 @@ def _check_difference(condition: Threshold | Between, gate: Gate, known: _Known)
         unsaid = phrase("delta_unsaid", symbol)
         why = phrase("delta_unknown", symbol, condition.of) if condition.of else unsaid
         return Check(None, why, {}, readable=False)
-    theirs = known.of_model(model_key(condition.of))
+    theirs = known.of_model(condition.of, roadmap)
     mine = [r for mvp in gate.mvps for r in known.of_mvp(mvp)]
     ours = [r for r in mine if model_key(r.model_name) != model_key(condition.of)]
     name = value_name(condition, judged_by(r.headline for r in ours or theirs))
@@ -428,8 +425,8 @@ def _sides(pair: Pair, name: str, known: _Known) -> list[Phrase]:
     return sides
 
 
-def _check_comparison(condition: Comparison, gate: Gate, known: _Known) -> Check:
-    sides = {name: known.of_model(name) for name in (condition.left, condition.right)}
+def _check_comparison(condition: Comparison, gate: Gate, known: _Known, roadmap: Roadmap) -> Check:
+    sides = {name: known.of_model(name, roadmap) for name in (condition.left, condition.right)}
     missing = [name for name, side in sides.items() if not side]
     if missing:
         return Check(None, phrase("missing", missing), {})

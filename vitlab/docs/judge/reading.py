@@ -17,6 +17,7 @@ from vitlab.docs.model.gates.conditions import (
     Otherwise,
     Threshold,
     is_model,
+    variant_of,
 )
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Roadmap
@@ -72,17 +73,17 @@ def with_known_qualifiers(gate: Gate, roadmap: Roadmap, results: Sequence[Result
     A qualifier that is no model of the lab's must stand in the gate's title, in the name of one of
     its MVPs, or of a run or a model there; else the number would be that of all stars.
     """
-    names = [
-        gate.title,
-        *(f"MVP-{mvp.id} {mvp.name}" for mvp in roadmap.mvps if mvp.id in gate.mvps),
-    ]
-    names += [name for r in results if r.mvp in gate.mvps for name in (r.run, r.model_name)]
-    known = " ".join(map(_letters, names))
+    mine = [r for r in results if r.mvp in gate.mvps]
+    names = [gate.title, *(mvp.name for mvp in roadmap.mvps if mvp.id in gate.mvps)]
+    names += [name for r in mine for name in (r.run, r.model_name)]
 
     def is_known(condition: Condition) -> bool:
         if not isinstance(condition, Threshold | Between) or condition.delta or not condition.of:
             return True
-        return is_model(condition.of) or _letters(condition.of) in known
+        if is_model(condition.of):
+            return True
+        refs = roadmap.ids.refs(condition.of)
+        return set(refs) <= {*gate.mvps} if refs else any(_names(condition.of, x) for x in names)
 
     rules = [
         r if is_known(r.condition) else replace(r, condition=Manual(r.if_)) for r in gate.rules
@@ -90,6 +91,23 @@ def with_known_qualifiers(gate: Gate, roadmap: Roadmap, results: Sequence[Result
     return replace(gate, rules=tuple(rules))
 
 
-def _letters(name: str) -> str:
-    """A name without what stands between its words, for comparing."""
-    return re.sub(r"[\W_]+", "", name.casefold())
+def named_by(qualifier: str, roadmap: Roadmap, results: Sequence[Result]) -> list[Result]:
+    """Those results that a qualifier names: by their MVP's id, their run or model, or its name.
+
+    A variant of a model (`ViT-noivar`) may be named without the model.
+    """
+    if refs := roadmap.ids.refs(qualifier):
+        return [r for r in results if (r.mvp,) == refs]
+    if own := [r for r in results if _names(qualifier, f"{r.run} | {r.model_name}")]:
+        return own
+    named = {mvp.id for mvp in roadmap.mvps if _names(qualifier, mvp.name)}
+    return [r for r in results if r.mvp in named]
+
+
+def _names(qualifier: str, text: str) -> bool:
+    """Whether a text has a qualifier's words, whatever stands between them, or its variant's."""
+    for words in (qualifier, variant_of(qualifier)):
+        found = r"[\W_]*".join(re.escape(word) for word in re.findall(r"[^\W_]+", words))
+        if found and re.search(rf"(?<![a-z0-9]){found}(?![a-z0-9])", text, re.I):
+            return True
+    return False

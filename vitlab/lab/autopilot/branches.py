@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from vitlab.docs.judge.gates import means_pass
+from vitlab.docs.judge.meaning import means_pass
 from vitlab.docs.judge.verdict import Verdict
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.ids import gate_refs
@@ -14,8 +14,6 @@ from vitlab.docs.model.roadmap import Roadmap, launch_order, passed_over
 
 Standing = Literal["pass", "fail", "open", "manual", "waits"]
 """Of a gate: `waits` while an MVP that decides it has no full result yet, `open` after that."""
-_NEITHER = ("⚠", "🟡")
-"""Begin what follows from a rule that leaves the gate to a person."""
 _SAYS: Mapping[Standing, str] = {
     "fail": "failed",
     "open": "is open: it needs you",
@@ -119,9 +117,9 @@ def _named(roadmap: Roadmap, gate: Gate, verdict: Verdict) -> tuple[set[str], se
     for number, rule in enumerate(gate.rules):
         then = set(roadmap.ids.refs(rule.then)) & known - set(gate.mvps)
         named |= then
-        if rule.then.strip(" *").startswith(_NEITHER):
+        if (says := means_pass(gate.rules, number)) is None:
             continue  # a person decides
-        passes = "pass" if means_pass(gate.rules, number) else "fail"
+        passes = "pass" if says else "fail"
         by_rule = verdict.by_hand or rule.is_consequence or verdict.rule in (None, rule.if_)
         if verdict.holds == passes and by_rule:
             opened |= then

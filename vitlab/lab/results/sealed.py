@@ -76,8 +76,8 @@ def bearing(gate: Gate, newest: Iterable[Finished]) -> list[Finished]:
     named: set[str | None] = set()
     for rule in gate.rules:
         if isinstance(rule.condition, Comparison):
-            named |= {rule.condition.left, rule.condition.right}
-        elif isinstance(rule.condition, Threshold) and is_model(rule.condition.of or ""):
+            named |= {model_key(rule.condition.left), model_key(rule.condition.right)}
+        elif isinstance(rule.condition, Threshold) and is_model(model_key(rule.condition.of or "")):
             named.add(model_key(rule.condition.of or ""))
     return [
         one

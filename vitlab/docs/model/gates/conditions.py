@@ -14,7 +14,7 @@ from vitlab.docs.text.inline import plain
 _OPERATORS = {
     **dict.fromkeys("≥≧⩾", ">="),
     **dict.fromkeys("≤≦⩽", "<="),
-    **{"=>": ">=", "=<": "<=", ">>": ">", "<<": "<"},
+    **{"=>": ">=", "=<": "<="},
 }
 _SPLITS = {
     **{"测试": "test", "测试集": "test", "验证": "val", "验证集": "val"},
@@ -59,7 +59,8 @@ _MODELS = {
 MODEL = "|".join(_MODELS.values())
 _SPLIT = (
     r"(?:_?\{?(?P<split>test|val|train|测试|验证|训练)\}?"
-    r"|\s*\(\s*(?P<split2>test|val|train)[^)]*\))?"
+    r"|\s*\(\s*(?P<split2>test|val(?:idation)?|train(?:ing)?|测试集?|验证集?|训练集?)"
+    r"(?:\s+(?:set|data|split))?\s*\))?"
 )
 _UNIT = r"(?:\s*(?P<unit>(?-i:K)|dex|kelvin|nats?)(?![A-Za-z]))?"
 _THRESHOLD = re.compile(
@@ -84,7 +85,7 @@ _BARE_BETWEEN = re.compile(
     rf"^(?P<low>{_NUMBER})\s*(?:-|–|—|~|to|到|至)\s*(?P<high>{_NUMBER}){_UNIT}(?P<rest>.*)$"
 )
 _COMPARISON = re.compile(
-    rf"^(?P<left>{MODEL})\s*(?P<op>>>|<<|{_OP})\s*(?P<right>{MODEL})(?P<rest>.*)$", re.I
+    rf"^(?P<left>{MODEL})\s*(?P<op>{_OP})\s*(?P<right>{MODEL})(?P<rest>.*)$", re.I
 )
 _CEILING = r"(?:the\s+)?(?:Bayes(?:ian)?\s*|theoretical\s*|理论)?(?:ceiling|upper bound|上限)"
 _SHARE = re.compile(
@@ -123,7 +124,15 @@ _ON_SPLIT = re.compile(
     re.I,
 )
 _NOT_A_QUALIFIER = re.compile(r"[、/;]|\b(?:and|or)\b|且|或|并", re.I)
-_REMARK = re.compile(r"^[\])]?\s*(?:$|\([^<>≥≤≧≦]*\)\s*$|[;,.!](?!\s*[\d.])[^<>≥≤≧≦]*$)")
+_REMARK = re.compile(
+    r"[\])]?(?:[\s();,.!✅❌]|同口径|same (?:stars|data|test set|budget)"
+    r"|(?:或|or )?(?:接近|差不多为?|约为|更[高低好]|以[上下]|close to|near|about|higher|lower)"
+    r"(?:\s*[\d.]+%?)?"
+    r"|(?:主|最终)?目标|(?:main |primary |stretch )?(?:target|goal)|论文主?结果|publishable"
+    r"|优秀|良好|及格|excellent|good|acceptable|strong)*+$",
+    re.I,
+)
+"""What may stand behind a limit: words that say nothing of what it is of."""
 _OF_A_PART = re.compile(
     r"[=@]|\b(?:SNR|S/N|mags?|min(?:imum)?|max(?:imum)?|worst|best|median|seeds?|runs?|each|every|all|any"
     r"|bins?|permut\w*|shuffl\w*|controls?|baselines?)(?![a-z])"
@@ -139,17 +148,10 @@ _CHANGED = re.compile(
     re.I,
 )
 """Before a metric: not the metric but what is computed from it, as `1 - R²`, `gain in R²`."""
-_NARROWER = re.compile(
-    rf"{_OF_A_PART.pattern}|\b(?:only|tb[cd])\b|[仅只?]|待定|\d\s?(?:[kM](?![A-Za-z])|万|stars?|spectra)"
-    rf"|(?<![A-Za-z])(?:{'|'.join(_LABELS.values())})(?![A-Za-z])|\b(?:labels?|giants?|dwarfs?)\b|标签",
-    re.I,
-)
-"""In a remark: it says of what the limit is, or that it is none yet."""
 _ANY_MODEL = re.compile(rf"(?<![A-Za-z])(?:{MODEL})(?![A-Za-z])", re.I)
 _SEEDS = re.compile(r"\(\s*(?:over |of )?\d+\s*(?:seeds|个?种子)\s*\)", re.I)
 _ORDINARY = re.compile(r"\b(?:the|its|our|final|overall|headline)\b|最终|整体|总体|模型的?$", re.I)
-_JOINED = re.compile(r"\b(?:and|or)\b|且|或|并", re.I)
-_AGAINST = re.compile(r"\(\s*(?:vs\.?|over|相对|对比)\s*(?P<of>[^)]+)\)", re.I)
+_AGAINST = re.compile(r"\(\s*(?:vs\.?|over|相对|对比|比)\s*(?P<of>[^)]+)\)", re.I)
 PASS_WORD = r"pass(?:ed|es)?|通过|达标|满足|成立|success|✅|🟢"
 FAIL_WORD = r"fail(?:ed|s|ure)?|未通过|不通过|未达标|不达标|不满足|不成立|失败|❌|🔴"
 _OF_GATE = re.compile(
@@ -260,10 +262,10 @@ def _read(text: str, context: tuple[str, ...]) -> Condition:
     if found := _of_gates(shown):
         return found
     if match := _COMPARISON.match(norm):
-        left, right = _model(match["left"]), _model(match["right"])
+        left, right = match["left"], match["right"]
         is_plain = _only_remark(match["rest"]) and not re.search(r"\d", match["rest"])
-        if is_plain and left != right and split in (None, "test"):
-            return Comparison(left, _operator(match["op"]), right)
+        if is_plain and _model(left) != _model(right) and split in (None, "test"):
+            return Comparison(_named(left), _operator(match["op"]), _named(right))
         return Manual(shown)
     for pattern in (_SANDWICH, _BETWEEN, _BARE_BETWEEN, _SHARE, _SHARE_OF, _THRESHOLD, _BARE):
         match = pattern.match(norm)
@@ -347,14 +349,13 @@ def _without_split(text: str) -> tuple[str, str | None]:
 
 
 def _only_remark(rest: str, is_difference: bool = False) -> bool:
-    """Whether the text after a condition only comments on it, without narrowing it or another.
+    """Whether the text after a condition says nothing of what it is of.
 
     `is_difference`: it may name the model that the difference is to.
     """
-    if not _REMARK.match(rest) or _JOINED.search(re.sub(r"\([^)]*\)", "", rest)):
-        return False
-    rest = _SEEDS.sub("", _AGAINST.sub("", rest) if is_difference else rest)
-    return not any(pattern.search(rest) for pattern in (_NARROWER, _MENTION, _ANY_MODEL))
+    return (
+        _REMARK.match(_SEEDS.sub("", _AGAINST.sub("", rest) if is_difference else rest)) is not None
+    )
 
 
 def _metric(match: re.Match[str]) -> str:
@@ -384,7 +385,7 @@ def _subject(match: re.Match[str]) -> _Subject | None:
         of = re.sub(r"^[\s(]*(?:vs\.?|over|相对|对比)\s+", "", against, flags=re.I).strip(" ()")
     elif groups.get("delta") and (behind := _AGAINST.search(groups["rest"])):
         of = behind["of"].strip()
-    named = _model(of) if re.fullmatch(MODEL, of, re.I) else of
+    named = _named(of)
     if metric == "scatter" and named and named not in _MODELS:
         return None  # of what, is not a label: `seed scatter`
     label = labels[0] if labels else None
@@ -430,6 +431,17 @@ def _model(text: str) -> str:
         if re.fullmatch(pattern, text, re.I):
             return name
     return text
+
+
+def _named(text: str) -> str:
+    """What a rule names: a model by its key, a variant of one (`ViT-noivar`) as it is written."""
+    return text.strip() if variant_of(text) else _model(text)
+
+
+def variant_of(name: str) -> str:
+    """`noivar` of `ViT-noivar`; empty for anything else."""
+    model, _, variant = name.strip().partition("-")
+    return variant if model.casefold() == "vit" and _model(name) == "vit" else ""
 
 
 @lru_cache(4096)

@@ -231,6 +231,8 @@ def table_rules(headers: Sequence[str], cells: Sequence[str]) -> tuple[Rule, ...
         )
     if len(rules) == 1 and outcomes.get(False):
         rules += _else_rule([outcomes[False]])
+    if then and then == outcomes.get(True) and len(rules) == len(outcomes):  # as its columns say
+        rules = [replace(rule, passes=number == 0) for number, rule in enumerate(rules)]
     if parts:  # of some stars alone
         texts = [f"{rule.if_} {', '.join(parts)}" for rule in rules]
         rules = [replace(r, if_=t, condition=Manual(t)) for r, t in zip(rules, texts, strict=True)]

@@ -1,0 +1,64 @@
+"""What a rule of a gate says of the gate if it holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from vitlab.contract.value import Value
+from vitlab.docs.model.gates.conditions import Condition, Threshold, is_model
+from vitlab.docs.model.gates.rules import Rule
+
+_NEITHER = ("⚠", "🟡")
+_GOOD = re.compile(
+    r"[✅🟢]|(?:通过|达标|成功)(?![\u4e00-\u9fff])"
+    r"|(?:pass(?:ed|es)?|success|go)(?![\w-])(?! (?:to|over|on|back)\b)"
+)
+_BAD = re.compile(
+    r"[❌🔴🚫🛑⛔]|[不未]通过|[不未]达标|失败|停止|终止|止损|放弃|中止"
+    r"|(?:no[- ]?go|fail(?:ed|s|ure)?|stop|abort|kill|abandon|give up)(?![\w-])"
+)
+"""Begin what follows from a rule, and say that the gate has passed or failed."""
+
+
+def means_pass(rules: Sequence[Rule], number: int) -> bool | None:
+    """Whether the gate has passed where a rule holds; None: a person decides.
+
+    Of rules that say nothing the first means pass, those that mean fail aside, and the others
+    mean fail. Where that first one is a limit on the worse side (`R² < 0.6`) it means fail beside
+    one that says pass; without one nobody knows which is which.
+    """
+    rule = rules[number]
+    if leaves_to_a_person(rule):
+        return None
+    says = [_says(one) for one in rules]
+    if says[number] is not None:
+        return says[number]
+    first = next(i for i, one in enumerate(says) if one is not False)
+    if says[first] is None and _is_of_worse(rules[first].condition):
+        return False if True in says else None
+    return first == number
+
+
+def leaves_to_a_person(rule: Rule) -> bool:
+    """Whether what follows from a rule is neither a pass nor a failure: `⚠️ marginal`."""
+    return rule.then.strip(" *").startswith(_NEITHER)
+
+
+def _says(rule: Rule) -> bool | None:
+    """What a rule says of the gate if it holds; None for nothing."""
+    then = rule.then.strip(" *").lower()
+    if rule.passes is not None or _GOOD.match(then):
+        return rule.passes is not False
+    return False if _BAD.match(then) else None
+
+
+def _is_of_worse(condition: Condition) -> bool:
+    """Whether a limit holds for the worse numbers of a metric; not known of a part's number."""
+    if not isinstance(condition, Threshold) or (condition.of and not is_model(condition.of)):
+        return False
+    better = Value("", condition.metric).better
+    return better is not None and (condition.op[0], better.way) in (
+        ("<", "larger"),
+        (">", "smaller"),
+    )
