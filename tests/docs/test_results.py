@@ -16,7 +16,7 @@ from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document
 from vitlab.docs.write.report import report_text
 from vitlab.docs.write.results import record_results
-from vitlab.docs.write.rows import set_key_number
+from vitlab.docs.write.rows import numbers_by_column, set_key_number
 
 
 def test_what_is_written_stays_in_its_cell(survey: Roadmap) -> None:
@@ -30,6 +30,33 @@ def test_what_is_written_stays_in_its_cell(survey: Roadmap) -> None:
     for view in again.views:
         assert {len(e.row.cells) for e in view.entries} <= {view.table.width}
     assert again.mvp("2.0").report == "./a%20%28b%29%7Cc.md"
+
+
+@pytest.mark.parametrize(
+    ("heads", "seeds", "cells"),
+    [
+        (["R²", "R² (val)", "MAE"], 1, ["0.750", "0.780", "-0.300"]),
+        (["R² (val)", "MAE"], 1, ["0.780", "-0.280"]),
+        (["R² (val)", "R² (test)", "MAE"], 1, ["0.780", "0.750", "-0.300"]),
+        (["验证集 R²", "R²（训练）"], 1, ["0.780", "0.930"]),
+        (["MAE (K)", "MAE (dex)", r"\|MAE\|"], 1, ["", "-0.300", "0.300"]),
+        (["R² (3 seeds)", "R²（5个种子）", "best R²"], 3, ["0.750", "", ""]),
+        (["R² (3 seeds)", "best R²"], 1, ["", "0.750"]),
+    ],
+)
+def test_a_column_takes_the_number_its_head_names(
+    heads: list[str], seeds: int, cells: list[str]
+) -> None:
+    plan = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | ⏳ |\n"
+    table = [["MVP", *heads], ["---"] * (len(heads) + 1), ["1.0", *"-" * len(heads)]]
+    summary = "".join(f"| {' | '.join(row)} |\n" for row in table)
+    roadmap = parse_roadmap(Document(f"# Plan\n\n{plan}\n## 数值汇总\n\n{summary}"))
+    (view,) = (view for view in roadmap.views if view.kind == "numbers")
+    values = {"test/r2/log_g": 0.75, "val/r2/log_g": 0.78, "train/r2/log_g": 0.93}
+    values |= {"test/mae/log_g": -0.3, "val/mae/log_g": -0.28}  # a sign shows what a size is
+    one = replace(result("1.0 A 0.75"), values=values, model={"name": "A", "seeds": seeds})
+    found = numbers_by_column(view, one)
+    assert [found.get(column, "") for column in range(1, len(heads) + 1)] == cells
 
 
 def test_sentences_and_sizes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 from vitlab.docs.text.inline import folded, plain
 
@@ -228,9 +229,31 @@ _OF_METRIC = re.compile(
 """What may stand beside a metric in the head of a column of its numbers."""
 
 
+_SPLITS = (("val", r"val|验证"), ("test", "test|测试"), ("train", "train|训练"))
+_UNIT = re.compile(r"(?<![A-Za-z])(?:(?-i:(K))|(dex)|(nat)s?)(?![A-Za-z])", re.I)
+_UNITS = ("K", "dex", "nat")
+_COUNT = re.compile(r"(\d+)\s*(?:seeds?|个?种子)", re.I)
+
+
+class NumberHead(NamedTuple):
+    """What the head of a column says of its numbers; None where it says nothing."""
+
+    metric: str
+    """`r2`, `mae`, ...; `delta_r2` for a difference."""
+    split: str | None
+    unit: str | None
+    """`K`, `dex`, `nat`."""
+    seeds: int | None
+    """Over how many they are means."""
+    is_best: bool
+    """Whether they are those of the best of several runs."""
+    is_size: bool
+    """Whether they have no sign: `|bias|`."""
+
+
 @lru_cache(4096)
-def metric_header(header: str) -> tuple[str, str | None] | None:
-    """The metric of a number column and its split: `R² (val)` -> ("r2", "val")."""
+def metric_header(header: str) -> NumberHead | None:
+    """What a column has numbers of: `R² (val)` of ("r2", "val", ...); None for other columns."""
     text = plain(header)
     match = _METRIC_NAME.search(text)
     if not match:
@@ -238,13 +261,25 @@ def metric_header(header: str) -> tuple[str, str | None] | None:
     word = folded(match[2])
     is_r2 = word.startswith("r") and word.endswith("2")
     name = "r2" if is_r2 else {"ρ": "rho", "σ": "sigma"}.get(word, word)
-    split = re.search(r"(?<![a-z])(val|test|train)", text, re.I)
     rest = f"{text[: match.start()]} {text[match.end() :]}"
     for pattern in LABELS.values():
         rest = pattern.sub(" ", rest)
     if "1" in text[: match.start()] or not _OF_METRIC.fullmatch(rest):  # `R²_max`, `R² 目标`
         return None
-    return ("delta_" if match[1] else "") + name, split[1].lower() if split else None
+    splits = [split for split, words in _SPLITS if re.search(rf"(?<![a-z])(?:{words})", rest, re.I)]
+    if len(splits) > 1:
+        return None
+    unit, count = _UNIT.search(rest), _COUNT.search(rest)
+    return NumberHead(
+        ("delta_" if match[1] else "") + name,
+        splits[0] if splits else None,
+        next(name for name, text in zip(_UNITS, unit.groups(), strict=True) if text)
+        if unit
+        else None,
+        int(count[1]) if count else None,
+        re.search(r"best|最[好佳优]", rest, re.I) is not None,
+        "|" in rest,
+    )
 
 
 @lru_cache(4096)

@@ -19,7 +19,7 @@ from vitlab.docs.judge.conclusion import (
 )
 from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.model.gates.gates import Gate
-from vitlab.docs.model.headers import LABELS, metric_header
+from vitlab.docs.model.headers import metric_header
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites
 from vitlab.docs.model.status_text import is_progress_status
@@ -36,6 +36,7 @@ from vitlab.docs.write.rows import (
     first_view,
     link_figures,
     mvp_name_like,
+    numbers_by_column,
     set_column,
     view_of,
 )
@@ -138,7 +139,7 @@ def number_rows(
     edits: list[Edit] = []
     of_row: dict[int, Result] = {}
     for result in results:
-        values = _by_header(view, result)
+        values = numbers_by_column(view, result)
         row = next((e for e in view.entries if _is_row_of(roadmap, e, mvp, result)), None)
         if row is None:
             edits.append(_new_row(roadmap, view, mvp, result, values, status))
@@ -171,32 +172,6 @@ def _with_epoch(text: str, result: Result) -> str:
     """A status remark `ep96+` brought to the epoch of the reported numbers."""
     epoch = result.best.get("epoch")
     return text if epoch is None else EPOCH.sub(f"ep{epoch:g}", text, count=1)
-
-
-def _by_header(view: View, result: Result) -> dict[int, str]:
-    """The result's numbers by column: `R² (val)` takes `val/r2/<label of the headline>`.
-
-    A head without a split takes the one its neighbours name, or what the run is judged by; a
-    number that is neither of theirs nor of the test has its name: `0.250 (val)`.
-    """
-    judged = Value.parse(result.headline)
-    headers = [metric_header(header) for header in view.headers]
-    named = [header[1] for header in headers if header and header[1]]
-    numbers = {}
-    for column, header in enumerate(headers):
-        of = [name for name, label in LABELS.items() if label.search(view.headers[column])]
-        if header is None or (of and of != [judged.label]):  # `R² (T_eff)` is not that of log g
-            continue
-        metric, split = header
-        splits = [split] if split else [*named[:1], judged.split]
-        for one in splits:
-            value = result.values.get(str(Value(one, metric, judged.label)))
-            if value is not None:
-                is_usual = one in ("", "test", split, *named[:1])
-                mark = "" if is_usual else f" ({one})"
-                numbers[column] = f"{value:.3f}{mark}{profile_mark(result.profile)}"
-                break
-    return numbers
 
 
 def _is_row_of(roadmap: Roadmap, entry: Entry, mvp: Mvp, result: Result) -> bool:
@@ -260,7 +235,7 @@ def run_rows(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[Edit
         cells = entry.row.cells
         values = {
             column: text
-            for column, text in _by_header(view, result).items()
+            for column, text in numbers_by_column(view, result).items()
             if column < len(cells) and _REPLACED.fullmatch(cells[column].text.strip())
         }
         edits += _fill_row(roadmap, view, entry, values)
@@ -404,7 +379,7 @@ def _in_overview(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[
     view = view_of(roadmap, mvp.entry)
     columns = {view.columns[name] for name in ("result", "key_metric") if name in view.columns}
     edits: list[Edit] = []
-    for column, number in {**dict.fromkeys(columns, ""), **_by_header(view, best)}.items():
+    for column, number in {**dict.fromkeys(columns, ""), **numbers_by_column(view, best)}.items():
         old = row.cells[column].text if column < len(row.cells) else ""
         if not _UNFILLED.fullmatch(old) and not TRIAL_MARK.search(old):
             continue
@@ -421,7 +396,7 @@ def _like_others(others: Sequence[str], result: Result) -> str:
     number = result.values[result.headline]
     written = [m for text in others if not TRIAL_MARK.search(text) and (m := _NAMED.match(text))]
     ours = [(value.metric, None), (value.metric, value.split)]
-    alike = [m for m in written if metric_header(m["name"]) in ours]
+    alike = [m for m in written if (head := metric_header(m["name"])) and head[:2] in ours]
     if not written or number is None:
         return key_metric([result])
     like = (alike or written)[-1]

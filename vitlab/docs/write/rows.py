@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from vitlab.contract.job import Result
+from vitlab.contract.value import Value
+from vitlab.docs.judge.conclusion import profile_mark
+from vitlab.docs.model.headers import LABELS, metric_header
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.table_kinds import Entry, View
@@ -195,3 +199,38 @@ def link_figures(roadmap: Roadmap, mvp_id: str, links: Mapping[str, str]) -> lis
 def _last_titled(headings: Sequence[Heading], titles: Sequence[str]) -> Heading | None:
     bare = re.compile(r"^[\W\d_]+")  # `4. 📈 图表` is such a part too
     return next((h for h in reversed(headings) if bare.sub("", h.title).strip() in titles), None)
+
+
+def numbers_by_column(view: View, result: Result) -> dict[int, str]:
+    """The result's numbers by column: `R² (val)` takes `val/r2/<label of the headline>`.
+
+    A head without a split takes the one its neighbours name, or what the run is judged by, as in
+    `R² | R² (val)`; a number that is neither of theirs nor of the test has its name: `0.250 (val)`.
+    There is none where a head says of the number what it is not.
+    """
+    judged = Value.parse(result.headline)
+    heads = [metric_header(header) for header in view.headers]
+    seeds = result.model.get("seeds", 1)
+    bare = {head.metric for head in heads if head and not head.split}
+    beside = {(head.metric, head.split) for head in heads if head and head.split}
+    named = [*{split for _, split in beside}]
+    if len(named) > 1 or any(metric in bare for metric, _ in beside):
+        named = []
+    numbers = {}
+    for column, head in enumerate(heads):
+        of = [name for name, label in LABELS.items() if label.search(view.headers[column])]
+        if head is None or (of and of != [judged.label]):  # `R² (T_eff)` is not that of log g
+            continue
+        if head.seeds not in (None, seeds) or (head.is_best and seeds != 1):
+            continue
+        splits = [head.split] if head.split else [*named, judged.split]
+        for one in splits:
+            name = Value(one, head.metric, judged.label)
+            value = result.values.get(str(name))
+            if value is not None and head.unit in (None, name.unit):
+                is_usual = one in ("", "test", head.split, *named)
+                mark = "" if is_usual else f" ({one})"
+                value = abs(value) if head.is_size else value
+                numbers[column] = f"{value:.3f}{mark}{profile_mark(result.profile)}"
+                break
+    return numbers

@@ -62,7 +62,7 @@ class Group:
         return replace(
             self.first,
             run=self.name,
-            model=model,
+            model={**model, "seeds": len(self.members)},
             values={name: self.value(name) for name in names},
             errors=errors,
             seconds=sum(one.result.seconds for one in self.members),
