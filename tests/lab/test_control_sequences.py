@@ -54,6 +54,8 @@ DRAWN = ("plot", "figure")
 """Commands that print colours of their own."""
 PAINTED = re.compile(r"\x1b\[(?:[12]|3[1236])m([^\x1b]*)\x1b\[0m")
 """A text in a colour of ours, in tables and diffs."""
+PROGRESS = re.compile(r"\r(?:\d+ of \d+ [\w,: ]+)?\x1b\[K")
+"""The line of a command that takes long, as on a busy machine, and what removes it."""
 SLOW = ("spectrum", "evaluate", "predict", "data", "ceiling", "scaling")
 """Commands that load much, and print no other than the rest on a terminal."""
 DIFFS = ("set", "sync")
@@ -125,7 +127,7 @@ def test_no_command_prints_what_a_terminal_obeys(
             status = int(str(end.code))
         text = out.getvalue() + err.getvalue()
         if terminal:
-            text = PAINTED.sub(r"\1", text)
+            text = PROGRESS.sub("", PAINTED.sub(r"\1", text))
         if terminal and words[0] in DRAWN:
             text = re.sub(r"\x1b\[(0|1|38;2;[0-9;]+)m", "", text)
         obeyed = CONTROLS - (set("\u202e\r") if words[0] in DIFFS and not terminal else set())
