@@ -25,6 +25,7 @@ from vitlab.ml.spectra.pfsspec import (
     FLUX,
     MASK,
     PARAMS,
+    WAVE,
     chunk_shape,
     make_file,
     make_shards,
@@ -78,6 +79,58 @@ def test_a_filter_that_cannot_be_undone_is_named() -> None:
         pytest.skip("hdf5plugin is here, so the file is read")
     with pytest.raises(UsageError, match=what):
         open_spectra_files(FIXTURES / "pandas3_fixed_blosc.h5")
+
+
+def test_what_pandas_writes_as_integers_is_what_it_stands_for() -> None:
+    """Categories; times are left out."""
+    with h5py.File("x.h5", "w", driver="core", backing_store=False) as file:
+        codes = {"log_g": np.array([1, -1, 0]), "M_H": np.array([0.5, 0, 1])}
+        write_frame(file, PARAMS, codes)
+        table = file[f"{PARAMS}/table"]
+        table.attrs["values_block_1_meta"] = np.bytes_("category")
+        with pytest.raises(UsageError, match=r"params/table: no categories of values_block_1"):
+            read_frame(file, PARAMS, Path("x.h5"))
+        known = f"{PARAMS}/meta/values_block_1/meta/table"
+        for kind, expected in (("<f8", [4.5, None, 2.0]), ("<i8", [4, None, 2]), ("S1", "4")):
+            rows = np.array([(0, 2), (1, 4.5)], dtype=[("index", "<i8"), ("values", kind)])
+            file[known] = rows
+            found = read_frame(file, PARAMS, Path("x.h5"))["log_g"].tolist()
+            if kind == "S1":
+                assert found == ["4", "", "2"]
+            else:
+                assert [None if x != x else x for x in found] == expected
+            del file[known]
+        file[known] = rows[:1]
+        with pytest.raises(UsageError, match="values_block_1: codes without a category"):
+            read_frame(file, PARAMS, Path("x.h5"))
+        table.attrs["values_block_1_meta"] = np.bytes_("N.")
+        table.attrs["values_block_1_dtype"] = np.bytes_("datetime64[us]")
+        assert "log_g" not in read_frame(file, PARAMS, Path("x.h5"))
+        group = file.create_group("fixed")
+        group.attrs["nblocks"] = 1
+        group["block0_items"] = np.array(["T_eff"], dtype="S5")
+        group["block0_values"] = np.arange(3).reshape(3, 1)
+        assert "T_eff" in read_frame(file, "fixed", Path("x.h5"))
+        group["block0_values"].attrs["value_type"] = np.bytes_("timedelta64[ns]")
+        assert "T_eff" not in read_frame(file, "fixed", Path("x.h5"))
+
+
+def test_what_netcdf_says_of_numbers_is_heard(simulator: Simulator, tmp_path: Path) -> None:
+    path = written(simulator, tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        file[FLUX][3, 5] = -5.0
+        file[FLUX].attrs["_FillValue"] = [-5.0]
+        file[ERROR].attrs["_FillValue"] = np.nan
+        file[FLUX].attrs["scale_factor"], file[FLUX].attrs["add_offset"] = 1.0, 0
+    _, error = open_spectra_files(path).read(0, 5)
+    assert np.argwhere(np.isinf(error)).tolist() == [[3, 5]]
+    for name, value, inside in (("scale_factor", 0.01, ERROR), ("add_offset", [1], WAVE)):
+        with h5py.File(path, "r+") as file:
+            file[inside].attrs[name] = value
+        with pytest.raises(UsageError, match=f"{inside}: has a {name}, which is not applied"):
+            open_spectra_files(path)
+        with h5py.File(path, "r+") as file:
+            del file[inside].attrs[name]
 
 
 def test_columns_named_by_numbers() -> None:
@@ -134,6 +187,13 @@ def test_shards_are_one_set(simulator: Simulator, tmp_path: Path) -> None:
         for start, stop in ((0, 30), (5, 9), (6, 23)):
             for one, other in zip(parts.read(start, stop), whole.read(start, stop), strict=True):
                 np.testing.assert_allclose(one, other, rtol=1e-5)
+    for number, medium, expected in ((2, "vacuum", "vacuum"), (3, "air", None)):
+        with h5py.File(tmp_path / "shards" / f"shard_00{number}.h5", "r+") as file:
+            file[WAVE].attrs["medium"] = medium
+        if expected:
+            assert describe(open_spectra_files(tmp_path / "shards"))["medium"] == expected
+    with pytest.raises(UsageError, match=r"shard_003\.h5: .*: in air, others in vacuum"):
+        open_spectra_files(tmp_path / "shards")
     (tmp_path / "shards" / "shard_index.txt").write_text("shard_000.h5\nmissing.h5\n")
     with pytest.raises(UsageError, match=r"missing\.h5: no such file"):
         open_spectra_files(tmp_path / "shards")

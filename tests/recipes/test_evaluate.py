@@ -26,7 +26,7 @@ from vitlab.ml.scoring import load_residuals
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.observation import load_noise
-from vitlab.ml.spectra.pfsspec import make_file
+from vitlab.ml.spectra.pfsspec import WAVE, make_file
 from vitlab.ml.spectra.simulate import Simulator
 from vitlab.recipes import run
 from vitlab.recipes.evaluate import rescore
@@ -223,6 +223,19 @@ def test_a_job_s_spectra_are_those_of_the_lab_in_whatever_folder_one_is(
     assert found[0].residuals.hash == found[1].residuals.hash
     assert found[0].named() == found[1].named()
     shutil.rmtree(job.folder)
+
+
+def test_spectra_in_another_medium_are_refused(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lab)
+    job = JobPaths(lab / "experiments" / EXP_ID / "vit")
+    for medium in ("air", "vacuum"):
+        path = lab / f"{medium}.h5"
+        list(make_file(Simulator(load_grid(), load_noise()), 0, 60, path))
+        with h5py.File(path, "r+") as file:
+            file[WAVE].attrs["medium"] = medium
+    assert rescore(job, "air.h5").named()[0]
+    with pytest.raises(UsageError, match=r"vacuum\.h5: .*/vit was trained in air, not in vacuum"):
+        rescore(job, "vacuum.h5")
 
 
 def test_a_foreign_job_has_no_spectra_outside_the_lab_scored(

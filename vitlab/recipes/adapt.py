@@ -16,6 +16,7 @@ from vitlab.lab.results.job_results import lookup_job
 from vitlab.ml.overlap import find_overlap
 from vitlab.ml.scoring import named
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
+from vitlab.ml.spectra.held_out import other_medium
 from vitlab.ml.spectra.inputs import other_pixels
 from vitlab.ml.spectra.labels import other_labels
 from vitlab.ml.training import checkpoint
@@ -96,7 +97,8 @@ def find_initial(
     data = earlier.data.of_lab(job.root)
     trained = open_spectra(data, earlier.noise.level, earlier.labels, CPU)
     wave = trained.wave if saved.inputs.wave is None else saved.inputs.wave
-    if unlike := _unlike(config, earlier, saved) or other_pixels(wave, spectra.wave):
+    unlike = _unlike(config, earlier, saved) or other_pixels(wave, spectra.wave)
+    if unlike := unlike or other_medium(trained, spectra):
         raise UsageError(f"{where}: {unlike}")
     return Initial(job, config, earlier, saved, trained)
 

@@ -44,7 +44,7 @@ from vitlab.ml.scoring import (
     save_residuals,
 )
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, undisturbed
-from vitlab.ml.spectra.held_out import excluded
+from vitlab.ml.spectra.held_out import excluded, other_medium
 from vitlab.ml.spectra.inputs import Rows, other_pixels, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.pfsspec import open_spectra_files
@@ -129,7 +129,8 @@ def rescore(
         tested = _data(data, source)
         tested = tested if disturb is None else replace(tested, disturb=disturb)
         spectra = _open(tested, level, config.labels, on)
-        if unlike := other_pixels(trained.wave, spectra.wave):
+        unlike = other_pixels(trained.wave, spectra.wave) or other_medium(trained, spectra)
+        if unlike:
             raise UsageError(f"{source}: {job.name} {unlike}")
     true, predicted, sigma, density = predictions(job, config, trained, spectra, on)
     pair = true, predicted

@@ -98,6 +98,12 @@ def test_fortran_s_exponents_are_numbers(tmp_path: Path) -> None:
         ("# wavelengths are in air\n# VACUUM: T\n", ""),  # which of them?
         ("# wavelengths not in vacuum\n", ""),
         ("# airmass 1.2, vacuum pump on\n", ""),
+        ("# vacuum wavelengths: T\n", "vacuum"),
+        ("# vacuum wavelengths = False\n", "air"),
+        ("# vacuum wavelengths off\n", ""),
+        ("# wavelengths in vacuum were converted to air\n", ""),
+        ("# wave in vacuum -> air (Morton)\n", ""),
+        ("# To get vacuum wavelengths, apply Ciddor (1996)\n", ""),
     ],
 )
 def test_the_medium_is_what_comments_say(head: str, medium: str, tmp_path: Path) -> None:

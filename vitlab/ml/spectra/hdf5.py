@@ -144,11 +144,23 @@ def _check(data: h5py.Dataset, where: str) -> None:
         raise UsageError(f"{where}: records that hold references, records or varying lengths")
     if (size := data.dtype.itemsize) > TEXTS:
         raise UsageError(f"{where}: records of {size / 1e6:,.1f} MB, more than {TEXTS >> 20} MiB")
+    for name, nothing in (("scale_factor", 1), ("add_offset", 0)):
+        if any(value != nothing for value in _numbers(data, name)):
+            raise UsageError(f"{where}: has a {name}, which is not applied: store the values")
     check_filters(data, where)
     size *= math.prod(data.chunks or ())
     if data.id.get_create_plist().get_nfilters() and size > CHUNK:
         text = f"filtered in chunks of {size / 1e6:,.0f} MB, more than {CHUNK >> 20} MiB"
         raise UsageError(f"{where}: {text}; rewrite it with smaller ones (`h5repack -l CHUNK=...`)")
+
+
+def _numbers(data: h5py.Dataset, name: str) -> list[float]:
+    """Those of an attribute; none where there is no such, or it is no number."""
+    if name not in data.attrs or data.attrs.get_id(name).dtype.kind not in "fiu":
+        return []
+    if data.attrs.get_id(name).get_storage_size() > TEXTS:
+        return [math.nan]
+    return [float(x) for x in np.ravel(data.attrs[name])]
 
 
 def read_array(file: h5py.File, inside: str) -> NDArray[np.generic]:
@@ -208,18 +220,14 @@ def check_filters(data: h5py.Dataset, where: str) -> None:
         )
 
 
-def unset_value(data: h5py.Dataset) -> float | None:
-    """What HDF5 returns where nothing was ever written.
-
-    None when all was written, or the value is not finite, which is never a datum.
+def unset_values(data: h5py.Dataset) -> tuple[float, ...]:
+    """What stands where there is no datum: as netCDF says, and what HDF5 returns where nothing
+    was ever written, if anything was not. Without those not finite, which are never a datum.
     """
-    if data.chunks is None or not data.size:
-        return None
-    chunks = _chunks(data)
-    value = float(data.fillvalue)
-    if data.id.get_num_chunks() == chunks or not np.isfinite(value):
-        return None
-    return value
+    found = [x for name in ("_FillValue", "missing_value") for x in _numbers(data, name)]
+    if data.chunks is not None and data.size and data.id.get_num_chunks() < _chunks(data):
+        found.append(float(data.fillvalue))
+    return tuple(dict.fromkeys(x for x in found if math.isfinite(x)))
 
 
 def _chunks(data: h5py.Dataset) -> int:

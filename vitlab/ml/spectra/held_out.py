@@ -87,6 +87,21 @@ def clean_flux(spectra: Spectra, number: int) -> Array | None:
     return None
 
 
+def medium(spectra: Spectra) -> str:
+    """`air`, as of a grid, or `vacuum`; empty where a file does not say it."""
+    spectra = unpermuted(spectra)
+    return spectra.files.medium if isinstance(spectra, FileSpectra) else "air"
+
+
+def other_medium(trained: Spectra, here: Spectra) -> str:
+    """That a model's wavelengths are in another medium than those of spectra; empty: they may not.
+
+    The difference is 2.3 A, five pixels.
+    """
+    media = medium(trained), medium(here)
+    return "was trained in {}, not in {}".format(*media) if {*media} == {"air", "vacuum"} else ""
+
+
 def in_vacuum(spectra: Spectra, grid: Grid) -> bool:
     """Whether the wavelengths are in vacuum; the grid's are in air.
 
@@ -94,7 +109,7 @@ def in_vacuum(spectra: Spectra, grid: Grid) -> bool:
     their labels; in air where these are not known. The difference is 2.3 A, five pixels.
     """
     spectra = unpermuted(spectra)
-    if isinstance(spectra, FileSpectra) and (stated := spectra.files.files[0].axis.medium):
+    if isinstance(spectra, FileSpectra) and (stated := spectra.files.medium):
         return stated == "vacuum"
     n = spectra.at_most("test", COMPARED)
     labels = [grid_labels(spectra, i) for i in range(n)]

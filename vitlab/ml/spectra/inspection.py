@@ -73,7 +73,7 @@ def describe(files: SpectraFiles, seconds: float = np.inf) -> Description:
         "n": files.n,
         "pixels": len(files.wave),
         "wave": _range(files.wave),
-        "medium": axis.medium,
+        "medium": files.medium,
         "notes": [*axis.notes, *judge_errors(*files.read(0, min(LOOKED_AT, files.n))).lines],
         "labels": shown,
         "snr": ranges.get("snr", []),

@@ -27,7 +27,7 @@ from vitlab.ml.spectra.hdf5 import (
     open_hdf5,
     read_array,
     read_attributes,
-    unset_value,
+    unset_values,
 )
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.simulate import Simulator
@@ -73,8 +73,8 @@ class PfsspecFile:
     """(n,) cached medians of the flux: computing one takes twice as long as reading the row."""
     codes: NDArray[np.uint8]
     """(n,) what is known of each spectrum: a character of `excluded` as its ASCII code."""
-    unset: dict[str, float]
-    """Data set -> what HDF5 returns where nothing was ever written, if anything was not."""
+    unset: dict[str, tuple[float, ...]]
+    """Data set -> what stands where there is no datum, if it is known of any."""
     locations: dict[str, RawRows | None]
     """Where flux, error and mask (if any) are in the file."""
     factor: float = 1.0
@@ -100,6 +100,11 @@ class SpectraFiles:
     @property
     def wave(self) -> NDArray[np.float64]:
         return self.files[0].wave
+
+    @property
+    def medium(self) -> str:
+        """`air` or `vacuum`, as a file says; empty when none does."""
+        return next((file.axis.medium for file in self.files if file.axis.medium), "")
 
     @property
     def codes(self) -> str:
@@ -164,11 +169,14 @@ def shard_paths(path: Path) -> tuple[Path, ...]:
 
 def open_spectra_files(path: Path) -> SpectraFiles:
     """A file, a folder of shards, or its index. `UsageError` names the file and the location."""
-    files = tuple(map(open_pfsspec, shard_paths(path)))
-    for file in files[1:]:
-        if not np.array_equal(file.wave, files[0].wave):
-            raise UsageError(f"{file.path}: {WAVE}: pixels differ from {files[0].path.name}")
-    return SpectraFiles(path, files)
+    found = SpectraFiles(path, tuple(map(open_pfsspec, shard_paths(path))))
+    for file in found.files[1:]:
+        if not np.array_equal(file.wave, found.wave):
+            raise UsageError(f"{file.path}: {WAVE}: pixels differ from {found.files[0].path.name}")
+        if file.axis.medium not in ("", found.medium):
+            media = f"in {file.axis.medium}, others in {found.medium}"
+            raise UsageError(f"{file.path}: {WAVE}: {media}")
+    return found
 
 
 def open_pfsspec(path: Path) -> PfsspecFile:
@@ -196,7 +204,7 @@ def open_pfsspec(path: Path) -> PfsspecFile:
         axis = read_axis(read_array(file, WAVE), read_attributes(wave, where), where)
         del arrays[WAVE]
         read = {x: arrays[x] for x in (FLUX, ERROR)}
-        unset = {x: value for x, data in read.items() if (value := unset_value(data)) is not None}
+        unset = {x: values for x, data in read.items() if (values := unset_values(data))}
         locations = {x: locate(data) for x, data in arrays.items()}
         factor = _factor(flux[:FEW])
     unknown = np.full(n, ord(UNREAD), dtype=np.uint8)
@@ -303,8 +311,9 @@ def _data(
 ) -> tuple[NDArray[np.bool_], bool]:
     """(W,) which pixels have data, and whether a mask hides all."""
     good = np.isfinite(flux) & np.isfinite(error) & (error > 0)
-    for inside, value in source.unset.items():
-        good &= parts[0 if inside == FLUX else 1][k] != value
+    for inside, values in source.unset.items():
+        for value in values:
+            good &= parts[0 if inside == FLUX else 1][k] != value
     for value in SENTINELS:
         good &= flux != value
     if len(parts) == 3:

@@ -27,6 +27,8 @@ MOST_BLOCKS = 1000
 """Of a frame."""
 DENSE = 100
 """A frame above `SMALL` takes at most so many times the bytes of its file, which is of spectra."""
+_TIMES = (b"datetime", b"timedelta")
+"""Types that pandas writes as integers."""
 Columns = dict[str, NDArray[Any]]
 
 
@@ -34,7 +36,8 @@ def read_frame(file: h5py.File, inside: str, path: Path, n: int | None = None) -
     """The columns of the frame in the group `inside`, and its index as `index`; `n`: its rows.
 
     Reads pandas' layouts `table`, and `fixed` without strings. A missing string is empty, a
-    missing number NaN. `UsageError` names the file and the problem.
+    missing number NaN; categories are what they stand for, and times are left out. `UsageError`
+    names the file and the problem.
     """
     group = find(file, inside)
     if isinstance(group, h5py.Group):
@@ -43,7 +46,7 @@ def read_frame(file: h5py.File, inside: str, path: Path, n: int | None = None) -
         most = max(SMALL, DENSE * file.id.get_filesize())
         if (table := find_data(group, "table")) is not None:
             _left(table, f"{where}/table", n, most)
-            return _read_table(table, f"{where}/table", _missing_text(attributes))
+            return _read_table(group, table, f"{where}/table", _missing_text(attributes))
         if "nblocks" in attributes:
             return _read_fixed(group, attributes["nblocks"], where, n, most)
     raise UsageError(f"{path}: no pandas table in {inside}")
@@ -180,7 +183,7 @@ def _missing_text(attributes: Mapping[str, Any]) -> bytes:
     return bytes(value) if isinstance(value, bytes) and value != b"N." else b"nan"
 
 
-def _read_table(table: h5py.Dataset, where: str, missing: bytes) -> Columns:
+def _read_table(group: h5py.Group, table: h5py.Dataset, where: str, missing: bytes) -> Columns:
     """Read a `table`: each field is a block of columns of one type, named in `<field>_kind`."""
     fields = table.dtype.names or ()
     if "index" not in fields or table.ndim != 1:
@@ -195,12 +198,32 @@ def _read_table(table: h5py.Dataset, where: str, missing: bytes) -> Columns:
         values = rows[block].reshape(len(rows), math.prod(rows[block].shape[1:]))
         if len(names) != values.shape[1]:
             raise UsageError(f"{where}: {block}_kind does not name its {values.shape[1]} columns")
-        if attributes.get(f"{block}_dtype") == b"bool":
+        kind = attributes.get(f"{block}_dtype", b"")
+        if kind == b"bool":
             values = values.astype(bool)
+        elif attributes.get(f"{block}_meta") == b"category":
+            values = _of_categories(group, block, values, where)
+        elif isinstance(kind, bytes) and kind.startswith(_TIMES):
+            continue
         for i, name in enumerate(names):
             column = values[:, i]
             columns[name] = _texts(column, missing) if column.dtype.kind == "S" else column
     return columns
+
+
+def _of_categories(group: h5py.Group, block: str, codes: NDArray[Any], where: str) -> NDArray[Any]:
+    """What the codes of a block stand for; NaN, or an empty text, for -1."""
+    inside = f"meta/{block}/meta/table"
+    table = find_data(group, inside)
+    if table is None or "values" not in (table.dtype.names or ()) or codes.dtype.kind not in "iu":
+        raise UsageError(f"{where}: no categories of {block}")
+    known = whole(table, f"{where.removesuffix('/table')}/{inside}")["values"].ravel()
+    if codes.size and not -1 <= codes.min() <= codes.max() < len(known):
+        raise UsageError(f"{where}: {block}: codes without a category")
+    known = known.astype(np.float64) if known.dtype.kind in "iu" else known
+    none = np.array([b"" if known.dtype.kind == "S" else np.nan]).astype(known.dtype)
+    values: NDArray[Any] = np.concatenate([known, none])[codes]
+    return values
 
 
 def _texts(column: NDArray[Any], missing: bytes) -> NDArray[Any]:
@@ -228,6 +251,9 @@ def _read_fixed(group: h5py.Group, blocks: object, where: str, n: int | None, mo
         if values.ndim != 2 or values.shape[1] != len(names):
             raise UsageError(f"{where}: block{k}_items does not name its columns")
         most = _left(values, f"{where}/block{k}_values", n, most)
+        kind = read_attributes(values, where).get("value_type", b"")
+        if isinstance(kind, bytes) and kind.startswith(_TIMES):
+            continue
         cells = whole(values, f"{where}/block{k}_values")
         columns |= {name: cells[:, i] for i, name in enumerate(names)}
     return columns

@@ -46,7 +46,15 @@ _TOLD = re.compile(
     r"|\b(vac|air\b)\w*\s+wave",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"\b(?:no|not|neither|nor|or)\b", re.IGNORECASE)
+_SWITCH = re.compile(r"[^:=]*[:=]\s*(?:(t|true|1|yes|on)|f|false|0|no|off)", re.IGNORECASE)
+"""Words that are true, or not: `vacuum wavelengths = F`."""
+_DENIED = re.compile(
+    r"\b(?:no|not|neither|nor|or|without|instead|rather|than|off|false|disabled|if|whether|once"
+    r"|convert\w*|correct\w*|transform\w*|turn\w*|appl(?:y|ied)|get|obtain|us(?:e|ing)|before|after"
+    r"|should|must|may|might|could|can|needs?|requires?|was|were|originally)\b|->|→|\?",
+    re.IGNORECASE,
+)
+"""Words of a line that speaks of a medium, but may not say that it is the file's."""
 _GUESSES = (
     (1e-7, 1e-5, "m"),
     (0.2, 2.7, "micron"),
@@ -141,10 +149,19 @@ def told_medium(lines: Iterable[str]) -> str:
     for line in lines:
         if stated := _STATED.fullmatch(line):
             found.add(stated_medium({stated[1]: stated[2]}))
-        elif (told := _TOLD.search(line)) and not _DENIED.search(line):
-            found.add(medium_of(told[1] or told[2]))
+        elif told := _TOLD.search(line):
+            found.add(_told(line, medium_of(told[1] or told[2])))
     found.discard("")
     return found.pop() if len(found) == 1 else ""
+
+
+def _told(line: str, medium: str) -> str:
+    """The medium that a line says which names one; empty where it may say anything else."""
+    other = {"air": "vacuum", "vacuum": "air"}[medium]
+    if switch := _SWITCH.fullmatch(line):
+        return medium if switch[1] else other
+    names_both = re.search(r"\bvac", line, re.IGNORECASE) and re.search(r"\bair\b", line, re.I)
+    return "" if names_both or _DENIED.search(line) else medium
 
 
 def stated_medium(attributes: Mapping[str, Any]) -> str:
