@@ -17,6 +17,7 @@ from vitlab.lab.figures import auto_figures
 from vitlab.lab.figures.auto_figures import draw_figures, launch_figures
 from vitlab.lab.lab import Lab
 from vitlab.lab.writeback.edits import accept
+from vitlab.lab.writeback.figure_files import existing_figures
 from vitlab.lab.writeback.writeback import pending
 from vitlab.recipes import run
 
@@ -133,3 +134,31 @@ def test_what_was_drawn_is_linked_where_the_results_are_written(
     (report,) = roadmap.parent.glob("exp_*.md")
     assert report.read_text(encoding="utf-8").count("_demo.png>)") == 3
     assert json.loads(job.result.read_bytes())["figures"] == []
+
+
+def test_figures_of_two_roadmaps_and_of_a_person_stand_beside_each_other(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    other = roadmap.with_name("other_roadmap.md")
+    other.write_bytes(roadmap.read_bytes())
+    mine = roadmap.parent / "img/mvp_1.0_parity.png"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    jobs = {}
+    for path in (roadmap, other, roadmap):  # a later launch takes the place of its own figures
+        exp_id = f"VIT-20260102-{path.stem}-01"
+        jobs[path] = ended("one", roadmap=lab.paths.relative(path), exp_id=exp_id)
+        enriched(jobs[path], 100, 0.5)
+        draw_figures(jobs[path].folder)
+    assert mine.read_bytes() == b"mine"
+    own, theirs = "./img/mvp_1.0", "./img/mvp_1.0_other_roadmap"
+    shown = [jobs[roadmap].name], [jobs[other].name]
+    assert existing_figures(roadmap, "1.0", "full", shown[0]) == {
+        "training": f"{own}_training.png",
+        "parity": f"{own}_plan_roadmap_parity.png",
+        "residuals": f"{own}_residuals.png",
+    }
+    assert existing_figures(other, "1.0", "full", shown[1]) == {
+        kind: f"{theirs}_{kind}.png" for kind in ("training", "parity", "residuals")
+    }
+    assert len(list(mine.parent.glob("*.png"))) == 7

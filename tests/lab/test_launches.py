@@ -19,7 +19,7 @@ from vitlab.docs.judge.gates import judge
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.writeback.edits import accept
-from vitlab.lab.writeback.figure_files import existing_figures, figure_stem, launch_figure_files
+from vitlab.lab.writeback.figure_files import existing_figures, figure_stems, launch_figure_files
 from vitlab.lab.writeback.status_sync import sync_status
 from vitlab.lab.writeback.writeback import end_summary, pending
 from vitlab.plot.figures.paper import shown_jobs, write
@@ -180,12 +180,12 @@ def test_figures_are_listed_below_the_runs_they_show_alone(
     lab: Lab, roadmap: Path, ended: Ended
 ) -> None:
     good = ended("one")
-    stem = figure_stem(roadmap, "1.0", "full", "training")
+    stem = next(figure_stems(roadmap, "1.0", "full", "training"))
     write(picture(), stem, [good.name])
     png = stem.with_name(f"{stem.name}.png")
     assert shown_jobs(png) == (good.name,)
     assert launch_figure_files(lab, roadmap, "1.0") == [roadmap.parent / "img" / png.name]
-    assert existing_figures(roadmap.parent, "1.0", "full", ["another/job"]) == {}
+    assert existing_figures(roadmap, "1.0", "full", ["another/job"]) == {}
     ended("one", outcome="failed")
     assert launch_figure_files(lab, roadmap, "1.0") == []
     ended("one")

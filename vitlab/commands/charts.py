@@ -15,7 +15,7 @@ from vitlab.lab.figures.curves import curves
 from vitlab.lab.figures.figure_specs import figure_data
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import lookup_results
-from vitlab.lab.writeback.figure_files import figure_stem_of, link_in_reports
+from vitlab.lab.writeback.figure_files import figure_target_of, link_in_reports
 from vitlab.plot.chart import draw
 from vitlab.plot.figures.paper import write
 from vitlab.plot.figures.picture import FIGURES, Picture
@@ -80,7 +80,7 @@ def draw_figure(args: argparse.Namespace) -> int:
     lab = this_lab()
     made = figure_data(lab, lookup_results(lab.paths, args.jobs))
     picture = MAKERS[args.name](made)
-    stem = figure_stem_of(lab, made.results, args.name)
+    stem = figure_target_of(lab, made.results, args.name)
     if args.out is not None:
         stem = Path(args.out) / stem.name
     pdf, png = write(picture, stem, [one.job.name for one in made.results], args.columns)

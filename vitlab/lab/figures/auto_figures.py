@@ -29,7 +29,7 @@ from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.launches import last_launch
 from vitlab.lab.results.repeats import grouped
-from vitlab.lab.writeback.figure_files import figure_stem, figure_target
+from vitlab.lab.writeback.figure_files import figure_target
 from vitlab.plot.figures.paper import write
 from vitlab.plot.figures.picture import Picture
 
@@ -88,7 +88,7 @@ def _ceilings(results: Sequence[Finished], spec: Spec) -> Iterable[Spec]:
 def _write(lab: Lab, roadmap: Path, spec: Spec, everything: Sequence[Job]) -> Iterator[Path]:
     shown = [one.job.name for one in finished(_launch(everything, spec))]
     for name, picture in _figures(lab, spec, everything):
-        target = figure_target(lab, figure_stem(roadmap, spec.mvp, spec.profile, name))
+        target = figure_target(lab, roadmap, spec.mvp, spec.profile, name, everything)
         yield write(picture, target, shown)[1]
 
 

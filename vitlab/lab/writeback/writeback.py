@@ -276,7 +276,7 @@ class _Report:
         self, lab: Lab, roadmap_path: Path, status: str, texts: Texts
     ) -> tuple[FileChange, ...]:
         """The roadmap's change, the report's, and the hub's if there is one."""
-        report = self.report(lab, roadmap_path.parent, texts)
+        report = self.report(lab, roadmap_path, texts)
         link = path_from(roadmap_path.parent, report.path)
         edits = record_results(
             self.roadmap,
@@ -288,7 +288,7 @@ class _Report:
             self.would_be,
             self.date,
             self.profile,
-            self.figures(roadmap_path.parent),
+            self.figures(roadmap_path),
             self.links,
             [one for one in self.results if has_headline(one)],
         )
@@ -311,14 +311,14 @@ class _Report:
                 texts |= {one.path: one.new_text for one in made}
                 yield from made
 
-    def figures(self, folder: Path) -> dict[str, str]:
+    def figures(self, roadmap_path: Path) -> dict[str, str]:
         """The figures of these runs, and of no earlier ones."""
-        return existing_figures(folder, self.mvp.id, self.profile, self.jobs)
+        return existing_figures(roadmap_path, self.mvp.id, self.profile, self.jobs)
 
-    def report(self, lab: Lab, folder: Path, texts: Texts) -> FileChange:
+    def report(self, lab: Lab, roadmap_path: Path, texts: Texts) -> FileChange:
         """The report: a new file beside the roadmap, or what an existing one lacks."""
-        names = (folder / name for name in report_names(self.mvp, self.exp_id, self.date))
-        path = report_path(lab, self.roadmap, self.mvp.id, self.exp_id, names, texts)
+        paths = map(roadmap_path.with_name, report_names(self.mvp, self.exp_id, self.date))
+        path = report_path(lab, self.roadmap, self.mvp.id, self.exp_id, paths, texts)
         text = report_text(
             self.roadmap,
             self.mvp.id,
@@ -328,7 +328,7 @@ class _Report:
             date=self.date,
             command=f"vitlab run {self.mvp.id} --profile {self.profile}",
             verdicts=self.verdicts,
-            figures=list(self.figures(folder).values()),
+            figures=list(self.figures(roadmap_path).values()),
             checks=self.checks,
             made_by=self.made_by,
             settings=self.settings,

@@ -22,7 +22,7 @@ Columns = Literal[1, 2]
 """Columns of a journal's page that a figure takes: 88 or 180 mm."""
 _JOBS = "Jobs"
 """The text chunk of a PNG that names what it shows."""
-_HEAD = 1 << 17
+_HEAD = 1 << 20
 """Bytes of a PNG in which that chunk stands, before the picture itself."""
 _MINUS = re.compile(r"(?<![\w.)\]])-(?=[\d.])|(?<= )-(?= )")
 """A hyphen that stands for a minus: before a number, or between spaces."""
