@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
 
 from tests.jobs.conftest import Workshop
+from vitlab.contract.job import Result, write_result
 from vitlab.jobs.files import ReservedFile, read_json, write_json
 from vitlab.jobs.process import supervisor as supervisors
 from vitlab.jobs.process.ending import End
 from vitlab.jobs.process.supervisor import Supervisor
-from vitlab.jobs.store import find_job, read_job
+from vitlab.jobs.store import all_jobs, find_job, job_folders, read_job
 from vitlab.lab.autopilot.budget import spent
+from vitlab.lab.results.job_results import finished, latest
 
 DAYS = 172_800.0
 
@@ -37,3 +40,20 @@ def test_a_job_took_what_it_took(
     assert found is not None
     cost = spent([found])
     assert 0 <= cost.wall_hours == cost.gpu_hours < 100 / 3600
+
+
+def test_the_newest_is_the_one_submitted_last(shop: Workshop) -> None:
+    """The clock was a day ahead as one ended; one that was years ahead is not believed."""
+    jobs = []
+    for ahead, value in ((1000 * DAYS, 0.1), (DAYS, 0.7), (0.0, 0.5)):
+        job = shop.submit("pass", run="main")
+        jobs.append(job)
+        write_result(job.result, Result("1.0", "main", "full", "command", {"test/r2/log_g": value}))
+        ended = time.time() + ahead
+        write_json(job.started, {"started": ended - 1, "device": "cpu"})
+        write_json(job.exit, {"started": ended - 1, "ended": ended, "code": 0, "reason": "ok"})
+        os.utime(job.folder, (ended, ended))
+    assert [job.name for job in job_folders(shop.lab)] == [job.name for job in jobs]
+    one, last, _ = finished(all_jobs(shop.lab))
+    assert 0 < last.job.spec.submitted - one.ended < 0.01
+    assert [one.result.values for one in latest([one, last])] == [{"test/r2/log_g": 0.5}]

@@ -30,11 +30,11 @@ from vitlab.contract.paths import (
     sync_folder,
     write_atomic,
 )
-from vitlab.contract.reading import read_regular
+from vitlab.contract.reading import is_finite, read_regular
 from vitlab.contract.user_key import state_folder
 from vitlab.contract.validation import load_fields
 from vitlab.jobs.environment import record_environment, secrets_in, this_environment
-from vitlab.jobs.files import born
+from vitlab.jobs.files import born, read_json
 from vitlab.jobs.processes import ADOPTED, boot, is_alive, process
 
 NOT_HERE = "not submitted here: `vitlab resume JOB` shows what it would run, `stop` drops it"
@@ -42,6 +42,7 @@ NOT_HERE = "not submitted here: `vitlab resume JOB` shows what it would run, `st
 _FOLDER = "submitted"
 """In the state folder: `submitted/<inode of experiments/>/<inode of the job's folder>`."""
 _DAY = 86_400
+_YEAR = 365 * _DAY
 _UNKNOWN = "-"
 
 _ANY = JobPaths(Path())
@@ -71,7 +72,8 @@ def stage(lab: LabPaths, spec: Spec) -> Staged:
     JobPaths(parent / "new").check_is_here()
     is_new = not parent.exists()
     parent.mkdir(parents=True, exist_ok=True)
-    spec = replace(spec, submitted=spec.submitted or time.time())
+    submitted = spec.submitted or max(time.time(), _end_ahead(parent) + 0.001)
+    spec = replace(spec, submitted=submitted)
     staged = Staged(*_reserve(parent, spec))
     try:
         files = JobPaths(staged.temporary)
@@ -92,6 +94,21 @@ def stage(lab: LabPaths, spec: Spec) -> Staged:
     if is_new:
         prune(lab.experiments)
     return staged
+
+
+def _end_ahead(parent: Path) -> float:
+    """The latest end of jobs beside a new one by a clock that was ahead of ours; 0 for none.
+
+    The new one comes after them.
+    """
+    now, latest = time.time(), 0.0
+    for folder in parent.iterdir():
+        with contextlib.suppress(OSError):
+            if folder.stat().st_mtime > now + 1:
+                ended = read_json(JobPaths(folder).exit).get("ended")
+                if is_finite(ended) and latest < ended < now + _YEAR:
+                    latest = float(ended)
+    return latest
 
 
 def _reserve(parent: Path, spec: Spec) -> tuple[Path, JobPaths]:

@@ -56,6 +56,11 @@ class Finished:
         """Unix seconds."""
         return self.job.state.ended if isinstance(self.job.state, Done) else 0.0
 
+    @property
+    def order(self) -> float:
+        """Larger for a later one, also where the clock was set back between them."""
+        return max(self.ended, self.job.spec.submitted)
+
 
 def of_roadmap(lab: Lab, jobs: Sequence[Job], roadmap: Path) -> list[Job]:
     """The jobs launched from `roadmap`."""
@@ -78,7 +83,7 @@ def finished(jobs: Iterable[Job]) -> list[Finished]:
             result = _result(job.paths, starts_principal(job.spec))
             if result is not None:
                 results.append(Finished(job, result))
-    return sorted(results, key=lambda one: one.ended)
+    return sorted(results, key=lambda one: one.order)
 
 
 def starts_principal(spec: Spec) -> bool:
@@ -138,7 +143,7 @@ def latest(results: Iterable[Finished]) -> list[Finished]:
     every = list(results)
     last = {run_of(one.result): one for one in every}
     newest = [*last.values(), *filter(None, (_other_seed(one, last) for one in every))]
-    kept = {_computed(one): one for one in sorted(newest, key=lambda one: one.ended)}
+    kept = {_computed(one): one for one in sorted(newest, key=lambda one: one.order)}
     return [one for one in newest if kept[_computed(one)] is one]
 
 
@@ -223,7 +228,7 @@ def all_results(lab: Lab) -> list[Finished]:
         with contextlib.suppress(OSError):  # a read-only lab has no cache
             path.parent.mkdir(exist_ok=True)
             write_atomic(path, json.dumps({"v": VERSION, "jobs": fresh}).encode())
-    return sorted(results, key=lambda one: one.ended)
+    return sorted(results, key=lambda one: one.order)
 
 
 def _stamp(folder: Path) -> list[int]:
