@@ -367,6 +367,37 @@ for step in range(1, 4):
     assert read_json(job.metrics)["problems"] == []
 
 
+def test_old_checkpoints_that_are_removed_are_no_loss(shop: Workshop) -> None:
+    """As by `save_total_limit`."""
+    code = (
+        WAIT
+        + """
+import json, shutil
+history = []
+for step in range(1, 4):
+    history.append({"step": step, "eval_r2": step / 10})
+    os.makedirs(f"out/checkpoint-{step}")
+    json.dump({"log_history": history}, open(f"out/checkpoint-{step}/trainer_state.json", "w"))
+    print("step", step, flush=True)
+    wait(f"go{step}")
+    shutil.rmtree(f"out/checkpoint-{step - 1}", ignore_errors=True)
+"""
+    )
+    names = {"eval_r2": R2}
+    extra = {"metrics": {"file": "out/checkpoint-*/trainer_state.json", "names": names}}
+    job = shop.submit(code, extra=extra)
+    advance(shop.lab)
+    for step in range(1, 4):
+        wait_for(lambda step=step: len(curve(job)) == step)  # type: ignore[misc]
+        (shop.lab.root / f"go{step}").touch()
+    assert ended(job).outcome == "ok"
+    assert curve(job) == [(1, 0.1), (2, 0.2), (3, 0.3)]
+    result = read_result(job.result)
+    assert result is not None
+    assert result.values == {R2: 0.3}
+    assert read_json(job.metrics)["problems"] == []
+
+
 def test_an_earlier_run_s_file_is_read_only_where_it_grows_or_is_new(shop: Workshop) -> None:
     append = "open('metrics.csv', 'a').write('step,val_r2\\n1,0.1\\n2,0.2\\n')"
     replace = "open('metrics.csv', 'w').write('step,val_r2\\n1,0.5\\n2,0.6\\n')"

@@ -271,6 +271,16 @@ class FileFollower(Grouped[FileReader]):
         for reader, before in zip(self._readers, other._readers, strict=False):
             reader.know(before)
 
+    def repeats(self, other: FileFollower) -> bool:
+        """Whether it is a document, read to its end, of at least as many rows."""
+        return all(
+            one.decoder is not None
+            and one.decoder.whole
+            and not one.unread
+            and one._known.read >= before._known.read
+            for one, before in zip(self._readers, other._readers, strict=True)
+        )
+
     def poll(self, last: bool = False) -> Iterator[Event]:
         """The new events, as kind and data; `last`: the run is over, so an unfinished line too.
 

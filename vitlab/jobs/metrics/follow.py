@@ -260,8 +260,18 @@ class Follow:
                 reader.poll(self.job.events, self._known, last)
             self._follow(path, is_old)
         self._read(last)
+        self._leave_removed()
         self._save(last)
         return all(one.is_whole for one in self._all())
+
+    def _leave_removed(self) -> None:
+        """Follow no old checkpoint's document that was removed: the newest repeats its rows."""
+        declared = [path for path in self._readers if self._files.ours.get(path)]
+        for k, path in enumerate(declared):
+            old = self._readers[path].follower
+            newer = (self._readers[p].follower for p in declared[k + 1 :] if p.name == path.name)
+            if not path.exists() and any(one.repeats(old) for one in newer):
+                del self._readers[path]
 
     def _read_scales(self, last: bool) -> None:
         """Look for scales, unless a pattern for one was given up."""
