@@ -31,6 +31,8 @@ _TITLES = {
 _TREE = re.compile(r"🌲|假设|假说|问题树|hypothes|question tree", re.I)
 _TASK = re.compile(r"^\s*[-*+]\s+\[(?P<mark>[ xX])\]\s+(?P<text>.+)$")
 _NODE = re.compile(r"^[\s│|]*(?:[├└]─+|[+`\\]-+)\s*(?P<text>.+)$")
+_ROOT = re.compile(r"^(?:[^\w\s│|`\\+-]+\s+)?(?P<text>[HQ](?:\d|-[A-Z\d]).*)$")
+"""The first line of a tree that is a hypothesis too."""
 _GLYPH = re.compile(r"(?=[✅❌🔆⏳🚀🔄🔴🟢⚠🗑⏸])")
 _ID = re.compile(
     r"^\W*(?P<id>(?:[A-Z]{1,3}\d[A-Za-z0-9_.]*|[A-Z]{1,3}-[A-Z\d][A-Za-z0-9_.-]*))(?![A-Za-z0-9_-])"
@@ -42,6 +44,8 @@ _LATE = re.compile(
     r"[)）】\]]?$"
 )
 """A status in words at the end of a line: `Q2: deeper? → open`, `Q2: deeper? (open)`."""
+_ASIDE = re.compile(r"\s*[(（][^()（）]*[)）]\s*$")
+"""What may stand behind such a status: `Q2: open (since January)`."""
 _CLOSED = re.compile(r"^\W*(?:已关闭|关闭|已解决|已回答|closed|resolved|answered)", re.I)
 _FOR_STATUS = ("status", "verdict")
 """Columns that hold nothing but a status."""
@@ -143,7 +147,7 @@ class Hub:
                 continue
             lines = [(i, self.document.line_text(i)) for i in range(*fence.content)]
             words = self.words_of(fence)
-            matches = ((index, _NODE.match(line)) for index, line in lines)
+            matches = ((i, _NODE.match(line) or _ROOT.match(line)) for i, line in lines)
             nodes = [
                 self._point(index, match.start("text"), match["text"], words)
                 for index, match in matches
@@ -263,11 +267,13 @@ class Hub:
                 status, at = parsed.status, Span(offset, offset + parsed.end)
                 break
             offset += len(piece)
-        late = _LATE.search(raw) if at is None else None
-        said = words.read(late["status"]) if late else None
-        if late and said and not plain(late["status"][said.end :]):
-            offset = self.document.line_span(index).start + start + late.start("status")
-            status, at = said.status, Span(offset, offset + said.end)
+        for told in (raw, _ASIDE.sub("", raw)) if at is None else ():
+            late = _LATE.search(told)
+            said = words.read(late["status"]) if late else None
+            if late and said and not plain(late["status"][said.end :]):
+                offset = self.document.line_span(index).start + start + late.start("status")
+                status, at = said.status, Span(offset, offset + said.end)
+                break
         text = plain(raw)
         named = _ID.match(text)
         identity = named["id"].rstrip(".") if named else ""

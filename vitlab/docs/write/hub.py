@@ -24,6 +24,9 @@ _STRUCK = re.compile(r"~~(.+)~~")
 _LEAD = re.compile(r"^[^\w*~`\[(<]*")
 """Emoji before an id."""
 _OPEN = ("planned", "ready")
+_TOLD = re.compile(r"(?:→|->|=>|[:：])\s*(?P<status>[^→:：]+)$")
+_MORE = re.compile(r"\s*[,，;；。(（—–-]")
+"""Behind a status in words that says more: `Q2: open, needs data`."""
 _PLACEHOLDERS = re.compile(r"[-—–?\s]*|.{0,4}([/／|].{1,4})+")
 """What stands in a cell for a status that was never set: nothing, or a choice: `⏳/🚀/✅`."""
 
@@ -216,6 +219,10 @@ def _first_status(hub: Hub, one: Statement, sites: GivenSites, status: str) -> l
         end = hub.document.line_span(one.line - 1).start
         line = hub.document.line_text(one.line - 1).rstrip()
         at = Span(end + len(line), end + len(line))
+        told = _TOLD.search(line)
+        said = sites.roadmap.vocabulary.read(told["status"]) if told else None
+        if told and said and not said.loose and _MORE.match(told["status"], said.end):
+            raise _no_status(hub, one, told["status"])
         read = sites.roadmap.vocabulary.read(new)
         arrow = "" if read and read.glyph else "→ "  # a word alone is read as a status behind one
         return [Edit(at, "", f" {arrow}{new}")]
@@ -224,10 +231,7 @@ def _first_status(hub: Hub, one: Statement, sites: GivenSites, status: str) -> l
     if column:
         old = entry.raw(column)
         if not _PLACEHOLDERS.fullmatch(old):
-            raise UsageError(
-                f"{_where(hub, one)}: the status of {one.id} reads {old!r}, not a status; "
-                "write one there first"
-            )
+            raise _no_status(hub, one, old)
         return _set(hub, view, entry, column, new)
     table = view.table
     marked = any(s.cell is None and table.first <= s.index < table.last for s in sites)
@@ -240,6 +244,13 @@ def _first_status(hub: Hub, one: Statement, sites: GivenSites, status: str) -> l
     assert others[0].cell is not None
     name = next(n for n, index in view.columns.items() if index == others[0].cell[2])
     return _set(hub, view, entry, name, f"{sites.new_text(status, others[0])} {entry.raw(name)}")
+
+
+def _no_status(hub: Hub, one: Statement, old: str) -> UsageError:
+    return UsageError(
+        f"{_where(hub, one)}: the status of {one.id} reads {old!r}, not a status; "
+        "write one there first"
+    )
 
 
 def _clear(new: str, sites: GivenSites, status: str) -> str:
