@@ -59,6 +59,59 @@ def test_a_column_takes_the_number_its_head_names(
     assert [found.get(column, "") for column in range(1, len(heads) + 1)] == cells
 
 
+@pytest.mark.parametrize(
+    ("head", "cell", "is_own"),
+    [
+        ("Config", "T_eff", False),
+        ("Config", "log_g, MSE", True),
+        ("Config", "giants", False),
+        ("标签", "T_eff", False),
+        ("SNR", "10", False),
+        ("SNR", "all", True),
+        ("split", "val", False),
+        ("split", "test", True),
+        ("模型", "LightGBM", False),
+        ("Model", "ViT-S", True),
+        ("N", "10k", False),
+        ("N", "1,000,000", True),
+        ("数据量", "100万", True),
+        ("Loss", "MSE", True),
+    ],
+)
+def test_a_row_of_other_numbers_takes_none(head: str, cell: str, is_own: bool) -> None:
+    text = f"""# Plan
+
+| MVP | Name | Status |
+|---|---|---|
+| 1.0 | A | ⏳ |
+
+## Numbers
+
+| MVP | {head} | R² |
+|---|---|---|
+| 1.0 | {cell} | - |
+
+### MVP-1.0 A
+
+| Run | {head} | R² | Status |
+|---|---|---|---|
+| main | {cell} | - | ⏳ |
+
+| MVP | Conclusion | Key metric |
+|---|---|---|
+| 1.0 vs 2.0 | A wins | - |
+"""
+    one = replace(result("1.0 ViT 0.75 n=1000000"), run="main")
+    edits = record_results(
+        parse_roadmap(Document(text)), "1.0", [one], "done", "so", None, {}, DATE, "full"
+    )
+    after = apply(text, edits)
+    assert (f"| 1.0 | {cell} | 0.750 |" in after) == is_own
+    assert (f"| main | {cell} | 0.750 |" in after) == is_own
+    assert (f"| 1.0 | {cell} | - |" in after) == (not is_own)
+    assert "| 1.0 vs 2.0 | A wins | - |" in after
+
+
 def test_sentences_and_sizes() -> None:
     sizes = (500, 10_000, 250_000, 1_000_000)
     assert [count_text(n) for n in sizes] == ["500", "10k", "250k", "1M"]

@@ -93,10 +93,10 @@ def test_what_is_written_names_the_unit_and_fills_no_column_of_the_other() -> No
     ("current", "name", "after"),
     [
         ("MAE_val=0.120", "val/mae/log_g", "ep5, MAE_val=0.370"),
-        ("MAE_val=0.120", "val/mae_sigma/log_g", "ep5, MAE_val=0.120"),
+        ("MAE_val=0.120", "val/mae_sigma/log_g", "ep3, MAE_val=0.120"),
         ("MAE_val=0.120 σ", "val/mae_sigma/log_g", "ep5, MAE_val=0.370 σ"),
-        ("MAE_val=0.120 σ", "val/mae/log_g", "ep5, MAE_val=0.120 σ"),
-        ("still early", "val/mae_sigma/log_g", "ep5, still early, MAE_val=0.370 σ"),
+        ("MAE_val=0.120 σ", "val/mae/log_g", "ep3, MAE_val=0.120 σ"),
+        ("still early", "val/mae_sigma/log_g", "ep5, still early"),
     ],
 )
 def test_progress_changes_only_a_number_in_the_same_units(
@@ -105,6 +105,24 @@ def test_progress_changes_only_a_number_in_the_same_units(
     plan = roadmap(current=current)
     text = apply(plan.document.text, set_progress(plan, "1.0", 5, None, (name, 0.37)))
     assert f"| Current | {after} |" in text
+
+
+@pytest.mark.parametrize(
+    "current",
+    [
+        "LightGBM R²=0.650; ViT R²_val=0.713", "R²_train=0.93", "R²_test=0.70", "MAE=0.3",
+        "T_eff R²_val=0.95", "best R²_val=0.720", "target R²=0.8", "1-R²=0.3", "ΔR²=0.02",
+        "R²=71.3%", "R²_val=0.713 ± 0.005", "R²_val=0.713→0.715", "R²_val=0.7; Run 1: ep112",
+        "R²_val=0.713, LightGBM 0.65",
+    ],
+)  # fmt: skip
+def test_progress_is_written_over_nothing_but_progress(current: str) -> None:
+    plan = roadmap(current=current)
+    text = apply(plan.document.text, set_progress(plan, "1.0", 5, None, ("val/r2/log_g", 0.04)))
+    assert f"| Current | ep3, {current} |" in text
+    plan = roadmap(current="R²_val=0.713，待 200ep + test")
+    text = apply(plan.document.text, set_progress(plan, "1.0", 5, None, ("val/r2/log_g", 0.04)))
+    assert "| Current | ep5, R²_val=0.040，待 200ep + test |" in text
 
 
 @pytest.mark.parametrize(

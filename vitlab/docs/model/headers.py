@@ -229,7 +229,7 @@ _OF_METRIC = re.compile(
 """What may stand beside a metric in the head of a column of its numbers."""
 
 
-_SPLITS = (("val", r"val|验证"), ("test", "test|测试"), ("train", "train|训练"))
+SPLITS = (("val", r"val|验证"), ("test", "test|测试"), ("train", "train|训练"))
 _UNIT = re.compile(r"(?<![A-Za-z])(?:(?-i:(K))|(dex)|(nat)s?)(?![A-Za-z])", re.I)
 _UNITS = ("K", "dex", "nat")
 _COUNT = re.compile(r"(\d+)\s*(?:seeds?|个?种子)", re.I)
@@ -266,7 +266,7 @@ def metric_header(header: str) -> NumberHead | None:
         rest = pattern.sub(" ", rest)
     if "1" in text[: match.start()] or not _OF_METRIC.fullmatch(rest):  # `R²_max`, `R² 目标`
         return None
-    splits = [split for split, words in _SPLITS if re.search(rf"(?<![a-z])(?:{words})", rest, re.I)]
+    splits = [split for split, words in SPLITS if re.search(rf"(?<![a-z])(?:{words})", rest, re.I)]
     if len(splits) > 1:
         return None
     unit, count = _UNIT.search(rest), _COUNT.search(rest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -19,7 +20,7 @@ from vitlab.docs.judge.conclusion import (
 )
 from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.model.gates.gates import Gate
-from vitlab.docs.model.headers import metric_header
+from vitlab.docs.model.headers import LABELS, metric_header
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites
 from vitlab.docs.model.status_text import is_progress_status
@@ -35,6 +36,7 @@ from vitlab.docs.write.rows import (
     add_timeline_row,
     first_view,
     link_figures,
+    may_be_of,
     mvp_name_like,
     numbers_by_column,
     set_column,
@@ -69,6 +71,10 @@ _NAMED = re.compile(
     r"(?P<name>(?:R²|R2|MAE|RMSE|bias|loss|ρ|σ)(?:_(?:test|val|train))?)(?P<gap>\s*[=:：≈]?\s*)[-+]?\d+"
     r"(?:\.(?P<decimals>\d{1,4}))?(?P<error>\s*±)?"
 )
+_BESIDE = re.compile(
+    rf"\b(?:vs|and)\b|对比|相比|[与和、/&+]|{'|'.join(p.pattern for p in LABELS.values())}", re.I
+)
+"""Beside an MVP's id: what is concluded is of several, or of one label."""
 _SECTION = re.compile(r"\d+(?:\.\d+)*")
 _UNFINISHED = ("planned", "ready", "running")
 _ENDED = ("done", "partial", "failed")
@@ -102,7 +108,7 @@ def record_results(
     key = key_metric(results)
     for gate in roadmap.gates:
         if mvp.id in gate.mvps:
-            edits += gate_edits(roadmap, gate, verdicts.get(gate.id), status, profile, key)
+            edits += gate_edits(roadmap, gate, verdicts.get(gate.id), status, profile, key, mvp.id)
     legend = legend_edits(roadmap, edits)
     edits += number_rows(roadmap, mvp, results, status, profile)
     full = [result for result in results if result.profile == "full"]
@@ -140,7 +146,8 @@ def number_rows(
     of_row: dict[int, Result] = {}
     for result in results:
         values = numbers_by_column(view, result)
-        row = next((e for e in view.entries if _is_row_of(roadmap, e, mvp, result)), None)
+        rows = [e for e in view.entries if _is_row_of(roadmap, e, mvp, result)]
+        row = next((e for e in rows if may_be_of(view, e, result)), None)
         if row is None:
             edits.append(_new_row(roadmap, view, mvp, result, values, status))
         elif result.profile == "full" or not _has_numbers(view, row):
@@ -169,9 +176,11 @@ def _status_edits(
 
 
 def _with_epoch(text: str, result: Result) -> str:
-    """A status remark `ep96+` brought to the epoch of the reported numbers."""
+    """A status remark `ep96+` brought to the epoch of the reported numbers; none without one."""
     epoch = result.best.get("epoch")
-    return text if epoch is None else EPOCH.sub(f"ep{epoch:g}", text, count=1)
+    if epoch is None:
+        return re.sub(rf"\s*{EPOCH.pattern}", "", without_progress(text))
+    return EPOCH.sub(f"ep{epoch:g}", text, count=1)
 
 
 def _is_row_of(roadmap: Roadmap, entry: Entry, mvp: Mvp, result: Result) -> bool:
@@ -224,14 +233,18 @@ def run_rows(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[Edit
     full = {run_key(result.run): result for result in results}
     sites = StatusSites(roadmap)
     edits: list[Edit] = []
-    for view, entry in _runs_of(roadmap, mvp):
-        result = full.get(run_key(entry.text("run")))
-        if result is None:
+    rows = list(_runs_of(roadmap, mvp))
+    named = Counter(run_key(entry.text("run")) for _, entry in rows)
+    for view, entry in rows:
+        run = run_key(entry.text("run"))
+        if (result := full.get(run)) is None:
             continue
         site = next((s for s in sites if s.cell and s.cell[1] is entry), None)
         if site and site.parsed.status in _UNFINISHED:
             new = _with_epoch(sites.spell(site, "done"), result)
             edits += set_column(roadmap, entry, "status", new)
+        if named[run] > 1 or not may_be_of(view, entry, result):
+            continue  # nothing says which of its numbers is of this row
         cells = entry.row.cells
         values = {
             column: text
@@ -307,13 +320,20 @@ def _wandb_id(target: str) -> str:
 
 
 def gate_edits(
-    roadmap: Roadmap, gate: Gate, verdict: Verdict | None, status: str, profile: str, result: str
+    roadmap: Roadmap,
+    gate: Gate,
+    verdict: Verdict | None,
+    status: str,
+    profile: str,
+    result: str,
+    mvp: str | None = None,
 ) -> list[Edit]:
     """Write a gate's verdict and result; a gate without a verdict shows what it waits for.
 
     Only a full run closes it. One whose verdict the results no longer bear is opened again in every
     place, and says why; nothing else replaces a verdict. `status`: of its MVP; `result`: the number
-    for its progress row, where that of two models was not judged.
+    for its progress row, where that of two models was not judged; `mvp`: whose result it is, which
+    stands in no progress row of another.
     """
     if verdict and verdict.difference:
         result = verdict.difference + profile_mark(profile)
@@ -334,7 +354,8 @@ def gate_edits(
         new = text or _gate_text(sites, site, new_status)
         edits += set_column(roadmap, site.cell[1], "content", new)
     for entry in roadmap.rows("gate_progress"):
-        if gate.id not in entry.gates:
+        of_other = mvp is not None and entry.mvps and mvp not in entry.mvps
+        if gate.id not in entry.gates or of_other:
             continue
         cell = entry.cells.get("status")
         for site in sites if cell and new_status else ():
@@ -377,6 +398,8 @@ def _in_overview(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[
     if best is None or not row.cells or roadmap.sharing(mvp):
         return []
     view = view_of(roadmap, mvp.entry)
+    if not may_be_of(view, mvp.entry, best):
+        return []
     columns = {view.columns[name] for name in ("result", "key_metric") if name in view.columns}
     edits: list[Edit] = []
     for column, number in {**dict.fromkeys(columns, ""), **numbers_by_column(view, best)}.items():
@@ -425,7 +448,8 @@ def _conclusion(roadmap: Roadmap, mvp: Mvp, text: str, key: str, profile: str) -
     if view is None:
         return []
     marked = text if TRIAL_MARK.search(text) else text + profile_mark(profile)
-    entry = next((e for e in view.entries if e.mvps[:1] == (mvp.id,)), None)
+    own = [e for e in view.entries if e.mvps == (mvp.id,)]
+    entry = next((e for e in own if not _BESIDE.search(e.text("mvp"))), None)
     if entry is None:
         name = mvp_name_like(view.entries[-1] if view.entries else None, mvp.id)
         values = {"mvp": name, "conclusion": marked, "key_metric": key}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import profile_mark
-from vitlab.docs.model.headers import LABELS, metric_header
+from vitlab.docs.model.gates.conditions import is_model, model_key, models_in
+from vitlab.docs.model.gates.rules import WHOLE
+from vitlab.docs.model.headers import LABELS, SPLITS, metric_header
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.table_kinds import Entry, View
@@ -234,3 +236,68 @@ def numbers_by_column(view: View, result: Result) -> dict[int, str]:
                 numbers[column] = f"{value:.3f}{mark}{profile_mark(result.profile)}"
                 break
     return numbers
+
+
+def may_be_of(view: View, entry: Entry, result: Result) -> bool:
+    """Whether a row's cells leave it open that its numbers are those of a result.
+
+    Not where they name other labels, some stars, or below a head for it another split, model or
+    number of training stars.
+    """
+    judged = Value.parse(result.headline)
+    named = {view.columns[name] for name in ("mvp", "run") if name in view.columns}
+    for column, cell in enumerate(entry.row.cells[: len(view.headers)]):
+        head, text = plain(view.headers[column]), plain(cell.text)
+        if metric_header(head) or not text.strip("-—– "):
+            continue
+        labels = {name for name, label in LABELS.items() if label.search(text)}
+        of_part = view.kind != "overview" and column not in named and _STARS.search(text)
+        if of_part or (labels and judged.label not in labels):
+            return False
+        if match := _ASIDE.match(head):
+            (kind,) = (name for name, word in match.groupdict().items() if word)
+            if not _ASIDE_AGREES[kind](text, result):
+                return False
+    return True
+
+
+def _is_split(text: str, result: Result) -> bool:
+    split = Value.parse(result.headline).split
+    named = {name for name, words in SPLITS if re.search(words, text, re.I)}
+    return not named or split in named
+
+
+def _is_model(text: str, result: Result) -> bool:
+    here, named = model_key(result.model_name), models_in(text)
+    return len(named) != 1 or not is_model(here) or here in named
+
+
+def _is_size(text: str, result: Result) -> bool:
+    """Within a factor of 1.5, as splits are taken off a round number; a trial is of fewer."""
+    match, train = _SIZE.fullmatch(text.strip()), result.n.get("train")
+    if match is None or not train or result.profile != "full":
+        return True
+    count = float(match[1].replace(",", "")) * _TIMES[match[2].lower()]
+    return 1 / 1.5 <= count / train <= 1.5
+
+
+_STARS = re.compile(
+    r"\b(?:sub)?(?:giants?|dwarfs?)\b|\bmetal-(?:poor|rich)\b|\b(?:faint|bright)\b"
+    r"|[巨矮暗亮]星|[贫富]金属|SNR|S/N|信噪|\bmag\b|星等",
+    re.I,
+)
+_ASIDE = re.compile(
+    r"\W*(?:(?P<part>SNR|S/N|信噪比?|mag(?:nitude)?s?(?![a-z])|星等|bins?(?![a-z])|分箱|子集|subset)"
+    r"|(?P<split>split|数据划分|划分|集合)|(?P<model>models?(?![a-z])|模型|method|方法)"
+    r"|(?P<size>N(?:[\s_]*train)?\W*$|数据量|训练[集量]大小|train(?:ing)?[\s_]*size|n_train))",
+    re.I,
+)
+"""A head of what numbers are of besides their MVP and run."""
+_ASIDE_AGREES: Mapping[str, Callable[[str, Result], bool]] = {
+    "part": lambda text, _: WHOLE.fullmatch(text) is not None,
+    "split": _is_split,
+    "model": _is_model,
+    "size": _is_size,
+}
+_SIZE = re.compile(r"[~≈约]?\s*(\d[\d,]*(?:\.\d+)?)\s*(k|m|万|百万|)", re.I)
+_TIMES = {"": 1, "k": 1e3, "m": 1e6, "万": 1e4, "百万": 1e6}

@@ -37,6 +37,12 @@ EPOCH = re.compile(r"\bep\s?\d+(?:\s?/\s?\d+)?\+?")
 _VALUE = re.compile(
     r"(R²|R2|MAE|RMSE|loss)(_val|_test|_train)?\s*=\s*[-+]?\d+(?:\.\d+)?(\s*σ(?!\w))?"
 )
+_LIVE = re.compile(
+    rf"[\s*_`(（]*(?:{EPOCH.pattern}(?:[\s*_`,，;；:：(（]*{_VALUE.pattern})?"
+    rf"|{_VALUE.pattern}[\s*_`,，(（]*{EPOCH.pattern})[\s*_`)）]*"
+    r"(?:[,，;；。](?:(?!\d\.\d|[=±→%]|R²|R2|MAE|RMSE|loss|ep\s?\d).)*)?"
+)
+"""A text that tells an epoch with its value and what is waited for, and nothing else."""
 _PROGRESS = re.compile(
     rf"\s*[(（]\s*{EPOCH.pattern}(?:[,，;；]?\s*{_VALUE.pattern})?\s*[)）]|\s*{EPOCH.pattern}$"
 )
@@ -406,14 +412,13 @@ def set_progress(
             edits += _status_remark(roadmap, cell, epoch, of)
     for entry in roadmap.rows("gate_progress"):
         if entry.mvps == (mvp.id,) and "result" in entry.cells:
-            edits += _result_progress(roadmap, entry, epoch, metric)
+            edits += _live_progress(roadmap, entry, "result", epoch, metric)
     for spec in roadmap.specs:
         if spec.mvp != mvp.id:
             continue
         for entry in spec.facts:
             if entry.text("item").casefold() in _CURRENT and "content" in entry.cells:
-                new = _with_progress(entry.raw("content"), epoch, metric)
-                edits += set_column(roadmap, entry, "content", cell_text(new))
+                edits += _live_progress(roadmap, entry, "content", epoch, metric)
         for entry in spec.runs:
             edits += _run_progress(roadmap, entry, entry.text("run"), run, epoch)
     for entry in roadmap.numbers:
@@ -439,17 +444,16 @@ def _status_remark(roadmap: Roadmap, cell: Cell, epoch: int, of: int | None) -> 
     return set_column(roadmap, entry, "content", cell_text(new))
 
 
-def _result_progress(
-    roadmap: Roadmap, entry: Entry, epoch: int, metric: tuple[str, float] | None
+def _live_progress(
+    roadmap: Roadmap, entry: Entry, column: str, epoch: int, metric: tuple[str, float] | None
 ) -> list[Edit]:
-    old = entry.raw("result")
+    """An empty cell filled, and one that tells progress brought up to date; any other stays."""
+    old = entry.raw(column)
     if not old.strip("-—– "):
         new = f"{_metric_text(metric)} (ep{epoch})" if metric else f"ep{epoch}"
-    elif EPOCH.search(old):
-        new = _with_progress(old, epoch, metric)
     else:
-        return []  # a result, not progress
-    return set_column(roadmap, entry, "result", cell_text(new))
+        new = _with_progress(old, epoch, metric)
+    return set_column(roadmap, entry, column, cell_text(new))
 
 
 def _run_progress(
@@ -465,18 +469,21 @@ def _run_progress(
 
 
 def _with_progress(text: str, epoch: int, metric: tuple[str, float] | None) -> str:
-    """A text with its first epoch and its first value of this metric updated."""
+    """A text of progress with its epoch and its value of this metric brought up to date.
+
+    As it is where it says anything else: another model's value, the best so far, a test score.
+    """
+    if not _LIVE.fullmatch(text):
+        return text
     new = EPOCH.sub(f"ep{epoch}", text, count=1)
-    if metric is None:
-        return new
     match = _VALUE.search(new)
-    if match is None:
-        return f"{new}, {_metric_text(metric)}" if new.strip() else _metric_text(metric)
+    if metric is None or match is None:
+        return text if match else new
     one = Value.parse(metric[0])
-    if match[1].replace("R2", "R²") + ("[σ]" if match[3] else "") != one.short:
-        return new  # another label, or other units
-    value = f"{match[1]}{match[2] or ''}={metric[1]:.3f}{one.mark}"
-    return new[: match.start()] + value + new[match.end() :]
+    is_it = match[1].replace("R2", "R²") + ("[σ]" if match[3] else "") == one.short
+    if not is_it or match[2] not in (None, f"_{one.split}"):
+        return text  # another label, split, or other units
+    return new[: match.start()] + _metric_text(metric) + new[match.end() :]
 
 
 def _metric_text(metric: tuple[str, float]) -> str:

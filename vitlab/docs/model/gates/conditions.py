@@ -450,6 +450,11 @@ def model_key(name: str) -> str:
     return _model(name.replace("_", " ")).casefold()
 
 
+def models_in(text: str) -> frozenset[str]:
+    """The models a text names, by their keys."""
+    return frozenset(_model(match.group()) for match in _ANY_MODEL.finditer(text))
+
+
 def is_model(name: str) -> bool:
     """Whether a name in a rule is that of a model, not another qualifier."""
     return name in _MODELS

@@ -67,7 +67,7 @@ _PART_HEAD = re.compile(
     re.I,
 )
 """A column of the stars that a row is about."""
-_WHOLE = re.compile(r"\W*(?:all|overall|total|全部|所有|整体|总体)?\W*", re.I)
+WHOLE = re.compile(r"\W*(?:all|overall|total|全部|所有|整体|总体)?\W*", re.I)
 _METRIC_HEAD = re.compile(r"^\W*(?:指标|metric|indicator|quantity|量)(?:\s*[(（].*)?\W*$", re.I)
 _LIMIT = re.compile(r"\s*(?:[<>≥≤≧≦=]|\\[lg]e|[+-]?\d*\.\d+\s*[-–~～至到])")
 """A limit or a range without what it is of."""
@@ -202,7 +202,7 @@ def table_rules(headers: Sequence[str], cells: Sequence[str]) -> tuple[Rule, ...
     """The rules of a row in a table of conditions, or of a gate with a row of its own."""
     rules: list[Rule] = []
     pairs = list(zip(map(plain, headers), map(_standing, cells), strict=False))
-    parts = [f"@ {h} {c}" for h, c in pairs if _PART_HEAD.match(h) and not _WHOLE.fullmatch(c)]
+    parts = [f"@ {h} {c}" for h, c in pairs if _PART_HEAD.match(h) and not WHOLE.fullmatch(c)]
     outcomes = _outcomes(pairs)
     then = next((cell for head, cell in pairs if _THEN_HEAD.match(head)), "")
     then = then or outcomes.get(True, "")
