@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from vitlab.contract.paths import UsageError
+from vitlab.docs.lint.numbers import stated_r2
+from vitlab.docs.model.gates.gates import deciding
+from vitlab.docs.model.ids import IdIndex
 from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, launch_order, next_mvp, parse_roadmap
 from vitlab.docs.text.source import Document
 
@@ -28,3 +31,56 @@ def test_a_document_without_an_overview_is_refused_by_name() -> None:
         parse_roadmap(Document("# Nothing\n\n| A | B |\n|---|---|\n", Path("x.md")))
     with pytest.raises(NoMvpTable, match=r"^x\.md: is empty$"):
         parse_roadmap(Document("\n", Path("x.md")))
+
+
+@pytest.mark.parametrize(
+    ("text", "mvps"),
+    [
+        ("MVP-1.0, MVP-1.1", "1.0 1.1"),
+        ("MVP-1.0 (Run 1), MVP-2.0 (Run 2)", "1.0 2.0"),
+        ("MVP-1.0 ViT base、MVP-2.0 LGBM", "1.0 2.0"),
+        ("1.0/1.1", "1.0 1.1"),
+        ("MVP-1.0 done, MVP-1.1/2.0 closed", "1.0 1.1 2.0"),
+        ("~~MVP-2.0~~ MVP-1.0", "1.0"),
+        ("MVP-1.0 (not MVP-2.0)", "1.0"),
+        ("MVP-1.0, without MVP-2.0", "1.0"),
+        ("MVP-1.0，影响 MVP-2.0", "1.0"),
+        ("MVP-1.0 before MVP-2.0", "1.0"),
+        ("MVP-1.0 与 MVP-2.0 对比", "1.0"),
+        ("MVP-1.0，MVP-2.0 已取消", "1.0"),
+        ("MVP-1.0（数据来自 MVP-2.0）", "1.0"),
+        ("MVP-1.0, 2.0 h", "1.0"),
+        ("all", ""),
+    ],
+)
+def test_a_gate_is_decided_by_the_mvps_it_lists(text: str, mvps: str) -> None:
+    assert deciding(text, IdIndex(("1.0", "1.1", "2.0"))) == tuple(mvps.split())
+
+
+@pytest.mark.parametrize(
+    ("head", "cell", "stated"),
+    [
+        ("R²", "0.71", "0.71"),
+        ("R² (val)", "71%", "0.71"),
+        ("Target R²", "0.71", None),
+        ("预期 R²", "0.71", None),
+        ("LGBM R²", "0.71", None),
+        ("R² ceiling", "0.71", None),
+        ("R² std", "0.71", None),
+        ("R² 提升", "0.71", None),
+        ("R² SNR10", "0.71", None),
+        ("R² (T_eff)", "0.71", None),
+        ("R²", "1-R²=0.29", None),
+    ],
+)
+def test_a_score_that_stands_in_the_plan_is_the_mvp_s_own(
+    head: str, cell: str, stated: str | None
+) -> None:
+    rows = (
+        f"| MVP | Name | Status | {head} |",
+        "|---|---|---|---|",
+        f"| 1.0 | ViT | ✅ | {cell} |",
+    )
+    text = "\n".join(("# Plan", "", *rows, ""))
+    plan = parse_roadmap(Document(text))
+    assert stated_r2(plan, plan.mvp("1.0")) == stated

@@ -13,6 +13,7 @@ from vitlab.docs.lint.finding import Finding, file_name
 from vitlab.docs.lint.stated import METRIC, Stated, number_of, numbers_in, profile_of, words_of
 from vitlab.docs.lint.told import LITERATURE, NOT_YET, told_in_cell
 from vitlab.docs.model.gates.conditions import is_model, model_key
+from vitlab.docs.model.headers import NOT_OF_ONE
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.table_kinds import Entry
@@ -114,6 +115,8 @@ def _groups(
         yield mvp, groups
 
 
+_OF_ALL = re.compile(r"(?:run|ep|seed)\d+|log_?g|log|g")
+_OTHER_LABEL = re.compile(r"t_?eff|m_h|fe_?h")
 _SURER = ("test", "val", None, "train")
 
 
@@ -122,10 +125,13 @@ def stated_r2(roadmap: Roadmap, mvp: Mvp) -> str | None:
 
     Of the test set if it states that, else of validation; None where it states none, or several.
     """
-    groups = [
-        [p for p in group if p.number.metric == "r2" and not p.number.is_loose]
-        for group in _in_roadmap(roadmap, mvp)
-    ]
+    context = _context(roadmap, mvp)
+    groups = []
+    for group in _in_roadmap(roadmap, mvp):
+        r2 = [p for p in group if p.number.metric == "r2" and not p.number.is_loose]
+        own = [p for p in r2 if _is_of_all(p, context)]
+        if len(own) == len(r2) or all(p.own or _names_model(p) for p in r2 if p not in own):
+            groups.append(own)  # else a sentence says something of another number
     for split, full in ((split, full) for full in (True, False) for split in _SURER):
         for group in groups:
             places = [
@@ -139,6 +145,20 @@ def stated_r2(roadmap: Roadmap, mvp: Mvp) -> str | None:
                 mark = "" if full else f" ({best.profile})"
                 return f"{best.value:.{best.decimals}f}{mark}" if one else None
     return None
+
+
+def _is_of_all(place: Place, context: frozenset[str]) -> bool:
+    """Whether a number is surely the MVP's own, of log g and all stars, as nothing says else."""
+    if not all(map(_OF_ALL.fullmatch, place.number.words - context)):
+        return False
+    here, known = ({model_key(word) for word in words} for words in (place.own, context))
+    named = {model for model in here if is_model(model)}
+    of_others = named and not named & known and any(map(is_model, known))
+    return not of_others and not any(map(_OTHER_LABEL.fullmatch, place.own))
+
+
+def _names_model(place: Place) -> bool:
+    return any(is_model(model_key(word)) for word in place.number.words)
 
 
 def _differing(roadmap: Roadmap, mvp: Mvp, groups: Sequence[Group]) -> Iterator[Finding]:
@@ -249,7 +269,7 @@ def _is_of(roadmap: Roadmap, entry: Entry, mvp: Mvp) -> bool:
     if entry.mvps != (mvp.id,):
         return False
     own = roadmap.ids.opening(entry.raw("mvp"))
-    return own is None or own[0] == mvp.id
+    return own is None or (own[0] == mvp.id and not NOT_OF_ONE.search(own[1]))
 
 
 def _in_row(roadmap: Roadmap, heads: Sequence[str], entry: Entry) -> Iterator[Place]:

@@ -219,6 +219,10 @@ LABELS = {
     "M_H": re.compile(r"\[?(?:M|Fe)[/_]H\]?", re.I),
 }
 """Labels as heads of columns name them."""
+NOT_OF_ONE = re.compile(
+    rf"\b(?:vs|and)\b|对比|相比|[与和、/&+]|{'|'.join(p.pattern for p in LABELS.values())}", re.I
+)
+"""Beside an MVP's id: what is told is of several, or of one label."""
 _OF_METRIC = re.compile(
     r"(?:val(?:id(?:ation)?)?|test|train(?:ing)?|验证|测试|训练|集|set|score|dex|K|nats?|of|on|the"
     r"|best|final|overall|最[好佳优终]|总体|整体|mean|average|avg|平均值?|均值|(?:±|\+/-)\s*(?:std|sd|σ|误差|标准差|error)"

@@ -20,7 +20,7 @@ from vitlab.docs.judge.conclusion import (
 )
 from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.model.gates.gates import Gate
-from vitlab.docs.model.headers import LABELS, metric_header
+from vitlab.docs.model.headers import NOT_OF_ONE, metric_header
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites
 from vitlab.docs.model.status_text import is_progress_status
@@ -71,10 +71,6 @@ _NAMED = re.compile(
     r"(?P<name>(?:R²|R2|MAE|RMSE|bias|loss|ρ|σ)(?:_(?:test|val|train))?)(?P<gap>\s*[=:：≈]?\s*)[-+]?\d+"
     r"(?:\.(?P<decimals>\d{1,4}))?(?P<error>\s*±)?"
 )
-_BESIDE = re.compile(
-    rf"\b(?:vs|and)\b|对比|相比|[与和、/&+]|{'|'.join(p.pattern for p in LABELS.values())}", re.I
-)
-"""Beside an MVP's id: what is concluded is of several, or of one label."""
 _SECTION = re.compile(r"\d+(?:\.\d+)*")
 _UNFINISHED = ("planned", "ready", "running")
 _ENDED = ("done", "partial", "failed")
@@ -449,7 +445,7 @@ def _conclusion(roadmap: Roadmap, mvp: Mvp, text: str, key: str, profile: str) -
         return []
     marked = text if TRIAL_MARK.search(text) else text + profile_mark(profile)
     own = [e for e in view.entries if e.mvps == (mvp.id,)]
-    entry = next((e for e in own if not _BESIDE.search(e.text("mvp"))), None)
+    entry = next((e for e in own if not NOT_OF_ONE.search(e.text("mvp"))), None)
     if entry is None:
         name = mvp_name_like(view.entries[-1] if view.entries else None, mvp.id)
         values = {"mvp": name, "conclusion": marked, "key_metric": key}

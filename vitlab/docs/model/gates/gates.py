@@ -22,7 +22,7 @@ from vitlab.docs.model.gates.rules import (
 from vitlab.docs.model.gates.rules import rules_of as rules_of_row
 from vitlab.docs.model.ids import IdIndex, gate_refs
 from vitlab.docs.model.table_kinds import Entry, View
-from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
+from vitlab.docs.model.vocabulary import STRUCK, ParsedStatus, Vocabulary
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, Heading
 from vitlab.docs.text.tables import Cell, Table
@@ -69,6 +69,14 @@ _COMPARED = re.compile(
     rf"{_ONE}(?:\s*[/&和与]\s*{_ONE})*",
     re.I,
 )
+_BRACKETS = re.compile(r"[(（\[【][^()（）\[\]【】]*[)）\]】]")
+_JOINT = re.compile(r"[,，、;；&+/]|\b(?:and|or)\b|或者?|[和与及]")
+_LEAD = re.compile(rf"[\s*_`]*MVP[-–—_ ]?\w[\w.-]*(?:\s*(?:[~～–—]|至|到|to)\s*{_ONE})?", re.I)
+_QUANTITY = re.compile(r"(?:h|hours?|d|days?|dex|[KkM]|params?|epochs?|GB)\b|天|小时|万|[%σ]")
+_ASIDE = re.compile(
+    r"对比|比较|除外|取消|作废|废弃|稍后|compar|cancel|excluded|dropped|\blater\b|\bnot\b", re.I
+)
+"""Behind an MVP: it is no longer, or not, among those that decide."""
 _ABOUT = re.compile(r"指标|metric|验证|目标|验收|goal|question|check|问题|检验|what", re.I)
 
 
@@ -180,9 +188,25 @@ def _of_overview(views: Sequence[View], gate_id: str) -> tuple[str, ...]:
 
 
 def deciding(text: str, ids: IdIndex) -> tuple[str, ...]:
-    """The MVPs of a text, without those that these wait for or are compared with."""
-    own = _COMPARED.sub("", _AFTER.sub("", text))
-    return ids.refs(own) or ids.refs(text)
+    """The MVPs that a text lists, without those it names beside them, whatever for.
+
+    `MVP-1.0 (ViT), MVP-1.1` has two, `MVP-1.0 (not MVP-1.1)` and `MVP-1.0, affects MVP-1.1` one.
+    """
+    own = _COMPARED.sub("", _AFTER.sub("", plain(STRUCK.sub("", text))))
+    outside = _BRACKETS.sub(" ", own)
+    found: list[str] = []
+    for item in _JOINT.split(outside if ids.refs(outside) else own):
+        if not (named := ids.refs(item)):
+            continue
+        lead = _LEAD.match(item) if found else _LEAD.search(item)
+        if lead is not None:
+            named, rest = ids.refs(lead.group()), item[lead.end() :]
+            found += () if found and _ASIDE.search(rest) else named
+        elif (bare := ids.opening(item)) is None:
+            break  # from here on others are named
+        elif not found or not _QUANTITY.match(bare[1]):  # `1.0, 1.1`, no `1.0, 2.0 h`
+            found += named
+    return _each(found) or ids.refs(text)
 
 
 def names_deciding(head: str) -> bool:
@@ -324,7 +348,7 @@ def _table_rules(source: _Source, first: int, end: int, facts: _Facts) -> tuple[
             rules += found
             at = source.vocabulary.columns(headers).get("mvp")
             named = [cells[at] for cells in rows if at is not None and at < len(cells)]
-            facts.mvps = facts.mvps or source.ids.refs(" , ".join(named))
+            facts.mvps = facts.mvps or _each([i for x in named for i in deciding(x, source.ids)])
     return tuple(rules)
 
 
@@ -416,7 +440,7 @@ def _mvps_of_row(
     if "mvp" in texts:
         return deciding(texts["mvp"], source.ids)
     pairs = list(zip(map(plain, headers), cells, strict=False))[1:]
-    needs = [source.ids.refs(cell) for head, cell in pairs if _NEEDS.match(head)]
+    needs = [deciding(cell, source.ids) for head, cell in pairs if _NEEDS.match(head)]
     rules = [rule for head, cell in pairs if is_condition(head) for rule in read_rules(cell)]
     named = [source.ids.refs(rule.if_) for rule in rules]
     return next((ids for ids in [*needs, *named] if ids), ())
