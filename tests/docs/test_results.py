@@ -1,5 +1,6 @@
 """What a result writes, as far as `cases/results.md` cannot say it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document
 from vitlab.docs.write.report import report_text
 from vitlab.docs.write.results import record_results
-from vitlab.docs.write.rows import numbers_by_column, set_key_number
+from vitlab.docs.write.rows import add_timeline_row, numbers_by_column, set_key_number
 
 
 def test_what_is_written_stays_in_its_cell(survey: Roadmap) -> None:
@@ -336,3 +337,85 @@ def test_each_error_is_named_by_what_it_is() -> None:
                 command="vitlab run 1.0", verdicts={},
             )  # fmt: skip
             assert tuple(word in text for word in words) == shown
+
+
+TWO_OF_EACH = """\
+# Plan
+
+| MVP | Name | Phase | Status | exp_id |
+|---|---|---|---|---|
+| 1.0 | ViT | 1 | 🚀 | - |
+| 2.0 | Trees | 2 | 🚀 | - |
+| 2.1 | Ridge | 2 | 🚀 | - |
+
+## Deadlines
+
+| Date | Event |
+|---|---|
+| 2026-12-01 | ApJ |
+
+## Timeline
+
+| Date | Event |
+|---|---|
+| 2026-01-01 | Made |
+
+## Numbers of phase 1
+
+| MVP | R² | bias | Status |
+|---|---|---|---|
+| 1.0 | - | - | 🚀 ep112 |
+
+| MVP | Conclusion | Key metric |
+|---|---|---|
+| 1.0 | - | - |
+
+## Numbers of phase 2
+
+| MVP | R² | bias | Status |
+|---|---|---|---|
+| 2.0 | 0.1 | - | 🚀 ep3+ |
+
+| MVP | Conclusion | Key metric |
+|---|---|---|
+| 2.0 | - | - |
+"""
+
+
+def test_of_several_tables_the_one_with_the_row_or_its_phase_is_written() -> None:
+    text = TWO_OF_EACH
+    for line in ("2.0 A 0.6 test/bias/log_g=-0.0004", "2.1 A 0.5 test/bias/log_g=0.02"):
+        one = replace(result(line), best={})
+        roadmap = parse_roadmap(Document(text))
+        edits = record_results(roadmap, one.mvp, [one], "done", "so", None, {}, DATE, "full")
+        text = apply(text, edits)
+    first, second = text.split("## Numbers of phase 2")
+    assert "| 2026-12-01 | ApJ |\n\n## Timeline" in first
+    assert f"| {DATE} | MVP-2.1 done" in first
+    assert "| 1.0 | - | - | 🚀 ep112 |\n\n" in first
+    assert "| 2.0 | 0.600 | -0.00040 | ✅ |\n| 2.1 | 0.500 | 0.020 | ✅ |\n\n" in second
+    assert (
+        re.findall(r"^\| ([\d.]+) \| so \|", text, re.M)
+        == re.findall(r"^\| ([\d.]+) \| so \|", second, re.M)
+        == ["2.0", "2.1"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("tables", "where"),
+    [
+        ("## 请假\n\n| 日期 | 事件 |\n|---|---|\n| 2026-01-02 | 家 |\n", ""),
+        ("## 4.5\n\n| 日期 | 事件 |\n|---|---|\n", "4.5"),
+        (
+            "## A\n\n| 日期 | 事件 |\n|---|---|\n| 2026-01-02 | x |\n\n"
+            "## B\n\n| 日期 | 事件 |\n|---|---|\n| 2026-01-02 | MVP-0.1 done |\n",
+            "B",
+        ),
+    ],
+)
+def test_only_a_timeline_takes_its_rows(tables: str, where: str) -> None:
+    text = f"# Plan\n\n| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | ⏳ |\n\n{tables}"
+    roadmap = parse_roadmap(Document(text))
+    new = apply(text, add_timeline_row(roadmap, "MVP-1.0 x", "2026-01-03"))
+    last = [part.partition("\n")[0] for part in new.split("## ") if "MVP-1.0 x" in part]
+    assert last == ([where] if where else [])

@@ -301,6 +301,11 @@ class IdIndex:
         return [self._known[m.group().casefold()] for m in self._id.finditer(text)]
 
 
+def id_stem(mvp_id: str) -> str:
+    """What the ids of one phase share: `2.1` -> `2`, `F-V3A` -> `F`."""
+    return re.split(r"\.|-(?=[^-]*$)", mvp_id)[0]
+
+
 def by_numbers(mvp: str) -> list[tuple[int, str]]:
     """What ids sort by: `1.2` before `1.10`."""
     return [

@@ -220,8 +220,8 @@ def _first_status(hub: Hub, one: Statement, sites: GivenSites, status: str) -> l
         line = hub.document.line_text(one.line - 1).rstrip()
         at = Span(end + len(line), end + len(line))
         told = _TOLD.search(line)
-        said = sites.roadmap.vocabulary.read(told["status"]) if told else None
-        if told and said and not said.loose and _MORE.match(told["status"], said.end):
+        opens = sites.roadmap.vocabulary.read(told["status"]) if told else None
+        if told and opens and not opens.loose and _MORE.match(told["status"], opens.end):
             raise _no_status(hub, one, told["status"])
         read = sites.roadmap.vocabulary.read(new)
         arrow = "" if read and read.glyph else "→ "  # a word alone is read as a status behind one

@@ -13,7 +13,7 @@ from vitlab.docs.model.boards.board import ColumnIndex
 from vitlab.docs.model.boards.list_board import added_item, last_of_item
 from vitlab.docs.model.boards.moves import add_card
 from vitlab.docs.model.gates.gates import Gate
-from vitlab.docs.model.ids import new_id, read_id
+from vitlab.docs.model.ids import id_stem, new_id, read_id
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import StatusSites
 from vitlab.docs.model.table_kinds import Entry, View, is_section_row
@@ -296,11 +296,6 @@ def checklist_rows(document: Roadmap, mvp: str, name: str, status: str) -> list[
             row[0] = f"{number[1]}{last + (like is not None)}{number[3]}"
         return [insert_row(document.document, view.table, row)]
     return []
-
-
-def id_stem(mvp_id: str) -> str:
-    """What the ids of one phase share: `2.1` -> `2`, `F-V3A` -> `F`."""
-    return re.split(r"\.|-(?=[^-]*$)", mvp_id)[0]
 
 
 def added_mvp(old: Roadmap, new: Roadmap, mvp_id: str) -> Mvp:

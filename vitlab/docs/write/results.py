@@ -34,7 +34,8 @@ from vitlab.docs.write.rows import (
     add_change_row,
     add_row,
     add_timeline_row,
-    first_view,
+    decimals,
+    home_of,
     link_figures,
     may_be_of,
     mvp_name_like,
@@ -135,27 +136,30 @@ def number_rows(
 
     The status of the MVP's rows follows a full run only.
     """
-    view = next((v for v in roadmap.views if v.kind == "numbers" and "mvp" in v.columns), None)
-    if view is None or not any(metric_header(h) for h in view.headers):
+    views = [v for v in roadmap.views if v.kind == "numbers" and "mvp" in v.columns]
+    views = [v for v in views if any(map(metric_header, v.headers))]
+    home = home_of(roadmap, views, mvp)
+    if home is None:
         return []
     edits: list[Edit] = []
     of_row: dict[int, Result] = {}
     for result in results:
+        rows = [(v, e) for v in views for e in v.entries if _is_row_of(roadmap, e, mvp, result)]
+        found = next((one for one in rows if may_be_of(*one, result)), None)
+        view = found[0] if found else home
         values = numbers_by_column(view, result)
-        rows = [e for e in view.entries if _is_row_of(roadmap, e, mvp, result)]
-        row = next((e for e in rows if may_be_of(view, e, result)), None)
-        if row is None:
+        if found is None:
             edits.append(_new_row(roadmap, view, mvp, result, values, status))
-        elif result.profile == "full" or not _has_numbers(view, row):
-            of_row[row.line] = result
-            edits += _fill_row(roadmap, view, row, values)
+        elif result.profile == "full" or not _has_numbers(*found):
+            of_row[found[1].line] = result
+            edits += _fill_row(roadmap, *found, values)
     if profile == "full":
-        edits += _status_edits(roadmap, view, mvp, status, of_row)
+        edits += _status_edits(roadmap, mvp, status, of_row)
     return edits
 
 
 def _status_edits(
-    roadmap: Roadmap, view: View, mvp: Mvp, status: str, of_row: Mapping[int, Result]
+    roadmap: Roadmap, mvp: Mvp, status: str, of_row: Mapping[int, Result]
 ) -> list[Edit]:
     sites = StatusSites(roadmap)
     edits: list[Edit | None] = []
@@ -165,7 +169,7 @@ def _status_edits(
             new = site.text
             if site.parsed.status != status:
                 new = sites.spell(site, status)
-            if table is view.table and entry.line in of_row:
+            if entry.line in of_row:
                 new = _with_epoch(new, of_row[entry.line])
             edits.append(set_cell(roadmap.document, table, entry.row, column, new))
     return [edit for edit in edits if edit is not None]
@@ -435,21 +439,22 @@ def _as_digits_of(others: Sequence[str], number: str) -> str:
     """A number rounded as the other rows of its column are."""
     known = [m[1] for text in others if (m := re.fullmatch(r"[-+]?\d+\.(\d{1,3})", text))]
     value, blank, mark = number.partition(" ")
-    digits = max((2, *map(len, known))) if known else 3
+    digits = decimals(float(value), max((2, *map(len, known))) if known else 3)
     return f"{float(value):.{digits}f}{blank}{mark}"
 
 
 def _conclusion(roadmap: Roadmap, mvp: Mvp, text: str, key: str, profile: str) -> list[Edit]:
-    view = first_view(roadmap, "conclusions")
+    views = [view for view in roadmap.views if view.kind == "conclusions"]
+    view = home_of(roadmap, views, mvp)
     if view is None:
         return []
     marked = text if TRIAL_MARK.search(text) else text + profile_mark(profile)
-    own = [e for e in view.entries if e.mvps == (mvp.id,)]
+    own = [e for each in views for e in each.entries if e.mvps == (mvp.id,)]
     entry = next((e for e in own if not NOT_OF_ONE.search(e.text("mvp"))), None)
     if entry is None:
         name = mvp_name_like(view.entries[-1] if view.entries else None, mvp.id)
         values = {"mvp": name, "conclusion": marked, "key_metric": key}
-        return add_row(roadmap, "conclusions", values)
+        return add_row(roadmap, view, values)
     edits: list[Edit] = []
     for column, new in (("conclusion", marked), ("key_metric", key)):
         waiting = roadmap.vocabulary.status(entry.raw(column)) in _UNFINISHED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,7 +13,8 @@ from vitlab.docs.model.gates.conditions import is_model, model_key, models_in
 from vitlab.docs.model.gates.rules import WHOLE
 from vitlab.docs.model.headers import LABELS, SPLITS, metric_header
 from vitlab.docs.model.hub import Hub
-from vitlab.docs.model.roadmap import Roadmap
+from vitlab.docs.model.ids import id_stem
+from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text, plain
@@ -20,9 +22,38 @@ from vitlab.docs.text.source import Document, Heading, Span
 from vitlab.docs.text.tables import Row, insert_row, set_cell
 
 
-def first_view(document: Roadmap | Hub, kind: str) -> View | None:
-    """The first table of a kind; None where the document has none."""
-    return next((view for view in document.views if view.kind == kind), None)
+def home_of(roadmap: Roadmap, views: Sequence[View], mvp: Mvp) -> View | None:
+    """Which of some tables takes a new row of an MVP; None of none.
+
+    That with the most rows of it, else with the most of its phase, else the first.
+    """
+    phase = {one.id for one in roadmap.mvps if one.phase == mvp.phase} if mvp.phase else set()
+    kin = phase or {one.id for one in roadmap.mvps if id_stem(one.id) == id_stem(mvp.id)}
+
+    def rows_of(view: View) -> tuple[int, int]:
+        mine = [entry for entry in view.entries if mvp.id in entry.mvps]
+        return len(mine), sum(not kin.isdisjoint(entry.mvps) for entry in view.entries)
+
+    return max(views, key=rows_of, default=None)
+
+
+def _log_of(document: Roadmap | Hub, kind: str) -> View | None:
+    """The timeline or change log: by its heading, else its rows name MVPs, else the first.
+
+    None where dates of something else are the only ones.
+    """
+    views = [view for view in document.views if view.kind == kind]
+
+    def rank(view: View) -> tuple[bool, bool]:
+        texts = [entry.text("event") + entry.text("change") for entry in view.entries]
+        return bool(_LOG.search(_title(view))), any("MVP" in text.upper() for text in texts)
+
+    best = max(views, key=rank, default=None)
+    return None if best and not any(rank(best)) and _NO_LOG.search(_title(best)) else best
+
+
+def _title(view: View) -> str:
+    return plain(view.headings[-1]) if view.headings else ""
 
 
 def view_of(roadmap: Roadmap, entry: Entry) -> View:
@@ -51,13 +82,12 @@ def by_column(view: View, values: Mapping[str, str]) -> dict[int, str]:
 
 
 def add_row(
-    document: Roadmap | Hub, kind: str, values: Mapping[str, str], after: Row | None = None
+    document: Roadmap | Hub, view: View | None, values: Mapping[str, str], after: Row | None = None
 ) -> list[Edit]:
-    """Add a row to the first table of a kind, below `after` or at its end; none without a table.
+    """Add a row to a table, below `after` or at its end; none without a table.
 
     `values`: column name -> markdown, made safe for its cell; other columns get `-`.
     """
-    view = first_view(document, kind)
     if view is None:
         return []
     return [insert_row(document.document, view.table, by_column(view, values), after)]
@@ -72,7 +102,7 @@ def mvp_name_like(like: Entry | None, mvp_id: str) -> str:
 
 def add_timeline_row(roadmap: Roadmap, event: str, date: str, result: str = "") -> list[Edit]:
     """A row of the timeline, in order of dates; none where it is there already."""
-    view = first_view(roadmap, "timeline")
+    view = _log_of(roadmap, "timeline")
     new = (date, plain(cell_text(event)))
     if view is None or any((e.text("date"), e.text("event")) == new for e in view.entries):
         return []
@@ -84,7 +114,7 @@ def _add_dated_row(
     document: Roadmap | Hub, kind: str, values: Mapping[str, str], date: str
 ) -> list[Edit]:
     """As `add_row`, at the place of its date: the newest row is the last one, or the first."""
-    view = first_view(document, kind)
+    view = _log_of(document, kind)
     if view is None:
         return []
     dated = [(e.text("date")[:10], e.row) for e in view.entries if e.text("date")[:4].isdigit()]
@@ -112,12 +142,13 @@ def set_key_number(
     hub: Hub, indicator: str, value: str, condition: str, source: str, date: str
 ) -> list[Edit]:
     """Update or add one key number of a hub, and log it; the texts are plain, `date` YYYY-MM-DD."""
-    view = first_view(hub, "key_numbers")
-    if view is None:
+    views = [view for view in hub.views if view.kind == "key_numbers"]
+    if not views:
         return []
     new = {"indicator": indicator, "value": value, "condition": condition, "source": source}
     name = plain(cell_text(indicator))
-    old = next((e for e in view.entries if e.text("indicator") == name), None)
+    found = ((v, e) for v in views for e in v.entries if e.text("indicator") == name)
+    view, old = next(found, (views[0], None))
     edits: list[Edit | None] = []
     if old is None:
         edits = [insert_row(hub.document, view.table, by_column(view, new))]
@@ -134,6 +165,18 @@ def set_key_number(
     return [*(edit for edit in edits if edit), *log]
 
 
+_LOG = re.compile(
+    r"时间线|时间轴|进展|里程碑|日志|历史|记录|变更|更新|修订|版本|time\s?line|progress|milestone|logs?\b|journal"
+    r"|changes?\b|changelog|histor|updates?\b|revision",
+    re.I,
+)
+"""The titles of timelines and change logs."""
+_NO_LOG = re.compile(
+    r"截[稿止]|会议|请假|休假|假期|出差|预算|deadline|conference|meeting|vacation|holiday|travel|leave"
+    r"|budget|observing",
+    re.I,
+)
+"""The titles of tables of other dates."""
 TITLES = ("图表", "Figures")
 _NEXT_TITLES = ("复现", "Reproduce")
 """The section after the figures of a report."""
@@ -233,9 +276,16 @@ def numbers_by_column(view: View, result: Result) -> dict[int, str]:
                 is_usual = one in ("", "test", head.split, *named)
                 mark = "" if is_usual else f" ({one})"
                 value = abs(value) if head.is_size else value
-                numbers[column] = f"{value:.3f}{mark}{profile_mark(result.profile)}"
+                digits = decimals(value)
+                numbers[column] = f"{value:.{digits}f}{mark}{profile_mark(result.profile)}"
                 break
     return numbers
+
+
+def decimals(value: float, usual: int = 3) -> int:
+    """The decimals of a number in a cell: more than usual where these would show a zero."""
+    is_small = 0 < abs(value) < 10.0**-usual
+    return min(1 - math.floor(math.log10(abs(value))), 12) if is_small else usual
 
 
 def may_be_of(view: View, entry: Entry, result: Result) -> bool:

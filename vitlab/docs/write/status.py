@@ -27,7 +27,7 @@ from vitlab.docs.write.boards import (
     status_of_item,
 )
 from vitlab.docs.write.removed import RemovedTexts, strike_edits
-from vitlab.docs.write.rows import add_row, add_timeline_row, mvp_name_like, set_column
+from vitlab.docs.write.rows import add_row, add_timeline_row, home_of, mvp_name_like, set_column
 
 _FEW_WORDS = re.compile(r"[^\d\[\]()（）.,;:。，；：|/]+[?？]?")
 _A_WORD = 24
@@ -387,7 +387,8 @@ def _index_row(roadmap: Roadmap, mvp: Mvp, exp_id: str) -> list[Edit]:
         "phase": mvp.phase or "",
         "gate": mvp.gate or "",
     }
-    return add_row(roadmap, "experiment_index", values)
+    views = [view for view in roadmap.views if view.kind == "experiment_index"]
+    return add_row(roadmap, home_of(roadmap, views, mvp), values)
 
 
 def set_progress(
