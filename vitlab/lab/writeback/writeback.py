@@ -187,8 +187,7 @@ def _update(
     verdicts = would_be if mine[-1].spec.profile == "full" else {}  # a trial closes no gate
     results = [one.result for group in groups for one in group.members]
     ranking, judged = rank_runs(told, everything, evidence), list(verdicts.values())
-    found = [*findings(ended, everything, evidence), *_laws(ended, everything)]
-    found += partly_run(lab, mine)
+    found = findings(ended, everything, evidence) + _laws(ended, everything) + partly_run(lab, mine)
     report = _Report(
         roadmap=roadmap,
         mvp=mvp,
@@ -208,7 +207,7 @@ def _update(
     )
     left = left_alone(lab, roadmap, mvp.id, end.status)
     files = report.changes(lab, roadmap_path, end.status, texts)
-    foreign = foreign_report(lab, roadmap, mvp.id, report.exp_id, files)
+    foreign = foreign_report(lab, roadmap, mvp.id, mine[-1].spec.exp_id, files)
     lines = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links), *foreign, *left)
     about = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(lines))}", report.conclusion
     return MvpUpdate(mvp.id, files, tuple(mine), *about, bool(own_conclusion), tuple(left))
