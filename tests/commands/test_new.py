@@ -301,13 +301,14 @@ def test_the_last_run_is_one_of_this_script(desk: Desk) -> None:
 
 
 def test_labels_divided_by_a_constant_show_the_scale(desk: Desk) -> None:
-    desk.script.write_text(
-        "SIGMA = 1.302\ny = (x @ w) / SIGMA\nprint(f'val_r2={r2} val_mae={mae}')\n"
-    )
+    """Where its name says that it is the labels'."""
+    text = "Y_STD = 1.302\ny = (x @ w) / Y_STD\nprint(f'val_r2={r2} val_mae={mae}')\n"
     new = ("new", "1.0", "--script", str(desk.script), "--dry-run")
+    desk.script.write_text(text)
     assert "val_mae: {as: val/mae/log_g, scale: 1.302, unit: dex}" in desk(*new)[1]
-    desk.script.write_text(desk.script.read_text() + "SIGMA = 2.0\n")
-    assert "left out: val_mae" in desk(*new)[2]
+    for other in (f"{text}Y_STD = 2.0\n", text.replace("Y_STD", "SIGMA")):
+        desk.script.write_text(other)
+        assert "left out: val_mae" in desk(*new)[2]
 
 
 def test_what_a_command_line_lacks_is_said(desk: Desk) -> None:

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from vitlab.contract.paths import UsageError
 from vitlab.contract.tracking import FILES
 from vitlab.contract.value import NAME
-from vitlab.jobs.experiment.script import Scale, Script, look_at
-from vitlab.jobs.experiment.value_names import line_pattern, match_names, near_values
+from vitlab.jobs.experiment.label_scale import Scale
+from vitlab.jobs.experiment.printed import Slot, lines_of
+from vitlab.jobs.experiment.script import Script, look_at
+from vitlab.jobs.experiment.value_names import match_names, near_values
 
 LIGHTNING = """
 import argparse
@@ -150,17 +152,84 @@ def test_where_the_label_s_standard_deviation_stands(
         "log('val_mae', std[0] * mae)\n",
         "p = denormalize(p)\n",
         "p = scaler.inverse_transform(p)\n",
+        "p = p.mul(label_std).add(label_mean)\n",
+        "p = torch.addcmul(m, p, std)\n",
+        "s = label_std\n",
+        "p = back(p, label_std)\n",
+        "def to_dex(p): return p\n",
+        "label_std = 1.3\nlabel_std = 2.6\n",
     ],
 )
 def test_a_normalisation_that_is_taken_back_is_seen(tmp_path: Path, text: str) -> None:
     assert seen(tmp_path, f"y = (y - label_mean) / label_std\n{text}").restored
 
 
-def test_a_printed_text_names_its_value_by_its_end_alone() -> None:
-    long = "a " * 500_000 + "val_r2="
-    assert line_pattern([long, None])[0] == line_pattern(["val_r2=", None])[0]
-    many = [part for n in range(500) for part in (f"x{n}=", None)]
-    assert line_pattern(many)[0].count("(?P<") == 200
+@pytest.mark.parametrize(
+    "text",
+    [
+        "p = (p - label_mean) / (label_std + 1e-8)\n",
+        "self.label_std = label_std\n",
+        "print(f'label std: {label_std:.3f}', label_std.item())\n",
+        "y /= label_std[0]\n",
+    ],
+)
+def test_what_only_divides_or_writes_it_down_takes_nothing_back(tmp_path: Path, text: str) -> None:
+    assert not seen(tmp_path, f"y = (y - label_mean) / label_std\n{text}").restored
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_long_printed_line_is_not_looked_into(whole: bool) -> None:
+    for n, is_read in ((400, True), (401, False)):
+        many = [part for k in range(n) for part in (f"x{k}=", Slot(True))]
+        (line,) = lines_of(many, whole=whole)
+        assert line.pattern.count("(?P<") == (n if is_read else 0)
+    (line,) = lines_of(["a " * 500_000 + "val_r2=", Slot(True)], whole=whole)
+    assert line.pattern == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "unsure"),
+    [
+        ("print(f'test R2 = {r}')\nprint(f'ridge baseline test R2 = {b}')", 1),
+        ("print(f'mean test R2 = {m}')\nprint(f'std test R2 = {s}')", 2),
+        ("print(f'improvement of test R2: {d}')", 1),
+        ("print(f'{name}: test R2 = {r}')", 1),
+        ("print(f'test R2 = {r} for {name}')", 1),
+        ("print(f'for {name} test R2 = {r}')", 1),
+        ("print(f'epoch {e} time {t} val_r2 {r} lr {lr}')", 0),
+        ("print(f'model={name} test R2 = {r:.3f}')", 1),
+        ("print(f'fold {k} test R2 = {r:.3f}')", 1),
+        ("print('%s test_r2=%.3f' % (name, r))", 1),
+        ("print(f'final val/test R2: {va:.4f} / {te:.4f}')", 1),
+        ("print(f'train/val R2 = {tr:.4f}/{va:.4f}')", 1),
+        ("print(f'train val R2 = {tr:.4f} {va:.4f}')", 1),
+        ("print(f'test R2 = {r}')\nif x: print(f'test R2 = {b}')", 2),
+        ("print(f'基线 test_r2={b}')", 1),
+        ("print(f'[{epoch}/{n}] {t:.1f}s val_r2={r} (best {b:.2f})')", 0),
+        ("print(f'最终 test_r2={r}')", 0),
+        ("print(f'\\n=== done ===\\nTest results: test_r2 = {r} +- {e:.3f}')", 0),
+    ],
+)
+def test_a_score_that_may_be_of_something_else_is_not_read(
+    tmp_path: Path, text: str, unsure: int
+) -> None:
+    script = seen(tmp_path, text + "\n")
+    assert len(script.unsure) == unsure
+    known = [match_names(re.compile(one).groupindex, "log_g").sure for one in script.patterns]
+    assert len([one for one in known if one]) == text.count("print") - unsure
+
+
+def test_a_score_printed_in_two_ways_is_not_read(tmp_path: Path) -> None:
+    script = seen(tmp_path, "print(f'test R2 = {r}')\nprint('test R2 =', b)\n")
+    assert (script.patterns, len(script.unsure)) == ([], 1)
+
+
+def test_of_several_numbers_of_a_line_each_is_found(tmp_path: Path) -> None:
+    [pattern] = seen(tmp_path, "print(f'epoch {e} best val R2 {b:.2f} val R2 {v:.2f}')\n").patterns
+    match = re.search(pattern, "epoch 3 best val R2 0.70 val R2  0.60")
+    assert match is not None
+    assert match.groupdict() == {"epoch": "3", "val_R2": "0.60"}
+    assert re.search(pattern, "epoch 3 best val R2 0.70 val R2 0.60 of ridge") is None
 
 
 def test_what_is_no_python_is_one_line(tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ import yaml
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import HEADLINE, LABEL, Value
+from vitlab.jobs.experiment.label_scale import Scale
 from vitlab.jobs.experiment.placeholders import check_literal
 from vitlab.jobs.experiment.script import (
     CHECKPOINT_OPTIONS,
     EPOCH_OPTIONS,
     OUTPUT_OPTIONS,
     Option,
-    Scale,
     Script,
     look_at,
 )
@@ -424,8 +424,9 @@ def _metrics(found: Found) -> Iterator[str]:
             continue
         near = " or ".join(fitting[:3])
         yield f"{mark}    # {name}: {near or '?'}"
-    if len(other) > MAX_OTHER:
-        yield f"{mark}    # and {len(other) - MAX_OTHER} more columns"
+    yield from [f"{mark}    # and {len(other) - MAX_OTHER} more columns"] * (len(other) > MAX_OTHER)
+    for text in script.unsure[:MAX_OTHER]:
+        yield f"# Printed, and not read, as it may be of something else: {dump(text)}"
 
 
 def _output_option(found: Found) -> Option | None:
@@ -451,7 +452,7 @@ def _scale(scale: Scale | None) -> str:
 
 
 def _option_words(option: Option) -> str:
-    is_number = isinstance(option.default, int | float) and not isinstance(option.default, bool)
+    is_number = type(option.default) in (int, float)  # True is none
     return f"{option.flag} {option.default}" if is_number else option.flag
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from vitlab.contract.paths import UsageError
+from vitlab.jobs.experiment.label_scale import LabelScale, Scale, look_for_scale
+from vitlab.jobs.experiment.printed import PERCENT, Line, lines_of, parts_of, split_text
 from vitlab.jobs.experiment.script_files import (
     UNREADABLE,
     Files,
@@ -23,13 +25,7 @@ from vitlab.jobs.experiment.script_files import (
     constant,
     tree_of,
 )
-from vitlab.jobs.experiment.value_names import (
-    PERCENT,
-    labels_in,
-    line_pattern,
-    parts_of,
-    split_text,
-)
+from vitlab.jobs.experiment.value_names import labels_in
 
 MAX_MODULES = 40
 """Modules beside a script that are read with it."""
@@ -43,15 +39,6 @@ _LOGS = ("log", "log_dict", "log_metrics")
 _OPEN = ("parse_known_args", "HfArgumentParser", "LightningCLI", "add_arguments", "add_subparsers")
 """Calls after which a command line may have more options than are seen."""
 _NAME = re.compile(r"[\w./ @-]{1,80}")
-_STD = re.compile(r"(?i)(label|target|y|log_?g|teff|t_eff)s?_?(std|sigma|scale)|std_?(y|labels?)")
-_ANY_STD = re.compile(r"(?i)std|sigma|scale")
-_NORMALISED = re.compile(
-    r"(?i)^_?((label|target|y|log_?g)s?_?(std|sigma|scale|norm|mean|scaler)"
-    r"|normali[sz]e_?(labels?|targets?|y)|(std|mean)_?(y|labels?)|y_?n|standard_?scaler)$"
-)
-_LABELS = re.compile(r"(?i)(y|labels?|targets?|log_?g)s?(_(train|val|test|n|norm|scaled))?")
-_DIVISOR = re.compile(r"(?i)_?((label|target|y|log_?g)s?_?)?(std|sigma|scale)")
-_RESTORED = re.compile(r"(?i)denorm|un_?norm|inverse_transform|unscale|rescale|to_physical|in_dex")
 
 
 @dataclass(frozen=True)
@@ -72,25 +59,8 @@ class Option:
         return self.flag.lstrip("-").replace("-", "_")
 
 
-@dataclass(frozen=True)
-class Scale:
-    """Where the label's standard deviation stands: a number, a log line, or a JSON file."""
-
-    number: float | None = None
-    pattern: str = ""
-    file: str = ""
-    key: str = ""
-
-    @property
-    def meaning(self) -> float | dict[str, str]:
-        """As `scale` of an experiment file has it."""
-        if self.number is not None:
-            return self.number
-        return {"pattern": self.pattern} if self.pattern else {"file": self.file, "key": self.key}
-
-
 @dataclass
-class Script:
+class Script(LabelScale):
     """What was seen in a script."""
 
     path: Path
@@ -104,16 +74,13 @@ class Script:
     """What its command line must have: `--data`, `sys.argv[1]`."""
     patterns: list[str] = field(default_factory=list)
     """A regular expression for each printed line with numbers, its groups named by their words."""
+    unsure: list[str] = field(default_factory=list)
+    """Texts before printed scores of which it is not sure what they are of."""
     files: Files = field(default_factory=Files)
     epochs: int | None = None
     """A constant number of epochs that is no option."""
     labels: set[str] = field(default_factory=set)
     """Labels of stars it names: `log_g`, `T_eff`, ..."""
-    normalised: str = ""
-    """Where labels are normalised: `train.py:31 label_std`; empty where nothing shows it."""
-    restored: bool = False
-    """Whether something takes the normalisation back, so that a scale might be applied twice."""
-    scale: Scale | None = None
     checkpoint_word: str = ""
     """The value of its checkpoint option that means the newest one, where that is known."""
 
@@ -130,9 +97,10 @@ class Script:
 def look_at(path: Path) -> Script:
     """Look at the script `path`; `UsageError` where it is no Python."""
     script = Script(path)
-    trees = list(_modules(path))
+    trees, printed = list(_modules(path)), list[Line]()
     for module, tree in trees:
-        _Look(script, module, tree).run()
+        _Look(script, module, tree, printed).run()
+    _patterns(script, printed)
     _hugging_face(script, [tree for _, tree in trees])
     script.logged = list(dict.fromkeys(script.logged))
     script.needs = list(dict.fromkeys(script.needs))
@@ -190,11 +158,16 @@ def _imported(tree: ast.Module, module: Path, root: Path) -> Iterator[Path]:
 class _Look:
     """Fills a `Script` from one module's tree."""
 
-    def __init__(self, script: Script, module: Path, tree: ast.Module) -> None:
+    def __init__(self, script: Script, module: Path, tree: ast.Module, printed: list[Line]) -> None:
+        """`printed`: where the lines it prints are added."""
         self._script = script
+        self._lines = printed
         self._module = module
         self._tree = tree
         self._calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        # Whether a line is what one call prints.
+        keys = (key.arg for one in self._calls for key in one.keywords)
+        self._whole = not any(key in ("end", "nl") for key in keys)
 
     def run(self) -> None:
         for node in ast.walk(self._tree):
@@ -209,7 +182,8 @@ class _Look:
                     self._call(node)
                 case ast.Subscript(value=value, slice=ast.Constant(value=key)):
                     self._item(ast.unparse(value), key)
-            self._normalisation(node)
+            self._labels(node)
+        look_for_scale(self._script, self._tree, self._module.name)
 
     def _item(self, value: str, key: object) -> None:
         if value in ("sys.argv", "argv") and isinstance(key, int) and key > 0:
@@ -343,17 +317,20 @@ class _Look:
         return list(dict.fromkeys(words))
 
     def _printed(self, node: ast.Call) -> None:
-        first = node.args[0]
-        parts = parts_of(first)
-        if isinstance(first, ast.Constant) and len(node.args) > 1:  # info("r2 %.3f", r2)
+        first, *more = node.args
+        parts, is_print = parts_of(first), _name(node.func) == "print"
+        if isinstance(first, ast.Constant) and more:  # info("r2 %.3f", r2)
             parts = split_text(PERCENT, str(first.value))
-        pattern, label_std = line_pattern(parts)
-        if pattern:
-            self._script.patterns.append(pattern)
-        if label_std:
-            self._script.scale = Scale(pattern=label_std)
+        if is_print and more:  # print("r2", r2), of which nothing is read
+            texts = (one.value if isinstance(one, ast.Constant) else "0.5" for one in node.args)
+            self._lines.append(Line(samples=(" ".join(map(str, texts)),)))
+            return
+        for line in lines_of(parts, whole=is_print and self._whole):
+            self._lines.append(line)
+            if line.label_std:
+                self._script.scale = Scale(pattern=line.label_std)
 
-    def _normalisation(self, node: ast.AST) -> None:
+    def _labels(self, node: ast.AST) -> None:
         script, word = self._script, ""
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 80:
             script.labels |= labels_in(node.value)
@@ -361,46 +338,18 @@ class _Look:
             word = node.id if isinstance(node, ast.Name) else node.attr
         elif isinstance(node, ast.keyword | ast.arg):
             word = node.arg or ""
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-            sides = (ast.unparse(side) for side in (node.left, node.right))
-            script.restored |= any(map(_ANY_STD.search, sides))
-        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mult):
-            script.restored |= bool(_ANY_STD.search(ast.unparse(node.value)))
         script.labels |= labels_in(word)
-        if word and _NORMALISED.match(word) and not script.normalised:
-            line = getattr(node, "lineno", 1)
-            script.normalised = f"{self._module.name}:{line} {word}"
-        script.restored |= bool(word and _RESTORED.search(word))
-        if isinstance(node, ast.Assign) and (by := _divisor(node)):
-            script.normalised = script.normalised or f"{self._module.name}:{node.lineno} {by}"
-            if script.scale is None and len(numbers := self._numbers(by)) == 1:
-                script.scale = Scale(number=numbers.pop())
-        if isinstance(node, ast.Assign) and len(node.targets) == 1 and script.scale is None:
-            name, value = ast.unparse(node.targets[0]), constant(node.value)
-            if _STD.search(name) and isinstance(value, int | float) and value > 0:
-                script.scale = Scale(number=float(value))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "json.dump":
-            self._json_scale(node)
 
-    def _numbers(self, name: str) -> set[float]:
-        """The constants a name of this module is given; empty where it is given anything else."""
-        values = [
-            constant(node.value)
-            for node in ast.walk(self._tree)
-            if isinstance(node, ast.Assign) and name in map(ast.unparse, node.targets)
-        ]
-        numbers = {float(one) for one in values if type(one) in (int, float) and one > 0}
-        return numbers if len(values) == 1 else set()
 
-    def _json_scale(self, node: ast.Call) -> None:
-        """`json.dump({"label": {"std": s}}, open("stats.json", "w"))`."""
-        if len(node.args) < 2 or not isinstance(node.args[0], ast.Dict):
-            return
-        named = [n.value for n in ast.walk(node.args[1]) if isinstance(n, ast.Constant)]
-        files = [one for one in named if isinstance(one, str) and one.endswith(".json")]
-        for key in _keys(node.args[0]):
-            if files and re.search(r"(?i)(label|target|y|log_?g)s?[._]?(std|sigma|scale)$", key):
-                self._script.scale = Scale(file=files[0], key=key)
+def _patterns(script: Script, printed: Sequence[Line]) -> None:
+    """The patterns of its lines, but of those that find numbers of other lines too."""
+    for line in printed:
+        script.unsure += line.unsure
+        others = (text for one in printed if one is not line for text in one.samples)
+        if line.pattern and any(re.search(line.pattern, text) for text in others):
+            script.unsure.append(line.samples[0][:100])
+        elif line.pattern:
+            script.patterns.append(line.pattern)
 
 
 def _written_names(arguments: Sequence[ast.expr]) -> list[str]:
@@ -415,25 +364,6 @@ def _written_names(arguments: Sequence[ast.expr]) -> list[str]:
             value = value.strip().split(",")
         names += value if isinstance(value, list) else []
     return [one.strip() for one in names if isinstance(one, str) and _NAME.fullmatch(one.strip())]
-
-
-def _divisor(node: ast.Assign) -> str:
-    """What labels are divided by: `SIGMA` of `y = (x @ w) / SIGMA`; empty for all else."""
-    value = node.value
-    if not isinstance(value, ast.BinOp) or not isinstance(value.op, ast.Div):
-        return ""
-    name = ast.unparse(value.right)
-    is_label = all(_LABELS.fullmatch(ast.unparse(one)) for one in node.targets)
-    return name if is_label and _DIVISOR.fullmatch(name) else ""
-
-
-def _keys(node: ast.Dict, head: str = "") -> Iterator[str]:
-    for key, value in zip(node.keys, node.values, strict=True):
-        name = f"{head}{constant(key)}"
-        if isinstance(value, ast.Dict):
-            yield from _keys(value, f"{name}.")
-        else:
-            yield name
 
 
 def _files(script: Script, trees: Sequence[ast.Module]) -> None:

@@ -1,22 +1,16 @@
-"""Their names of numbers as ours: `val_mae_logg` is `val/mae/log_g`, where nothing else fits.
-
-And the lines a script prints with numbers in them, as expressions that find and name these.
-"""
+"""Their names of numbers as ours: `val_mae_logg` is `val/mae/log_g`, where nothing else fits."""
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from vitlab.contract.value import IN_SIGMA, LEARNING_RATE, TRAIN_LOSS, Value, unit_of
-from vitlab.jobs.experiment.script_files import constant
 
 AXES = ("step", "epoch")
 """Columns that count; never values."""
-_SPLITS = {
+SPLITS = {
     "train": ("train", "training", "trn"),
     "val": ("val", "valid", "validation", "eval", "dev"),
     "test": ("test", "testing"),
@@ -90,7 +84,7 @@ def match_names(columns: Iterable[str], label: str) -> Names:
 
 def place(value: Value) -> tuple[int, int]:
     """A sort key for a list of values: by split, then by metric."""
-    splits, metrics = list(_SPLITS), list(_METRICS)
+    splits, metrics = list(SPLITS), list(_METRICS)
     return (splits.index(value.split) if value.split in splits else len(splits),
             metrics.index(value.metric) if value.metric in metrics else len(metrics))  # fmt: skip
 
@@ -130,7 +124,7 @@ def _parse(name: str) -> tuple[Value | None, str]:
 
 
 def _meaning(word: str) -> tuple[str, str]:
-    for kind, table in (("split", _SPLITS), ("metric", _METRICS), ("label", _LABELS)):
+    for kind, table in (("split", SPLITS), ("metric", _METRICS), ("label", _LABELS)):
         for ours, words in table.items():
             if word in words:
                 return kind, ours
@@ -157,66 +151,7 @@ def labels_in(text: str) -> set[str]:
     }
 
 
-_STD_IN_LOG = re.compile(r"(?i)((?:label|target|y|log_?g)s?[ _]?(?:std|sigma|scale))\s*[:=]\s*$")
-PERCENT = r"%[-+# 0]*\d*(?:\.\d+)?[sdifgeEGr]"
-_SPLIT = r"(?i:train|val|valid|validation|test)"
-_WORD_BEFORE = re.compile(rf"((?:\b{_SPLIT}[ _-]+)?[A-Za-z][\w./@-]*)(\s*[:=]\s*|\s+)$")
-"""What names a printed value: the word before it, with its split."""
-_SPLIT_BEFORE = re.compile(rf"([A-Za-z][\w./@-]*\s*[(\[]({_SPLIT})[)\]])(\s*[:=]\s*|\s+)$")
-"""The same where the split stands behind the word: `R2 (test): `."""
-_UNIT_AFTER = re.compile(r"\s*(dex|K)\b")
-_NUMBER = r"[^\s,;|)\]]+"
-_NEAR, _MOST = 200, 400
-"""Characters before a value that may name it, and parts of a line that are looked at."""
-
-
-def parts_of(node: ast.expr) -> list[str | None]:
-    """A printed text in parts, None where a value stands; empty where it is no such text."""
-    match node:
-        case ast.JoinedStr(values=values):
-            return [str(constant(v)) if isinstance(v, ast.Constant) else None for v in values]
-        case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod()):
-            return split_text(PERCENT, text)
-        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format")):
-            return split_text(r"\{[^{}]*\}", text)
-    return []
-
-
-def split_text(pattern: str, text: str) -> list[str | None]:
-    """A template in parts, None for each `pattern`, where a value stands."""
-    parts: list[str | None] = []
-    for i, part in enumerate(re.split(pattern, text)):
-        parts += [None, part] if i else [part]
-    return parts
-
-
-def line_pattern(parts: Sequence[str | None]) -> tuple[str, str]:
-    """Regular expressions for a printed line's numbers, and for its label's std; or empty.
-
-    A value is named by the word before it (`val_r2=`, `epoch 3`).
-    """
-    pieces: list[str] = []
-    names: list[str] = []
-    label_std = ""
-    parts = parts[:_MOST]
-    for (before, value), after in zip(pairwise(parts), [*parts[2:], ""], strict=False):
-        if before is None or value is not None:
-            continue
-        text = before.rpartition("\n")[2][-_NEAR:]
-        match = _SPLIT_BEFORE.search(text) or _WORD_BEFORE.search(text)
-        if found := _STD_IN_LOG.search(text):
-            label_std = f"{re.escape(found[0].rstrip())}\\s*({_NUMBER})".replace("\\ ", " ")
-        if match is None:
-            continue
-        group = re.sub(r"\W+", "_", match[1].replace("²", "2")).strip("_")
-        if unit := _UNIT_AFTER.match(after or ""):
-            group += f"_{unit[1]}"
-        group = group.lower() if group.lower() in AXES else group
-        if not group.isidentifier() or group in names:
-            continue
-        names.append(group)
-        between = r"\s*[:=]\s*" if text[match.end(1) :].strip() else r"\s+"
-        number = r"\d+" if group in AXES else _NUMBER
-        word = re.escape(match[1]).replace("\\ ", " ")
-        pieces.append(rf"\b{word}{between}(?P<{group}>{number})")
-    return ".*?".join(pieces), label_std
+def split_of(name: str) -> str:
+    """The split of the value of ours that a name stands for; empty where it is none."""
+    value, _ = _parse(name)
+    return "" if value is None else value.split
