@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -154,6 +155,35 @@ def test_a_second_run_of_the_same_script_is_seen(tmp_path: Path) -> None:
         for run in runs:
             run.kill()
             run.communicate()
+
+
+@pytest.mark.parametrize(
+    ("argv", "is_rival"),
+    [
+        ([sys.executable, "-S", "-c", "CODE"], True),
+        ([sys.executable, "-S", "-c", "CODE", "other.py"], True),
+        ([sys.executable, "-S", "-c", "CODE", "-m", "vitlab.recipes.run"], False),
+        ([sys.executable, "-S", "-c", "CODE", "/home/me/.vscode-server/x/lsp_server.py"], False),
+        ([sys.executable, "-S", "-c", "CODE", "/venv/bin/tensorboard"], False),
+        (["sh", "-c", "echo up; sleep 300; true", "run.sh"], False),
+    ],
+)
+def test_any_program_in_its_folder_may_write_what_a_pattern_takes(
+    argv: list[str], is_rival: bool, tmp_path: Path
+) -> None:
+    code = "import time\nprint('up', flush=True)\ntime.sleep(300)\n"
+    words = [word.replace("CODE", code) for word in argv]
+    with subprocess.Popen(
+        words, cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True
+    ) as run:
+        try:
+            assert run.stdout is not None
+            run.stdout.readline()
+            found = look_alikes([], beside=str(tmp_path))
+            assert bool(found) == is_rival
+            assert look_alikes([], beside=str(tmp_path.parent)) == ()
+        finally:
+            os.killpg(run.pid, signal.SIGKILL)
 
 
 def test_a_pattern_is_searched_without_end_or_way_out(

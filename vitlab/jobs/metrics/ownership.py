@@ -31,8 +31,14 @@ from vitlab.jobs.processes import (
     tree,
 )
 
-_ONLOOKERS = re.compile(r"\.(ba|z)?sh$|^(vitlab|tensorboard|http|pytest)\b")
-"""Scripts and modules that write no metrics: shells, whose programs are seen by themselves."""
+_PROGRAMS = re.compile(r"(python|pypy|julia|r$|rscript|perl|lua|java|octave|matlab|ipython)[\w.-]*")
+"""Interpreters, by the names of their executables in lower case."""
+_ONLOOKERS = re.compile(
+    r"(^|[\s/])(-m )?(vitlab|tensorboard|http\.server|pytest|py\.test|pip|nvitop|gpustat|glances)\b"
+    r"|jupyter[- ]?(lab|notebook|server|hub)|(vscode|cursor|windsurf)[\w-]*/|language.?server"
+    r"|\b(py)?lsp|jedi"
+)
+"""Command lines of what writes no metrics, as an editor's helpers."""
 RECHECK = 20.0
 """Seconds between two looks at who else writes a file."""
 QUIET = 1.0
@@ -209,7 +215,7 @@ def look_alikes(
 
     `known`: our script, also when no process of ours is left. `lab`: whose jobs with a metrics
     file are left out, as `other_jobs` holds them against a path by that. `beside`: a folder in
-    which any script is a rival, as all number their runs alike. `without`: pids that are none.
+    which any program is a rival, as all number their runs alike. `without`: pids that are none.
     """
     pids = {*without, *(one.pid for one in ours)}
     mine = {script for one in ours if (script := _script(one.pid))} | ({known} if known else set())
@@ -219,8 +225,7 @@ def look_alikes(
         one
         for one in all_processes()
         if one.pid not in pids
-        and (script := _script(one.pid))
-        and (script in mine or (script[0] == beside and not _ONLOOKERS.search(script[1])))
+        and (_script(one.pid) in mine or (beside and _may_log(one.pid, beside)))
     ]
     known_jobs = [*_declaring(lab)] if found and lab else []
     return tuple(
@@ -295,6 +300,18 @@ def _script(pid: int) -> Script | None:
     except OSError:
         return None
     return script_of([part.decode("utf-8", "replace") for part in argv], folder)
+
+
+def _may_log(pid: int, folder: str) -> bool:
+    """Whether a process in that folder may write metrics: an interpreter runs, no onlooker."""
+    try:
+        if os.readlink(f"/proc/{pid}/cwd") != folder:  # noqa: PTH115 - of every process
+            return False
+        program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))  # noqa: PTH115, PTH119
+        line = proc_file(pid, "cmdline").replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return False
+    return bool(_PROGRAMS.fullmatch(program.lower())) and not _ONLOOKERS.search(line.lower())
 
 
 def script_of(argv: Sequence[str], folder: str) -> Script | None:
