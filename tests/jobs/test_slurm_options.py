@@ -19,7 +19,7 @@ from vitlab.jobs.git import Code
 from vitlab.jobs.process.slurm_step import number, rendezvous, srun_prefix
 from vitlab.jobs.queue.machine import Machine
 from vitlab.jobs.queue.preflight import preflight
-from vitlab.jobs.queue.scheduler import advance
+from vitlab.jobs.queue.scheduler import advance, stop
 from vitlab.jobs.slurm import batch, is_here, submit_batch
 from vitlab.jobs.store import job_folders, read_job, read_state
 from vitlab.lab.launch import preview
@@ -79,7 +79,8 @@ def test_a_job_that_was_taken_over_names_no_file_and_stops_no_other(
     sent: list[str] = []
 
     def answer(argv: Sequence[str], *_: object) -> CompletedProcess[str]:
-        sent.append(argv[-1].split()[-1])
+        if argv[0] == "sbatch":
+            sent.append(argv[-1].split()[-1])
         return CompletedProcess(argv, 0, "7\n", "")
 
     monkeypatch.setattr("vitlab.jobs.slurm._run", answer)
@@ -115,6 +116,41 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
         program.chmod(0o755)
 
     return make
+
+
+def test_a_cluster_says_nothing_of_another_s_jobs(
+    shop: Workshop, programs: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lab on a disk of two: each knows its own numbers."""
+    asked = tmp_path / "asked"
+    monkeypatch.setattr(slurm, "QUERY_INTERVAL", 0.0)
+    monkeypatch.setattr(slurm, "PAUSE", 0.0)
+    programs("sbatch", b"100\n")
+    programs("scontrol", b"Configuration data\nClusterName             = alpha\n")
+    programs("squeue", b"100_0|PENDING|Priority\n", f"echo $@ >> {asked}")
+    job = shop.submit("pass", extra=SLURM)
+    advance(shop.lab)
+    assert read_json(job.slurm)["cluster"] == "alpha"
+    advance(shop.lab)
+    assert "--clusters" not in asked.read_text()
+    programs("scontrol", b"ClusterName = beta\n")
+    unreachable = "echo 'squeue: error: no cluster alpha can be reached' >&2; exit 1"
+    programs("squeue", b"", f"echo $@ >> {asked}\n{unreachable}")
+    advance(shop.lab)
+    assert "--clusters=alpha" in asked.read_text()
+    assert isinstance(read_state(job), Queued)
+    programs("squeue", b"CLUSTER: alpha\n", "exit 0")  # where it can be asked, it is believed
+    write_json(job.slurm, {**read_json(job.slurm), "sent": 1.0})
+    advance(shop.lab)
+    assert isinstance(read_state(job), Done)
+    other = shop.submit("pass", extra=SLURM)
+    programs("sbatch", b"7;gamma\n")
+    programs("squeue", b"")
+    programs("scancel", b"", f"echo cancel $@ >> {asked}")
+    advance(shop.lab)
+    assert read_json(other.slurm)["cluster"] == "gamma"
+    stop(other)
+    assert "cancel --clusters=gamma 7_0" in asked.read_text()
 
 
 def test_a_banner_is_no_number(shop: Workshop, programs: Callable[..., None]) -> None:

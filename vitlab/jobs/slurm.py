@@ -124,25 +124,33 @@ def submit_batch(
         answer = _run(argv, environment)
         if answer is None:
             continue
-        number, why = _number_given(answer)
+        number, cluster, why = _number_given(answer)
         if why:
             refused += [(job, "failed", f"sbatch: {why}") for job in group]
             continue
-        sent = round(time.time(), 3)
+        sent = {"cluster": cluster or _cluster_here(), "sent": round(time.time(), 3)}
         for i, job in enumerate(group):
-            record = {**orders[job.name], "id": f"{number}_{i}", "sent": sent}
+            record = {**orders[job.name], "id": f"{number}_{i}", **sent}
             write_json(job.paths.slurm, record)
             begun.append(job.paths)
     return begun, refused
 
 
-def _number_given(answer: subprocess.CompletedProcess[str]) -> tuple[str, str]:
-    """The number of a job that `sbatch` has submitted, or why there is none."""
+def _number_given(answer: subprocess.CompletedProcess[str]) -> tuple[str, str, str]:
+    """Number and cluster (if it is named) of a job that `sbatch` has submitted; or why none."""
     if answer.returncode:
-        return "", _line(answer.stderr)
+        return "", "", _line(answer.stderr)
     # At some sites a banner stands before it.
-    numbers = re.findall(r"^([0-9]+)(?:;.*)?$", answer.stdout, re.MULTILINE)
-    return (numbers[-1], "") if numbers else ("", f"no number of a job in {_line(answer.stdout)!r}")
+    numbers = re.findall(r"^([0-9]+)(?:;(.*))?$", answer.stdout, re.MULTILINE)
+    why = "" if numbers else f"no number of a job in {_line(answer.stdout)!r}"
+    return (numbers or [("", "")])[-1][0], (numbers or [("", "")])[-1][1].strip(), why
+
+
+def _cluster_here() -> str:
+    """The cluster whose Slurm this machine talks to; empty where it does not say."""
+    answer = _run(["scontrol", "show", "config"])
+    found = re.search(r"^ClusterName\s*=\s*(\S+)", answer.stdout if answer else "", re.MULTILINE)
+    return found[1] if found else ""
 
 
 def is_here() -> bool:
@@ -165,19 +173,32 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Ended]:
     Slurm's state of the others is written into their folders. Slurm is queried at most once in
     `QUERY_INTERVAL` seconds, by all processes together.
     """
-    sent = {number: job for job in jobs if (number := _number(job.paths))}
+    groups: dict[str, dict[str, Job]] = {}  # cluster -> number -> job
+    for job in jobs:
+        if number := _number(job.paths):
+            groups.setdefault(_cluster(job.paths), {})[number] = job
     stamp, now = lab.private.slurm_asked, time.time()
-    if not sent or (stamp.exists() and -PAUSE <= now - stamp.stat().st_mtime < QUERY_INTERVAL):
+    if not groups or (stamp.exists() and -PAUSE <= now - stamp.stat().st_mtime < QUERY_INTERVAL):
         return []
     stamp.parent.mkdir(exist_ok=True)
     touch(stamp)
-    begun = time.monotonic()
-    states = query(list(sent))
-    if states is None:
-        if time.monotonic() - begun > QUERY_INTERVAL:
+    over, here = list[Ended](), _cluster_here() if any(groups) else ""
+    for cluster, sent in groups.items():
+        begun = time.monotonic()
+        # Another cluster may have a job of the same number.
+        states = query(list(sent), cluster if cluster != here else "")
+        if states is not None:
+            over += _over(sent, states, now)
+        elif time.monotonic() - begun > QUERY_INTERVAL:
             until = time.time() + PAUSE
             os.utime(stamp, (until, until))
-        return []
+            break
+    # A job may have written its own record meanwhile.
+    return [one for one in over if not one[0].paths.exit.exists()]
+
+
+def _over(sent: Mapping[str, Job], states: Mapping[str, str], now: float) -> list[Ended]:
+    """Those of one cluster that have ended; what Slurm says of the others is written down."""
     over = []
     arrays = {number.partition("_")[0] for number in states}
     for number, job in sent.items():
@@ -194,8 +215,7 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Ended]:
         elif state in OUTCOMES:
             detail = f"Slurm job {number}: {state.lower().replace('_', ' ')}"
             over.append((job, OUTCOMES[state], detail))
-    # A job may have written its own record meanwhile.
-    return [one for one in over if not one[0].paths.exit.exists()]
+    return over
 
 
 def _is_unseen(job: Job, now: float) -> bool:
@@ -206,10 +226,14 @@ def _is_unseen(job: Job, now: float) -> bool:
     return is_new and "said" not in record and not job.paths.started.exists()
 
 
-def query(numbers: Sequence[str]) -> dict[str, str] | None:
-    """Slurm's `STATE|reason` of jobs; one it does not know is missing, None without an answer."""
+def query(numbers: Sequence[str], cluster: str = "") -> dict[str, str] | None:
+    """Slurm's `STATE|reason` of jobs; one it does not know is missing, None without an answer.
+
+    `cluster`: another than that of this machine.
+    """
     whole = ",".join(sorted({number.partition("_")[0] for number in numbers}))
-    answer = _run(["squeue", "-h", "-r", "-t", "all", "-o", "%i|%T|%r", f"--jobs={whole}"])
+    argv = ["squeue", *_at(cluster), "-h", "-r", "-t", "all", "-o", "%i|%T|%r", f"--jobs={whole}"]
+    answer = _run(argv)
     # With no rows, an error is none that lies behind an answer.
     failed = answer is None or answer.returncode or (answer.stderr and not answer.stdout)
     if answer is None or (failed and "Invalid job id" not in answer.stderr):
@@ -221,7 +245,8 @@ def query(numbers: Sequence[str]) -> dict[str, str] | None:
 def cancel(job: JobPaths) -> None:
     """Cancel a job in Slurm; afterwards it counts as never submitted."""
     if number := _number(job):
-        _run(["scancel", number])
+        cluster = _cluster(job)
+        _run(["scancel", *_at(cluster if cluster and cluster != _cluster_here() else ""), number])
     job.slurm.unlink(missing_ok=True)
 
 
@@ -242,10 +267,21 @@ def signal_steps(number: str, sent: int) -> None:
     _run(["scancel", f"--signal={signal.Signals(sent).name.removeprefix('SIG')}", number])
 
 
+def _at(cluster: str) -> list[str]:
+    """The option that asks another cluster."""
+    return [f"--clusters={cluster}"] if cluster else []
+
+
 def _number(job: JobPaths) -> str:
     """Its number in Slurm, `123_4`; empty where it has none."""
     number = str(read_json(job.slurm).get("id", ""))
     return number if re.fullmatch(r"[0-9]+(_[0-9]+)?", number) else ""
+
+
+def _cluster(job: JobPaths) -> str:
+    """The cluster that gave the number; empty where it is not known."""
+    name = str(read_json(job.slurm).get("cluster") or "")
+    return name if re.fullmatch(r"\w[\w.-]*", name) else ""
 
 
 def _record(job: Job) -> dict[str, Any]:
@@ -258,7 +294,8 @@ def _run(
     """Run a command of Slurm; None where there is none, or it takes too long."""
     variables = this_environment() if environment is None else environment
     # Variables of a batch step we may be in are not for the next one.
-    kept = {k: v for k, v in variables.items() if k == "SLURM_CONF" or not _is_slurms(k)}
+    ours = ("SLURM_CONF", "SLURM_CLUSTERS")
+    kept = {k: v for k, v in variables.items() if k in ours or not _is_slurms(k)}
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         return subprocess.run(
             argv,
