@@ -22,7 +22,7 @@ from vitlab.contract.job import Lost, read_result
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.files import read_json
-from vitlab.jobs.processes import INCOMPLETE, all_processes, process
+from vitlab.jobs.processes import INCOMPLETE, all_processes, ancestors, process
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.queue.trainings import adopt
 from vitlab.lab.lab import Lab
@@ -771,16 +771,20 @@ print("test_r2", value, flush=True)
 )
 
 
-@pytest.mark.parametrize("how", ["alone", "shared", "next", "moved"])
+@pytest.mark.parametrize("how", ["alone", "shared", "next", "moved", "tee", "tees"])
 def test_a_log_that_others_write_is_not_used(shop: Workshop, by_hand: Any, how: str) -> None:
     """Two at once; one after the other, as of a shell's loop; or of another run at its place."""
     folder = shop.lab.root.parent / "byhand"
     (folder / "train.py").write_text(LOGGED)
-    loop = "$1 train.py a 0.5 & pid=$!; "
-    loop += {"shared": "$1 train.py b 0.25 & wait", "next": "wait; $1 train.py b 0.25"}.get(
-        how, "wait"
-    )
-    with (folder / "all.log").open("wb") as log:
+    one, other = "$1 train.py a 0.5", "$1 train.py b 0.25"
+    loop = {
+        "shared": f"{one} & {other} & wait",
+        "next": f"{one}; {other}",
+        "tee": f"{one} | tee -a all.log",
+        "tees": f"{one} | tee -a all.log & {other} | tee -a all.log & wait",
+    }.get(how, f"{one}; true")
+    (folder / "all.log").touch()
+    with (folder / ("none.log" if how.startswith("tee") else "all.log")).open("ab") as log:
         shell = subprocess.Popen(["bash", "-c", loop, "-", sys.executable], cwd=folder, stdout=log)
     try:
         run = wait_for(
@@ -788,7 +792,7 @@ def test_a_log_that_others_write_is_not_used(shop: Workshop, by_hand: Any, how: 
                 (
                     one.pid
                     for one in all_processes()
-                    if one.parent == shell.pid and script_name(one.pid) == ["train.py", "a"]
+                    if shell.pid in ancestors(one.pid) and script_name(one.pid) == ["train.py", "a"]
                 ),
                 None,
             )
@@ -804,13 +808,13 @@ def test_a_log_that_others_write_is_not_used(shop: Workshop, by_hand: Any, how: 
             (folder / name).touch()
         if how == "moved":
             told(job, "it was moved away or replaced")
-        elif how == "shared":
-            assert "train.py) writes it too" in told(job, "neither its numbers nor its end")
+        elif how in ("shared", "tees"):
+            assert " writes it too" in told(job, "neither its numbers nor its end")
         else:
             wait_for(lambda: curve(job))
         (folder / "goa").touch()
         done = ended(job)
-        assert done.outcome == ("ok" if how in ("alone", "next") else "unknown")
+        assert done.outcome == ("ok" if how in ("alone", "next", "tee") else "unknown")
         result = read_result(job.result)
         expected = {R2: 0.5, "test/r2/log_g": 0.5} if done.outcome == "ok" else None
         assert (result.values if result else None) == expected

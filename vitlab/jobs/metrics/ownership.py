@@ -385,7 +385,8 @@ class LogWriters:
         found = [one for one in all_processes() if one.pid in holders - ours - self._above]
         before = time.time() - (0.0 if ours else QUIET)
         names = [name_of(one.pid) for one in found if began(one.ticks) < before]
-        return f"{', '.join(names[:3])} writes it too" if names and self._is_ours else ""
+        is_shared = len(names) > 1 or (names and self._is_ours)  # one may be the run's own `tee`
+        return f"{', '.join(names[:3])} writes it too" if is_shared else ""
 
 
 def _inode(path: Path) -> int:
