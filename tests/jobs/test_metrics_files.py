@@ -68,6 +68,8 @@ FOUR = [(i, float(i), {R2: x}) for i, x in enumerate((0.0, 0.2, 0.4, 0.6))]
         ("m.csv", b"epoch,val_r2\n0,0.0,\n1,0.2,\n2,0.4,\n3,0.6,\n"),
         ("m.csv", b"'epoch','val_r2'\n'0','0.0'\n'1','0.2'\n'2','0.4'\n'3','0.6'\n"),
         ("m.csv", b"epoch,val_r2\n0,0.0\n1,0.2\n2,0.4\n3,0.6\nmean,0.3\nstd,0.22\n"),
+        ("m.csv", b"event,epoch,val_r2\n,0,0.0\n,1,0.2\nlr drop,2,0.4\nbest,3,0.6\n"),
+        ("m.csv", b",epoch,val_r2\n,0,0.0\n,1,0.2\n,2,0.4\n,3,0.6\nmean,1.5,0.3\nstd,1,0.2\n"),
         ("m.log", b"begins\n" + b"".join(b'10:0%d INFO valid | {"epoch": %d, "val_r2": "0.%d"}\n'
                                          % (i, i, 2 * i) for i in range(4))),
         ("m.json", b"".join(b'{\n "epoch": %d,\n "val_r2": [0.%d]\n}\n' % (i, 2 * i)

@@ -31,6 +31,8 @@ _DECIMAL = re.compile(rb"\s*[-+]?(?![1-9]\d{0,2},\d{3}\s*$)\d*,\d+([eE][-+]?\d+)
 """A number with a decimal comma. `1,500` is none: it may be a thousand and a half too."""
 _THOUSANDS = re.compile(rb"\s*[-+]?[1-9]\d{0,2}(?:\.\d{3})+\s*")
 """Beside a decimal comma, thousands or a number: `1.500`."""
+_SUMMARIES = ("mean", "std", "min", "max", "median", "average", "avg", "sem", "total", "sum")
+"""First words of rows over all others."""
 _LONGEST, _LINES = 1 << 16, 16
 """Bytes and lines of a row with a quoted cell."""
 MANY = 1 << 30
@@ -58,7 +60,7 @@ class Table(Decoder):
         self.twice: set[str] = set()
         """Wanted names that stand twice in a header: which one is meant is not known."""
         self._numbered: bool | None = None
-        """Whether the rows begin with a number; None before the first."""
+        """Whether the rows begin with a number; None before one that begins with anything."""
         self.summaries = 0
         """Rows that begin with a word all the same, as a mean over all."""
         self._shortest = MANY
@@ -126,8 +128,9 @@ class Table(Decoder):
         columns: dict[str, Column] = {}
         odd: list[str] = []
         if self._numbered is None and rows:
-            self._numbered = not is_word(cells[0])
-        if self._numbered and 0 not in self._places.values():
+            first = next(filter(_says, cells[0::width]), b"")
+            self._numbered = _is_numbered(first) if first else None
+        if self._numbered is not False and 0 not in self._places.values():
             numbers(cells[0::width], odd)
         doubtful = b"_" in data  # Python reads 1_000 as a number
         for name, place in self._places.items():
@@ -243,9 +246,9 @@ class Table(Decoder):
 
     def _is_summary(self, first: bytes) -> bool:
         """Whether a row begins with a word where the others begin with a number."""
-        if self._numbered is None:
-            self._numbered = not is_word(first)
-        return self._numbered and is_word(first) and _name(first)[:1].isalpha()
+        if self._numbered is None and _says(first):
+            self._numbered = _is_numbered(first)
+        return bool(self._numbered) and is_word(first) and _name(first)[:1].isalpha()
 
     def _other_delimiter(self, line: bytes) -> bool:
         """Whether it is a header under another delimiter, as below a comment like one."""
@@ -298,6 +301,16 @@ def _with_points(cells: list[bytes]) -> list[bytes]:
         return cells
     cells = [x.strip() + b" or thousands?" if _THOUSANDS.fullmatch(x) else x for x in cells]
     return [x.replace(b",", b".") if _DECIMAL.fullmatch(x) else x for x in cells]
+
+
+def _says(cell: bytes) -> bool:
+    """Whether there is anything in a cell."""
+    return bool(cell.strip(_AROUND))
+
+
+def _is_numbered(first: bytes) -> bool:
+    """Whether rows begin with a number, by the first cell with anything in it."""
+    return not is_word(first) or _name(first).lower() in _SUMMARIES
 
 
 def _is_cut(cell: bytes, shortest: int) -> bool:
