@@ -16,7 +16,7 @@ from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.edit import apply
 from vitlab.docs.text.source import Document
 from vitlab.docs.write.report import report_text
-from vitlab.docs.write.results import record_results
+from vitlab.docs.write.results import number_rows, record_results
 from vitlab.docs.write.rows import add_timeline_row, numbers_by_column, set_key_number
 
 
@@ -77,8 +77,22 @@ def test_a_column_takes_the_number_its_head_names(
         ("N", "1,000,000", True),
         ("数据量", "100万", True),
         ("Loss", "MSE", True),
+        *(
+            ("Config", cell, False)
+            for cell in (
+                "LightGBM", "10k", "N=1e4", "验证集", "(val)", "smoke", "target", "Fisher ceiling",
+                "5 seeds", "ensemble of 5", "真实光谱", "DESI", "noise=2", "no noise",
+                "Ting+19", "打乱标签",
+            )
+        ),
+        *(
+            ("Note", cell, True)
+            for cell in ("MSE, L6_h256", "lr=1e-3", "1M/10k", "seed 43", "noise 1, 30 noise draws",
+                         "no gain on giants in later runs", "test", "5M params", "100k steps")
+        ),
+        ("Note", "SNR>20", False),
     ],
-)
+)  # fmt: skip
 def test_a_row_of_other_numbers_takes_none(head: str, cell: str, is_own: bool) -> None:
     text = f"""# Plan
 
@@ -419,3 +433,32 @@ def test_only_a_timeline_takes_its_rows(tables: str, where: str) -> None:
     new = apply(text, add_timeline_row(roadmap, "MVP-1.0 x", "2026-01-03"))
     last = [part.partition("\n")[0] for part in new.split("## ") if "MVP-1.0 x" in part]
     assert last == ([where] if where else [])
+
+
+@pytest.mark.parametrize(
+    ("title", "head", "cell"),
+    [
+        ("Numbers", "R²", "0.950 (T_eff)"),
+        ("Numbers", "R² (T_eff)", "0.950"),
+        ("T_eff", "R²", "0.950"),
+        ("Numbers", "R² (log_g)", ""),
+    ],
+)
+def test_a_number_of_another_label_has_its_name(title: str, head: str, cell: str) -> None:
+    plan = "# Plan\n\n| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | ⏳ |\n"
+    table = f"## {title}\n\n| MVP | {head} |\n|---|---|\n| 1.0 | - |\n"
+    (view,) = (v for v in parse_roadmap(Document(plan + table)).views if v.kind == "numbers")
+    one = replace(result("1.0 A 0.75"), values={"test/r2/T_eff": 0.95}, headline="test/r2/T_eff")
+    assert numbers_by_column(view, one).get(1, "") == cell
+
+
+@pytest.mark.parametrize(
+    ("title", "is_own"), [("6.1 数值汇总", True), ("Numbers (giants)", False), ("T_eff", False)]
+)
+def test_a_table_whose_heading_is_of_other_numbers_gets_no_row(title: str, is_own: bool) -> None:
+    plan = "# Plan\n\n| MVP | Name | Status |\n|---|---|---|\n| 1.0 | giants | ⏳ |\n"
+    text = f"{plan}\n## {title}\n\n| MVP | R² |\n|---|---|\n| 0.9 | 0.1 |\n"
+    roadmap = parse_roadmap(Document(text))
+    one = replace(result("1.0 ViT 0.75"), run="main")
+    edits = number_rows(roadmap, roadmap.mvp("1.0"), [one], "done", "full")
+    assert ("| 1.0 | 0.750 |" in apply(text, edits)) == is_own

@@ -41,6 +41,7 @@ from vitlab.docs.write.rows import (
     mvp_name_like,
     numbers_by_column,
     set_column,
+    takes_rows_of,
     view_of,
 )
 from vitlab.docs.write.status import (
@@ -55,7 +56,7 @@ from vitlab.docs.write.status import (
 )
 
 _DIGIT = re.compile(r"\d")
-_REPLACED = re.compile(r"[-—–\s?]*|[-+−]?\d+(\.\d+)?( \((?:val|train)\))?")
+_REPLACED = re.compile(r"[-—–\s?]*|[-+−]?\d+(\.\d+)?( \((?:val|train|log_g|T_eff|M_H)\)){0,2}")
 """What stands in a number column of the table of runs before a result: nothing, or a number."""
 _BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z]) (?=\d)")
 """`Run 1` is written `Run1` in these rows."""
@@ -138,15 +139,15 @@ def number_rows(
     """
     views = [v for v in roadmap.views if v.kind == "numbers" and "mvp" in v.columns]
     views = [v for v in views if any(map(metric_header, v.headers))]
-    home = home_of(roadmap, views, mvp)
-    if home is None:
-        return []
     edits: list[Edit] = []
     of_row: dict[int, Result] = {}
     for result in results:
         rows = [(v, e) for v in views for e in v.entries if _is_row_of(roadmap, e, mvp, result)]
         found = next((one for one in rows if may_be_of(*one, result)), None)
+        home = home_of(roadmap, [v for v in views if takes_rows_of(v, result)], mvp)
         view = found[0] if found else home
+        if view is None:
+            continue
         values = numbers_by_column(view, result)
         if found is None:
             edits.append(_new_row(roadmap, view, mvp, result, values, status))

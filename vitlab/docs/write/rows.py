@@ -6,8 +6,9 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from vitlab.contract.job import Result
+from vitlab.contract.job import PROFILES, Result
 from vitlab.contract.value import Value
+from vitlab.contract.world import read_world
 from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.docs.model.gates.conditions import is_model, model_key, models_in
 from vitlab.docs.model.gates.rules import WHOLE
@@ -17,7 +18,7 @@ from vitlab.docs.model.ids import id_stem
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.text.edit import Edit
-from vitlab.docs.text.inline import cell_text, plain
+from vitlab.docs.text.inline import cell_text, plain, width
 from vitlab.docs.text.source import Document, Heading, Span
 from vitlab.docs.text.tables import Row, insert_row, set_cell
 
@@ -250,7 +251,8 @@ def numbers_by_column(view: View, result: Result) -> dict[int, str]:
     """The result's numbers by column: `R² (val)` takes `val/r2/<label of the headline>`.
 
     A head without a split takes the one its neighbours name, or what the run is judged by, as in
-    `R² | R² (val)`; a number that is neither of theirs nor of the test has its name: `0.250 (val)`.
+    `R² | R² (val)`; a number that is neither of theirs nor of the test has its name: `0.250 (val)`,
+    as has one of another label than log g where neither head nor headings name it: `0.95 (T_eff)`.
     There is none where a head says of the number what it is not.
     """
     judged = Value.parse(result.headline)
@@ -268,6 +270,8 @@ def numbers_by_column(view: View, result: Result) -> dict[int, str]:
             continue
         if head.seeds not in (None, seeds) or (head.is_best and seeds != 1):
             continue
+        told = LABELS.get(judged.label or "")
+        is_told = bool(of) or bool(told and any(map(told.search, view.headings)))
         splits = [head.split] if head.split else [*named, judged.split]
         for one in splits:
             name = Value(one, head.metric, judged.label)
@@ -275,6 +279,7 @@ def numbers_by_column(view: View, result: Result) -> dict[int, str]:
             if value is not None and head.unit in (None, name.unit):
                 is_usual = one in ("", "test", head.split, *named)
                 mark = "" if is_usual else f" ({one})"
+                mark += f" ({judged.label})" if name.short != name.symbol and not is_told else ""
                 value = abs(value) if head.is_size else value
                 digits = decimals(value)
                 numbers[column] = f"{value:.{digits}f}{mark}{profile_mark(result.profile)}"
@@ -288,27 +293,87 @@ def decimals(value: float, usual: int = 3) -> int:
     return min(1 - math.floor(math.log10(abs(value))), 12) if is_small else usual
 
 
+def takes_rows_of(view: View, result: Result) -> bool:
+    """Whether the heading of a table of numbers leaves it open that a result's are among them."""
+    return view.kind != "numbers" or not _is_of_another(_title(view), result)
+
+
 def may_be_of(view: View, entry: Entry, result: Result) -> bool:
     """Whether a row's cells leave it open that its numbers are those of a result.
 
-    Not where they name other labels, some stars, or below a head for it another split, model or
-    number of training stars.
+    Not where they, or the heading of a table of numbers, name other labels, some stars, or what the
+    result is not: another model, split, profile, number of training stars or seeds, real spectra.
+    The row of an overview is the MVP's own, whatever it is called, but for another label.
     """
-    judged = Value.parse(result.headline)
-    named = {view.columns[name] for name in ("mvp", "run") if name in view.columns}
+    named = {view.columns[name] for name in ("mvp", "run", "status") if name in view.columns}
+    if not takes_rows_of(view, result):
+        return False
     for column, cell in enumerate(entry.row.cells[: len(view.headers)]):
         head, text = plain(view.headers[column]), plain(cell.text)
         if metric_header(head) or not text.strip("-—– "):
             continue
-        labels = {name for name, label in LABELS.items() if label.search(text)}
-        of_part = view.kind != "overview" and column not in named and _STARS.search(text)
-        if of_part or (labels and judged.label not in labels):
+        if _of_other_label(text, result):
+            return False
+        is_remark = column == view.columns.get("note") and width(text) > _WORDS
+        is_its_own = view.kind == "overview" or column in named or is_remark
+        if not is_its_own and _is_of_another(text, result):
             return False
         if match := _ASIDE.match(head):
             (kind,) = (name for name, word in match.groupdict().items() if word)
             if not _ASIDE_AGREES[kind](text, result):
                 return False
     return True
+
+
+def _of_other_label(text: str, result: Result) -> bool:
+    labels = {name for name, label in LABELS.items() if label.search(text)}
+    return bool(labels) and Value.parse(result.headline).label not in labels
+
+
+def _is_of_another(text: str, result: Result) -> bool:
+    """Whether a text about numbers says what those of a result are not."""
+    judged, seeds = Value.parse(result.headline), result.model.get("seeds", 1)
+    world = read_world(result.world)
+    whole = next((m for m in (_SPLIT_ALONE.fullmatch(part) for part in _parts(text)) if m), None)
+    noise = _NOISE.search(text)
+    level = float(noise["level"] or 0) if noise else None
+    of_seeds = _SEEDS.search(text)
+    return any(
+        (
+            _of_other_label(text, result),
+            _STARS.search(text),
+            whole and not _is_split(whole.group(), result),
+            any(part in PROFILES and part != result.profile for part in _parts(text)),
+            any(map(_NO_RESULT.fullmatch, _parts(text))) and not judged.is_ceiling,
+            not _is_model(text, result),
+            _ENSEMBLE.search(text) and result.recipe != "ensemble",
+            of_seeds and int(of_seeds["count"] or 1) != seeds,
+            not _has_size(text, result),
+            _PUBLISHED.search(text),
+            _PERMUTED.search(text) and not result.data.get("permuted"),
+            world and world.simulator and _REAL.search(text),
+            world and level is not None and level != world.noise,
+        )
+    )
+
+
+def _parts(text: str) -> list[str]:
+    """What a text says as a whole, in its brackets, and between its commas."""
+    return [part.strip().casefold() for part in re.split(r"[()（）\[\],，;；+/|]", text) if part]
+
+
+def _has_size(text: str, result: Result) -> bool:
+    """Whether one of the counts in a text, if there are any, is that of a full result."""
+    counts = [_count(m["count"], m["times"] or "") for m in _COUNTS.finditer(text)]
+    sizes = result.n.get("train"), result.model.get("params")
+    known = [size for size in sizes if isinstance(size, int) and size]
+    if result.profile != "full" or not result.n.get("train") or not counts:
+        return True
+    return any(1 / 1.5 <= count / one <= 1.5 for count in counts for one in known)
+
+
+def _count(number: str, times: str) -> float:
+    return float(number.replace(",", "")) * _TIMES[times.lower()]
 
 
 def _is_split(text: str, result: Result) -> bool:
@@ -327,8 +392,7 @@ def _is_size(text: str, result: Result) -> bool:
     match, train = _SIZE.fullmatch(text.strip()), result.n.get("train")
     if match is None or not train or result.profile != "full":
         return True
-    count = float(match[1].replace(",", "")) * _TIMES[match[2].lower()]
-    return 1 / 1.5 <= count / train <= 1.5
+    return 1 / 1.5 <= _count(match[1], match[2]) / train <= 1.5
 
 
 _STARS = re.compile(
@@ -350,4 +414,35 @@ _ASIDE_AGREES: Mapping[str, Callable[[str, Result], bool]] = {
     "size": _is_size,
 }
 _SIZE = re.compile(r"[~≈约]?\s*(\d[\d,]*(?:\.\d+)?)\s*(k|m|万|百万|)", re.I)
+_COUNTS = re.compile(
+    r"(?:\bN(?:_?train)?\s*=\s*(?=\d)|(?<![\w.=-])(?=[\d.]+\s*(?:k|m|万|百万)(?![A-Za-z])))"
+    r"(?P<count>\d[\d,]*(?:\.\d+)?(?:e\d)?)\s*(?P<times>k|m|万|百万|)(?![\w.])"
+    r"(?!\s*(?:test|val|steps?|iter|draws?|updates?|测试|验证|步|次))",
+    re.I,
+)
+_WORDS = 24
+"""Columns up to which a remark is a few words on what the numbers are of."""
+_SPLIT_ALONE = re.compile(
+    rf"(?:on |the )*(?:{'|'.join(words for _, words in SPLITS)}|validation|training)(?:集| set)?",
+    re.I,
+)
+_NO_RESULT = re.compile(
+    r"(?:(?:target|goal|expected|literature|published|paper|previous work|ceiling|upper bound"
+    r"|fisher|crlb|bayes|theoretical|worst|median|目标|预期|期望|文献|论文|上限|理论)"
+    r"(?:值| values?)?\s*)+"
+)
+_PUBLISHED = re.compile(r"\bet al\b|\b[A-Z][a-z]+\s?\+\s?\d\d")
+_PERMUTED = re.compile(r"\b(?:shuffl|permut)|打乱|置换", re.I)
+_ENSEMBLE = re.compile(r"\bensembles?\b|集成", re.I)
+_SEEDS = re.compile(r"(?P<count>\d+)\s*(?:seeds|个?种子)|\bseed\s*[=#]?\s*\d|种子\s*\d", re.I)
+_REAL = re.compile(
+    r"\b(?:real|observed|OOD|out[- ]of[- ]distribution|DESI|LAMOST|SDSS|APOGEE|GALAH)\b"
+    r"|真实|实测|观测",
+    re.I,
+)
+_NOISE = re.compile(
+    r"\bnoise\s*[=×x*]?\s*(?P<level>\d+(?:\.\d+)?)(?!\s*draws)"
+    r"|\bno noise\b|\bnoise-?(?:less|free)\b|无噪",
+    re.I,
+)
 _TIMES = {"": 1, "k": 1e3, "m": 1e6, "万": 1e4, "百万": 1e6}
