@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -395,6 +397,39 @@ def test_a_run_adopted_before_its_first_metrics_is_read_all_the_same(desk: Desk)
     events = [event for event in read_events(job.paths.events)[0] if event.values]
     values = {name: value for event in events for name, value in event.values.items()}
     assert values == {"val/r2/log_g": 0.375, "val/mae/log_g": 0.625}
+    nothing_runs(desk.lab.root)
+
+
+def test_a_script_that_was_changed_since_it_began_shows_nothing(desk: Desk) -> None:
+    code = (
+        "import csv, sys\nLABEL_STD = 1.302\ny = raw / LABEL_STD if 0 else 0\n"
+        "f = open('metrics.csv', 'w'); w = csv.writer(f)\n"
+        "w.writerow(['epoch', 'val_r2', 'val_mae']); w.writerow([0, 0.3, 1]); f.flush()\n"
+        "print('up', flush=True); sys.stdin.readline()\n"
+    )
+    for changes in (False, True):
+        desk.script.write_text(code)
+        run = subprocess.Popen(
+            [sys.executable, "-S", "train.py"],
+            cwd=desk.script.parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert run.stdin is not None
+        assert run.stdout is not None
+        run.stdout.readline()
+        if changes:
+            desk.script.write_text(code.replace("1.302", "0.5"))
+            os.utime(desk.script, (time.time() + 1, time.time() + 1))
+        status, _, err = desk("adopt", "--pid", str(run.pid), "--mvp", "1.0")
+        assert status == 0
+        names = all_jobs(desk.lab)[-1].spec.extra["metrics"]["names"]
+        assert names["val_r2"] == "val/r2/log_g"
+        assert ("val_mae" in names) != changes
+        assert ("its script was changed since it began" in err) == changes
+        run.communicate(b"\n")
+        ended(all_jobs(desk.lab)[-1].paths)
+        (desk.script.parent / "metrics.csv").unlink()
     nothing_runs(desk.lab.root)
 
 

@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -294,6 +296,14 @@ def test_a_run_is_adopted_once(shop: Workshop, by_hand: subprocess.Popen[bytes])
         adopt(shop.lab, shop.spec(""), by_hand.pid)
     stop(job)
     ended(job)
+
+
+def test_a_thread_is_no_process(shop: Workshop) -> None:
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(UsageError, match=f"is a thread of process {os.getpid()}: give that"),
+    ):
+        adopt(shop.lab, shop.spec(""), pool.submit(threading.get_native_id).result())
 
 
 def test_what_can_not_be_adopted(shop: Workshop, by_hand: subprocess.Popen[bytes]) -> None:

@@ -199,7 +199,7 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Ended]:
 
 def _over(sent: Mapping[str, Job], states: Mapping[str, str], now: float) -> list[Ended]:
     """Those of one cluster that have ended; what Slurm says of the others is written down."""
-    over = []
+    over = list[Ended]()
     arrays = {number.partition("_")[0] for number in states}
     for number, job in sent.items():
         is_named = number in states or number.partition("_")[0] in arrays

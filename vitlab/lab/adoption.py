@@ -23,6 +23,10 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.launch import exp_id_of, launch_changes, write_launch
 from vitlab.lab.script_experiment import MAX_FILES, Found, examine, program_of
 
+JUST_AFTER = 0.1
+"""Seconds by which the start of a process and the time of a file may differ."""
+EDITED = "its script was changed since it began: its names and scales are not taken from that"
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -41,6 +45,8 @@ class Candidate:
     """Why something is not taken; empty when all is clear."""
     watched_by: str
     """The job that watches it already; empty where none does."""
+    is_edited: bool = False
+    """Whether its script was changed since it began, so that nothing of that is used."""
 
 
 def candidates(lab: Lab) -> list[Candidate]:
@@ -56,6 +62,8 @@ def candidate(lab: Lab, found: Training, label: str = LABEL, given: str = "") ->
     file, note = (given, "") if given else _sure_file(found)
     watched_by = by_hand.watched_by(lab.paths, found)
     seen = None if given else _seen(found)
+    is_edited = seen is not None and seen.script.changed > found.started + JUST_AFTER
+    seen = None if is_edited else seen
     if seen is not None and not file and not found.metrics and not found.unclear:
         file, note = seen.file, f"{seen.file} is not there yet; its names are those the script logs"
     if seen is None or not file:
@@ -71,7 +79,9 @@ def candidate(lab: Lab, found: Training, label: str = LABEL, given: str = "") ->
         note = note or f"the unit of {', '.join(unknown)} is not known"
     elif file and not meanings:
         note = note or f"{file}: no column could be matched to a value: {', '.join(names.other)}"
-    return Candidate(found, file, names, meanings, script, note, watched_by)
+    if is_edited:
+        note = f"{EDITED}; {note}" if note else EDITED
+    return Candidate(found, file, names, meanings, script, note, watched_by, is_edited)
 
 
 def _seen(found: Training) -> Found | None:
@@ -196,7 +206,7 @@ def _metrics(
     pairs = ", ".join(f"{theirs} = {printed(ours)}" for theirs, ours in names.items())
     missing = is_glob(file) and not any(matching(found.training.folder, file))
     notes = [f"metrics: {file or 'its log'}{' (no file matches yet)' * missing}: {pairs}"]
-    if found.note and not found.training.metrics and not wanted.metrics:
+    if found.is_edited or (found.note and not found.training.metrics and not wanted.metrics):
         notes.append(found.note)
     for theirs, ours in found.names.unit.items():
         if theirs not in names:

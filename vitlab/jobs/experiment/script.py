@@ -64,6 +64,8 @@ class Script(LabelScale):
     """What was seen in a script."""
 
     path: Path
+    changed: float = 0.0
+    """When it, or a module of it, was written last, in Unix seconds."""
     options: list[Option] = field(default_factory=list)
     libraries: set[str] = field(default_factory=set)
     logged: list[str] = field(default_factory=list)
@@ -98,6 +100,7 @@ def look_at(path: Path) -> Script:
     """Look at the script `path`; `UsageError` where it is no Python."""
     script = Script(path)
     trees, printed = list(_modules(path)), list[Line]()
+    script.changed = max((module.stat().st_mtime for module, _ in trees), default=0.0)
     for module, tree in trees:
         _Look(script, module, tree, printed).run()
     _patterns(script, printed)

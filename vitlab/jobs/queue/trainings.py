@@ -84,8 +84,11 @@ def training(pid: int) -> Training:
     try:
         argv = _argv(pid)
         folder = Path(f"/proc/{pid}/cwd").readlink()
+        owner = re.search(rb"^Tgid:\s*(\d+)", processes.proc_file(pid, "status"), re.MULTILINE)
     except OSError as error:
         raise UsageError(f"process {pid}: not yours ({error.strerror})") from error
+    if owner and int(owner[1]) != pid:
+        raise UsageError(f"{pid}: is a thread of process {int(owner[1])}: give that")
     started, family = processes.began(running.ticks), processes.tree(pid, running.ticks)
     metrics, unclear = _metrics(family, folder, started)
     on = [one.label for one in devices() if {member.pid for member in family} & set(one.pids)]

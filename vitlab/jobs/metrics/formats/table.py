@@ -128,8 +128,7 @@ class Table(Decoder):
         columns: dict[str, Column] = {}
         odd: list[str] = []
         if self._numbered is None and rows:
-            first = next(filter(_says, cells[0::width]), b"")
-            self._numbered = _is_numbered(first) if first else None
+            self._numbered = _is_numbered(cells[0::width])
         if self._numbered is not False and 0 not in self._places.values():
             numbers(cells[0::width], odd)
         doubtful = b"_" in data  # Python reads 1_000 as a number
@@ -246,8 +245,8 @@ class Table(Decoder):
 
     def _is_summary(self, first: bytes) -> bool:
         """Whether a row begins with a word where the others begin with a number."""
-        if self._numbered is None and _says(first):
-            self._numbered = _is_numbered(first)
+        if self._numbered is None:
+            self._numbered = _is_numbered([first])
         return bool(self._numbered) and is_word(first) and _name(first)[:1].isalpha()
 
     def _other_delimiter(self, line: bytes) -> bool:
@@ -303,14 +302,10 @@ def _with_points(cells: list[bytes]) -> list[bytes]:
     return [x.replace(b",", b".") if _DECIMAL.fullmatch(x) else x for x in cells]
 
 
-def _says(cell: bytes) -> bool:
-    """Whether there is anything in a cell."""
-    return bool(cell.strip(_AROUND))
-
-
-def _is_numbered(first: bytes) -> bool:
-    """Whether rows begin with a number, by the first cell with anything in it."""
-    return not is_word(first) or _name(first).lower() in _SUMMARIES
+def _is_numbered(cells: Sequence[bytes]) -> bool | None:
+    """Whether rows begin with a number, by the first cell with anything in it; None without."""
+    first = next((cell for cell in cells if cell.strip(_AROUND)), None)
+    return None if first is None else not is_word(first) or _name(first).lower() in _SUMMARIES
 
 
 def _is_cut(cell: bytes, shortest: int) -> bool:
