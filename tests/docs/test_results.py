@@ -462,3 +462,54 @@ def test_a_table_whose_heading_is_of_other_numbers_gets_no_row(title: str, is_ow
     one = replace(result("1.0 ViT 0.75"), run="main")
     edits = number_rows(roadmap, roadmap.mvp("1.0"), [one], "done", "full")
     assert ("| 1.0 | 0.750 |" in apply(text, edits)) == is_own
+
+
+def test_runs_that_differ_in_a_sign_have_a_row_each() -> None:
+    names = ("x=-0.1", "x=0.1", "lr=1e-4", "lr=1e4", "A_1", "A1", "Run1")
+    runs = (*names[:-1], "Run 1")
+    row = "".join(f"| 1.0 {name} | - |\n" for name in names)
+    own = "".join(f"| {name} | - | ⏳ |\n" for name in names)
+    text = (
+        "# Plan\n\n| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | ⏳ |\n\n## Numbers\n\n"
+        f"| MVP | R² |\n|---|---|\n{row}\n"
+        f"### MVP-1.0 A\n\n| Run | R² | Status |\n|---|---|---|\n{own}"
+    )
+    results = [replace(result(f"1.0 A 0.{n}1"), run=run) for n, run in enumerate(runs, 1)]
+    edits = record_results(
+        parse_roadmap(Document(text)),
+        "1.0",
+        results,
+        "done",
+        "so",
+        None,
+        {},
+        DATE,
+        "full",
+        runs=results,
+    )
+    after = apply(text, edits)
+    for number, name in enumerate(names, 1):
+        assert f"| 1.0 {name} | 0.{number}10 |\n" in after
+        assert f"| {name} | 0.{number}10 | ✅ |\n" in after
+
+
+@pytest.mark.parametrize(
+    ("other", "written"),
+    [
+        ("MAE=80 K", "R²_test=0.754"),
+        ("R²=0.7", "R²=0.75"),
+        ("R²≈0.70", "R²≈0.75"),
+        ("R²=0.7012", "R²=0.7540"),
+        ("R²=0.70 ± 0.01", "R²_test=0.754 ± 0.004"),
+    ],
+)
+def test_a_headline_is_rounded_as_others_of_its_metric(other: str, written: str) -> None:
+    text = (
+        "# Plan\n\n| MVP | Name | Status | Key metric |\n|---|---|---|---|\n"
+        f"| 1.0 | A | ⏳ | - |\n| 1.1 | B | ✅ | {other} |\n"
+    )
+    one = replace(result("1.0 A 0.754"), errors={"test/r2/log_g": 0.004})
+    edits = record_results(
+        parse_roadmap(Document(text)), "1.0", [one], "done", "so", None, {}, DATE, "full"
+    )
+    assert f"| 1.0 | A | ✅ | {written} |" in apply(text, edits)

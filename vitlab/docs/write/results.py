@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -34,12 +33,14 @@ from vitlab.docs.write.rows import (
     add_change_row,
     add_row,
     add_timeline_row,
+    as_digits_of,
     decimals,
     home_of,
     link_figures,
     may_be_of,
     mvp_name_like,
     numbers_by_column,
+    run_of,
     set_column,
     takes_rows_of,
     view_of,
@@ -48,7 +49,6 @@ from vitlab.docs.write.status import (
     EPOCH,
     EVENTS,
     legend_edits,
-    run_key,
     status_cell,
     status_edits,
     unique_edits,
@@ -141,9 +141,14 @@ def number_rows(
     views = [v for v in views if any(map(metric_header, v.headers))]
     edits: list[Edit] = []
     of_row: dict[int, Result] = {}
+    rows = [(v, e, _run_in(roadmap, e, mvp)) for v in views for e in v.entries]
+    names = [name for _, _, name in rows if name is not None]
+    runs = {"" if result.run == "main" else result.run for result in results}
     for result in results:
-        rows = [(v, e) for v in views for e in v.entries if _is_row_of(roadmap, e, mvp, result)]
-        found = next((one for one in rows if may_be_of(*one, result)), None)
+        run = "" if result.run == "main" else result.run
+        own = {name for name in names if run_of(name, runs, names) == run}
+        mine = [(view, entry) for view, entry, name in rows if name in own]
+        found = next((one for one in mine if may_be_of(*one, result)), None)
         home = home_of(roadmap, [v for v in views if takes_rows_of(v, result)], mvp)
         view = found[0] if found else home
         if view is None:
@@ -184,12 +189,12 @@ def _with_epoch(text: str, result: Result) -> str:
     return EPOCH.sub(f"ep{epoch:g}", text, count=1)
 
 
-def _is_row_of(roadmap: Roadmap, entry: Entry, mvp: Mvp, result: Result) -> bool:
+def _run_in(roadmap: Roadmap, entry: Entry, mvp: Mvp) -> str | None:
+    """The run that a row of the MVP names, empty for none; None for a row of another MVP."""
     opening = roadmap.ids.opening(entry.text("mvp"))
     if opening is None or opening[0] != mvp.id:
-        return False
-    named = run_key(TRIAL_MARK.sub("", opening[1]).strip(" ()"))
-    return named == ("" if result.run == "main" else run_key(result.run))
+        return None
+    return TRIAL_MARK.sub("", opening[1]).strip(" ()")
 
 
 def _has_numbers(view: View, entry: Entry) -> bool:
@@ -231,20 +236,21 @@ def _fill_row(roadmap: Roadmap, view: View, entry: Entry, values: dict[int, str]
 
 def run_rows(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[Edit]:
     """In the MVP's table of runs full runs are done, and their numbers stand."""
-    full = {run_key(result.run): result for result in results}
+    full = {result.run: result for result in results}
     sites = StatusSites(roadmap)
     edits: list[Edit] = []
     rows = list(_runs_of(roadmap, mvp))
-    named = Counter(run_key(entry.text("run")) for _, entry in rows)
+    names = [entry.text("run") for _, entry in rows]
     for view, entry in rows:
-        run = run_key(entry.text("run"))
-        if (result := full.get(run)) is None:
+        run = run_of(entry.text("run"), full, names)
+        if run is None:
             continue
+        result = full[run]
         site = next((s for s in sites if s.cell and s.cell[1] is entry), None)
         if site and site.parsed.status in _UNFINISHED:
             new = _with_epoch(sites.spell(site, "done"), result)
             edits += set_column(roadmap, entry, "status", new)
-        if named[run] > 1 or not may_be_of(view, entry, result):
+        if names.count(entry.text("run")) > 1 or not may_be_of(view, entry, result):
             continue  # nothing says which of its numbers is of this row
         cells = entry.row.cells
         values = {
@@ -305,10 +311,12 @@ def foreign_links(roadmap: Roadmap, mvp: Mvp, links: Sequence[RunLink]) -> list[
 def _linked_rows(
     roadmap: Roadmap, mvp: Mvp, links: Sequence[RunLink]
 ) -> Iterator[tuple[Entry, RunLink]]:
-    by_run = {run_key(link.run): link for link in reversed(links)}
-    for _, entry in _runs_of(roadmap, mvp):
-        if (link := by_run.get(run_key(entry.text("run")))) is not None:
-            yield entry, link
+    by_run = {link.run: link for link in reversed(links)}
+    rows = [entry for _, entry in _runs_of(roadmap, mvp)]
+    names = [entry.text("run") for entry in rows]
+    for entry in rows:
+        if (run := run_of(entry.text("run"), by_run, names)) is not None:
+            yield entry, by_run[run]
 
 
 def _names_one(text: str, targets: Iterable[str]) -> bool:
@@ -408,7 +416,7 @@ def _in_overview(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[
         if not _UNFILLED.fullmatch(old) and not TRIAL_MARK.search(old):
             continue
         others = [e.row.cells[column].text for e in view.entries if column < len(e.row.cells)]
-        new = _as_digits_of(others, number) if number else _like_others(others, best)
+        new = as_digits_of(others, number) if number else _like_others(others, best)
         edit = set_cell(roadmap.document, view.table, row, column, cell_text(new))
         edits += [edit] if edit else []
     return edits
@@ -425,23 +433,15 @@ def _like_others(others: Sequence[str], result: Result) -> str:
         return key_metric([result])
     like = (alike or written)[-1]
     name = like["name"] if alike else value.printed
-    decimals = len(like["decimals"] or "")
-    error = (
-        f" ± {x:.{decimals}f}"
-        if like["error"] and (x := result.errors.get(result.headline))
-        else ""
-    )
+    least = 2 if value.metric in ("r2", "rho") else 0
+    digits = decimals(number, max(least, len(like["decimals"] or "")) if alike else 3)
+    x = result.errors.get(result.headline) if like["error"] else None
+    error = f" ± {x:.{digits}f}" if x else ""
+    if x and not float(error.strip(" ±")):
+        return key_metric([result])
     return (
-        f"{name}{like['gap']}{number:.{decimals}f}{error}{value.mark}{profile_mark(result.profile)}"
+        f"{name}{like['gap']}{number:.{digits}f}{error}{value.mark}{profile_mark(result.profile)}"
     )
-
-
-def _as_digits_of(others: Sequence[str], number: str) -> str:
-    """A number rounded as the other rows of its column are."""
-    known = [m[1] for text in others if (m := re.fullmatch(r"[-+]?\d+\.(\d{1,3})", text))]
-    value, blank, mark = number.partition(" ")
-    digits = decimals(float(value), max((2, *map(len, known))) if known else 3)
-    return f"{float(value):.{digits}f}{blank}{mark}"
 
 
 def _conclusion(roadmap: Roadmap, mvp: Mvp, text: str, key: str, profile: str) -> list[Edit]:

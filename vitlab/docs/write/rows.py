@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from vitlab.contract.job import PROFILES, Result
 from vitlab.contract.value import Value
@@ -92,6 +92,24 @@ def add_row(
     if view is None:
         return []
     return [insert_row(document.document, view.table, by_column(view, values), after)]
+
+
+def run_key(text: str) -> str:
+    """A run's name for comparing: `Run 1`, `run_1` and `run-1` are one, `x=-1` is not `x=1`."""
+    text = re.sub(r"[\s_]+", "", text.casefold().replace("\u2212", "-"))
+    return re.sub(r"(?<=[^\W\d])(?<!\de)(?<!\d\.e)-(?=\w)", "", text)
+
+
+def run_of(name: str, runs: Collection[str], beside: Collection[str]) -> str | None:
+    """Which of some runs a row names: the one written so, else the only one that is alike.
+
+    None where neither is, or `beside`, the names in all rows, has another one alike.
+    """
+    if name in runs:
+        return name
+    alike = [run for run in runs if run_key(run) == run_key(name)]
+    rows = {other for other in beside if run_key(other) == run_key(name)}
+    return alike[0] if len(alike) == 1 and len(rows) == 1 else None
 
 
 def mvp_name_like(like: Entry | None, mvp_id: str) -> str:
@@ -291,6 +309,14 @@ def decimals(value: float, usual: int = 3) -> int:
     """The decimals of a number in a cell: more than usual where these would show a zero."""
     is_small = 0 < abs(value) < 10.0**-usual
     return min(1 - math.floor(math.log10(abs(value))), 12) if is_small else usual
+
+
+def as_digits_of(others: Sequence[str], number: str) -> str:
+    """A number rounded as the other rows of its column are."""
+    known = [m[1] for text in others if (m := re.fullmatch(r"[-+]?\d+\.(\d{1,3})", text))]
+    value, blank, mark = number.partition(" ")
+    digits = decimals(float(value), max((2, *map(len, known))) if known else 3)
+    return f"{float(value):.{digits}f}{blank}{mark}"
 
 
 def takes_rows_of(view: View, result: Result) -> bool:

@@ -27,7 +27,14 @@ from vitlab.docs.write.boards import (
     status_of_item,
 )
 from vitlab.docs.write.removed import RemovedTexts, strike_edits
-from vitlab.docs.write.rows import add_row, add_timeline_row, home_of, mvp_name_like, set_column
+from vitlab.docs.write.rows import (
+    add_row,
+    add_timeline_row,
+    home_of,
+    mvp_name_like,
+    run_key,
+    set_column,
+)
 
 _FEW_WORDS = re.compile(r"[^\d\[\]()（）.,;:。，；：|/]+[?？]?")
 _A_WORD = 24
@@ -427,11 +434,6 @@ def set_progress(
             opening = roadmap.ids.opening(entry.text("mvp"))
             edits += _run_progress(roadmap, entry, opening[1] if opening else "", run, epoch)
     return unique_edits(edits)
-
-
-def run_key(text: str) -> str:
-    """A run's name for comparing: `Run 1` and `run1` are one."""
-    return re.sub(r"[\s_-]+", "", text).casefold()
 
 
 def _status_remark(roadmap: Roadmap, cell: Cell, epoch: int, of: int | None) -> list[Edit]:
