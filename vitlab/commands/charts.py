@@ -6,7 +6,14 @@ import argparse
 import shutil
 from pathlib import Path
 
-from vitlab.commands.common import Options, add_json, print_json, this_lab
+from vitlab.commands.common import (
+    Options,
+    add_json,
+    add_roadmap,
+    named_roadmap,
+    print_json,
+    this_lab,
+)
 from vitlab.contract.terminal import in_color, print_drawn
 from vitlab.docs.save import save
 from vitlab.lab.figures.auto_figures import MAKERS
@@ -71,6 +78,7 @@ def _figure_options(figure: argparse.ArgumentParser) -> None:
     figure.add_argument("--out", metavar="FOLDER", help="default: img/ beside the roadmap")
     figure.add_argument("--no-link", action="store_true", help="leave the reports as they are")
     figure.add_argument("--ascii", action="store_true", help="only ASCII characters")
+    add_roadmap(figure)
     add_json(figure)
     figure.set_defaults(handler=draw_figure)
 
@@ -78,7 +86,7 @@ def _figure_options(figure: argparse.ArgumentParser) -> None:
 def draw_figure(args: argparse.Namespace) -> int:
     """`vitlab figure`: drawn from the job folders alone, linked from the reports there are."""
     lab = this_lab()
-    made = figure_data(lab, lookup_results(lab.paths, args.jobs))
+    made = figure_data(lab, lookup_results(lab.paths, args.jobs, named_roadmap(lab, args)))
     picture = MAKERS[args.name](made)
     stem = figure_target_of(lab, made.results, args.name)
     if args.out is not None:

@@ -199,12 +199,33 @@ def tell_broken(broken: Sequence[tuple[Path, UsageError]]) -> None:
         print(f"vitlab: {many if others else first}{why}", file=sys.stderr)
 
 
+def add_roadmap(parser: argparse.ArgumentParser) -> None:
+    """The option `--roadmap` of commands that look at the results of MVPs."""
+    parser.add_argument("--roadmap", metavar="FILE", help="whose MVPs, where several have them")
+
+
+def named_roadmap(lab: Lab, args: argparse.Namespace) -> str | None:
+    """The path in the lab of the roadmap that `--roadmap` names; None where it is not given."""
+    return None if args.roadmap is None else lab.paths.relative(lab.roadmap_path(args.roadmap))
+
+
 def note_lost_roadmaps(lab: Lab) -> None:
     """Tell of jobs whose roadmap is gone or renamed, as their results are written nowhere."""
     jobs = Counter(job.spec.roadmap for job in all_jobs(lab.paths) if job.spec.roadmap)
     for name, number in jobs.items():
         if not os.path.lexists(lab.paths.root / name):
             print_note(f"{cut(name)} does not exist, so nothing is written for its jobs ({number})")
+
+
+def roadmap_of(args: argparse.Namespace) -> Path:
+    """The roadmap named, or the lab's first, which is told where there are others."""
+    if args.roadmap:
+        return existing(args.roadmap)
+    lab = this_lab()
+    path = lab.roadmap_path()
+    if len(others := lab.roadmaps()) > 1:
+        print_errors([f"{lab.paths.relative(path)}: the first of {len(others)} roadmaps"])
+    return path
 
 
 def existing(name: str) -> Path:

@@ -9,7 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
+from vitlab.commands.common import (
+    Options,
+    add_json,
+    add_roadmap,
+    named_roadmap,
+    print_json,
+    print_table,
+    this_lab,
+)
 from vitlab.contract.excluded import sentence
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.terminal import Progress
@@ -39,6 +47,7 @@ def _evaluate_options(evaluate: argparse.ArgumentParser) -> None:
         "--noise", type=float, metavar="LEVEL", help="factor on the added noise; default: the job's"
     )
     evaluate.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    add_roadmap(evaluate)
     add_json(evaluate)
     evaluate.set_defaults(handler=evaluate_jobs)
 
@@ -47,14 +56,15 @@ def evaluate_jobs(args: argparse.Namespace) -> int:
     """`vitlab evaluate`: scores overall and in bins; the residuals are kept in the job's folder."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-    lab = this_lab().paths
+    this = this_lab()
+    lab, roadmap = this.paths, named_roadmap(this, args)
     if args.stars is not None:
-        return _against_stars(lab, args)
+        return _against_stars(lab, args, roadmap)
     if args.noise is not None and not args.noise >= 0:
         raise UsageError(f"--noise {args.noise:g}: must be >= 0")
     if args.data is not None and not Path(args.data).exists():
         raise UsageError(f"--data {args.data}: no such file")
-    jobs = [lookup_job(lab, name) for name in args.jobs]
+    jobs = [lookup_job(lab, name, roadmap) for name in args.jobs]
     reports = [_evaluated(lab, job, args) for job in jobs]
     if args.json:
         print_json(reports)
@@ -119,7 +129,7 @@ def _earlier_values(rescored: Rescored) -> dict[str, float | None]:
     return {k: v for k, v in result.values.items() if Value.parse(k).split == "test"}
 
 
-def _against_stars(lab: LabPaths, args: argparse.Namespace) -> int:
+def _against_stars(lab: LabPaths, args: argparse.Namespace, roadmap: str | None) -> int:
     """`--stars`: predicted minus known labels of observed stars, beside the stated errors."""
     if args.data is not None or args.noise is not None or args.device != "cpu":
         raise UsageError("--stars: not with --data, --noise or --device")
@@ -128,7 +138,7 @@ def _against_stars(lab: LabPaths, args: argparse.Namespace) -> int:
 
     reports = []
     for name in args.jobs:
-        observer = open_observer(lookup_job(lab, name))
+        observer = open_observer(lookup_job(lab, name, roadmap))
         labels = observer.config.labels
         stars = labelled_stars.read_stars(args.stars, labels)
         compared, progress = list[labelled_stars.Compared](), Progress("stars", len(stars))

@@ -23,6 +23,7 @@ from vitlab.commands.common import (
     print_json,
     print_note,
     print_table,
+    roadmap_of,
     tell_broken,
     this_lab,
     warn_of_editors,
@@ -275,11 +276,10 @@ def _print_status(
 
 def show_gates(args: argparse.Namespace) -> int:
     """`vitlab gates`: each gate's verdict, with its rule and values."""
-    path = existing(args.roadmap) if args.roadmap else this_lab().roadmap_path()
+    path = roadmap_of(args)
     if args.open:
         _open_gate(lab_around(path), path, args.open)
-    lab = lab_around(path)
-    if lab is not None:
+    if (lab := lab_around(path)) is not None:
         note_unreadable_jobs(lab)
     roadmap, verdicts = judge_gates(lab, path)
     if args.json:

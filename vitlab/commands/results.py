@@ -12,7 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vitlab.commands.charts import draw_jobs
-from vitlab.commands.common import Options, add_json, check_out, print_json, print_table, this_lab
+from vitlab.commands.common import (
+    Options,
+    add_json,
+    add_roadmap,
+    check_out,
+    named_roadmap,
+    print_json,
+    print_table,
+    this_lab,
+)
 from vitlab.contract.contradictions import contradictions
 from vitlab.contract.paths import UsageError
 from vitlab.contract.terminal import print_drawn, spreadsheet_text
@@ -175,6 +184,7 @@ def _plot_options(plot: argparse.ArgumentParser) -> None:
 
 def _compare_options(compare: argparse.ArgumentParser) -> None:
     compare.add_argument("jobs", nargs="*", metavar="JOB|MVP", help="default: every result")
+    add_roadmap(compare)
     compare.add_argument("--to", metavar="JOB", help="show differences from this job, with errors")
     compare.add_argument("--sort", metavar="COLUMN", help="default: MVP, profile, best first")
     compare.add_argument("--reverse", action="store_true", help="reverse the order")
@@ -216,8 +226,9 @@ def compare_results(args: argparse.Namespace) -> int:
     lab = this_lab()
     if args.sql is not None or args.out is not None:
         return _table(lab, args)
-    results = lookup_results(lab.paths, args.jobs) if args.jobs else all_results(lab)
-    to = lookup_results(lab.paths, [args.to])[0] if args.to else None
+    of = named_roadmap(lab, args)
+    results = lookup_results(lab.paths, args.jobs, of) if args.jobs else all_results(lab)
+    to = lookup_results(lab.paths, [args.to], of)[0] if args.to else None
     rows = compare(lab, results, to=to, sort=args.sort, reverse=args.reverse, each=args.each)
     if args.json:
         print_json(rows)

@@ -7,7 +7,15 @@ import sys
 
 import numpy as np
 
-from vitlab.commands.common import Options, add_json, print_json, print_table, this_lab
+from vitlab.commands.common import (
+    Options,
+    add_json,
+    add_roadmap,
+    named_roadmap,
+    print_json,
+    print_table,
+    this_lab,
+)
 from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.budget import count
@@ -38,6 +46,7 @@ def _options(scaling: argparse.ArgumentParser) -> None:
         metavar="FACTOR",
         help=f"predict a run larger by this factor (default {AHEAD})",
     )
+    add_roadmap(scaling)
     add_json(scaling)
     scaling.set_defaults(handler=show_laws)
 
@@ -50,7 +59,8 @@ def show_laws(args: argparse.Namespace) -> int:
         raise UsageError(f"--times: must be above 0, not {args.times:g}")
     lab = this_lab()
     everything = all_results(lab)
-    results = lookup_results(lab.paths, args.mvps) if args.mvps else _newest(everything)
+    of = named_roadmap(lab, args)
+    results = lookup_results(lab.paths, args.mvps, of) if args.mvps else _newest(everything)
     results = [one for one in results if one.job.spec.recipe not in ("ceiling", "evaluate")]
     if not results:
         raise UsageError("no run has a result yet")

@@ -10,20 +10,23 @@ from vitlab.commands.common import (
     Options,
     add_json,
     add_observed,
+    add_roadmap,
     check_observed,
     check_out,
+    named_roadmap,
     print_json,
     print_table,
     this_lab,
 )
 from vitlab.contract.job import read_spec
-from vitlab.contract.paths import JobPaths, LabPaths, UsageError, new_file
+from vitlab.contract.paths import JobPaths, UsageError, new_file
 from vitlab.contract.value import Value, measured
 from vitlab.jobs.store import all_jobs, job_folders
 from vitlab.lab.inspector.askable import trained_for_surveys
 from vitlab.lab.inspector.client import Client
 from vitlab.lab.inspector.star import Observed, Sources, StarList, StarSheet, to_json
 from vitlab.lab.inspector.words import comparisons, facts, headline
+from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import finished, lookup_job
 
 SUFFIXES = (".fits", ".fit", ".gz", ".csv", ".txt", ".dat")
@@ -61,6 +64,7 @@ def _spectrum_options(spectrum: argparse.ArgumentParser) -> None:
     )
     add_observed(spectrum)
     spectrum.add_argument("--out", metavar="FILE.npz", help="write all arrays to a file")
+    add_roadmap(spectrum)
     add_json(spectrum)
     spectrum.set_defaults(handler=show_star)
 
@@ -70,15 +74,15 @@ def show_star(args: argparse.Namespace) -> int:
     if args.out is not None:
         check_out(Path(args.out), ".npz")
     check_observed(args)
-    lab = this_lab().paths
+    lab = this_lab()
     if args.file is None and args.job is not None and _is_file(args.job):
         args.job, args.file = None, args.job  # `vitlab spectrum star.fits`
     if args.file is not None:
-        job, sources = _model(lab, args.job), _sources(lab, args)
+        job, sources = _model(lab, args), _sources(lab, args)
     elif args.also or args.corrected or (args.velocity, args.resolution) != (None, None):
         raise UsageError("--also, --velocity, --resolution and --corrected need a FILE")
     else:
-        job, sources = _job(lab, args.job), None
+        job, sources = _job(lab, args), None
     graph = Client(job, sources)
     try:
         stars = graph.open()
@@ -112,11 +116,11 @@ def show_star(args: argparse.Namespace) -> int:
     return 0
 
 
-def _job(lab: LabPaths, name: str | None) -> JobPaths:
+def _job(lab: Lab, args: argparse.Namespace) -> JobPaths:
     """The job named; else the newest with scores of test stars."""
-    if name is not None:
-        return lookup_job(lab, name)
-    for one in reversed(finished(all_jobs(lab))):
+    if args.job is not None:
+        return lookup_job(lab.paths, args.job, named_roadmap(lab, args))
+    for one in reversed(finished(all_jobs(lab.paths))):
         if one.job.paths.residuals.is_file() and one.job.spec.recipe not in (
             "evaluate",
             "ensemble",
@@ -130,11 +134,11 @@ def _is_file(word: str) -> bool:
     return Path(word).is_file() or Path(word).suffix.lower() in SUFFIXES
 
 
-def _model(lab: LabPaths, name: str | None) -> JobPaths:
+def _model(lab: Lab, args: argparse.Namespace) -> JobPaths:
     """The job named; else the newest that was trained for surveys."""
-    if name is not None:
-        return lookup_job(lab, name)
-    for one in trained_for_surveys(job_folders(lab)):
+    if args.job is not None:
+        return lookup_job(lab.paths, args.job, named_roadmap(lab, args))
+    for one in trained_for_surveys(job_folders(lab.paths)):
         return one
     raise UsageError(
         "no model was trained for observed spectra yet (`vitlab new MVP --template survey`, and "
@@ -142,11 +146,12 @@ def _model(lab: LabPaths, name: str | None) -> JobPaths:
     )
 
 
-def _sources(lab: LabPaths, args: argparse.Namespace) -> Sources:
+def _sources(lab: Lab, args: argparse.Namespace) -> Sources:
     path = Path(args.file)
     if not path.is_file():
         raise UsageError(f"{args.file}: no such file")
-    also = args.also and tuple(str(lookup_job(lab, one).folder) for one in args.also)
+    of = named_roadmap(lab, args)
+    also = args.also and tuple(str(lookup_job(lab.paths, x, of).folder) for x in args.also)
     return Sources(str(path.absolute()), args.velocity, args.resolution, args.corrected, also)
 
 

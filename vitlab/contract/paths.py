@@ -63,6 +63,19 @@ def real(path: Path) -> Path:
         return Path("/", repr(str(path)))
 
 
+def told_apart(root: Path, roadmaps: Iterable[str]) -> dict[str, str]:
+    """Paths of roadmaps in a lab -> one text for those that are one file.
+
+    One that is gone, or was renamed, is the only one that is there; of several it is none of them.
+    """
+    names = set(roadmaps)
+    if len(names) < 2:
+        return dict.fromkeys(names, "")
+    there = {name: str(real(root / name)) for name in names if (root / name).is_file()}
+    lost = next(iter(there.values())) if len(set(there.values())) == 1 else ""
+    return {name: there.get(name, lost) for name in names}
+
+
 def check_inside(folder: Path, paths: Iterable[Path]) -> None:
     """`UsageError` for the first path that a link leads out of the folder."""
     inside = real(folder)

@@ -80,7 +80,7 @@ def find_initial(
     if config.init is None:
         return None
     lab = find_lab(context.paths.root)
-    job = lookup_job(lab, config.init)
+    job = lookup_job(lab, config.init, context.spec.roadmap or None)
     where = f"config.init: {job.name}"
     best, own = job.checkpoints / BEST, context.paths.checkpoints / LAST
     if job.folder == context.paths.folder:

@@ -162,7 +162,7 @@ def run(context: Context) -> Outcome:
     """The recipe `evaluate`: a trained model scored on the given data."""
     config = context.config
     assert isinstance(config, EvaluateConfig)
-    job = lookup_job(find_lab(context.paths.root), config.job)
+    job = lookup_job(find_lab(context.paths.root), config.job, context.spec.roadmap or None)
     context.report.note(f"scoring {job.name}")
     rescored = rescore(job, config.source, config.noise, context.device, config.disturb)
     values, errors = rescored.named()

@@ -12,12 +12,11 @@ from pathlib import Path
 from vitlab.commands.common import (
     Options,
     add_json,
-    existing,
     lab_around,
     note_unreadable_jobs,
     plain,
     print_json,
-    this_lab,
+    roadmap_of,
 )
 from vitlab.commands.paper.check import check_options
 from vitlab.contract.paths import NoLab, UsageError, check_inside
@@ -51,7 +50,7 @@ def _options(paper: argparse.ArgumentParser) -> None:
 
 def make_artefacts(args: argparse.Namespace) -> int:
     """`vitlab paper`: exit status 1 where an artefact of the check list is missing."""
-    path = existing(args.roadmap) if args.roadmap else this_lab().roadmap_path()
+    path = roadmap_of(args)
     lab = lab_around(path)
     if lab is None:
         raise NoLab(f"{path}: is in no lab, so it has no results")

@@ -15,8 +15,10 @@ from vitlab.commands.common import (
     Options,
     add_json,
     add_observed,
+    add_roadmap,
     check_observed,
     check_out,
+    named_roadmap,
     print_json,
     print_table,
     this_lab,
@@ -44,6 +46,7 @@ def _predict_options(predict: argparse.ArgumentParser) -> None:
     predict.add_argument(
         "--out", type=Path, metavar="FILE", help="write a table too: .csv, or .fits (astropy)"
     )
+    add_roadmap(predict)
     add_json(predict)
     predict.set_defaults(handler=predict_files)
 
@@ -56,7 +59,8 @@ def predict_files(args: argparse.Namespace) -> int:
             text = "FITS is written by astropy: pip install 'vitlab[survey]', or name a .csv"
             raise UsageError(f"--out {args.out}: {text}")
     check_observed(args)
-    job = lookup_job(this_lab().paths, args.job)
+    lab = this_lab()
+    job = lookup_job(lab.paths, args.job, named_roadmap(lab, args))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vitlab.lab.inspector.observed import open_observer
     from vitlab.ml.survey import read_spectra

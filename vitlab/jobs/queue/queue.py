@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitlab.contract.job import Done, Lost, Queued, Running, ended_well, state_word
+from vitlab.contract.paths import told_apart
 from vitlab.jobs.experiment.command import may_meet, metrics_place
 from vitlab.jobs.experiment.placeholders import METRICS
 from vitlab.jobs.processes import ADOPTED
@@ -138,15 +139,17 @@ class Dependencies:
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._by_name: dict[str, list[Job]] = {}
+        self._of_mvp: dict[tuple[str, str], list[Job]] = {}
         for job in jobs:
-            for name in (job.name, job.spec.exp_id, f"{job.spec.mvp} {job.spec.profile}"):
+            for name in (job.name, job.spec.exp_id):
                 self._by_name.setdefault(name, []).append(job)
+            self._of_mvp.setdefault((job.spec.mvp, job.spec.profile), []).append(job)
 
     def unmet(self, job: Job) -> str:
         """Why the first of `after` does not let the job start; empty when all do."""
         any_end = job.spec.extra.get("after") == "any"
         for name in job.spec.after:
-            named = self._by_name.get(name) or self._by_name.get(f"{name} {job.spec.profile}")
+            named = self._by_name.get(name) or self._of_roadmap(name, job)
             newest = {(j.spec.exp_id, j.spec.run): j for j in sorted(named or [], key=_submitted)}
             if not newest:
                 return f"after {name}, which has not been launched"
@@ -161,6 +164,12 @@ class Dependencies:
                     case _:
                         return f"after {name}: {other.name} is {state_word(other.state)}"
         return ""
+
+    def _of_roadmap(self, mvp: str, job: Job) -> list[Job]:
+        """The jobs of an MVP of a job's own roadmap."""
+        found = self._of_mvp.get((mvp, job.spec.profile), [])
+        plans = told_apart(job.paths.root, [one.spec.roadmap for one in (job, *found)])
+        return [one for one in found if plans[one.spec.roadmap] == plans[job.spec.roadmap]]
 
 
 def _submitted(job: Job) -> float:

@@ -24,7 +24,7 @@ from vitlab.contract.job import (
     load_result,
 )
 from vitlab.contract.networks import VitModel
-from vitlab.contract.paths import JobPaths, LabPaths, UsageError, real, write_atomic
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError, real, told_apart, write_atomic
 from vitlab.contract.reading import Room, read_document
 from vitlab.contract.validation import from_document, misfit
 from vitlab.docs.judge.budget import PRINCIPAL
@@ -137,29 +137,43 @@ def run_of(result: Result) -> _Run:
 def latest(results: Iterable[Finished]) -> list[Finished]:
     """The newest of each run of each MVP at each profile; a model scored again is not its run.
 
-    One that was launched again with another seed stays, named by its seed: else a gate would pass
-    on the first seed that does.
+    MVPs of two roadmaps are two. One that was launched again with another seed stays, named by its
+    seed: else a gate would pass on the first seed that does.
     """
     every = list(results)
-    last = {run_of(one.result): one for one in every}
-    newest = [*last.values(), *filter(None, (_other_seed(one, last) for one in every))]
-    kept = {_computed(one): one for one in sorted(newest, key=lambda one: one.order)}
-    return [one for one in newest if kept[_computed(one)] is one]
+    plans = plans_of(every)
+    last = {(plans[one.job.spec.roadmap], run_of(one.result)): one for one in every}
+    newest = [*last.values(), *filter(None, (_other_seed(one, last, plans) for one in every))]
+    keys = [(plans[one.job.spec.roadmap], _computed(one)) for one in newest]
+    pairs = list(zip(keys, newest, strict=True))
+    kept = dict(sorted(pairs, key=lambda pair: pair[1].order))
+    return [one for key, one in pairs if kept[key] is one]
 
 
-def _other_seed(one: Finished, last: Mapping[_Run, Finished]) -> Finished | None:
+def plans_of(results: Sequence[Finished]) -> dict[str, str]:
+    """`told_apart` of the roadmaps of results."""
+    if not results:
+        return {}
+    names = {one.job.spec.roadmap for one in results}
+    return told_apart(results[0].job.paths.root, names)
+
+
+def _other_seed(
+    one: Finished, last: Mapping[tuple[str, _Run], Finished], plans: Mapping[str, str]
+) -> Finished | None:
     """An earlier job of a run that was launched again with another seed alone, named by its own.
 
     None for the last one, and for one that differs in more, or not at all.
     """
-    newer = last[run_of(one.result)]
+    plan = plans[one.job.spec.roadmap]
+    newer = last[plan, run_of(one.result)]
     if newer is one or seedless_hash(one.job.spec) != seedless_hash(newer.job.spec):
         return None
     seed = _seed(one.job.spec)
     if seed is None or seed == _seed(newer.job.spec):
         return None
     result = replace(one.result, run=seed_name(one.result.run, seed))
-    return None if run_of(result) in last else replace(one, result=result)
+    return None if (plan, run_of(result)) in last else replace(one, result=result)
 
 
 def _seed(spec: Spec) -> int | None:
@@ -286,20 +300,23 @@ def _read_cache(path: Path, limit: int) -> dict[str, _Entry]:
     return jobs if good else {}
 
 
-def lookup_results(lab: LabPaths, names: Sequence[str]) -> list[Finished]:
+def lookup_results(
+    lab: LabPaths, names: Sequence[str], roadmap: str | None = None
+) -> list[Finished]:
     """The results of MVPs (the newest of each run at its highest profile) and single jobs.
 
-    `UsageError` for a job without a result.
+    `roadmap`: whose MVPs, by its path in the lab. `UsageError` for a job without a result, and an
+    MVP of several roadmaps where none is given.
     """
     everything = finished(all_jobs(lab))
     chosen: dict[str, Finished] = {}
     for name in names:
-        of_mvp = [one for one in latest(everything) if one.result.mvp == bare_id(name)]
+        of_mvp = _of_mvp(lab, latest(everything), bare_id(name), roadmap)
         if of_mvp:
             ranks = [PROFILES.index(one.result.profile) for one in of_mvp]
             matches = [one for one, rank in zip(of_mvp, ranks, strict=True) if rank == max(ranks)]
         else:
-            paths = lookup_job(lab, name)
+            paths = lookup_job(lab, name, roadmap)
             matches = [one for one in everything if one.job.paths == paths]
             if not matches:
                 raise UsageError(f"{paths.name}: has no result")
@@ -307,13 +324,14 @@ def lookup_results(lab: LabPaths, names: Sequence[str]) -> list[Finished]:
     return list(chosen.values())
 
 
-def lookup_job(lab: LabPaths, text: str) -> JobPaths:
+def lookup_job(lab: LabPaths, text: str, roadmap: str | None = None) -> JobPaths:
     """A job by its name or a unique beginning of it, or an MVP's newest with a result.
 
     `1.0` or `MVP-1.0`: the newest of the MVP, which has a model; `1.0/Run 1`: of one of its runs.
+    `roadmap`: as of `lookup_results`.
     """
     mvp, _, run = bare_id(text).partition("/")
-    of_mvp = [one for one in finished(all_jobs(lab)) if one.result.mvp == mvp]
+    of_mvp = _of_mvp(lab, finished(all_jobs(lab)), mvp, roadmap)
     matches = [
         one
         for one in of_mvp
@@ -325,3 +343,21 @@ def lookup_job(lab: LabPaths, text: str) -> JobPaths:
         runs = ", ".join(dict.fromkeys(one.result.run for one in of_mvp))
         raise UsageError(f"{text}: MVP {mvp} has no result of a run {run!r} (there are: {runs})")
     return find_job(lab, text)
+
+
+def _of_mvp(
+    lab: LabPaths, results: Iterable[Finished], mvp: str, roadmap: str | None
+) -> list[Finished]:
+    """The results of an MVP, of one roadmap where there are several."""
+    found = [one for one in results if one.result.mvp == mvp]
+    plans = plans_of(found)
+    names = ", ".join(sorted(name for name in plans if (lab.root / name).is_file()))
+    if roadmap is None:
+        if len({*plans.values()}) > 1:
+            raise UsageError(f"MVP {mvp} is in several roadmaps ({names}): use --roadmap")
+        return found
+    plans = told_apart(lab.root, [roadmap, *plans])
+    mine = [one for one in found if plans[one.job.spec.roadmap] == plans[roadmap]]
+    if found and not mine:
+        raise UsageError(f"{roadmap}: MVP {mvp} has no result (that of {names} has)")
+    return mine

@@ -15,7 +15,6 @@ from vitlab.docs.lint.stated import Stated, words_of
 from vitlab.docs.text.numbers import Digits
 from vitlab.lab.results.job_results import Finished, latest
 from vitlab.lab.results.repeats import Group, grouped
-from vitlab.lab.results.run_settings import seedless_hash
 
 NAMED = 5
 """Jobs that are named of a number from many."""
@@ -182,7 +181,7 @@ class Provenance:
     def grown(self, source: Source) -> Source | None:
         """The mean over the seeds that its configuration has now; None where it is of all these."""
         of_mvp, first = self._newest(source.mvp), self.jobs.get((*source.jobs, "")[0])
-        group = of_mvp.get(seedless_hash(first.job.spec)) if first and source.value else None
+        group = of_mvp.get(first.job.name) if first and source.value else None
         names = tuple(one.job.name for one in group.members) if group else ()
         if group is None or set(names) == set(source.jobs):
             return None
@@ -190,10 +189,17 @@ class Provenance:
         return replace(source, jobs=names, number=number, error=error)
 
     def _newest(self, mvp: str) -> Mapping[str, Group]:
-        """The newest results of an MVP, by the hash of all but the seed."""
+        """The newest results of an MVP's configurations, by every job that one has."""
         if mvp not in self._groups:
-            groups = grouped(latest(self.finished(mvp)))
-            self._groups[mvp] = {seedless_hash(one.members[0].job.spec): one for one in groups}
+            newest = latest(self.finished(mvp))
+            names = {one.job.name for one in newest}
+            known = self._groups[mvp] = {}
+            for group in grouped(self.finished(mvp)):
+                members = tuple(one for one in group.members if one.job.name in names)
+                if members:
+                    known |= {
+                        one.job.name: replace(group, members=members) for one in group.members
+                    }
         return self._groups[mvp]
 
     def now(self, source: Source) -> Source | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from vitlab.contract.job import Result
 from vitlab.contract.world import read_world
 from vitlab.docs.judge.seeds import Repeats, base_name
-from vitlab.lab.results.job_results import Finished
+from vitlab.lab.results.job_results import Finished, plans_of
 from vitlab.lab.results.run_settings import seedless_hash
 
 
@@ -76,7 +76,9 @@ class Group:
 
 def grouped(results: Iterable[Finished]) -> list[Group]:
     """The jobs by what they compute but for the seed, in the order of their first."""
-    groups: dict[str, list[Finished]] = {}
-    for one in results:
-        groups.setdefault(seedless_hash(one.job.spec), []).append(one)
+    every, groups = list(results), dict[tuple[str, str], list[Finished]]()
+    plans = plans_of(every)
+    for one in every:
+        key = plans[one.job.spec.roadmap], seedless_hash(one.job.spec)
+        groups.setdefault(key, []).append(one)
     return [Group(base_name(members[0].result.run), tuple(members)) for members in groups.values()]

@@ -53,7 +53,14 @@ from vitlab.lab.linked_files import (
 )
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.findings import findings
-from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap, other_seeds
+from vitlab.lab.results.job_results import (
+    Finished,
+    all_results,
+    finished,
+    latest,
+    of_roadmap,
+    other_seeds,
+)
 from vitlab.lab.results.launches import (
     LaunchEnd,
     has_ended,
@@ -203,7 +210,7 @@ def _update(
         checks=sanity_checks(ended, everything),
         made_by=provenance(ended),
         settings=[_ran_with(lab, one) for one in ended],
-        others=[group for group in grouped(everything) if group.first.mvp != mvp.id],
+        others=_others(lab, mvp, everything),
     )
     left = left_alone(lab, roadmap, mvp.id, end.status)
     files = report.changes(lab, roadmap_path, end.status, texts)
@@ -376,6 +383,7 @@ class _Report:
     def _stands(self, hub: Hub, indicator: str, new: Group) -> bool:
         """Whether a key number is that of another MVP's runs, which is better than a new one.
 
+        Also one of another roadmap that leads to this hub.
         Better is decided on validation, among runs on the same stars; what was measured on others
         replaces nothing, nor do fewer seeds the mean over several.
         """
@@ -394,6 +402,12 @@ class _Report:
                 is_surer = len(group.members) > len(new.members)
                 return not is_like or is_surer or _best([new, group]) is not new
         return False
+
+
+def _others(lab: Lab, mvp: Mvp, everything: Sequence[Finished]) -> list[Group]:
+    """The groups of the lab that are of another MVP, or of another roadmap's of the same id."""
+    own = {one.job.name for one in everything if one.result.mvp == mvp.id}
+    return grouped(one for one in latest(all_results(lab)) if one.job.name not in own)
 
 
 def _best(groups: Sequence[Group]) -> Group | None:
