@@ -371,3 +371,29 @@ def test_the_order_of_rules_never_contradicts_what_they_say(
     other = f"| 若 R² > 0.70 | {high} |\n| 若 R² < 0.65 | {low} |"
     assert verdict_of(other) == "pass"
     assert verdict_of(other, "MVP-2.0") == "fail"
+
+
+@pytest.mark.parametrize(
+    ("then", "verdict"),
+    [
+        ("✅ write", "pass"),
+        ("写论文", "pass"),
+        ("通过，进入 Gate-2", "pass"),
+        ("否决", "fail"),
+        ("No", "fail"),
+        ("砍掉该方向", "fail"),
+        ("✖️ drop it", "fail"),
+        ("Gate-1 不通过", "manual"),
+        ("the gate fails", "manual"),
+        ("没有通过", "manual"),
+        ("unsuccessful", "manual"),
+        ("✅→❌", "manual"),
+        ("pass if MVP-2.0 too", "manual"),
+        ("通过但需要复核", "manual"),
+        ("部分通过", "manual"),
+        ("ask PI", "manual"),
+        ("?", "manual"),
+    ],
+)
+def test_what_follows_is_read_to_its_end(then: str, verdict: str) -> None:
+    assert verdict_of(f"| 若 R² > 0.70 | {then} |") == verdict

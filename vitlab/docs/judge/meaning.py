@@ -9,16 +9,28 @@ from vitlab.contract.value import Value
 from vitlab.docs.model.gates.conditions import Condition, Threshold, is_model
 from vitlab.docs.model.gates.rules import Rule
 
-_NEITHER = ("⚠", "🟡")
 _GOOD = re.compile(
     r"[✅🟢]|(?:通过|达标|成功)(?![\u4e00-\u9fff])"
     r"|(?:pass(?:ed|es)?|success|go)(?![\w-])(?! (?:to|over|on|back)\b)"
 )
 _BAD = re.compile(
-    r"[❌🔴🚫🛑⛔]|[不未]通过|[不未]达标|失败|停止|终止|止损|放弃|中止"
-    r"|(?:no[- ]?go|fail(?:ed|s|ure)?|stop|abort|kill|abandon|give up)(?![\w-])"
+    r"[❌🔴🚫🛑⛔✖🟥☠]|[不未]通过|[不未]达标|不行|失败|停止|停掉|叫停|终止|止损|放弃|中止|弃用|砍掉"
+    r"|否决|驳回|否(?![\u4e00-\u9fff])"
+    r"|(?:no(?:[- ]?go)?|fail(?:ed|s|ure)?|stop|abort|kill|abandon|give up|reject(?:ed)?)(?![\w-])"
 )
 """Begin what follows from a rule, and say that the gate has passed or failed."""
+_FAILS = re.compile(
+    r"[❌🔴🚫🛑⛔✖🟥☠]|(?:[不未没][算予]?|没有|无法|不能|通不)\s?(?:通过|过|达标|成功|成立)|失败|否决|驳回"
+    r"|无效|(?:not|n't|no|never) (?:pass|success)"
+    r"|\b(?:fail(?:s|ed|ure)?|unsuccessful|no[- ]go|reject(?:ed|s)?|invalid)\b"
+)
+"""Anywhere in it: it may say that the gate has failed."""
+_DOUBT = re.compile(
+    r"[⚠🟡?？]|讨论|待定|复核|[视看]情况|若|如果|[部勉不][分强完]全?通过|基本通过|有条件|partial"
+    r"|[❌🔴].*[✅🟢]"
+    r"|\b(?:pi|discuss|ask|decide[sd]?|tb[cd]|pending|if|unless|conditional(?:ly)?|pass ?/ ?fail)\b"
+)
+"""Anywhere in it: a person says which."""
 
 
 def means_pass(rules: Sequence[Rule], number: int) -> bool | None:
@@ -41,16 +53,27 @@ def means_pass(rules: Sequence[Rule], number: int) -> bool | None:
 
 
 def leaves_to_a_person(rule: Rule) -> bool:
-    """Whether what follows from a rule is neither a pass nor a failure: `⚠️ marginal`."""
-    return rule.then.strip(" *").startswith(_NEITHER)
+    """Whether what follows from a rule is neither a pass nor a failure, or may be either.
+
+    So are `⚠️ marginal`, `ask the PI`, `pass if ...`, `✅→❌` and `the gate fails`, which may be
+    about another thing where the text does not open with it.
+    """
+    then = _then(rule)
+    if rule.passes is not None:  # its row says so itself, and its text may be the row's head
+        return then.startswith(("⚠", "🟡"))
+    return _DOUBT.search(then) is not None or bool(not _BAD.match(then) and _FAILS.search(then))
 
 
 def _says(rule: Rule) -> bool | None:
     """What a rule says of the gate if it holds; None for nothing."""
-    then = rule.then.strip(" *").lower()
+    then = _then(rule)
     if rule.passes is not None or _GOOD.match(then):
         return rule.passes is not False
     return False if _BAD.match(then) else None
+
+
+def _then(rule: Rule) -> str:
+    return rule.then.strip(" *").lower()
 
 
 def _is_of_worse(condition: Condition) -> bool:
