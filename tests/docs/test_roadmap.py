@@ -50,11 +50,13 @@ def test_a_document_without_an_overview_is_refused_by_name() -> None:
         ("MVP-1.0，MVP-2.0 已取消", "1.0"),
         ("MVP-1.0（数据来自 MVP-2.0）", "1.0"),
         ("MVP-1.0, 2.0 h", "1.0"),
+        ("MVP-16T (V2), MVP-1.0 (V2)", "16T (V2)|1.0"),
         ("all", ""),
     ],
 )
 def test_a_gate_is_decided_by_the_mvps_it_lists(text: str, mvps: str) -> None:
-    assert deciding(text, IdIndex(("1.0", "1.1", "2.0"))) == tuple(mvps.split())
+    wanted = tuple(mvps.split("|") if "|" in mvps else mvps.split())
+    assert deciding(text, IdIndex(("1.0", "1.1", "2.0", "16T (V2)"))) == wanted
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from vitlab.contract.job import Result
 from vitlab.contract.world import read_world
 from vitlab.docs.judge.seeds import Repeats, base_name
-from vitlab.lab.results.job_results import Finished, plans_of
+from vitlab.lab.lab import Lab
+from vitlab.lab.results.job_results import Finished, all_results, latest, plans_of
 from vitlab.lab.results.run_settings import seedless_hash
 
 
@@ -82,3 +83,12 @@ def grouped(results: Iterable[Finished]) -> list[Group]:
         key = plans[one.job.spec.roadmap], seedless_hash(one.job.spec)
         groups.setdefault(key, []).append(one)
     return [Group(base_name(members[0].result.run), tuple(members)) for members in groups.values()]
+
+
+def groups_beside(lab: Lab, mvp: str, own: Iterable[Finished]) -> list[Group]:
+    """The lab's groups that are of another MVP, or of another roadmap's of the same id.
+
+    `own`: the newest results of the MVP's roadmap.
+    """
+    names = {one.job.name for one in own if one.result.mvp == mvp}
+    return grouped(one for one in latest(all_results(lab)) if one.job.name not in names)

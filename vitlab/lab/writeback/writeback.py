@@ -53,14 +53,7 @@ from vitlab.lab.linked_files import (
 )
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.findings import findings
-from vitlab.lab.results.job_results import (
-    Finished,
-    all_results,
-    finished,
-    latest,
-    of_roadmap,
-    other_seeds,
-)
+from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap, other_seeds
 from vitlab.lab.results.launches import (
     LaunchEnd,
     has_ended,
@@ -70,7 +63,7 @@ from vitlab.lab.results.launches import (
     partly_run,
 )
 from vitlab.lab.results.ranking import Pairs, judged_gates, pairs_of, rank_runs
-from vitlab.lab.results.repeats import Group, grouped
+from vitlab.lab.results.repeats import Group, grouped, groups_beside
 from vitlab.lab.results.run_settings import settings_of
 from vitlab.lab.writeback.checks.outdated import gate_updates
 from vitlab.lab.writeback.figure_files import existing_figures
@@ -210,7 +203,7 @@ def _update(
         checks=sanity_checks(ended, everything),
         made_by=provenance(ended),
         settings=[_ran_with(lab, one) for one in ended],
-        others=_others(lab, mvp, everything),
+        others=groups_beside(lab, mvp.id, everything),
     )
     left = left_alone(lab, roadmap, mvp.id, end.status)
     files = report.changes(lab, roadmap_path, end.status, texts)
@@ -402,12 +395,6 @@ class _Report:
                 is_surer = len(group.members) > len(new.members)
                 return not is_like or is_surer or _best([new, group]) is not new
         return False
-
-
-def _others(lab: Lab, mvp: Mvp, everything: Sequence[Finished]) -> list[Group]:
-    """The groups of the lab that are of another MVP, or of another roadmap's of the same id."""
-    own = {one.job.name for one in everything if one.result.mvp == mvp.id}
-    return grouped(one for one in latest(all_results(lab)) if one.job.name not in own)
 
 
 def _best(groups: Sequence[Group]) -> Group | None:

@@ -193,14 +193,15 @@ def deciding(text: str, ids: IdIndex) -> tuple[str, ...]:
     `MVP-1.0 (ViT), MVP-1.1` has two, `MVP-1.0 (not MVP-1.1)` and `MVP-1.0, affects MVP-1.1` one.
     """
     own = _COMPARED.sub("", _AFTER.sub("", plain(STRUCK.sub("", text))))
-    outside = _BRACKETS.sub(" ", own)
+    outside = _BRACKETS.sub(lambda m: m[0] if any(m[0] in one for one in ids.ids) else " ", own)
     found: list[str] = []
     for item in _JOINT.split(outside if ids.refs(outside) else own):
         if not (named := ids.refs(item)):
             continue
         lead = _LEAD.match(item) if found else _LEAD.search(item)
         if lead is not None:
-            named, rest = ids.refs(lead.group()), item[lead.end() :]
+            of_lead, rest = ids.refs(lead.group()), item[lead.end() :]
+            named = of_lead if any(map(ids.known, of_lead)) else named[:1]  # `MVP-16T (V2)`
             found += () if found and _ASIDE.search(rest) else named
         elif (bare := ids.opening(item)) is None:
             break  # from here on others are named
