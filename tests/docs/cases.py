@@ -33,6 +33,7 @@ from vitlab.docs.judge.gates import Verdict, judge, thresholds
 from vitlab.docs.lint.document import fix_all, lint, lint_document
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Roadmap, launch_order, parse_roadmap, passed_over
+from vitlab.docs.model.status_sites import kept_places
 from vitlab.docs.text.edit import Edit, apply, unified
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.text.tables import tables_of
@@ -230,6 +231,9 @@ class Bench:
     def do_order(self) -> list[str]:
         order = [f"{mvp.id}: {mvp.why}" for mvp in launch_order(self.roadmap)]
         return order + [f"passed over: {mvp.id}: {mvp.why}" for mvp in passed_over(self.roadmap)]
+
+    def do_kept(self, mvp: str) -> list[str]:
+        return kept_places(self.roadmap, mvp)
 
     def do_lint(self) -> list[str]:
         return [f"{f.line} {f.kind}" for f in lint(self.roadmap, None)]

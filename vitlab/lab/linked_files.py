@@ -16,6 +16,7 @@ from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.linked import LinkedDocument, is_report_of, owner, read_linked
 from vitlab.docs.model.roadmap import Mvp, Roadmap
+from vitlab.docs.model.status_sites import kept_places
 from vitlab.docs.save import FileChange, between, change, create, read_entry
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.gate_decisions import set_gate_beside, set_gate_in_hub
@@ -66,6 +67,8 @@ class LinkedFile:
             return f"{name}: left alone: its header does not say which MVP it reports on ({which})"
         for line, title in self.document.below_another(mvp_id, status):
             return f"{name}:{line}: MVP {mvp_id} is below {title!r}: move it by hand"
+        for kept in () if self.document.report_of else kept_places(self.document, mvp_id):
+            return f"{name}: {kept}"
         return None
 
 

@@ -26,7 +26,7 @@ from vitlab.docs.model.ids import (
 from vitlab.docs.model.status_marks import Found, HeadingStatus, Mark, find_marks, item_marks
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
-from vitlab.docs.text.inline import plain
+from vitlab.docs.text.inline import folded, plain
 from vitlab.docs.text.source import Document, Heading, Span
 from vitlab.docs.text.tables import Cell, Row
 
@@ -86,6 +86,14 @@ class Spec:
     runs: tuple[Entry, ...]
     line: HeadingStatus | None = None
     """The status in a line of its own, `- **Status:** ✅`."""
+
+    @property
+    def words(self) -> str:
+        """What the heading says behind the id besides a status at its end."""
+        title, start = self.heading.title, self.heading.span.start
+        end = self.status.span.start - start if self.status else len(title)
+        named = id_pattern(self.mvp).search(title)
+        return " ".join(re.findall(r"\w+", folded(title[named.end() if named else 0 : end])))
 
     def fact(self, vocabulary: Vocabulary, column: str, *words: str) -> Cell | None:
         """The content of the row whose item is a header word of `column` or one of `words`."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TypeVar
 
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.boards.board import Kanban
@@ -19,8 +20,6 @@ from vitlab.docs.model.ids import (
     IdIndex,
     by_numbers,
     exp_id,
-    id_and_name,
-    own_id,
     read_id,
     report_target,
     several_ids,
@@ -33,14 +32,16 @@ from vitlab.docs.model.mvps import (
     stated_elsewhere,
     stated_in_lists,
 )
+from vitlab.docs.model.status_marks import past_lines
 from vitlab.docs.model.table_kinds import (
     Entry,
     KnownTable,
     View,
     is_quoted_example,
-    is_section_row,
     recognise,
+    row_id_and_name,
     titles_above,
+    with_overview,
 )  # fmt: skip
 from vitlab.docs.model.vocabulary import STRUCK, Vocabulary, default_vocabulary
 from vitlab.docs.text.inline import plain
@@ -52,6 +53,7 @@ _STRUCK_ID = re.compile(r"[\s>#*+|_`\d.)-]*+(?:\[.\]\s*+)?[^\w\s~]*+\s*+~~(?=\S)
 _NOT_WAITING = ("done", "running", "cancelled", "analysing")
 _LAST = ("paused", "partial", "failed")
 """Statuses that are launched again only after all others."""
+_Column = TypeVar("_Column", ListColumn, RowColumn)
 MAX_MVPS = 10_000
 """A roadmap with more is refused: every one is held against every place that names it."""
 
@@ -161,12 +163,23 @@ class Roadmap:
     @cached_property
     def lists(self) -> tuple[tuple[ListColumn, ...], ...]:
         """Every board that is lists below headings of statuses."""
-        return list_boards(self.document, self.vocabulary, self.ids)
+        return self._present(list_boards(self.document, self.vocabulary, self.ids))
 
     @cached_property
     def row_boards(self) -> tuple[tuple[RowColumn, ...], ...]:
         """Every board that is tables below headings of statuses."""
-        return tuple(row_boards(self.document, self.vocabulary, self.views))
+        return self._present(row_boards(self.document, self.vocabulary, self.views))
+
+    def _present(self, boards: Iterable[tuple[_Column, ...]]) -> tuple[tuple[_Column, ...], ...]:
+        """Boards, but for those of a day or week, unless an MVP stands in that one first."""
+        own, past = {m.line - 1 for m in self.mvps if not m.in_overview}, past_lines(self.document)
+        section_end = self.document.section_end
+        return tuple(
+            board
+            for board in boards
+            if board[0].heading.index not in past
+            or any(c.heading.index < at < section_end(c.heading) for c in board for at in own)
+        )
 
     @property
     def kanban(self) -> Kanban | None:
@@ -180,6 +193,11 @@ class Roadmap:
         if any(mvp.entry.kind not in ("card", "item") for mvp in self.mvps):
             return ids
         return sorted(ids, key=by_numbers)
+
+    @cached_property
+    def names(self) -> Mapping[str, str]:
+        """MVP -> its name."""
+        return {mvp.id: mvp.name for mvp in reversed(self.mvps)}
 
     @cached_property
     def specs(self) -> tuple[Spec, ...]:
@@ -257,7 +275,8 @@ def parse_roadmap(document: Document, vocabulary: Vocabulary | None = None) -> R
         None if is_quoted_example(document, table) else recognise(table, words, path)
         for table, path in zip(tables, titles, strict=True)
     ]
-    known, rows = _with_overview(recognised, words)
+    past = past_lines(document)
+    known, rows = with_overview(recognised, words, past)
     mvps = _of_rows(rows)
     if len(mvps) > MAX_MVPS:
         raise UsageError(f"{document.name}: {len(mvps):,} MVPs, more than {MAX_MVPS:,}")
@@ -265,7 +284,7 @@ def parse_roadmap(document: Document, vocabulary: Vocabulary | None = None) -> R
     views = tuple(table.view(words, ids) for table in known if table)
     elsewhere = stated_elsewhere(document, views, words, ids)
     if not mvps and not elsewhere:
-        known, rows = _with_overview(guessed(tables, titles, recognised, words), words)
+        known, rows = with_overview(guessed(tables, titles, recognised, words), words)
         mvps = _of_rows(rows)
         elsewhere = [] if mvps else stated_in_lists(document, words)
     if not mvps and not elsewhere and not any(map(_is_new, known)):
@@ -306,50 +325,9 @@ def _is_new(table: KnownTable | None) -> bool:
     return table is not None and table.kind == "overview" and not table.table.rows
 
 
-def _with_overview(
-    known: list[KnownTable | None], words: Vocabulary
-) -> tuple[list[KnownTable | None], list[Entry]]:
-    """The tables, and the rows of MVPs in those that are overviews.
-
-    Another table of MVPs with a status is one too where it repeats none of theirs.
-    """
-    rows: list[Entry] = []
-    overviews = list(known)
-    for kind in ("overview", "statuses"):
-        ids = {_id_of(entry) for entry in rows}
-        for number, table in enumerate(known):
-            if table is None or table.kind != kind:
-                continue
-            mine = [
-                replace(entry, kind="overview")
-                for entry in table.view(words, IdIndex(())).entries
-                if not is_section_row(entry.row) and _id_of(entry)
-            ]
-            own = [own_id(e.raw("mvp")) or several_ids(e.raw("mvp")) for e in mine]
-            if kind == "overview" or not rows or (all(own) and ids.isdisjoint(map(_id_of, mine))):
-                overviews[number] = replace(table, kind="overview")
-                rows += mine
-    return overviews, sorted(rows, key=lambda entry: entry.row.index)
-
-
-def _id_of(entry: Entry) -> str:
-    return _id_and_name(entry)[0]
-
-
-def _id_and_name(entry: Entry) -> tuple[str, str]:
-    """A row's id and name; without a column for names both stand in one cell."""
-    cell = entry.cells.get("mvp")
-    if cell is None:
-        return "", ""
-    bare = read_id(cell.raw)
-    if "name" not in entry.cells or ":" in bare:
-        return id_and_name(cell.raw)
-    return bare, entry.text("name")
-
-
 def _mvp(entry: Entry) -> Mvp:
     status = entry.cells.get("status")
-    mvp, name = _id_and_name(entry)
+    mvp, name = row_id_and_name(entry)
     return Mvp(
         id=mvp,
         name=name,

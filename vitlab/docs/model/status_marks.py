@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from bisect import bisect
+from collections.abc import Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from vitlab.docs.model.ids import IdIndex, several_ids
 from vitlab.docs.model.status_text import read_status_text
 from vitlab.docs.model.vocabulary import COLOURS, OF_SENTENCES, ParsedStatus, Vocabulary
-from vitlab.docs.text.inline import folded
+from vitlab.docs.text.inline import folded, plain
 from vitlab.docs.text.source import Document, Heading, Span
 
 _GROUP = re.compile(r"[(（【\[](?P<inside>[^()（）【】\[\]]*)(?:[)）】]|\](?!\())")
@@ -53,6 +55,25 @@ _NAMING_ITEM = re.compile(
     r"^[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?:(?P<box>\[[ xX/-]\])[ \t]+)?(?P<text>[^\r\n]+)", re.M
 )
 _DATE = re.compile(r"\d{4}[-./年]?\d{2}[-./月]?\d{2}")
+_DAY = re.compile(
+    r"[(（\[]?(?<!\d)(?:\d{4}[-./年]\s?\d{1,2}(?:[-./月]\s?\d{1,2}日?)?|20\d{6}(?!\d)|\d{1,2}月\d{1,2}日"
+    r"|\d{1,2}[-./]\d{1,2}(?![\w.-]))[)）\]]?"
+)
+_JOURNAL = re.compile(
+    r"(?:[A-Za-z]+ ){0,2}(?:logs?|journal|diary|history|minutes|changelog|meetings?(?: notes)?"
+    r"|stand-?ups?)"
+    r"|[^\W\d_a-zA-Z]{0,4}(?:日志|日记|日报|周报|月报|历史|会议|纪要|时间线|记录|回顾)",
+    re.I,
+)
+"""Titles of what was done, day by day."""
+_ARROW = re.compile(r"[→⇒►▶⟶]|[-─━=]+[>►▶]")
+_NEXT = re.compile(rf"MVP|{_ARROW.pattern}", re.I)
+_OF_DAY = re.compile(
+    r"(?:[A-Za-z]+ )?(?:week(?: \d+)?(?: of)?|status|update|progress|review|sync|notes?)"
+    r"|第?.{1,3}周|进展|更新|状态|进度",
+    re.I,
+)
+"""Titles of the same beside a date."""
 _PIECE = re.compile(r"[^│┃║|\s](?:[^│┃║|]*?[^│┃║|\s])?(?=\s{2,}|\s*[│┃║|]|\s*$)")
 _TREE = re.compile(r"[│├└┌┬┴┼─━═>`+|\\\s-]*(?:→\s*)?")
 _DRAWN = ("", "text", "txt", "plain", "ascii", "mermaid")
@@ -100,10 +121,20 @@ def find_marks(
             marks.append(Mark(*at, parsed))
     if title and not marks:
         marks = _with_number(text, vocabulary)
+    marks = _before_another(text, of, marks)
     says = {m.parsed.status for m in marks}
     own = [m for m in marks if m.start >= of[0] or text[m.start : m.end] not in COLOURS]
     # A colour before the id of an MVP with another status is a priority.
     return sorted(marks if len(says) == 1 else own or marks)
+
+
+def _before_another(text: str, of: tuple[int, int], marks: list[Mark]) -> list[Mark]:
+    """The marks but for those of another MVP: `MVP-1.0 ✅ → MVP-1.1 ⏳`."""
+    for other in _PREFIX.finditer(text, of[1]):
+        at = other.start()
+        if _ARROW.search(text, of[1], at) or any(of[1] <= mark.start < at for mark in marks):
+            return [mark for mark in marks if mark.start < at]
+    return marks
 
 
 def item_marks(text: str, of: tuple[int, int], vocabulary: Vocabulary) -> list[Mark]:
@@ -234,6 +265,10 @@ class Found(NamedTuple):
     parsed: ParsedStatus
     shared: tuple[str, ...] = ()
     """The MVPs, where it is the status of several: `MVP-1.1/1.2 ✅`."""
+    where: Hashable = None
+    """The same for items or branches beside each other."""
+    words: str = ""
+    """What stands behind the id."""
 
 
 def in_items(
@@ -246,6 +281,7 @@ def in_items(
     inside = set(document.hidden_lines)
     for fence in document.fences:
         inside.update(range(fence.first, fence.last))
+    starts = [heading.index for heading in document.headings]
     for item in (*_ITEM.finditer(document.text), *_items_of_experiments(document, ids)):
         opening = id_span(item["text"], ids, vocabulary)
         index = document.line_of(item.start("text")) - 1
@@ -253,15 +289,18 @@ def in_items(
             continue
         mvp, of = opening
         several = several_ids(item["text"][of[0] :])
-        if item["box"] and (box := vocabulary.read(item["box"])):
-            yield Found(mvp, "task", item.start("box"), item.end("box"), box, several)
         base = item.start("text")
         if index in own:
             marks = item_marks(item["text"], of, vocabulary)
         else:
             marks = find_marks(item["text"], of, vocabulary, last=bool(item["box"]))
+        lead = base - document.line_span(index).start - bool(item["box"]) * len("[ ] ")
+        beside = bisect(starts, index), lead, words_behind(item["text"], of, marks)
+        more = several, beside[:2], beside[2]
+        if item["box"] and (box := vocabulary.read(item["box"])):
+            yield Found(mvp, "task", item.start("box"), item.end("box"), box, *more)
         for mark in marks:
-            yield Found(mvp, "item", base + mark.start, base + mark.end, mark.parsed, several)
+            yield Found(mvp, "item", base + mark.start, base + mark.end, mark.parsed, *more)
 
 
 def _items_of_experiments(document: Document, ids: IdIndex) -> Iterator[re.Match[str]]:
@@ -269,6 +308,57 @@ def _items_of_experiments(document: Document, ids: IdIndex) -> Iterator[re.Match
     for item in _NAMING_ITEM.finditer(document.text) if ids.experiments else ():
         if "MVP" not in item["text"].upper() and ids.experiment_in(item["text"]):
             yield from () if _is_dated(document, item.start("text")) else (item,)
+
+
+def past_lines(document: Document) -> frozenset[int]:
+    """The 0-based lines below headings of what was done then: `2026-01-03`, `Log`, `周报`."""
+    past = (h for h in document.headings[1:] if _is_of_past(h.title))
+    return frozenset(i for h in past for i in range(h.index + 1, document.section_end(h)))
+
+
+@lru_cache(4096)
+def _is_of_past(title: str) -> bool:
+    title = re.sub(
+        r"^[\W_]*(?:\d{1,2}(?:\.\d{1,2})+\.?|\d{1,2}[.、)]?)\s+(?=[^\W\d])", "", plain(title)
+    )
+    words = re.sub(r"^[^\w(（]+", "", title).strip()
+    if _DAY.match(words):
+        return True
+    rest = _DAY.sub("", words).strip(" -–—~～:：,，()（）[]至到")
+    if _JOURNAL.fullmatch(rest):
+        return True
+    return rest != words and _OF_DAY.fullmatch(rest) is not None
+
+
+def of_parts(
+    texts: Sequence[tuple[str, Hashable, str]], names: Mapping[str, str]
+) -> frozenset[int]:
+    """Which texts are of parts of their MVP, as `data` and `training` beside each other.
+
+    `texts`: MVP, where it stands, and what is behind its id, of each; `names`: MVP -> its name.
+    """
+    groups: dict[tuple[str, Hashable], dict[int, str]] = {}
+    for number, (mvp, where, text) in enumerate(texts):
+        if text:
+            groups.setdefault((mvp, where), {})[number] = text
+    found: set[int] = set()
+    for (mvp, _), group in groups.items():
+        if len(set(group.values())) > 1:
+            name = _words(names.get(mvp, ""))
+            whole = {text for text in group.values() if name and name in text}
+            found |= {n for n, text in group.items() if len(whole) != 1 or text not in whole}
+    return frozenset(found)
+
+
+def words_behind(text: str, of: tuple[int, int], marks: Sequence[Mark]) -> str:
+    """What an item or title says behind an id besides statuses, for `of_parts`."""
+    for mark in sorted(marks, reverse=True):
+        text = text[: mark.start] + text[mark.end :] if mark.start >= of[1] else text
+    return _words(_NEXT.split(text[of[1] :], maxsplit=1)[0])
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", folded(plain(text))))
 
 
 def _is_dated(document: Document, offset: int) -> bool:
@@ -296,6 +386,8 @@ def in_diagrams(
                 if opening := id_span(text, ids, vocabulary):
                     mvp, of = opening
                     at, several = base + piece.start() + lead, several_ids(text[of[0] :])
-                    for mark in find_marks(text, of, vocabulary, last=True):
+                    marks = find_marks(text, of, vocabulary, last=True)
+                    beside = fence.first, words_behind(text, of, marks)
+                    for mark in marks:
                         span = at + mark.start, at + mark.end
-                        yield Found(mvp, "diagram", *span, mark.parsed, several)
+                        yield Found(mvp, "diagram", *span, mark.parsed, several, *beside)

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from vitlab.docs.model.boards.box import rest_of_card
-from vitlab.docs.model.boards.list_board import last_of_item
-from vitlab.docs.model.ids import exp_id, several_ids, without_number
-from vitlab.docs.model.mvps import id_pattern, in_steps, status_lines
-from vitlab.docs.model.report_head import in_head, is_of_something_else
 from vitlab.docs.model.roadmap import Roadmap
-from vitlab.docs.model.status_marks import (
-    HeadingStatus,
-    Mark,
-    find_marks,
-    heading_status,
-    in_diagrams,
-    in_items,
+from vitlab.docs.model.sites.find import (
+    MVP_STATUS_TABLES,
+    card_sites,
+    gate_sites,
+    heading_sites,
+    marks_of,
+    table_sites,
+    text_sites,
 )
-from vitlab.docs.model.status_text import (
-    MAY_WAIT,
-    StatusText,
-    is_progress_status,
-    read_status_text,
-    same_case,
-)
-from vitlab.docs.model.table_kinds import Entry, View, marks_beside_name
+from vitlab.docs.model.sites.site import StatusSite
+from vitlab.docs.model.status_text import MAY_WAIT, StatusText, read_status_text, same_case
 from vitlab.docs.model.vocabulary import (
     COLOURS,
     GLYPHS,
@@ -35,67 +25,18 @@ from vitlab.docs.model.vocabulary import (
     OWN_WORDS,
     SHORT_WORDS,
     STRUCK,
-    ParsedStatus,
 )
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import folded, same_glyph, width
 from vitlab.docs.text.source import Span
-from vitlab.docs.text.tables import Cell, Table, column_width, replace_cell
+from vitlab.docs.text.tables import column_width, replace_cell
 
-MVP_STATUS_TABLES = (
-    "overview", "statuses", "experiment_index", "gate_progress", "numbers", "checklist",
-)  # fmt: skip
-"""Kinds of table whose status column holds the status of the row's MVP."""
+__all__ = ["FREE_KINDS", "StatusSite", "StatusSites", "kept_places", "marks_of"]
+
 FREE_KINDS = ("verdict", "other", "gate", "gate_progress")
 """Kinds of place that may say something else than their MVP."""
-_OF_GATES = ("gate", "gate_progress")
-_MARKS = re.compile(r"\*{1,3}|~~|__|`")
 _BEFORE_ID = re.compile(r"[ *_~`]+MVP", re.I)
 _AFTER_BOX = re.compile(r"(?P<blanks>[ ]*)(?=[│┃║|])")
-
-
-@dataclass(frozen=True)
-class StatusSite:
-    """One status in the text."""
-
-    kind: str
-    """`overview week priority heading fact gate gate_progress experiment_index numbers checklist
-    board conclusions report card below task item diagram`, `head` for a report's own, `verdict`
-    for a gate's, which is never rewritten, `other` for one that belongs to no MVP."""
-    mvp: str | None
-    index: int
-    """0-based line."""
-    span: Span
-    """Of `text` in the document."""
-    text: str
-    parsed: ParsedStatus
-    """Offsets in `text`."""
-    cell: tuple[Table, Entry, int] | None = None
-    """Table, row and column when it is a cell."""
-    shared: tuple[str, ...] = ()
-    """The bare ids of several MVPs that it is the status of."""
-
-    @property
-    def glyph(self) -> str:
-        """Empty where there is none."""
-        return self.text[slice(*self.parsed.glyph)] if self.parsed.glyph else ""
-
-    @property
-    def word(self) -> str:
-        """Empty where there is none."""
-        return self.text[slice(*self.parsed.word)] if self.parsed.word else ""
-
-    def bare(self, glyph: str, word: str) -> str:
-        """A glyph and a word as this site joins its own."""
-        if not (glyph and word):
-            return glyph or word
-        parsed = self.parsed
-        if parsed.glyph is None or parsed.word is None:
-            return f"{glyph} {word}"
-        if parsed.word < parsed.glyph:
-            return word + _MARKS.sub("", self.text[parsed.word[1] : parsed.glyph[0]]) + glyph
-        gap = _MARKS.sub("", self.text[parsed.glyph[1] : parsed.word[0]]).replace("[", "")
-        return glyph + gap + word
 
 
 @dataclass(frozen=True)
@@ -117,11 +58,11 @@ class StatusSites:
 
     def _find(self) -> tuple[StatusSite, ...]:
         sites = [
-            *_table_sites(self.roadmap),
-            *_heading_sites(self.roadmap),
-            *_gate_sites(self.roadmap),
-            *_card_sites(self.roadmap),
-            *_text_sites(self.roadmap),
+            *table_sites(self.roadmap),
+            *heading_sites(self.roadmap),
+            *gate_sites(self.roadmap),
+            *card_sites(self.roadmap),
+            *text_sites(self.roadmap),
         ]
         # A section inside another one of the same name would list its statuses twice.
         once = {site.span: site for site in reversed(sites)}
@@ -314,184 +255,15 @@ class StatusSites:
         return Edit(span, text[span.start : end], new + " " * max(fill, 0))
 
 
-def _table_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
-    for view in roadmap.views:
-        for entry in view.entries:
-            mvp = entry.mvps[0] if len(entry.mvps) == 1 else None
-            if view.kind == "overview" and "mvp" in entry.cells and entry.mvps:
-                mvp = roadmap.ids.known(entry.cells["mvp"].raw) or mvp
-            if view.kind == "experiment_index" and not _is_current(roadmap, entry, mvp):
-                mvp = None
-            if "status" in entry.cells and "status" not in view.columns:
-                yield from _beside_name(roadmap, view, entry, mvp)
-            elif view.kind in (*MVP_STATUS_TABLES, "conclusions"):
-                yield from _cell_site(roadmap, view, entry, "status", view.kind, mvp)
-            elif view.kind == "priorities":
-                yield from _cell_site(roadmap, view, entry, "status", "week", mvp)
-                yield from _whole_cell(roadmap, view, entry, "priority", "priority", mvp)
-            elif view.kind in ("runs", "routes"):
-                yield from _cell_site(roadmap, view, entry, "status", "other", None)
-            elif view.kind == "board" and mvp and not _is_of_report(view):
-                yield from _cell_site(roadmap, view, entry, "status", "board", mvp)
-            elif view.kind == "facts" and _is_own_status(roadmap, view, entry):
-                yield from _cell_site(roadmap, view, entry, "content", "head", roadmap.report_of)
-            if view.kind == "overview":
-                yield from _whole_cell(roadmap, view, entry, "report", "report", mvp)
-            elif view.kind == "conclusions":
-                yield from _whole_cell(roadmap, view, entry, "conclusion", "conclusions", mvp)
-
-
-def _beside_name(
-    roadmap: Roadmap, view: View, entry: Entry, mvp: str | None
-) -> Iterator[StatusSite]:
-    """The sites in the name or id of a row in a table without a column of statuses."""
-    cells = {name: entry.row.cells[view.columns[name]] for name in entry.cells if name != "status"}
-    column, marks = marks_beside_name(cells, roadmap.vocabulary)
-    for start, end, parsed in marks:
-        at, text = cells[column].start, cells[column].raw[start:end]
-        place = (entry.row.index, Span(at + start, at + end), text, parsed)
-        yield StatusSite(view.kind, mvp, *place, None, entry.mvps[1:] and entry.mvps)
-
-
-def _whole_cell(
-    roadmap: Roadmap, view: View, entry: Entry, column: str, kind: str, mvp: str | None
-) -> Iterator[StatusSite]:
-    """The site of a cell that is no status column's and yet says nothing but a status."""
-    for site in _cell_site(roadmap, view, entry, column, kind, mvp):
-        loose = site.parsed.loose or (kind == "priority" and site.text.strip("*") in COLOURS)
-        rest = StatusSites(roadmap).parts(site).remark.strip(" *~_`")
-        if not loose and (not rest or (kind == "report" and rest[0] in "：:（(，,")):
-            yield site
-
-
-def _is_of_report(view: View) -> bool:
-    """Whether the status in a table of experiments is that of their reports: `exp.md 状态`."""
-    column = view.columns.get("status")
-    return column is not None and view.headers[column].casefold().startswith("exp.md")
-
-
-def _is_own_status(roadmap: Roadmap, view: View, entry: Entry) -> bool:
-    """Whether a row of facts in a report is the status of its experiment."""
-    title = view.headings[-1] if view.headings else ""
-    if roadmap.report_of is None or is_of_something_else(title) or re.match(r"\W*MVP", title, re.I):
-        return False
-    return "status" in roadmap.vocabulary.columns([entry.raw("item")])
-
-
-def _is_current(roadmap: Roadmap, entry: Entry, mvp_id: str | None) -> bool:
-    """Whether an index row is of the current experiment of its MVP, not of an earlier one."""
-    named = {mvp.exp_id for mvp in roadmap.mvps if mvp.id == mvp_id}
-    return None in named or exp_id(entry.raw("exp_id")) in named
-
-
-def _cell_site(
-    roadmap: Roadmap, view: View, entry: Entry, column: str, kind: str, mvp: str | None
-) -> Iterator[StatusSite]:
-    cell = entry.cells.get(column)
-    parsed = roadmap.vocabulary.read(cell.raw) if cell else None
-    if cell and parsed:
-        where = (view.table, entry, view.columns[column])
-        kind = "verdict" if parsed.verdict and kind in _OF_GATES else kind
-        place = (entry.row.index, cell.span, cell.raw, parsed, where)
-        yield StatusSite(kind, mvp, *place, entry.mvps[1:] and entry.mvps)
-
-
-def _heading_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
-    owners = {spec.heading.index: spec.mvp for spec in roadmap.specs}
-    gates = {gate.line - 1 for gate in roadmap.gates}
-    for heading in roadmap.document.headings:
-        owner = owners.get(heading.index)
-        if heading.index in gates:
-            continue
-        if owner is not None:
-            at = heading.span.start
-            yield from _marked(roadmap, heading.title, owner, "heading", heading.index, at)
-        elif status := heading_status(heading, roadmap.vocabulary):
-            place = (heading.index, status.span, status.text, status.parsed, None)
-            yield StatusSite("heading", None, *place, several_ids(without_number(heading.title)))
-    for spec in roadmap.specs:
-        cell = spec.fact(roadmap.vocabulary, "status")
-        yield from _fact_site(roadmap, cell, "fact", spec.mvp)
-        if spec.line:
-            yield _line_site(roadmap, spec.line, "fact", spec.mvp)
-
-
-def _line_site(roadmap: Roadmap, line: HeadingStatus, kind: str, mvp: str) -> StatusSite:
-    index = roadmap.document.line_of(line.span.start) - 1
-    return StatusSite(kind, mvp, index, line.span, line.text, line.parsed)
-
-
-def _marked(
-    roadmap: Roadmap, text: str, mvp: str, kind: str, index: int, at: int
-) -> Iterator[StatusSite]:
-    """The sites in a text at offset `at` that is of one MVP and names it."""
-    for mark in marks_of(roadmap, text, mvp, title=kind == "heading"):
-        span = Span(at + mark.start, at + mark.end)
-        several = several_ids(text)
-        owner = None if several else mvp
-        yield StatusSite(
-            kind, owner, index, span, text[mark.start : mark.end], mark.parsed, None, several
-        )
-
-
-def marks_of(roadmap: Roadmap, text: str, mvp: str, *, title: bool = False) -> Sequence[Mark]:
-    """The statuses in a heading or card of an MVP."""
-    experiment = roadmap.ids.experiment_in(text)
-    named = id_pattern(mvp).search(text)
-    of = experiment[1] if experiment else named.span() if named else (0, 0)
-    return find_marks(text, of, roadmap.vocabulary, last=True, title=title)
-
-
-def _gate_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
-    for gate in roadmap.gates:
-        owner = gate.mvps[0] if len(gate.mvps) == 1 else None
-        progress = gate.parsed is not None and is_progress_status(gate.status_text, gate.parsed)
-        yield from _fact_site(roadmap, gate.status_cell, "gate" if progress else "verdict", owner)
-
-
-def _fact_site(
-    roadmap: Roadmap, cell: Cell | None, kind: str, mvp: str | None
-) -> Iterator[StatusSite]:
-    """The site of a content cell of a table of facts."""
-    if cell is not None and (found := roadmap.facts.get(cell.start)):
-        yield from _cell_site(roadmap, *found, "content", kind, mvp)
-
-
-def _card_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
-    for band in (band for board in roadmap.boards for band in board.bands):
-        for card in band.segments:
-            if card.mvp is None:
-                continue
-            at = card.span.start
-            yield from _marked(roadmap, card.text, card.mvp, "card", card.index, at)
-            for more in rest_of_card(band, card) if band.box else ():
-                parsed = roadmap.vocabulary.read(more.text)
-                if parsed and parsed.glyph and not parsed.loose:
-                    yield StatusSite("below", card.mvp, more.index, more.span, more.text, parsed)
-
-
-def _text_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
-    document, vocabulary, ids = roadmap.document, roadmap.vocabulary, roadmap.ids
-    boards = {i for board in roadmap.boards for i in board.lines}
-    own = roadmap.report_of
-    listed = {card.lines[0] for board in roadmap.lists for one in board for card in one.cards}
-    items = {m.line - 1: m.id for m in roadmap.mvps if m.entry.kind in ("item", "items")}
-    for found in (
-        *in_items(document, vocabulary, ids, listed | items.keys()),
-        *in_steps(document, vocabulary, items),
-        *in_diagrams(document, vocabulary, ids, boards),
-        *(in_head(document, vocabulary, own) if own else ()),
-    ):
-        span, index = Span(found.at, found.end), document.line_of(found.at) - 1
-        owner, text = None if found.shared else found.mvp, document.slice(span)
-        yield StatusSite(found.kind, owner, index, span, text, found.parsed, None, found.shared)
-    for mvp in (mvp for mvp in roadmap.mvps if mvp.entry.kind in ("item", "task")):
-        end = last_of_item(document, mvp.line - 1) + 1
-        for line in status_lines(document, vocabulary, mvp.line, end):
-            yield _line_site(roadmap, line, "item", mvp.id)
-    for mvp in roadmap.mvps:
-        if mvp.entry.kind == "task" and mvp.entry.parsed:
-            row = mvp.entry.row
-            at = row.span.start + document.slice(row.span).index(mvp.status_text)
-            span = Span(at, at + len(mvp.status_text))
-            yield StatusSite("task", mvp.id, row.index, span, mvp.status_text, mvp.entry.parsed)
+def kept_places(roadmap: Roadmap, mvp_id: str) -> list[str]:
+    """What a status beside an MVP may be of instead, and so stays, in one line for each reason."""
+    found: dict[str, list[StatusSite]] = {}
+    for site in StatusSites(roadmap):
+        if mvp_id in site.names and site.why:
+            found.setdefault(site.why, []).append(site)
+    lines = []
+    for why, sites in found.items():
+        at = list(dict.fromkeys(site.index + 1 for site in sites))
+        where = f"line {at[0]}" + (f" and {len(at) - 1} more" if at[1:] else "")
+        lines.append(f"{where}: {sites[0].text} is kept: {why}")
+    return lines

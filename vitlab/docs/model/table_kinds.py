@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from vitlab.docs.model.headers import is_measured
-from vitlab.docs.model.ids import IdIndex, gate_refs
+from vitlab.docs.model.ids import (
+    IdIndex,
+    gate_refs,
+    id_and_name,
+    own_id,
+    read_id,
+    several_ids,
+)
 from vitlab.docs.model.status_marks import Mark, find_marks
 from vitlab.docs.model.vocabulary import COLOURS, ParsedStatus, Vocabulary
 from vitlab.docs.text.source import Document
@@ -95,6 +103,50 @@ _EXAMPLE = re.compile(
 )
 _PROGRESS_HEAD = ("进度", "progress", "完成度", "当前进度")
 """Headers of statuses beside MVPs where no other is."""
+_KEYS = {
+    "overview": ("mvp",), "statuses": ("mvp",), "priorities": ("mvp",), "conclusions": ("mvp",),
+    "numbers": ("mvp",), "checklist": ("name", "mvp"), "gate_progress": ("gate",),
+    "experiment_index": ("exp_id", "mvp"), "board": ("exp_id",),
+}  # fmt: skip
+"""Kinds of table with statuses of MVPs -> the columns that may say which."""
+_BEFORE = frozenset(
+    ("mvp", "number", "name", "priority", "phase", "gate", "status", "exp_id", "project", "topic")
+) | {"section"}
+"""What a row may tell before its MVP, and is that of the MVP."""
+_BETWEEN = (
+    _BEFORE
+    | frozenset(
+        (
+            "due",
+            "estimate",
+            "result",
+            "key_metric",
+            "conclusion",
+            "config",
+            "method",
+            "script",
+            "wandb",
+        )
+    )
+    | {"device", "hub", "note", "purpose", "run_path", "path"}
+)
+"""What it may tell of its MVP before the status."""
+_ALSO_BETWEEN: Mapping[str, set[str] | None] = {
+    "checklist": {"artifact"}, "board": {"date"}, "experiment_index": {"date", "data", "report"},
+    "gate_progress": None, "numbers": None,
+}  # fmt: skip
+"""Kinds of table -> what else; None for anything."""
+_ATTRIBUTES = (
+    "owner", "负责人", "负责", "who", "assignee", "执行人", "人员",
+    "dependson", "depends", "dependency", "dependencies",
+    "依赖", "前置", "前置条件", "blockedby", "阻塞", "阻塞项", "effort", "工作量",
+    "start", "开始", "核心问题", "group", "组", "分组", "track", "category", "类别", "分类",
+    "week", "周",
+)  # fmt: skip
+"""Further headers of what a row tells of its MVP."""
+_ONE_ROW_EACH = ("statuses", "priorities", "checklist", "board", "numbers", "conclusions")
+_SENTENCE = ("description", "描述")
+"""Headers of names that name no experiment where they stand first."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +193,8 @@ class View:
     entries: tuple[Entry, ...]
     headings: tuple[str, ...] = field(default=(), compare=False)
     """The titles of the headings above it, outermost first."""
+    subject: str = field(default="", compare=False)
+    """The header of what its statuses may be of instead of the MVPs, as `Bug`; empty for none."""
 
     @cached_property
     def headers(self) -> tuple[str, ...]:
@@ -154,6 +208,20 @@ class View:
             if len(entry.mvps) == 1:
                 rows.setdefault(entry.mvps[0], []).append(entry)
         return rows
+
+    def has_parts(self, mvp: str) -> bool:
+        """Whether several rows are of one MVP, so that a status may be that of what it is in it."""
+        if self.kind not in _ONE_ROW_EACH:
+            return False
+        rows = self.of_one.get(mvp, [])
+        runs = self.kind == "numbers" and len({row.text("mvp") for row in rows}) == len(rows)
+        return len(rows) > 1 and not runs
+
+    @cached_property
+    def is_of_reports(self) -> bool:
+        """Whether the status in a table of experiments is that of their reports: `exp.md 状态`."""
+        column = self.columns.get("status")
+        return column is not None and self.headers[column].casefold().startswith("exp.md")
 
 
 def _kind_of(columns: Mapping[str, int], headers: Sequence[str]) -> str | None:
@@ -175,11 +243,13 @@ class KnownTable:
     table: Table
     columns: Mapping[str, int]
     headings: tuple[str, ...] = ()
+    subject: str = ""
+    """As `View.subject`."""
 
     def view(self, vocabulary: Vocabulary, ids: IdIndex) -> View:
         """The table with its rows, which may refer to `ids`."""
         entries = tuple(_entries(self.kind, self.table, self.columns, vocabulary, ids))
-        return View(self.kind, self.table, self.columns, entries, self.headings)
+        return View(self.kind, self.table, self.columns, entries, self.headings, self.subject)
 
 
 def recognise(
@@ -203,7 +273,35 @@ def recognise(
         columns = {"name": goal, **columns}
     if kind == "facts" and "item" not in columns:
         columns = {**columns, "item": columns["project"]}
-    return KnownTable(kind, table, columns, headings) if kind else None
+    if kind is None:
+        return None
+    given = vocabulary.names_ids(headers)
+    subject = "" if given else _other_subject(kind, table, columns, vocabulary)
+    return KnownTable(kind, table, columns, headings, subject)
+
+
+def _other_subject(
+    kind: str, table: Table, columns: Mapping[str, int], vocabulary: Vocabulary
+) -> str:
+    """The header of what the statuses of a table may be of instead of the MVPs it names.
+
+    That is any before the MVP, or between it and the status, which is not known to tell of MVPs:
+    `Date | MVP | Status`, `MVP | Seed | Status`. What stands behind the status only adds to it.
+    """
+    keys = [columns[name] for name in _KEYS.get(kind, ()) if name in columns]
+    if not keys or "status" not in columns:
+        return ""
+    key, status, also = min(keys), columns["status"], _ALSO_BETWEEN.get(kind, set())
+    for index, cell in enumerate(table.header.cells[: max(key, status)]):
+        word, meanings = bare_header(cell), set(vocabulary.columns([cell.raw]))
+        known = meanings & (_BEFORE if index < key else _BETWEEN | (also or set()))
+        is_sentence = index < columns.get("mvp", 0) and word in _SENTENCE
+        free = index > key and (also is None or word in GOALS or is_measured(cell.raw))
+        if index in (key, status) and not is_sentence:
+            continue
+        if not (free or known or word in _ATTRIBUTES or not re.search(r"\w", word)) or is_sentence:
+            return cell.text
+    return ""
 
 
 def titles_above(document: Document, tables: Iterable[Table]) -> list[tuple[str, ...]]:
@@ -301,3 +399,55 @@ def marks_beside_name(
 def is_section_row(row: Row) -> bool:
     """Whether a row only titles the rows below it: at most one of its cells is filled."""
     return sum(bool(cell.raw.strip("-— ")) for cell in row.cells) <= 1
+
+
+def with_overview(
+    known: list[KnownTable | None], words: Vocabulary, past: Container[int] = ()
+) -> tuple[list[KnownTable | None], list[Entry]]:
+    """The tables, and the rows of MVPs in those that are overviews.
+
+    Another table of MVPs with a status is one too where it repeats none of theirs. One whose
+    statuses may be of something else, or that stands in the `past` (0-based lines), is one only
+    with MVPs that no other has.
+    """
+    rows: list[Entry] = []
+    overviews = list(known)
+
+    def is_sure(table: KnownTable) -> bool:
+        return not table.subject and table.table.first not in past
+
+    for kind, sure in itertools.product(("overview", "statuses"), (True, False)):
+        ids = {_id_of_row(entry) for entry in rows}
+        for number, table in enumerate(known):
+            if table is None or table.kind != kind or is_sure(table) != sure:
+                continue
+            mine = [
+                replace(entry, kind="overview")
+                for entry in table.view(words, IdIndex(())).entries
+                if not is_section_row(entry.row) and _id_of_row(entry)
+            ]
+            own = [own_id(e.raw("mvp")) or several_ids(e.raw("mvp")) for e in mine]
+            if kind == "overview":
+                is_one = sure or not ids or not ids.issuperset(map(_id_of_row, mine))
+            else:
+                is_first = sure or table.columns["mvp"] == 0
+                more = is_first and all(own) and ids.isdisjoint(map(_id_of_row, mine))
+                is_one = not rows or more
+            overviews[number] = replace(table, kind="overview" if is_one else "statuses")
+            rows += mine if is_one else []
+    return overviews, sorted(rows, key=lambda entry: entry.row.index)
+
+
+def _id_of_row(entry: Entry) -> str:
+    return row_id_and_name(entry)[0]
+
+
+def row_id_and_name(entry: Entry) -> tuple[str, str]:
+    """A row's id and name; without a column for names both stand in one cell."""
+    cell = entry.cells.get("mvp")
+    if cell is None:
+        return "", ""
+    bare = read_id(cell.raw)
+    if "name" not in entry.cells or ":" in bare:
+        return id_and_name(cell.raw)
+    return bare, entry.text("name")

@@ -13,6 +13,7 @@ from vitlab.docs import save as saved
 from vitlab.docs.journal import Journal
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.model.roadmap import parse_roadmap
+from vitlab.docs.model.status_sites import kept_places
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary, status_argument
 from vitlab.docs.save import FileChange, Reverted, change, open_elsewhere, save
 from vitlab.docs.text.source import Document, read
@@ -73,7 +74,7 @@ def status_notes(lab: Lab | None, change: FileChange, mvp_id: str) -> list[str]:
     roadmap = parse_roadmap(document, _vocabulary(lab, change.path))
     mvp = roadmap.mvp(mvp_id)
     others = ", ".join(f"MVP-{other}" for other in roadmap.sharing(mvp))
-    shared = left_shared(roadmap, mvp_id)
+    shared = [*left_shared(roadmap, mvp_id), *kept_places(roadmap, mvp.id)]
     shared += [f"line {mvp.line}: {others} set too, the row is shared"] if others else []
     lost = not_restored(roadmap, mvp_id, change.edits)
     return shared + [only_undo(line) for line in lost]
