@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from vitlab.docs.judge.verdict import Verdict
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.source import Document
-from vitlab.lab.autopilot.branches import gate_facts, order, stopped
+from vitlab.lab.autopilot.branches import gate_facts, order, stopped, to_start
 
 PLAN = """\
 # Plan
@@ -98,3 +100,37 @@ def test_what_waits_for_no_gate_is_passed_over_with_its_reason() -> None:
     _, over = order(roadmap, gate_facts(roadmap, "plan.md", verdicts, DONE))
     assert list(over) == ["7.0"]
     assert "blocked by the weather" in over["7.0"]
+
+
+@pytest.mark.parametrize(
+    ("then", "started"),
+    [
+        ("✅ go on with MVP-2.0", "2.0"),
+        ("✅ 进入 MVP-2.0 和 MVP-3.0", "2.0 3.0"),
+        ("✅ write the paper, then start MVP-2.0 (If good)", "2.0"),
+        ("✅ 写论文 + 启动 MVP-2.0", "2.0"),
+        ("🔴 stop → MVP-2.0, MVP-3.0", "2.0 3.0"),
+        ("🔴 another architecture: MVP-3.0", "3.0"),
+        ("✅ ~~MVP-2.0~~ MVP-3.0", "3.0"),
+        ("✅ 跳过 MVP-2.0，直接 MVP-3.0", "3.0"),
+        ("🔴 do not start MVP-2.0", ""),
+        ("🔴 取消 MVP-2.0, MVP-3.0", ""),
+        ("🔴 放弃：MVP-2.0", ""),
+        ("✅ MVP-3.0 instead of MVP-2.0", ""),
+        ("✅ either MVP-2.0 or MVP-3.0", ""),
+        ("✅ paper (MVP-2.0 optional)", ""),
+        ("✅ MVP-2.0 can wait", ""),
+        ("✅ MVP-2.0 推迟", ""),
+    ],
+)
+def test_a_rule_starts_what_it_says_to_start_and_nothing_that_it_only_names(
+    then: str, started: str
+) -> None:
+    assert " ".join(sorted(to_start(_plan(), then))) == started
+
+
+def test_what_a_rule_names_without_saying_to_start_it_is_held_with_its_words() -> None:
+    roadmap = parse_roadmap(Document(PLAN.replace("another architecture: ", "skip ")))
+    verdicts = {key: Verdict(key, "fail", "because") for key in ("1", "2")}
+    held = stopped(roadmap, gate_facts(roadmap, "plan.md", verdicts, DONE), verdicts)
+    assert held["3.0"].line == "Gate-1 failed: '🔴 skip MVP-3.0' does not say to start it"

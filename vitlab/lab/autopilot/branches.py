@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vitlab.docs.judge.meaning import means_pass
@@ -11,9 +12,30 @@ from vitlab.docs.judge.verdict import Verdict
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.ids import gate_refs
 from vitlab.docs.model.roadmap import Roadmap, launch_order, passed_over
+from vitlab.docs.model.vocabulary import STRUCK
+from vitlab.docs.text.inline import plain
 
 Standing = Literal["pass", "fail", "open", "manual", "waits"]
 """Of a gate: `waits` while an MVP that decides it has no full result yet, `open` after that."""
+_ID = r"(?:MVP[-–—_ ]?[A-Za-z0-9][\w.-]*|\d[\w.-]*)"
+_IDS = re.compile(rf"{_ID}(?:\s*(?:[/~、+&]|and|和|与|及|以及)\s*{_ID})*", re.I)
+_CLAUSE_END = re.compile(r"[;；。,，+]|\.\s|\s(?:and|then)\s|(?<!^)(?:并且?|同时|然后|接着)")
+_START = re.compile(
+    # What it is about, or what ends before it: `another architecture: MVP-3.0`, `stop → MVP-3.0`.
+    r"(?:.*(?:→|[-=]+>)\s*|(?!.*(?:\b(?:not?|never|none|skip\w*|cancel\w*|drop\w*|stop\w*|clos\w*|abandon"
+    r"\w*|postpone\w*|defer\w*|delay\w*|hold|pause\w*|wait\w*|later|optional\w*|or|if|instead|without"
+    r"|obsolete|superfluous|remove\w*|replace\w*)\b|n't|[不无没未勿免停或若如暂缓待删替代]|取消|跳过|放弃|终止|关闭"
+    r"|推迟|延|可选|备选|以后|讨论|考虑)[^:：]*[:：])[^:：]*[:：]\s*)?"
+    r"(?:(?:now|also|next|then|first|directly)\s+)?"
+    r"(?:(?:go(?: on| ahead)?(?: with| to)?|continue(?: with| to)?|proceed(?: to| with)?"
+    r"|(?:move|go)(?: on)? to|(?:start|begin)(?: with)?|launch|run|do|enter|open|unlock|train|try"
+    r"|test|execute|(?:switch|turn|advance|on) to|work on)\s+(?:the\s+)?"
+    r"|(?:直接|立即|马上|优先|全力|下一步|则|就|可以)*(?:进入|启动|开始|执行|继续|推进|开展|进行|做|跑|运行|训练|尝试"
+    r"|试|转[向到入]?|切换?到|改[做跑]|开启|解锁|到|去)*\s*)?"
+    rf"{_IDS.pattern}",
+    re.I,
+)
+"""A clause that says to start MVPs."""
 _SAYS: Mapping[Standing, str] = {
     "fail": "failed",
     "open": "is open: it needs you",
@@ -40,6 +62,8 @@ class GateFact:
     """What is wrong with its verdict in the document, which is not followed."""
     mvps: Sequence[str] = ()
     """Those that decide it."""
+    unclear: str = ""
+    """What follows from it, where that names an MVP and does not say to start it."""
 
     @property
     def key(self) -> str:
@@ -50,6 +74,8 @@ class GateFact:
     def line(self) -> str:
         """`Gate-2 is not decided yet`."""
         told = f": {self.unexplained}" if self.unexplained else ""
+        if self.unclear:
+            told = f": {self.unclear!r} does not say to start it"
         return f"Gate-{self.id} {_SAYS.get(self.standing, 'passed')}{told}"
 
 
@@ -89,16 +115,16 @@ def stopped(
 ) -> dict[str, GateFact]:
     """The MVPs that a gate keeps from being launched, each with the first such gate.
 
-    What a rule names is launched once that rule holds. What belongs to a gate, or decides it, is
-    not launched after it has failed; what belongs to it without deciding it, neither while it is
-    open or left to a person.
+    What a rule says to start is launched once that rule holds. What belongs to a gate, or decides
+    it, is not launched after it has failed; what belongs to it without deciding it, neither while
+    it is open or left to a person.
     """
     found: dict[str, GateFact] = {}
     for gate in roadmap.gates:
         fact, verdict = facts[gate.id], verdicts[gate.id]
-        named, opened = _named(roadmap, gate, verdict)
+        named, opened, unclear = _named(roadmap, gate, verdict)
         for mvp in named - opened:
-            found.setdefault(mvp, fact)
+            found.setdefault(mvp, replace(fact, unclear=unclear.get(mvp, "")))
         own = {mvp.id for mvp in roadmap.mvps if gate.id in gate_refs(mvp.gate or "")}
         if fact.standing == "fail":
             left = own | set(gate.mvps)
@@ -109,11 +135,17 @@ def stopped(
     return found
 
 
-def _named(roadmap: Roadmap, gate: Gate, verdict: Verdict) -> tuple[set[str], set[str]]:
-    """The MVPs that follow from a gate's rules, and those that follow from how it was decided."""
+def _named(
+    roadmap: Roadmap, gate: Gate, verdict: Verdict
+) -> tuple[set[str], set[str], Mapping[str, str]]:
+    """The MVPs that a gate's rules name, those to start by how it was decided, and the others.
+
+    Of the others, which those rules name too, with what is said of them: `skip MVP-3.0`.
+    """
     known = {mvp.id for mvp in roadmap.mvps}
     named: set[str] = set()
     opened: set[str] = set()
+    unclear: dict[str, str] = {}
     for number, rule in enumerate(gate.rules):
         then = set(roadmap.ids.refs(rule.then)) & known - set(gate.mvps)
         named |= then
@@ -122,8 +154,32 @@ def _named(roadmap: Roadmap, gate: Gate, verdict: Verdict) -> tuple[set[str], se
         passes = "pass" if says else "fail"
         by_rule = verdict.by_hand or rule.is_consequence or verdict.rule in (None, rule.if_)
         if verdict.holds == passes and by_rule:
-            opened |= then
-    return named, opened
+            opened |= then & to_start(roadmap, rule.then)
+            unclear |= dict.fromkeys(then, rule.then)
+    return named, opened, unclear
+
+
+def to_start(roadmap: Roadmap, then: str) -> set[str]:
+    """The MVPs that a consequence says to start: `go on with MVP-2.0`, `进入 MVP-2.0`, `MVP-2.0`.
+
+    None whose words may say anything else: `skip MVP-3.0`, `MVP-4.0 instead of MVP-3.0`.
+    """
+    text = plain(STRUCK.sub(" ", then))
+    for mvp, name in roadmap.names.items():
+        if name:
+            told = rf"({re.escape(mvp)})\s*[:：(（-]*\s*{re.escape(plain(name))}\s*[)）]?(?!\w)"
+            text = re.sub(told, r"\1", text, flags=re.I)
+    found: set[str] = set()
+    starts = True
+    for clause in _CLAUSE_END.split(text):
+        words = re.sub(r"^[^\w]+|[^\w]+$", "", clause)
+        mvps = roadmap.ids.refs(words)
+        if not mvps:
+            continue
+        if not _IDS.fullmatch(words):  # ids alone are told by what stands before
+            starts = _START.fullmatch(words) is not None
+        found |= set(mvps) if starts else set()
+    return found
 
 
 def order(
