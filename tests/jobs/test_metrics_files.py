@@ -401,6 +401,32 @@ def test_a_wandb_run_is_known_by_its_file(tmp_path: Path) -> None:
                               "folder": str(path.parent)}  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("rows", "steps"),
+    [
+        # A batch's number in each epoch; as it began anew after the second.
+        ("0,0 0,49 0,99 1,0 1,49 1,99 2,0 2,99 1,0 1,99", [0, 49, 99, 100, 149, 199, 200, 299]),
+        ("1,9 1,19 2,9 2,19 3,9", [9, 19, 29, 39, 49]),
+        ("0,0 0,99 1,100 1,199 0,0 0,99", [0, 99, 100, 199, 0, 99]),  # it goes on, or is resumed
+        ("0,0 0,99 1,100 1,199 2,0 2,50", [0, 99, 100, 199, 0, 50]),  # another training
+        ("0,5 1,3 1,7", [5, 9, 13]),
+    ],
+)
+def test_steps_that_each_epoch_counts_anew_are_added_up(
+    rows: str, steps: list[int], tmp_path: Path
+) -> None:
+    path = tmp_path / "m.csv"
+    text, cursor, found = "epoch,step,val_r2\n", None, []
+    for k, row in enumerate(rows.split()):  # read as it grows, by one reader after another
+        path.write_text(text := f"{text}{row},0.{k + 1}\n")
+        follower = FileFollower(source(), path, cursor)
+        found += [step for step, *_ in short(follower.poll())]
+        cursor = json.loads(json.dumps(follower.cursor))
+    assert found[: len(steps)] == steps
+    if len(found) > len(steps):
+        assert found[len(steps) :] == [100, 199]
+
+
 def test_what_a_wandb_summary_loses_is_no_value(tmp_path: Path) -> None:
     """NaN is null there; a value may be removed. A null before any number is nothing."""
     null, number, removed = (

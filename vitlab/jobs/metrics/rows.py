@@ -5,6 +5,7 @@ from __future__ import annotations
 import marshal
 import math
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -293,20 +294,45 @@ class Places:
         self._step, self._epoch = step, epoch
         self._last: float | None = None
         self._stepped = False
+        self._first: tuple[float, float] | None = None
+        """Epoch and step of the first row with both."""
+        self._began = self._before = (0.0, 0.0)
+        """Of the first row of the epoch so far, and of the last row."""
+        self._each = 0.0
+        """Steps of an epoch, where each counts them anew; 0 where they go on."""
 
     def of(self, start: int, part: Chunk) -> tuple[Sequence[float], Column | None]:
         """A step for each row, and the epochs, None where there is none.
 
         A row without a step is at that of the row before it; in a file without steps the epoch
-        is the step, and without either the row's position.
+        is the step, and without either the row's position. Steps that each epoch counts anew are
+        added up.
         """
         steps, epochs = part.columns.get(self._step), part.columns.get(self._epoch)
         if epochs and not _all_places(epochs):
             epochs = [x if x is not None and abs(x) < LARGEST else None for x in epochs]
+        if steps and epochs:
+            for at in () if self._each else _ends(epochs):
+                self._in_all(steps[at], epochs[at])
+            if self._each:
+                steps = [self._in_all(*pair) for pair in zip(steps, epochs, strict=True)]
         if steps and _all_places(steps):
             self._stepped, self._last = True, steps[-1]
             return steps, epochs  # type: ignore[return-value]
         return [self._one(start, at, steps, epochs) for at in range(part.rows)], epochs
+
+    def _in_all(self, step: float | None, epoch: float | None) -> float | None:
+        if step is None or epoch is None or not abs(step) < LARGEST:
+            return step
+        here = (math.floor(epoch), step)
+        first = self._first = self._first or here
+        if here[0] != self._before[0] or self._first is here:
+            began_anew = step <= first[1] and self._began[1] <= first[1]
+            if here[0] > self._before[0] and step < self._before[1] and began_anew:
+                self._each = self._each or self._before[1] + 1
+            self._began = here
+        self._before = here
+        return step + max(here[0] - first[0], 0) * self._each
 
     def _one(self, start: int, at: int, steps: Column | None, epochs: Column | None) -> float:
         step = steps[at] if steps else None
@@ -324,11 +350,26 @@ class Places:
     @property
     def state(self) -> list[Any]:
         """As JSON."""
-        return [self._last, self._stepped]
+        epochs = [self._first, self._began, self._before, self._each]
+        return [self._last, self._stepped, epochs]
 
     def restore(self, state: Sequence[Any]) -> None:
         """The opposite of `state`."""
-        self._last, self._stepped = state
+        self._last, self._stepped, (first, began, before, self._each) = state
+        self._first = tuple(first) if first else None
+        self._began, self._before = tuple(began), tuple(before)
+
+
+def _ends(epochs: Column) -> Iterator[int]:
+    """The first and the last row of each epoch, where these rise; all where one is missing."""
+    if isinstance(epochs, list) and None in epochs:
+        yield from range(len(epochs))
+        return
+    at = 0
+    while at < len(epochs):
+        end = bisect_right(epochs, epochs[at], at)
+        yield from (at, max(end - 1, at))
+        at = max(end, at + 1)
 
 
 def _whole(steps: float, otherwise: int) -> int:
