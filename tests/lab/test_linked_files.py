@@ -160,6 +160,29 @@ def test_an_item_below_a_heading_of_another_status_is_named(
     assert text == notes.replace("[ ]", "[x]")
 
 
+@pytest.mark.parametrize(
+    ("name", "head", "follows"),
+    [
+        ("mvp_1.0_data.md", "# Data of MVP-1.0\n", False),
+        ("review_of_mvp_1.0.md", "# Review\n", False),
+        ("mvp_1.0_vs_1.1.md", "# MVP-1.0 vs MVP-1.1\n", False),
+        ("mvp_1.0_data.md", "# MVP-1.0: data\n", True),
+        ("mvp_1.0_data.md", "# Data\n> **MVP:** MVP-1.0\n", True),
+        ("mvp_1.0_data.md", "# Data\n> **ID:** `VIT-20260101-a-01`\n", True),
+        ("MVP-1.0_notes_2026-01-01.md", "# Notes\n", True),
+        ("exp_mvp_1.0_wide.md", "# Wide\n", True),
+    ],
+)
+def test_a_name_that_says_more_is_not_enough(
+    folder: Path, name: str, head: str, follows: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = folder / "roadmaps" / name
+    note.write_text(f"{head}> Status: ✅ complete\n", encoding="utf-8")
+    set_to("running")
+    assert ("Status: 🚀" in note.read_text(encoding="utf-8")) == follows
+    assert (f"{name}: left alone" in capsys.readouterr().err) == (not follows)
+
+
 def test_a_board_that_the_settings_name_follows(folder: Path) -> None:
     (folder / "vitlab.yaml").write_text('documents: ["roadmaps/*_roadmap.md", "b/*.md"]\n')
     (folder / "b").mkdir()

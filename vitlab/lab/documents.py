@@ -36,6 +36,10 @@ _PART = re.compile("[^/]+")
 _LONGEST = 1000
 """Characters of a path that a document names."""
 _REPORT = re.compile(r"(?:exp|report|实验|报告)[_-].*|.*(?:report|报告)", re.I)
+_PLAIN_NAME = re.compile(
+    rf"(?:[\W_]|{_BOARD}|exp(?:eriment)?|report|实验|报告|status|状态|\d{{4}}-?\d\d-?\d\d)*", re.I
+)
+"""What a name may have beside the id of an MVP."""
 _SKIPPED = frozenset(("node_modules", "site-packages", "__pycache__", "tests"))
 _TABLES = re.compile(r"^tables:[^\n]*\n?(?:[ \t]+[^\n]*(?:\n|\Z)|\n(?=[ \t\n]))*", re.M)
 _HEAD = 4096
@@ -107,14 +111,30 @@ def is_named_for(path: Path, mvp_id: str, exp_id: str | None, own: Collection[st
 
     `own`: the experiments that it says it is the report of.
     """
+    return _is_of_experiment(path, exp_id, own) or bool(_id_in(path, mvp_id))
+
+
+def is_named_plainly(path: Path, mvp_id: str, exp_id: str | None) -> bool:
+    """Whether the name says no more than the MVP or experiment, what the file is, and a date.
+
+    `card_mvp_1.0.md` does; `mvp_1.0_data.md`, `review_of_mvp_1.0.md` may be of something else.
+    """
+    found = _id_in(path, mvp_id)
+    rest = f"{path.stem[: found.start()]} {path.stem[found.end() :]}" if found else path.stem
+    return _is_of_experiment(path, exp_id) or bool(found and _PLAIN_NAME.fullmatch(rest))
+
+
+def _is_of_experiment(path: Path, exp_id: str | None, own: Collection[str] = ()) -> bool:
     names = (path.stem, path.parent.name, *own)
-    if exp_id and exp_id.casefold() in map(str.casefold, names):
-        return True
+    return exp_id is not None and exp_id.casefold() in map(str.casefold, names)
+
+
+def _id_in(path: Path, mvp_id: str) -> re.Match[str] | None:
     if "mvp" not in path.stem.lower():
-        return False
+        return None
     spelled = re.escape(mvp_id).replace(r"\.", "[._-]").replace(r"\-", "[._-]")
     named = rf"(?<![A-Za-z0-9])mvp[-_ ]?{spelled}(?![A-Za-z0-9]|[._-]\d{{1,2}}(?!\d))"
-    return bool(re.search(named, path.stem, re.I))
+    return re.search(named, path.stem, re.I)
 
 
 def experiments_in(path: Path) -> tuple[str, ...]:

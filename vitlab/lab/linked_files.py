@@ -15,6 +15,7 @@ from vitlab.docs.journal import Journal
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.linked import LinkedDocument, is_report_of, owner, read_linked
+from vitlab.docs.model.report_head import own_mvp
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import kept_places
 from vitlab.docs.save import FileChange, between, change, create, read_entry
@@ -27,6 +28,7 @@ from vitlab.lab.documents import (
     hubs_named,
     is_board,
     is_named_for,
+    is_named_plainly,
     is_plan,
     is_report,
     notes_near,
@@ -406,10 +408,23 @@ class _Finder:
             return None
         shared = self._shared(path, roadmap)
         report_of = owner(document, roadmap, named, shared)
+        if report_of is not None and not self._is_of(
+            path, document, roadmap.mvp(report_of), roadmap
+        ):
+            report_of = None
         vocabulary = self._lab.vocabulary_of(path)
         linked = read_linked(document, roadmap, vocabulary, shared, report_of)
         doubtful = tuple(named) if named and report_of is None and linked.has_head else ()
         return LinkedFile(path, linked, shared, doubtful)
+
+    def _is_of(self, path: Path, document: Document, mvp: Mvp, roadmap: Roadmap) -> bool:
+        """Whether a file whose name has an MVP's id is all about it, by row, name or head."""
+        target, own = unquote((mvp.report or "").partition("#")[0]), roadmap.document.path
+        is_linked = own is not None and _inside(self._lab, own.parent, target) == path
+        if is_linked or is_report(path) or is_named_plainly(path, mvp.id, mvp.exp_id):
+            return True
+        says = is_report_of(document, roadmap, mvp.id, mvp.exp_id) is True
+        return says or own_mvp(document, roadmap.ids) == mvp.id
 
     def _shared(self, path: Path, roadmap: Roadmap) -> dict[str, Path]:
         """The MVPs of a roadmap that another roadmap has too whose file this is as well."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vitlab.docs.model.ids import exp_ids
+from vitlab.docs.model.ids import IdIndex, exp_ids, new_id
 from vitlab.docs.model.status_marks import Found, find_marks
 from vitlab.docs.model.vocabulary import Vocabulary
 from vitlab.docs.text.source import Document, Heading
@@ -23,6 +23,7 @@ _WHOLE = re.compile(
 )
 _OTHER = re.compile(r"gate|门控|假设|hypothes|(?<![A-Za-z])H-?\d|runs?(?![a-z])", re.I)
 """Headings below which a status is that of something else."""
+_TITLE_OF_ONE = re.compile(r"\W*MVP[-–_ ]?[\w.-]*\w\s*(?:[:：—–|(（]|$)", re.I)
 _ID = re.compile(r"(?:(?:exp(?:eriment)?|run|report|实验|报告)[ _-]?)?(?:ids?|编号)", re.I)
 
 
@@ -56,6 +57,21 @@ def own_experiments(document: Document) -> tuple[str, ...]:
             if _ID.fullmatch(re.sub(r"[*_`]", "", field["label"]).strip()):
                 found += exp_ids(field["value"])
     return tuple(dict.fromkeys(found))
+
+
+def own_mvp(document: Document, ids: IdIndex) -> str | None:
+    """The MVP that a report's title (`MVP-1.0: name`) or its field `MVP` names alone, if one does.
+
+    A title that says more of it (`Data of MVP-1.0`) may be of something else.
+    """
+    title = document.headings[0].title if _opens(document) else ""
+    opening = new_id(title) if _TITLE_OF_ONE.match(title) else None
+    found = {opening[0]} if opening else set()
+    for index in head_lines(document):
+        for field in _FIELD.finditer(document.line_text(index)):
+            if re.sub(r"[*_`]", "", field["label"]).strip().casefold() == "mvp":
+                found.update(ids.refs(field["value"]))
+    return found.pop() if len(found) == 1 else None
 
 
 def in_head(document: Document, vocabulary: Vocabulary, mvp: str) -> Iterator[Found]:

@@ -86,9 +86,12 @@ def set_status(
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
+    where = f"{roadmap.document.name}:{mvp.line}"
+    alike = [m.id for m in roadmap.mvps if m.id.casefold() == mvp.id.casefold() and m.id != mvp.id]
+    if alike:
+        raise UsageError(f"{where}: MVP {mvp.id} and {alike[0]} differ in case alone; rename one")
     if mvp.status == status:
         return []
-    where = f"{roadmap.document.name}:{mvp.line}"
     if has_no_table(roadmap, mvp, status):
         raise UsageError(
             f"{where}: no heading of {status} has a table with the columns of {mvp.id}"
