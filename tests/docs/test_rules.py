@@ -397,3 +397,20 @@ def test_the_order_of_rules_never_contradicts_what_they_say(
 )
 def test_what_follows_is_read_to_its_end(then: str, verdict: str) -> None:
     assert verdict_of(f"| 若 R² > 0.70 | {then} |") == verdict
+
+
+@pytest.mark.parametrize(
+    ("rows", "verdict"),
+    [
+        ("| 若 R² > 0.80 | 继续 |\n| 若 R² > 0.70 | 加数据 |\n| 若 R² < 0.70 | 停止 |", "manual"),
+        ("| 若 R² > 0.80 | ✅ A |\n| 若 R² > 0.70 | B |\n| 否则 | C |", "manual"),
+        ("| 若 R² > 0.80 | ✅ A |\n| 否则 | C |", "fail"),
+        ("| 验证 | T_eff 精度 |\n| 若 R² > 0.70 | ✅ go on |", "open"),  # there is none of T_eff
+        ("| 验证 | T_eff 与 log g |\n| 若 R² > 0.70 | ✅ go on |", "manual"),
+        ("| 验证 | log g 精度 |\n| 若 R² > 0.70 | ✅ go on |", "pass"),
+        ("| 验证 | giants 够不够好 |\n| 若 R² > 0.70 | ✅ go on |", "manual"),
+        ("| 验证 | 真实光谱 |\n| 若 ViT > LGBM | ✅ go on |", "manual"),
+    ],
+)
+def test_what_stands_between_or_is_of_the_gate_counts(rows: str, verdict: str) -> None:
+    assert verdict_of(rows) == verdict

@@ -36,9 +36,9 @@ _DOUBT = re.compile(
 def means_pass(rules: Sequence[Rule], number: int) -> bool | None:
     """Whether the gate has passed where a rule holds; None: a person decides.
 
-    Of rules that say nothing the first means pass, those that mean fail aside, and the others
-    mean fail. Where that first one is a limit on the worse side (`R² < 0.6`) it means fail beside
-    one that says pass; without one nobody knows which is which.
+    Of rules that say nothing the first means pass, those that mean fail aside, and the last means
+    fail, one between them nothing. Where that first one is a limit on the worse side (`R² < 0.6`)
+    it means fail beside one that says pass; without one nobody knows which is which.
     """
     rule = rules[number]
     if leaves_to_a_person(rule):
@@ -49,7 +49,7 @@ def means_pass(rules: Sequence[Rule], number: int) -> bool | None:
     first = next(i for i, one in enumerate(says) if one is not False)
     if says[first] is None and _is_of_worse(rules[first].condition):
         return False if True in says else None
-    return first == number
+    return None if first < number < len(rules) - 1 else first == number
 
 
 def leaves_to_a_person(rule: Rule) -> bool:

@@ -450,6 +450,12 @@ def model_key(name: str) -> str:
     return _model(name.replace("_", " ")).casefold()
 
 
+def labels_in(text: str) -> list[str]:
+    """The labels a text names."""
+    norm = _normalised(plain(text))
+    return [name for name, pattern in _LABELS.items() if re.search(pattern, norm, re.I)]
+
+
 def models_in(text: str) -> frozenset[str]:
     """The models a text names, by their keys."""
     return frozenset(_model(match.group()) for match in _ANY_MODEL.finditer(text))

@@ -18,6 +18,7 @@ from vitlab.docs.model.gates.rules import (
     rules_of_table,
     table_rules,
     with_context,
+    with_subject,
 )
 from vitlab.docs.model.gates.rules import rules_of as rules_of_row
 from vitlab.docs.model.ids import IdIndex, gate_refs
@@ -261,7 +262,7 @@ def _section_gate(source: _Source, heading: Heading, match: re.Match[str]) -> Ga
         title.strip(),
         parsed.status if parsed else None,
         written,
-        with_context(rules, [*facts.about, title]),
+        with_subject(with_context(rules, [*facts.about, title]), [*facts.about, title]),
         facts.mvps or named,
         heading.index + 1,
         facts.status,

@@ -16,6 +16,7 @@ from vitlab.docs.model.gates.conditions import (
     OfGates,
     Otherwise,
     Threshold,
+    labels_in,
     read_condition,
 )
 from vitlab.docs.model.vocabulary import STRUCK
@@ -27,6 +28,12 @@ _OPERATOR = re.compile(r"[<>≥≤≧≦]|\\[lg]e")
 _IF_WORD = re.compile(
     r"^(?:若(?!干)|如果|如(?![何下上图表])|(?:if|when)(?![a-z]{2})|当(?!前))\s*(?P<label>(?:[A-Z](?![\w²^])|\d+(?=\s*[:：]))"
     r"(?!\s*(?:[<>=≥≤≧≦²^,，]|\\[lg]e)))?\s*[:：.]?\s*",
+    re.I,
+)
+_SOME_STARS = re.compile(
+    r"\b(?:(?:sub)?giants|(?:sub)?dwarfs|metal-(?:poor|rich)|(?:faint|bright) stars"
+    r"|(?:real|observed)(?: [A-Z]\w+)? (?:spectra|stars))\b"
+    r"|[巨矮暗亮]星|[贫富]金属|(?:真实|观测)光谱",
     re.I,
 )
 _VERDICT_ITEM = re.compile(
@@ -287,6 +294,28 @@ def with_context(rules: Iterable[Rule], texts: Sequence[str]) -> tuple[Rule, ...
     ]
     deciding = tuple(rule for rule in read if not rule.is_consequence)
     return deciding or tuple(read)
+
+
+def with_subject(rules: Iterable[Rule], texts: Sequence[str]) -> tuple[Rule, ...]:
+    """The rules of a gate whose title and question (`texts`) name the label they are of.
+
+    Where these name several labels, some stars or observed spectra, a rule that does not say of
+    what it is is left to a person.
+    """
+    text = " ; ".join(map(plain, texts))
+    labels, part = labels_in(text), _SOME_STARS.search(text)
+
+    def of_subject(rule: Rule) -> Rule:
+        condition = rule.condition
+        if isinstance(condition, Threshold | Between):
+            unsaid = not condition.label and bool(labels)
+            if (part and not condition.of) or (unsaid and len(labels) > 1):
+                return replace(rule, condition=Manual(rule.if_))
+            return replace(rule, condition=replace(condition, label=labels[0])) if unsaid else rule
+        other = isinstance(condition, Comparison) and (part or labels not in ([], ["log_g"]))
+        return replace(rule, condition=Manual(rule.if_)) if other else rule
+
+    return tuple(map(of_subject, rules))
 
 
 def bullet_rules(document: Document, first: int, end: int) -> tuple[Rule, ...]:
