@@ -85,6 +85,33 @@ def test_stars_are_known_by_an_id(tmp_path: Path) -> None:
     assert found.labels == Check("fail", 4, 0, TEST)
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"catid": np.full(TRAIN + TEST, 10092)},
+        {"star": np.ones(TRAIN + TEST)},
+        {"target": np.arange(TRAIN + TEST) % 4},
+        {"source_id": 2.0**60 + np.arange(TRAIN + TEST)},
+        {"catid": np.arange(TRAIN + TEST) // 70, "objid": np.arange(TRAIN + TEST)},
+    ],
+)
+def test_a_column_that_many_stars_share_names_none(
+    columns: dict[str, Column], tmp_path: Path
+) -> None:
+    shared = {name: x.astype(np.float64 if x.dtype.kind == "f" else np.int64)
+              for name, x in columns.items()}  # fmt: skip
+    found = find_overlap(opened(tmp_path / "a.h5", {**continuous(TRAIN + TEST), **shared}))
+    assert found.labels.outcome == "pass"
+
+
+def test_an_object_of_a_catalogue_is_named_by_both_numbers(tmp_path: Path) -> None:
+    objects = 1 + np.arange(TRAIN + TEST) % TRAIN  # 0 names none
+    catalogues = np.where(np.arange(TRAIN + TEST) < TRAIN + 10, 1, 2)
+    ids = {"catid": catalogues.astype(np.int64), "objid": objects.astype(np.int64)}
+    found = find_overlap(opened(tmp_path / "a.h5", {**continuous(TRAIN + TEST), **ids}))
+    assert found.labels == Check("fail", 10, 0, TEST)
+
+
 @pytest.mark.parametrize("single", [False, True])
 def test_coarse_labels_identify_no_star(tmp_path: Path, single: bool) -> None:
     fine = continuous(TRAIN + TEST)

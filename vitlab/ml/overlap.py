@@ -39,6 +39,10 @@ STAR_IDS = (
 """Columns of a file that name a star, in lower case; `id` numbers the spectra."""
 NO_ID = ("", "nan", "none", "0", "-1", "-999", "-9999")
 """Values of such a column that name none."""
+MOST_VISITS = 50
+"""Spectra of a star, on average: a column with fewer values names none."""
+LARGEST_FLOAT = 2.0**53
+"""Above it float64 holds not every whole number, so that ids of several stars become one."""
 COARSE = 0.01
 """Share of test stars that may share all labels with others by chance."""
 
@@ -180,22 +184,50 @@ def _drawn(spectra: GridSpectra, split: str, start: int, stop: int) -> Columns:
 
 def _same_ids(columns: Columns, learned: FileSpectra, n_train: int) -> Marks | None:
     """(n,) test stars whose id is one of the training set's; None where the files have no ids."""
-    params = learned.files.params
-    ids = [name for name in columns if name.casefold() in STAR_IDS and name in params]
-    if not ids:
-        return None
     rows = learned.rows("train")[:n_train]
-    found = np.zeros(len(columns[ids[0]]), dtype=bool)
-    for name in ids:
-        ours, theirs = (_texts(values) for values in (columns[name], params[name][rows]))
-        found |= np.isin(ours, theirs) & ~np.isin(np.char.lower(ours), NO_ID)
+    tested, known = (
+        _ids(one) for one in (columns, {name: x[rows] for name, x in learned.files.params.items()})
+    )
+    pairs = [(tested[name], known[name]) for name in tested if name in known]
+    pairs = [(ours, theirs) for ours, theirs in pairs if _tells_apart(np.append(ours, theirs))]
+    if not pairs:
+        return None
+    found = np.zeros(len(pairs[0][0]), dtype=bool)
+    for ours, theirs in pairs:
+        found |= np.isin(ours, theirs) & (ours != "")
     return found
+
+
+def _ids(columns: Columns) -> dict[str, NDArray[np.str_]]:
+    """The columns that may name a star, by name, as texts; empty where none is named.
+
+    PFS' `catId` is of a catalogue, and its `objId` of an object there: they name one together.
+    """
+    found = {name: _texts(x) for name, x in columns.items() if name.casefold() in STAR_IDS}
+    for name, texts in found.items():
+        found[name] = np.where(np.isin(np.char.lower(texts), NO_ID), "", texts)
+    catalogue = next((name for name in found if name.casefold() == "catid"), None)
+    if catalogue is not None:
+        numbers = found.pop(catalogue)
+        for name in [name for name in found if name.casefold() == "objid"]:
+            both = np.char.add(np.char.add(numbers, " "), found[name])
+            found[name] = np.where(found[name] == "", "", both)
+    return found
+
+
+def _tells_apart(texts: NDArray[np.str_]) -> bool:
+    """Whether a column names stars: not a catalogue, a field or a kind of object."""
+    named = texts[texts != ""]
+    distinct = len(np.unique(named))
+    return distinct > 1 and len(named) <= MOST_VISITS * distinct
 
 
 def _texts(values: NDArray[np.generic]) -> NDArray[np.str_]:
     if values.dtype.kind in "SO":
         parts = [x.decode(errors="replace") if isinstance(x, bytes) else str(x) for x in values]
         return np.array(parts, dtype=np.str_)
+    if values.dtype.kind == "f":
+        return np.where(abs(values) < LARGEST_FLOAT, values.astype(np.str_), "")
     return values.astype(np.str_)
 
 
