@@ -301,8 +301,8 @@ def test_what_is_struck_out_is_no_rule() -> None:
     assert rule.condition == r2(">", 0.6)
 
 
-def verdict_of(rows: str, mvps: str = "MVP-1.0") -> str:
-    """Of a gate with these rows, where FooNet and two ViTs have 0.75, 0.4 and 0.6."""
+def verdict_of(rows: str, mvps: str = "MVP-1.0", *more: Result) -> str:
+    """Of a gate with these rows, where FooNet and two ViTs have 0.75, 0.4 and 0.6, and `more`."""
     text = f"""| MVP | Name | Gate | Status |
 |---|---|---|---|
 | MVP-1.0 | Noise-free stars | Gate-1 | ⏳ |
@@ -324,7 +324,8 @@ def verdict_of(rows: str, mvps: str = "MVP-1.0") -> str:
         n, name = {"test": 90000}, {"name": model}
         results.append(Result(mvp, run, "full", "command", values, n=n, model=name))
     roadmap = parse_roadmap(Document(text))
-    return judge(roadmap.gates[0], results, roadmap).verdict
+    verdict = judge(roadmap.gates[0], [*results, *more], roadmap)
+    return verdict.verdict + (", opened again" if verdict.reopens else "")
 
 
 @pytest.mark.parametrize(
@@ -414,3 +415,14 @@ def test_what_follows_is_read_to_its_end(then: str, verdict: str) -> None:
 )
 def test_what_stands_between_or_is_of_the_gate_counts(rows: str, verdict: str) -> None:
     assert verdict_of(rows) == verdict
+
+
+def test_a_gate_is_opened_again_where_its_result_decides_nothing_any_more() -> None:
+    rows = "| If R² > 0.70 | ✅ go on |\n| Status | ✅ passed |"
+    assert verdict_of(rows) == "pass"
+    values = {"test/r2/log_g": 0.4}
+    control = Result(
+        "1.0", "control", "full", "vit", values, {"test/r2/log_g": 0.01}, {"test": 90000},
+        data={"permuted": True},
+    )  # fmt: skip
+    assert verdict_of(rows, "MVP-1.0", control) == "open, opened again"

@@ -65,6 +65,8 @@ class _Decision:
     values: Mapping[str, float] = field(default_factory=dict)
     reopens: bool = False
     needs: Needs | None = None
+    void: bool = False
+    """Whether a result that decides nothing stands in the way."""
 
 
 def judge(
@@ -98,11 +100,12 @@ def judge(
     is_closed = any(word in gate.status_text.casefold() for word in CLOSING)  # by a person
     agrees = decision.verdict in (standing, "manual")
     overrules = person == "no" or (person == "before" and decision.verdict in ("pass", "fail"))
-    if standing and decision.values and not agrees and not is_closed and overrules:
+    known = bool(decision.values) or decision.void
+    if standing and known and not agrees and not is_closed and overrules:
         because = phrase("reopened", standing.upper(), decision.because)
         decision = replace(decision, verdict="open", because=because, rule=None, reopens=True)
     trial = [result for result in results if result.profile != "full"]
-    if decision.verdict == "open" and not decision.values and trial:
+    if decision.verdict == "open" and not known and trial:
         would_be = _decide(gate, _Known(results, results, evidence), roadmap)
         if would_be.values:
             profiles = "/".join(sorted({result.profile for result in trial}))
@@ -213,7 +216,7 @@ def _compares(reason: Phrase) -> bool:
 def _decide(gate: Gate, known: _Known, roadmap: Roadmap) -> _Decision:
     reasons: list[Phrase] = []
     values: dict[str, float] = {}
-    unread = near = False
+    unread = near = void = False
     word: VerdictWord
     previous: Check | None = None
     needs: Needs | None = None
@@ -232,7 +235,7 @@ def _decide(gate: Gate, known: _Known, roadmap: Roadmap) -> _Decision:
             left = leaves_to_a_person(rule)
             why = phrase("for_a_person", rule.then) if left else phrase("not_said", rule.if_)
             return _Decision("manual", phrase_list([check.because, why]), rule.if_, values)
-        unread = unread or not check.readable
+        unread, void = unread or not check.readable, void or check.void
         needs = needs or check.needs
         if check.because not in reasons:
             reasons.append(check.because)
@@ -241,7 +244,7 @@ def _decide(gate: Gate, known: _Known, roadmap: Roadmap) -> _Decision:
     settled = bool(values) and unread
     reasons += [needs.phrase()] if needs else []
     word = "manual" if settled else "open"
-    return _Decision(word, phrase_list(reasons), None, values, needs=needs)
+    return _Decision(word, phrase_list(reasons), None, values, needs=needs, void=void)
 
 
 def _check(
@@ -289,12 +292,12 @@ def _check_threshold(condition: Threshold | Between, gate: Gate, known: _Known) 
     if chosen.group is None:
         return Check(None, phrase("not_chosen", chosen.cells, value_label(name)), {})
     if why := known.why_unsound(chosen.group):
-        return Check(None, why, {})
+        return Check(None, why, {}, void=True)
     first = chosen.group.first
     scatter = known.evidence.seed_scatter(first, name)
     score = score_of(chosen, name, scatter)
     if score is None:
-        return Check(None, phrase("no_number", name, first.mvp), {})
+        return Check(None, phrase("no_number", name, first.mvp), {}, void=True)
     if wrong := _wrong_unit(condition, name):
         return replace(wrong, values={name: score.value})
     remarks = [remark] if (remark := chosen.group.seeds_phrase(scatter)) else []
@@ -404,7 +407,7 @@ def _gap(pair: Pair, name: str, known: _Known) -> Gap | Check:
         if side.group is None:
             return Check(None, phrase("not_chosen", side.cells, value_label(name)), {})
         if why := known.why_unsound(side.group):
-            return Check(None, why, {})
+            return Check(None, why, {}, void=True)
         groups.append(side.group)
     gap = seeds_gap(groups[0], groups[1], name, known.evidence)
     assert gap is not None

@@ -26,6 +26,8 @@ class Check:
     readable: bool = True
     needs: Needs | None = None
     """What would decide it; None where that is not known."""
+    void: bool = False
+    """Whether there is a result that decides nothing: it is unsound, or not a number."""
 
 
 def against_limit(
