@@ -131,6 +131,9 @@ def test_sentences_and_sizes() -> None:
     sizes = (500, 10_000, 250_000, 1_000_000)
     assert [count_text(n) for n in sizes] == ["500", "10k", "250k", "1M"]
     assert key_metric([]) == "-"
+    control = replace(result("1.0 A 0.9"), data={"permuted": True})
+    assert key_metric([control]) == "-"
+    assert key_metric([control, result("1.0 A 0.5")]) == "R²_test=0.500 ± 0.004"
     assert conclusion([], "zh") == "没有可用的数值"
     worse, better = result("1.0 A 0.5 run=a"), result("1.0 B 0.6 run=b")
     assert conclusion([worse, better], "en") == "B [b] on 1M stars: R²_test=0.600 ± 0.004"

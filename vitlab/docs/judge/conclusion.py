@@ -53,15 +53,19 @@ def best_result(results: Sequence[Result]) -> Result | None:
     """The result whose headline is best on validation, so that the test set chooses nothing.
 
     None where none has it, and of several where it is not known which way is better, or where one
-    has no validation score.
+    has no validation score. A control on permuted labels is none of them.
     """
     name = _headline(results)
-    usable = [r for r in results if r.values.get(name) is not None]
+    usable = [r for r in _models(results) if r.values.get(name) is not None]
     if len(usable) < 2:
         return next(iter(usable), None)
     if any(for_choosing(name, r.values) is None for r in usable):
         return None
     return Value.parse(name).best(usable, lambda r: for_choosing(name, r.values))
+
+
+def _models(results: Sequence[Result]) -> list[Result]:
+    return [one for one in results if not one.data.get("permuted")]
 
 
 def key_metric(results: Sequence[Result]) -> str:
@@ -81,7 +85,7 @@ def key_metric(results: Sequence[Result]) -> str:
 def _range(results: Sequence[Result]) -> str:
     """Least and greatest where none can be called best: `dice_test=0.300..0.500`."""
     name = _headline(results)
-    known = [(x, r.profile) for r in results if (x := r.values.get(name)) is not None]
+    known = [(x, r.profile) for r in _models(results) if (x := r.values.get(name)) is not None]
     if not known:
         return ""
     (low, profile), (high, _) = min(known), max(known)
