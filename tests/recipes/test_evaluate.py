@@ -14,7 +14,7 @@ import pytest
 from tests.recipes.test_run import CONFIGS, DATA
 from vitlab.cli import main as vitlab
 from vitlab.commands.evaluate import print_reports
-from vitlab.contract.checks import CEILING, read_check, unknown
+from vitlab.contract.checks import CEILING, CONTENT, LABELS, read_check, unknown
 from vitlab.contract.job import Result, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.contract.world import read_world
@@ -28,7 +28,7 @@ from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.spectra.pfsspec import WAVE, make_file
 from vitlab.ml.spectra.simulate import Simulator
-from vitlab.recipes import run
+from vitlab.recipes import evaluate, run
 from vitlab.recipes.evaluate import rescore
 
 EXP_ID = "VIT-20260101-x-01"
@@ -222,6 +222,40 @@ def test_a_job_s_spectra_are_those_of_the_lab_in_whatever_folder_one_is(
         found.append(rescore(job))
     assert found[0].residuals.hash == found[1].residuals.hash
     assert found[0].named() == found[1].named()
+    shutil.rmtree(job.folder)
+
+
+def test_a_file_that_was_replaced_is_not_what_it_was_trained_on(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By other noise alone, other training stars, or the same in another order."""
+    monkeypatch.chdir(lab)
+    whole = lab / "whole.h5"
+    list(make_file(Simulator(load_grid(), load_noise()), 0, 90, whole))
+    arrays = ("flux", "error")
+    with h5py.File(whole) as file:
+        before = {name: file[f"dataset/arrays/{name}/value"][()] for name in arrays}
+    data = {"source": "whole.h5", "train_size": 50, "val_size": 20, "test_size": 20}
+    config = {**CONFIGS["ridge"], "data": data}
+    job = ran(lab, "replaced", "ridge", config).paths
+    kept = job.residuals.read_bytes()
+    assert rescore(job).named()[0]
+    for name, rows, factor, step in (
+        ("error", slice(70, 90), 1 / 3, 1),
+        ("flux", slice(0, 50), 1.0, -1),
+        ("flux", slice(87, 90), 1.0, -1),
+    ):
+        with h5py.File(whole, "r+") as file:
+            for each in arrays:
+                file[f"dataset/arrays/{each}/value"][...] = before[each]
+            file[f"dataset/arrays/{name}/value"][rows] = factor * before[name][rows][::step]
+        evaluate._open.cache_clear()
+        with pytest.raises(UsageError, match=r"whole\.h5 is not the file it was trained on any"):
+            rescore(job)
+        scored = rescore(job, "whole.h5")
+        assert scored.overlap is None
+        assert [scored.checks[one].reason for one in (CONTENT, LABELS)] == ["changed"] * 2
+    assert job.residuals.read_bytes() == kept
     shutil.rmtree(job.folder)
 
 

@@ -23,7 +23,7 @@ CHECKS = (CONTENT, LABELS, ALIGNMENT, INPUT, CEILING)
 
 Reason = Literal[
     "", "old", "no_columns", "coarse", "few", "weak", "sorted", "constant",
-    "no_ceiling", "trial_ceiling", "no_world",
+    "no_ceiling", "trial_ceiling", "no_world", "changed",
 ]  # fmt: skip
 """Why an outcome is unknown; empty for one that is known.
 
@@ -32,7 +32,7 @@ identifies a star; `coarse`: the labels are too coarse to; `few`: too few stars;
 the predictions tell too little; `sorted`: neighbouring rows have similar labels; `constant`:
 predictions or labels are; `no_ceiling`: none is known for these stars; `trial_ceiling`: for a
 full result there is only a trial's; `no_world`: it is not known
-what the spectra were drawn from.
+what the spectra were drawn from; `changed`: the file of the training set is another one now.
 """
 
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from vitlab.contract import checks as check_names
-from vitlab.contract.checks import Check
+from vitlab.contract.checks import Check, unknown
 from vitlab.contract.config import (
     GRID_SOURCES,
     DataConfig,
@@ -43,7 +43,8 @@ from vitlab.ml.scoring import (
     overall,
     save_residuals,
 )
-from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, undisturbed
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, undisturbed, unpermuted
+from vitlab.ml.spectra.file_spectra import FileSpectra
 from vitlab.ml.spectra.held_out import excluded, other_medium
 from vitlab.ml.spectra.inputs import Rows, other_pixels, predict_rows
 from vitlab.ml.spectra.labels import LABELS
@@ -124,6 +125,10 @@ def rescore(
     on, data = torch.device(device), config.data.of_lab(job.root)
     trained = _open(data, config.noise.level, config.labels, on)
     level = config.noise.level if noise is None else noise
+    result = read_result(job.result)
+    if (changed := _is_changed(result, trained)) and source is None:
+        text = f"{config.data.source} is not the file it was trained on any more"
+        raise UsageError(f"{job.name}: {text} (`--data {config.data.source}` scores it on this)")
     spectra = trained
     if source is not None or level != config.noise.level or disturb is not None:
         tested = _data(data, source)
@@ -139,14 +144,28 @@ def rescore(
     residuals = replace(residuals, density=density, exact=_exact(job, residuals))
     kind = "" if isinstance(config, TemplateConfig) else config.model.input
     checks = {
-        **overlap_checks(find_overlap(spectra, trained, stars_shown(config))),
+        **overlap_checks(_overlap(spectra, None if changed else trained, stars_shown(config))),
         check_names.ALIGNMENT: check_alignment(*pair),
         check_names.INPUT: check_input(undisturbed(trained), kind),
     }
     left_out = excluded(spectra)
     world = world_of_test(config, spectra, level)
-    result, seed = read_result(job.result), config.data.seed
-    return Rescored(spec, result, residuals, checks, left_out, seed, world)
+    return Rescored(spec, result, residuals, checks, left_out, config.data.seed, world)
+
+
+def _is_changed(result: Result | None, trained: Spectra) -> bool:
+    """Whether the file is known to be another one now than when a model was trained on it."""
+    known, own = {} if result is None else result.data, unpermuted(trained)
+    if not isinstance(own, FileSpectra) or len(str(known.get("hash", ""))) != len(own.hash):
+        return False
+    return known["hash"] != trained.hash or known.get("train_hash") not in (None, own.train_hash)
+
+
+def _overlap(spectra: Spectra, trained: Spectra | None, shown: int | None) -> Overlap:
+    """With a training set; None: it is not there any more."""
+    if trained is None:
+        return Overlap(unknown("changed"), unknown("changed"))
+    return find_overlap(spectra, trained, shown)
 
 
 def _exact(job: JobPaths, residuals: Residuals) -> DensityScores | None:

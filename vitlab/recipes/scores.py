@@ -29,7 +29,7 @@ from vitlab.ml.scoring import (
     save_residuals,
 )
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, disturbed, undisturbed, unpermuted
-from vitlab.ml.spectra.file_spectra import HASHED
+from vitlab.ml.spectra.file_spectra import HASHED, FileSpectra
 from vitlab.ml.spectra.held_out import conditions, excluded
 from vitlab.ml.spectra.observation import content_hash
 from vitlab.ml.spectra.pfsspec import SpectraFiles, shard_paths
@@ -184,6 +184,8 @@ def describe_data(
     config = context.config
     assert isinstance(config, Scored)
     data: dict[str, object] = {"source": config.data.source, "hash": spectra.hash}
+    if isinstance(own := unpermuted(spectra), FileSpectra):
+        data["train_hash"] = own.train_hash
     if CONTENT in checks:
         data["overlap"] = Overlap(checks[CONTENT], checks[LABELS]).stars
     if (left_out := excluded(spectra)) is not None:

@@ -207,8 +207,21 @@ def _readers() -> int:
     return min(max(len(os.sched_getaffinity(0)), READERS), READING * READERS)
 
 
+SPREAD = 64
+"""Spectra that stand for all in a hash."""
+SECOND = "f"
+"""Begins the hashes of test sets, to 17 digits: those of 16 knew less of a file."""
 HASHED = 16
 """Test spectra whose flux is part of a data set's hash."""
+
+
+def _some(files: SpectraFiles, rows: Indices) -> Iterator[bytes]:
+    """The wavelengths, and flux and error of `SPREAD` of the rows."""
+    yield files.wave.tobytes()
+    places = {round(k * (len(rows) - 1) / (SPREAD - 1)) for k in range(SPREAD if len(rows) else 0)}
+    for row in rows[sorted(places)].tolist():
+        for values in files.read(row, row + 1):
+            yield values.tobytes()
 
 
 @dataclass
@@ -272,12 +285,18 @@ class FileSpectra:
 
     @property
     def hash(self) -> str:
+        """Of the test set: its labels, and flux and errors of spectra all over it."""
         rows = self.rows("test")
-        flux, _ = self.files.read_between(rows[:HASHED])
         labels = self.labels("test", 0, len(rows))
         parts = [self.files.n, self.wanted["test"], self.level, self.seed, STREAMS]
         left = [] if len(rows) == self.wanted["test"] else [rows.tobytes()]
-        return content_hash(parts, flux.tobytes(), labels.tobytes(), *left)
+        return SECOND + content_hash(parts, *_some(self.files, rows), labels.tobytes(), *left)
+
+    @property
+    def train_hash(self) -> str:
+        """The same of the training set, with what is unusable."""
+        n = self.wanted["train"]
+        return content_hash([n], *_some(self.files, np.arange(n)), self.values[:n].tobytes())
 
     def rows(self, split: str, number: int | None = None) -> Indices:
         """The usable rows of the files in a split: all, or the first `number` or more.
