@@ -27,6 +27,7 @@ from vitlab.jobs.process.health import History, add_events
 from vitlab.jobs.processes import process
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.queue.trainings import (
+    _declared,
     adopt,
     as_glob,
     columns,
@@ -115,6 +116,7 @@ def test_watched_to_its_end(shop: Workshop, by_hand: subprocess.Popen[bytes]) ->
         (9, "u0 s1 v1 s9 v9", "it reached epoch 9 of 9", "epoch 9 of 9"),
         (3, "v0.5 v1 v1.5 v2", "", "epoch 2 of 3"),
         (3, "v0.5 v1 v1.5 v3", "it reached epoch 3 of 3", "epoch 3 of 3"),
+        (2, "v1 v2 v24 v25", "", "epoch 25 of 2"),
         (9, "t1 t2 t9", "it reached epoch 9 of 9", "epoch 9 of 9"),
         (9, "t1 t2 t8", "", "epoch 8 of 9"),
         # Every fifth epoch is told.
@@ -159,6 +161,21 @@ def test_its_command_line_says_epochs_and_seed_and_its_time_is_the_process_s(
     assert found.spec.config["epochs"] == 25
     state = ended(job)
     assert state.started == pytest.approx(began, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("words", "declared"),
+    [
+        ("--trainer.max_epochs 100 --model.warmup.epochs 2", {"epochs": 100}),
+        ("--epochs 9 --trainer.max_epochs 100", {"epochs": 9}),
+        ("--model.warmup.epochs 2 --stage.epochs 3", {}),
+        ("--model.fit.epochs 2", {"epochs": 2}),
+        ("--data.seed 3 --seed 42", {"seed": 42}),
+        ("--epochs 0 --seed 0", {"seed": 0}),
+    ],
+)
+def test_of_several_epochs_the_training_s_count(words: str, declared: dict[str, int]) -> None:
+    assert _declared(["python", "train.py", *words.split()]) == declared
 
 
 def test_the_files_of_jobs_are_no_candidates(tmp_path: Path, shop: Workshop) -> None:

@@ -223,6 +223,8 @@ def proof_of_end(job: JobPaths, history: History) -> tuple[str, str]:
     if isinstance(count, int) and history.epochs:
         epoch, has_passed, lacks = _reached(history.epochs, count)
         came_to = f"epoch {epoch:g} of {count}"
+        if epoch > count + 1:  # another number of epochs than the training's
+            return "", came_to
         if has_passed or lacks:
             return f"it reached {came_to}" if has_passed else "", came_to
     headline = str(spec.get("headline", ""))

@@ -328,16 +328,20 @@ def adopt(lab: LabPaths, spec: Spec, pid: int, log: Path | None = None) -> JobPa
 
 
 def _declared(argv: Sequence[str]) -> dict[str, int]:
-    """Its epochs and its seed, where its command line says them."""
+    """Its epochs and its seed, where its command line says them once.
+
+    Of several an option of the program itself counts, then one of its trainer.
+    """
     _, options = options_of(argv)
-    found: dict[str, int] = {}
+    found: dict[str, dict[int, set[int]]] = {"epochs": {}, "seed": {}}
     for name, value in options.items():
-        word = name.rpartition(".")[2]
+        part, _, word = name.rpartition(".")
         key = "epochs" if word in EPOCH_OPTIONS else word
-        least = {"epochs": 1, "seed": 0}.get(key)
-        if least is not None and type(value) is int and value >= least:
-            found[key] = value
-    return found
+        if key in found and type(value) is int and value >= (key == "epochs"):
+            rank = 0 if not part else 1 if part in ("trainer", "training", "train") else 2
+            found[key].setdefault(rank, set()).add(value)
+    best = {key: ranks[min(ranks)] for key, ranks in found.items() if ranks}
+    return {key: values.pop() for key, values in best.items() if len(values) == 1}
 
 
 def watched_by(lab: LabPaths, found: Training) -> str:
