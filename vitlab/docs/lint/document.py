@@ -79,7 +79,7 @@ def linked_findings(file: LinkedDocument) -> Iterator[Finding]:
 def _site_finding(sites: StatusSites, site: StatusSite, mvp: Mvp, where: str) -> Iterator[Finding]:
     """What a place says otherwise than the overview; `where`: the place of that."""
     status = mvp.status or ""
-    if site.parsed.status == status or _is_of_one_run(sites.roadmap, site):
+    if site.parsed.status == status or sites.is_of_one_run(site):
         return
     if site.kind in ("task", "item") and sites.agrees(site, status):
         return  # an empty box, or what blocks it, only says that it is not done
@@ -98,19 +98,11 @@ def _gate_finding(site: StatusSite, status: str) -> Iterator[Finding]:
         yield Finding(site.index + 1, "stale-gate", message)
 
 
-def _is_of_one_run(roadmap: Roadmap, site: StatusSite) -> bool:
-    """A numeric row of one named run, which may be over before its MVP is."""
-    if site.kind != "numbers" or site.cell is None:
-        return False
-    opening = roadmap.ids.opening(site.cell[1].text("mvp"))
-    return bool(opening and opening[1])
-
-
 def _card_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterator[Finding]:
     order, drawn = roadmap.order, 0
     sizes = {board.lines: len(board.cards) for board in roadmap.boards}
     for board, card in ((b, c) for b in roadmap.boards for c in b.cards):
-        status = statuses.get(card.mvp or "")
+        status = None if card in roadmap.parts else statuses.get(card.mvp or "")
         column = board.column_of(card)
         if status is None or (column and not column.status):
             continue
@@ -141,7 +133,8 @@ def _unmarked_findings(
     for board, card in ((b, c) for b in roadmap.boards for c in b.cards):
         mvp = card.mvp or ""
         has_column = any(c.status == "cancelled" for band in board.bands for c in band.columns)
-        if mvp not in marked or statuses.get(mvp) != "cancelled" or has_column:
+        is_not = statuses.get(mvp) != "cancelled" or card in roadmap.parts
+        if mvp not in marked or is_not or has_column:
             continue
         if not marks_of(roadmap, card.text, mvp):
             # A word alone behind a name may be read as a part of it, and would be added for ever.

@@ -193,7 +193,9 @@ def _statuses(linked: LinkedDocument) -> dict[str, str | None]:
                 one.add("")  # its remark says something else
     for board in linked.boards:
         for card in board.cards:
-            if card.mvp and (column := board.column_of(card)) and column.status:
+            if card.mvp is None or card in linked.parts:
+                continue
+            if (column := board.column_of(card)) and column.status:
                 said.setdefault(card.mvp, set()).add(column.status)
     for below in (one for group in linked.lists for one in group):
         for item in below.cards:

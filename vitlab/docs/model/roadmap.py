@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
 from vitlab.contract.paths import UsageError
-from vitlab.docs.model.boards.board import Kanban
+from vitlab.docs.model.boards.board import Kanban, Segment
 from vitlab.docs.model.boards.kanban import find_boards
 from vitlab.docs.model.boards.list_board import ListColumn, list_boards
 from vitlab.docs.model.boards.row_board import RowColumn, row_boards
@@ -28,11 +28,12 @@ from vitlab.docs.model.mvps import (
     Spec,
     Stated,
     boxes_of,
+    id_pattern,
     specs_of,
     stated_elsewhere,
     stated_in_lists,
 )
-from vitlab.docs.model.status_marks import past_lines
+from vitlab.docs.model.status_marks import find_marks, of_parts, past_lines, words_behind
 from vitlab.docs.model.table_kinds import (
     Entry,
     KnownTable,
@@ -159,6 +160,22 @@ class Roadmap:
     def boards(self) -> tuple[Kanban, ...]:
         """Every board of cards, in order."""
         return find_boards(self.document, self.vocabulary, self.ids)
+
+    @cached_property
+    def parts(self) -> frozenset[Segment]:
+        """The cards of parts of their MVP, as `MVP-1.0 data`, `MVP-1.0 training` on one board."""
+        own = {mvp.line - 1 for mvp in self.mvps if not mvp.in_overview}
+        cards: list[Segment] = []
+        texts: list[tuple[str, Hashable, str]] = []
+        for board in self.boards:
+            for card in (card for card in board.cards if card.mvp and card.index not in own):
+                named = id_pattern(card.mvp or "").search(card.text)
+                of = named.span() if named else (0, 0)
+                marks = find_marks(card.text, of, self.vocabulary, last=True)
+                cards.append(card)
+                words = words_behind(card.text, of, marks)
+                texts.append((card.mvp or "", board.lines, words))
+        return frozenset(cards[number] for number in of_parts(texts, self.names))
 
     @cached_property
     def lists(self) -> tuple[tuple[ListColumn, ...], ...]:

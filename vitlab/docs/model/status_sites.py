@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.sites.find import (
     MVP_STATUS_TABLES,
+    OF_PARTS,
     card_sites,
     gate_sites,
     heading_sites,
@@ -35,6 +36,7 @@ __all__ = ["FREE_KINDS", "StatusSite", "StatusSites", "kept_places", "marks_of"]
 
 FREE_KINDS = ("verdict", "other", "gate", "gate_progress")
 """Kinds of place that may say something else than their MVP."""
+_RUN_ENDS = ("done", "failed", "partial", "cancelled")
 _BEFORE_ID = re.compile(r"[ *_~`]+MVP", re.I)
 _AFTER_BOX = re.compile(r"(?P<blanks>[ ]*)(?=[│┃║|])")
 
@@ -91,6 +93,18 @@ class StatusSites:
             return status in MAY_WAIT  # why its box is open
         says = site.parsed.status == status
         return says and not self.parts(site).says_other_than(status, self.roadmap.vocabulary)
+
+    def is_of_one_run(self, site: StatusSite) -> bool:
+        """Whether it is a numeric row of one named run, which may be over before its MVP is."""
+        if site.kind != "numbers" or site.cell is None:
+            return False
+        opening = self.roadmap.ids.opening(site.cell[1].text("mvp"))
+        return bool(opening and opening[1])
+
+    def is_of_ended_run(self, site: StatusSite, status: str | None) -> bool:
+        """Whether it says how one run ended, otherwise than its MVP, of that status, stands."""
+        says = site.parsed.status
+        return says in _RUN_ENDS and says != status and self.is_of_one_run(site)
 
     def spell(self, site: StatusSite, status: str) -> str:
         """The text of a site with another status, in the document's own glyph and word.
@@ -257,13 +271,15 @@ class StatusSites:
 
 def kept_places(roadmap: Roadmap, mvp_id: str) -> list[str]:
     """What a status beside an MVP may be of instead, and so stays, in one line for each reason."""
-    found: dict[str, list[StatusSite]] = {}
+    found: dict[str, list[tuple[int, str]]] = {}
     for site in StatusSites(roadmap):
         if mvp_id in site.names and site.why:
-            found.setdefault(site.why, []).append(site)
+            found.setdefault(site.why, []).append((site.index + 1, site.text))
+    cards = [card for card in roadmap.parts if card.mvp == mvp_id]
+    found.setdefault(OF_PARTS, []).extend((card.index + 1, card.text) for card in cards)
     lines = []
-    for why, sites in found.items():
-        at = list(dict.fromkeys(site.index + 1 for site in sites))
-        where = f"line {at[0]}" + (f" and {len(at) - 1} more" if at[1:] else "")
-        lines.append(f"{where}: {sites[0].text} is kept: {why}")
+    for why, places in found.items():
+        at = sorted(set(places))
+        more = f" and {len(at) - 1} more" if at[1:] else ""
+        lines += [f"line {at[0][0]}{more}: {at[0][1]} is kept: {why}"] if at else []
     return lines

@@ -47,7 +47,7 @@ def board_edits(
     order = roadmap.order
     edits: list[Edit] = []
     for number, board in enumerate(roadmap.boards):
-        cards = [card for card in board.cards if _is_of(card, ids)]
+        cards = [c for c in board.cards if _is_of(c, ids) and c not in roadmap.parts]
         named = {card.text: _card_text(card, texts) for card in cards}
         if mvp:
             named = _with_own_status(roadmap, board, mvp, cards, status, named)
@@ -161,11 +161,11 @@ def _move_all(
     statuses = {m.id: m.status for m in reversed(roadmap.mvps)}
     order = roadmap.order
     document = Document(apply(roadmap.document.text, first), roadmap.document.path)
-    done = set(named.values())
+    done, parts = set(named.values()), {card.text for card in roadmap.parts}
     stuck = set[tuple[int, int]]()
     for _ in range(2 * len(roadmap.boards[number].cards)):
         board = find_boards(document, roadmap.vocabulary, roadmap.ids)[number]
-        for card in (c for c in board.cards if _is_of(c, mvps)):
+        for card in (c for c in board.cards if _is_of(c, mvps) and c.text not in parts):
             column = target_column(board, card, status, statuses)
             text = card.text if card.text in done else named.get(card.text, card.text)
             wrong = text != card.text or column != current_column(board, card)

@@ -173,6 +173,8 @@ def _status_edits(
         if site.kind == "numbers" and site.mvp == mvp.id and site.cell:
             table, entry, column = site.cell
             new = site.text
+            if entry.line not in of_row and sites.is_of_ended_run(site, None):
+                continue
             if site.parsed.status != status:
                 new = sites.spell(site, status)
             if entry.line in of_row:

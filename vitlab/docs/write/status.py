@@ -217,7 +217,7 @@ def status_edits(
     made: list[Edit] = []
     cards: list[tuple[StatusSite, str]] = []
     for site, key in zip(mine, _keys(mine), strict=True):
-        if (status := _wanted(site, wanted)) is None:
+        if (status := _wanted(site, wanted)) is None or sites.is_of_ended_run(site, mvp.status):
             continue
         was, outer = _earlier_text(sites, site, earlier.get(key)), None
         if was is not None:
@@ -324,7 +324,9 @@ def record_launch(roadmap: Roadmap, mvp_id: str, exp_id: str, date: str) -> list
     if not _PLAIN.fullmatch(exp_id):
         raise UsageError(f"exp_id {exp_id!r} is not a plain name (letters, digits, '-', '_', '.')")
     # The index row of an earlier experiment is history and stays as it is.
-    index = {} if mvp.exp_id in (None, exp_id) else {"experiment_index": None}
+    rows = (row for row in roadmap.rows("experiment_index") if mvp.id in row.mvps)
+    others = {mvp.exp_id} if mvp.exp_id else {exp_id_of(row.raw("exp_id")) for row in rows}
+    index = {"experiment_index": None} if others - {None, exp_id} else {}
     edits = status_edits(roadmap, mvp, {"": "running", **index}, date=date)
     edits += [*_exp_id_edits(roadmap, mvp, exp_id), *_index_row(roadmap, mvp, exp_id)]
     event = f"MVP-{mvp.id} {EVENTS[roadmap.language]['running']} ({mvp.name})"

@@ -32,6 +32,8 @@ MVP_STATUS_TABLES = (
     "overview", "statuses", "experiment_index", "gate_progress", "numbers", "checklist",
 )  # fmt: skip
 """Kinds of table whose status column holds the status of the row's MVP."""
+OF_PARTS = "beside it stand other parts of this MVP"
+"""Why a status of a part stays."""
 _OF_GATES = ("gate", "gate_progress")
 
 
@@ -116,9 +118,16 @@ def _is_own_status(roadmap: Roadmap, view: View, entry: Entry) -> bool:
 
 
 def _is_current(roadmap: Roadmap, entry: Entry, mvp_id: str | None) -> bool:
-    """Whether an index row is of the current experiment of its MVP, not of an earlier one."""
+    """Whether an index row is of the current experiment of its MVP, not of an earlier one.
+
+    Where the overview names none it is the only one that the index has.
+    """
     named = {mvp.exp_id for mvp in roadmap.mvps if mvp.id == mvp_id}
-    return None in named or exp_id(entry.raw("exp_id")) in named
+    if None in named:
+        rows = (row for row in roadmap.rows("experiment_index") if mvp_id in row.mvps)
+        named |= {exp_id(row.raw("exp_id")) for row in rows}
+        return len(named) <= 2  # None and one more
+    return exp_id(entry.raw("exp_id")) in named
 
 
 def _cell_site(
@@ -144,7 +153,7 @@ def heading_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
         if at in own or not (at in past or number in parts):
             yield from sites
         else:
-            why = "" if at in past else "beside it stand other parts of this MVP"
+            why = "" if at in past else OF_PARTS
             yield from (site.left(why) for site in sites)
     taken = {gate.line - 1 for gate in roadmap.gates} | {s.heading.index for s in roadmap.specs}
     for heading in roadmap.document.headings:
@@ -212,7 +221,11 @@ def card_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
             if card.mvp is None:
                 continue
             at = card.span.start
-            yield from _marked(roadmap, card.text, card.mvp, "card", card.index, at)
+            marked = _marked(roadmap, card.text, card.mvp, "card", card.index, at)
+            if card in roadmap.parts:
+                yield from (site.left(OF_PARTS) for site in marked)
+                continue
+            yield from marked
             for more in rest_of_card(band, card) if band.box else ():
                 parsed = roadmap.vocabulary.read(more.text)
                 if parsed and parsed.glyph and not parsed.loose:
@@ -240,7 +253,7 @@ def text_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
         if found.kind == "head" or index in own_lines or not (index in past or number in parts):
             yield site
         else:
-            yield site.left("" if index in past else "beside it stand other parts of this MVP")
+            yield site.left("" if index in past else OF_PARTS)
     for mvp in (mvp for mvp in roadmap.mvps if mvp.entry.kind in ("item", "task")):
         end = last_of_item(document, mvp.line - 1) + 1
         for line in status_lines(document, vocabulary, mvp.line, end):
