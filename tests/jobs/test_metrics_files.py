@@ -402,6 +402,28 @@ def test_a_wandb_run_is_known_by_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "is_unknown"),
+    [
+        ("fold,val_r2\n0,0.69\n1,0.71\n2,0.29\nmean,0.563\n", True),
+        ("seed,val_r2\n0,0.69\n1,0.71\n", True),
+        ("part,val_r2\n0,0.69\n1,0.71\nmean,0.7\n", True),
+        ("fold,epoch,val_r2\n0,1,0.69\n0,2,0.71\n", False),
+        ("epoch,val_r2\n0,0.69\n1,0.71\nmean,0.7\n", False),
+        ("name,val_r2\n0,0.69\n1,0.71\n", False),
+    ],
+)
+def test_the_last_of_several_folds_is_no_result(
+    text: str, is_unknown: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text(text)
+    follower = FileFollower(source(), path)
+    list(follower.poll(last=True))
+    assert follower.status["unknown"] == ["val_r2"] * is_unknown
+    assert ("rows are parts of a whole" in follower.status["note"]) == is_unknown
+
+
+@pytest.mark.parametrize(
     ("rows", "steps"),
     [
         # A batch's number in each epoch; as it began anew after the second.

@@ -11,7 +11,7 @@ from typing import Any
 from vitlab.jobs.metrics.formats.decoder import LINE_ENDS, Chunk, Decoder
 from vitlab.jobs.metrics.formats.kinds import HEAD, KINDS, decoder_of
 from vitlab.jobs.metrics.formats.records import WandbFile
-from vitlab.jobs.metrics.formats.table import Table
+from vitlab.jobs.metrics.formats.table import Table, is_of_folds
 from vitlab.jobs.metrics.grouped import Grouped, Reader
 from vitlab.jobs.metrics.rows import ALL, Event, KnownRows
 from vitlab.jobs.metrics.source import Source, near
@@ -205,6 +205,8 @@ class FileReader(Reader):
             if name in decoder.matched:
                 notes.append(f"{name}: {count} cells are not numbers, like {example!r}")
         if isinstance(decoder, Table):
+            if is_of_folds(decoder):
+                notes.append("rows are parts of a whole, as folds: the last one is no result")
             if decoder.summaries:
                 notes.append(f"{decoder.summaries} rows begin with a word, no number: left out")
             notes += [f"{name} appears twice in its header" for name in sorted(decoder.twice)]
@@ -301,8 +303,9 @@ class FileFollower(Grouped[FileReader]):
             one.twice for one in decoders if isinstance(one, Table)))  # fmt: skip
         missing = [name for name in self._names if name not in found]
         names = {name: one.ours for name, one in self._names.items() if name in matched}
-        unknown = {name for one in decoders
-                   for name in (one.matched if one.lost_last else one.unknown)}  # fmt: skip
+        lost = [one.lost_last or (isinstance(one, Table) and is_of_folds(one)) for one in decoders]
+        unknown = {name for one, all_ in zip(decoders, lost, strict=True)
+                   for name in (one.matched if all_ else one.unknown)}  # fmt: skip
         return {
             "file": str(self._path),
             "kind": decoders[0].kind if decoders else "",

@@ -33,6 +33,9 @@ _THOUSANDS = re.compile(rb"\s*[-+]?[1-9]\d{0,2}(?:\.\d{3})+\s*")
 """Beside a decimal comma, thousands or a number: `1.500`."""
 _SUMMARIES = ("mean", "std", "min", "max", "median", "average", "avg", "sem", "total", "sum")
 """First words of rows over all others."""
+_FOLDS = ("fold", "folds", "split", "seed", "cv", "k", "run", "rep", "repeat", "subset")
+_TIMES = ("step", "epoch", "iteration", "iter", "time", "global_step", "batch", "_step")
+"""Names of first columns of tables of parts, and of columns of one run over time."""
 _LONGEST, _LINES = 1 << 16, 16
 """Bytes and lines of a row with a quoted cell."""
 MANY = 1 << 30
@@ -300,6 +303,14 @@ def _with_points(cells: list[bytes]) -> list[bytes]:
         return cells
     cells = [x.strip() + b" or thousands?" if _THOUSANDS.fullmatch(x) else x for x in cells]
     return [x.replace(b",", b".") if _DECIMAL.fullmatch(x) else x for x in cells]
+
+
+def is_of_folds(table: Table) -> bool:
+    """Whether rows are parts of a whole, as folds and seeds, so that the last is no result."""
+    names = [name.lower() for name in table._header]
+    axes = {name.lower() for name in {*table.wanted} - {*table.names}}
+    is_series = bool({*axes, *_TIMES} & {*names})
+    return bool(names) and not is_series and (names[0] in _FOLDS or table.summaries > 0)
 
 
 def _is_numbered(cells: Sequence[bytes]) -> bool | None:
