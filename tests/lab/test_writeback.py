@@ -630,3 +630,52 @@ def test_a_link_to_the_report_of_another_experiment_is_told_and_left(
     accept(lab, plan)
     assert shared.read_text(encoding="utf-8") == head
     assert "R²_test=0.750" in shared.with_name("exp_the_run_01_20260101.md").read_text("utf-8")
+
+
+def test_the_overview_follows_a_later_launch_where_vitlab_wrote_it(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    text = roadmap.read_text(encoding="utf-8")
+    head = (
+        "| MVP | Name | Phase | Gate | Status | exp_id | Report |\n|-----|------|-------|------|-"
+    )
+    assert head in text
+    text = text.replace("| Status | exp_id | Report |\n", "| Status | exp_id | R² | Report |\n")
+    text = text.replace("|--------|--------|--------|\n| 1.0", "|---|---|---|---|\n| 1.0")
+    text = text.replace("| ⏳ | - | - |", "| ⏳ | - | - | - |")
+    roadmap.write_text(text.replace("another-01` | - |", "another-01` | 0.42 | - |"), "utf-8")
+    expected = (
+        ("demo", 0.5, "0.50 (demo)"),
+        ("smoke", 0.9, "0.50 (demo)"),
+        ("full", 0.7, "0.70"),
+        ("demo", 0.9, "0.70"),
+        ("full", 0.8, "0.80"),
+    )
+    for profile, r2, shown in expected:
+        ended("one", r2, profile=profile)
+        ended("one", r2, profile=profile, mvp="2.0", exp_id="VIT-20260101-another-01")
+        accept(lab, pending(lab, roadmap))
+        rows = re.findall(r"^\| [12]\.0 \|.*", roadmap.read_text(encoding="utf-8"), re.M)
+        assert [row.split("|")[7].strip() for row in rows[:2]] == [shown, "0.42"]
+    roadmap.write_text(roadmap.read_text("utf-8").replace("| 0.80 |", "| 0.81 |"), "utf-8")
+    ended("one", 0.75)
+    accept(lab, pending(lab, roadmap))
+    assert "| 0.81 |" in roadmap.read_text(encoding="utf-8")  # a person's
+
+
+def test_a_trial_leaves_a_gate_that_waits_for_its_verdict(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    roadmap.write_text(
+        roadmap.read_text(encoding="utf-8")
+        .replace("R² > 0.70", "R² > 0.99")
+        .replace("< 0.65", "< 0.1")
+        + "\n| Gate | MVP | Status | Result |\n|---|---|---|---|\n| Gate-1 | MVP-1.0 | ⏳ | - |\n",
+        encoding="utf-8",
+    )
+    for profile in ("full", "demo"):
+        ended("one", 0.5, profile=profile)
+        accept(lab, pending(lab, roadmap))
+        text = roadmap.read_text(encoding="utf-8")
+        assert "| Gate-1 | MVP-1.0 | 🔆 | R²_test=0.500" in text
+        assert "| Status | 🔆" in text

@@ -6,7 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
+from vitlab.docs.judge.conclusion import TRIAL_MARK, profile_mark
+from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.model.gate_sites import (
     MAIN,
     GatePlace,
@@ -22,7 +25,8 @@ from vitlab.docs.model.gates.gates import Gate, gate_opening
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.mvps import boxes_of
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
-from vitlab.docs.model.status_sites import StatusSite, marks_of
+from vitlab.docs.model.status_sites import StatusSite, StatusSites, marks_of
+from vitlab.docs.model.status_text import is_progress_status
 from vitlab.docs.model.vocabulary import CLOSING
 from vitlab.docs.text.edit import Edit, apply, lost_lines
 from vitlab.docs.text.inline import cell_text, folded, plain
@@ -30,7 +34,10 @@ from vitlab.docs.text.source import Document, Span
 from vitlab.docs.text.tables import Row, Table, insert_row, set_cell
 from vitlab.docs.write.boards import board_edits
 from vitlab.docs.write.hub import status_word
+from vitlab.docs.write.rows import set_column
+from vitlab.docs.write.status import without_progress
 
+_ENDED = ("done", "partial", "failed")
 _PLACEHOLDER = re.compile(r"[-—–?\s]*|\S{1,3}(?:\s*[/／|]\s*\S{1,3})+")
 
 
@@ -264,3 +271,82 @@ def _cards(roadmap: Roadmap, sites: GateSites, gate: Gate, status: str) -> list[
                 site = StatusSite("gate card", None, card.index, at, text, mark.parsed)
                 texts.append((site, sites.gate_text(site, status)))
     return board_edits(seen, None, frozenset((name,)), status, texts, None)
+
+
+def gate_edits(
+    roadmap: Roadmap,
+    gate: Gate,
+    verdict: Verdict | None,
+    status: str,
+    profile: str,
+    result: str,
+    mvp: str | None = None,
+) -> list[Edit]:
+    """Write a gate's verdict and result; a gate without a verdict shows what it waits for.
+
+    Only a full run closes it. One whose verdict the results no longer bear is opened again in every
+    place, and says why; nothing else replaces a verdict. `status`: of its MVP; `result`: the number
+    for its progress row, where that of two models was not judged; `mvp`: whose result it is, which
+    stands in no progress row of another.
+    """
+    if verdict and verdict.difference:
+        result = verdict.difference + profile_mark(profile)
+    if verdict and verdict.reopens and profile == "full":
+        return set_gate(roadmap, gate.id, "analysing", verdict.because_in_document)
+    new_status, text = _gate_status(status, verdict, profile)
+    if gate.status in STANDING and not text:
+        new_status = ""
+    # Where a gate names several MVPs, the status of one says nothing about it.
+    if len(gate.mvps) > 1 and not text:
+        new_status = ""
+    sites = StatusSites(roadmap)
+    edits: list[Edit] = []
+    # A trial that has ended leaves what waits for its verdict.
+    waits = profile != "full" and new_status == "planned"
+    free = [site for site in sites if not (waits and site.parsed.status == "analysing")]
+    for site in free if new_status else ():
+        own = gate.status_cell is not None and site.span == gate.status_cell.span
+        if not own or site.kind != "gate" or site.cell is None:
+            continue
+        new = text or _gate_text(sites, site, new_status)
+        edits += set_column(roadmap, site.cell[1], "content", new)
+    for entry in roadmap.rows("gate_progress"):
+        of_other = mvp is not None and entry.mvps and mvp not in entry.mvps
+        if gate.id not in entry.gates or of_other:
+            continue
+        cell = entry.cells.get("status")
+        for site in free if cell and new_status else ():
+            own = cell is not None and site.span == cell.span
+            if own and is_progress_status(site.text, site.parsed):
+                new = _gate_text(sites, site, new_status)
+                edits += set_column(roadmap, entry, "status", new)
+        if result and can_overwrite(entry.text("result"), profile):
+            edits += set_column(roadmap, entry, "result", cell_text(result))
+    return edits
+
+
+def _gate_text(sites: StatusSites, site: StatusSite, status: str) -> str:
+    """A gate without a verdict, with another status; an epoch only while it runs."""
+    new = site.text if site.parsed.status == status else sites.spell(site, status)
+    return new if status == "running" else without_progress(new)
+
+
+def _gate_status(status: str, verdict: Verdict | None, profile: str) -> tuple[str, str]:
+    """A gate's status and the text of its verdict, which is empty while it is open."""
+    is_decided = verdict and verdict.verdict in ("pass", "fail") and not verdict.by_hand
+    if verdict and is_decided and profile == "full":
+        because = cell_text(verdict.because_in_document or verdict.because).replace("*", "·")
+        passed = verdict.verdict == "pass"
+        word = "✅ **PASS" if passed else "❌ **FAIL"
+        return "done" if passed else "failed", f"{word}: {because}**"
+    if status not in _ENDED:
+        return status, ""
+    return "analysing" if profile == "full" else "planned", ""
+
+
+def can_overwrite(old: str, profile: str) -> bool:
+    """Whether a number may replace a text: a trial's only nothing or that of no dearer trial."""
+    if profile == "full" or not old.strip("-—– "):
+        return True
+    marks = [PROFILES.index(m.group().strip("()（）")) for m in TRIAL_MARK.finditer(old)]
+    return bool(marks) and max(marks) <= PROFILES.index(profile)

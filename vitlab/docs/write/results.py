@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -17,18 +17,16 @@ from vitlab.docs.judge.conclusion import (
     key_metric,
     profile_mark,
 )
-from vitlab.docs.judge.verdict import STANDING, Verdict
-from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.judge.verdict import Verdict
 from vitlab.docs.model.headers import NOT_OF_ONE, metric_header
 from vitlab.docs.model.roadmap import Mvp, Roadmap
-from vitlab.docs.model.status_sites import StatusSite, StatusSites
-from vitlab.docs.model.status_text import is_progress_status
+from vitlab.docs.model.status_sites import StatusSites
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import status_argument
 from vitlab.docs.text.edit import Edit
-from vitlab.docs.text.inline import cell_text, plain
+from vitlab.docs.text.inline import cell_text, plain, with_plain_numbers
 from vitlab.docs.text.tables import insert_row, set_cell
-from vitlab.docs.write.gate_decisions import set_gate
+from vitlab.docs.write.gate_decisions import can_overwrite, gate_edits
 from vitlab.docs.write.rows import (
     add_change_row,
     add_row,
@@ -75,7 +73,6 @@ _NAMED = re.compile(
 )
 _SECTION = re.compile(r"\d+(?:\.\d+)*")
 _UNFINISHED = ("planned", "ready", "running")
-_ENDED = ("done", "partial", "failed")
 
 
 def record_results(
@@ -91,13 +88,15 @@ def record_results(
     figures: Mapping[str, str] | None = None,
     links: Sequence[RunLink] = (),
     runs: Sequence[Result] = (),
+    own: Collection[str] = (),
 ) -> list[Edit]:
     """Record results everywhere: status, numbers, gates, conclusion, report link, logs.
 
     Numbers of a run of any profile but `full` are marked so, close no gate, and never replace what
     a full run or a person wrote. `verdicts`: bare gate id -> verdict; `report`: path from the
     roadmap's folder; `date`: YYYY-MM-DD; `figures`: name -> path from the roadmap's folder;
-    `links`: the runs' pages at W&B; `runs`: single seeds of `results`, for the table of runs.
+    `links`: the runs' pages at W&B; `runs`: single seeds of `results`, for the table of runs;
+    `own`: cells of the MVP's row in the overview that stand as vitlab wrote them.
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
@@ -113,10 +112,8 @@ def record_results(
     known = links or [RunLink(result.run, page_or_files(result.wandb)) for result in full]
     single = [result for result in runs if result.profile == "full"]
     edits += [*run_rows(roadmap, mvp, [*single, *full]), *run_links(roadmap, mvp, known)]
-    edits += [
-        *_conclusion(roadmap, mvp, conclusion, key, profile),
-        *_in_overview(roadmap, mvp, results),
-    ]
+    edits += _conclusion(roadmap, mvp, conclusion, key, profile)
+    edits += _in_overview(roadmap, mvp, results, own)
     if report is not None and mvp.report is None:
         edits += link_report(roadmap, mvp.id, report)
     edits += link_figures(roadmap, mvp.id, figures or {})
@@ -156,7 +153,7 @@ def number_rows(
         values = numbers_by_column(view, result)
         if found is None:
             edits.append(_new_row(roadmap, view, mvp, result, values, status))
-        elif result.profile == "full" or not _has_numbers(*found):
+        elif result.profile == "full" or not _has_numbers(*found, result.profile):
             of_row[found[1].line] = result
             edits += _fill_row(roadmap, *found, values)
     if profile == "full":
@@ -199,14 +196,14 @@ def _run_in(roadmap: Roadmap, entry: Entry, mvp: Mvp) -> str | None:
     return TRIAL_MARK.sub("", opening[1]).strip(" ()")
 
 
-def _has_numbers(view: View, entry: Entry) -> bool:
-    """Whether a row holds a number that no trial wrote."""
+def _has_numbers(view: View, entry: Entry, profile: str) -> bool:
+    """Whether a row holds a number that a trial may not replace."""
     cells = [
         entry.row.cells[i].text
         for i, header in enumerate(view.headers)
         if i < len(entry.row.cells) and metric_header(header)
     ]
-    return any(_DIGIT.search(text) and not TRIAL_MARK.search(text) for text in cells)
+    return any(_DIGIT.search(text) and not can_overwrite(text, profile) for text in cells)
 
 
 def _new_row(
@@ -330,81 +327,13 @@ def _wandb_id(target: str) -> str:
     return _OFFLINE.sub("", target.rstrip("/").rpartition("/")[2])
 
 
-def gate_edits(
-    roadmap: Roadmap,
-    gate: Gate,
-    verdict: Verdict | None,
-    status: str,
-    profile: str,
-    result: str,
-    mvp: str | None = None,
+def _in_overview(
+    roadmap: Roadmap, mvp: Mvp, results: Sequence[Result], own: Collection[str]
 ) -> list[Edit]:
-    """Write a gate's verdict and result; a gate without a verdict shows what it waits for.
+    """The headline in the overview's columns of results, where they are empty or vitlab's own.
 
-    Only a full run closes it. One whose verdict the results no longer bear is opened again in every
-    place, and says why; nothing else replaces a verdict. `status`: of its MVP; `result`: the number
-    for its progress row, where that of two models was not judged; `mvp`: whose result it is, which
-    stands in no progress row of another.
+    A trial's own replaces nothing of a dearer profile.
     """
-    if verdict and verdict.difference:
-        result = verdict.difference + profile_mark(profile)
-    if verdict and verdict.reopens and profile == "full":
-        return set_gate(roadmap, gate.id, "analysing", verdict.because_in_document)
-    new_status, text = _gate_status(status, verdict, profile)
-    if gate.status in STANDING and not text:
-        new_status = ""
-    # Where a gate names several MVPs, the status of one says nothing about it.
-    if len(gate.mvps) > 1 and not text:
-        new_status = ""
-    sites = StatusSites(roadmap)
-    edits: list[Edit] = []
-    for site in sites:
-        own = gate.status_cell is not None and site.span == gate.status_cell.span
-        if not own or site.kind != "gate" or site.cell is None or not new_status:
-            continue
-        new = text or _gate_text(sites, site, new_status)
-        edits += set_column(roadmap, site.cell[1], "content", new)
-    for entry in roadmap.rows("gate_progress"):
-        of_other = mvp is not None and entry.mvps and mvp not in entry.mvps
-        if gate.id not in entry.gates or of_other:
-            continue
-        cell = entry.cells.get("status")
-        for site in sites if cell and new_status else ():
-            own = cell is not None and site.span == cell.span
-            if own and is_progress_status(site.text, site.parsed):
-                new = _gate_text(sites, site, new_status)
-                edits += set_column(roadmap, entry, "status", new)
-        if result and can_overwrite(entry.text("result"), profile):
-            edits += set_column(roadmap, entry, "result", cell_text(result))
-    return edits
-
-
-def _gate_text(sites: StatusSites, site: StatusSite, status: str) -> str:
-    """A gate without a verdict, with another status; an epoch only while it runs."""
-    new = site.text if site.parsed.status == status else sites.spell(site, status)
-    return new if status == "running" else without_progress(new)
-
-
-def _gate_status(status: str, verdict: Verdict | None, profile: str) -> tuple[str, str]:
-    """A gate's status and the text of its verdict, which is empty while it is open."""
-    is_decided = verdict and verdict.verdict in ("pass", "fail") and not verdict.by_hand
-    if verdict and is_decided and profile == "full":
-        because = cell_text(verdict.because_in_document or verdict.because).replace("*", "·")
-        passed = verdict.verdict == "pass"
-        word = "✅ **PASS" if passed else "❌ **FAIL"
-        return "done" if passed else "failed", f"{word}: {because}**"
-    if status not in _ENDED:
-        return status, ""
-    return "analysing" if profile == "full" else "planned", ""
-
-
-def can_overwrite(old: str, profile: str) -> bool:
-    """Whether a number may replace a text: a trial's only nothing or a trial's."""
-    return profile == "full" or not old.strip("-—– ") or bool(TRIAL_MARK.search(old))
-
-
-def _in_overview(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[Edit]:
-    """The headline in the overview's columns of results, where they are empty or hold a trial's."""
     best, row = best_result(results), mvp.entry.row
     if best is None or not row.cells or roadmap.sharing(mvp):
         return []
@@ -415,7 +344,8 @@ def _in_overview(roadmap: Roadmap, mvp: Mvp, results: Sequence[Result]) -> list[
     edits: list[Edit] = []
     for column, number in {**dict.fromkeys(columns, ""), **numbers_by_column(view, best)}.items():
         old = row.cells[column].text if column < len(row.cells) else ""
-        if not _UNFILLED.fullmatch(old) and not TRIAL_MARK.search(old):
+        is_own = TRIAL_MARK.search(old) or with_plain_numbers(old) in own
+        if not _UNFILLED.fullmatch(old) and not (is_own and can_overwrite(old, best.profile)):
             continue
         others = [e.row.cells[column].text for e in view.entries if column < len(e.row.cells)]
         new = as_digits_of(others, number) if number else _like_others(others, best)

@@ -65,7 +65,7 @@ from vitlab.lab.results.launches import (
 from vitlab.lab.results.ranking import Pairs, judged_gates, pairs_of, rank_runs
 from vitlab.lab.results.repeats import Group, grouped, groups_beside
 from vitlab.lab.results.run_settings import settings_of
-from vitlab.lab.writeback.checks.outdated import gate_updates
+from vitlab.lab.writeback.checks.outdated import gate_updates, own_cells
 from vitlab.lab.writeback.figure_files import existing_figures
 from vitlab.lab.writeback.sanity import provenance, sanity_checks
 from vitlab.lab.writeback.sync_ledger import launch_to_write
@@ -126,8 +126,7 @@ def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
         updates.append(update)
         changes = merged([*changes, *update.changes])
     texts = {change.path: change.new_text for change in changes}
-    mvp = roadmap.mvp(mvp_id).id if mvp_id is not None else None
-    gates = gate_updates(lab, roadmap_path, texts, mvp)
+    gates = gate_updates(lab, roadmap_path, texts, None if mvp_id is None else mvps[0].id)
     changes = merged([*changes, *(one for gate in gates for one in gate.changes)])
     return Pending(
         roadmap_path,
@@ -290,6 +289,7 @@ class _Report:
             self.figures(roadmap_path),
             self.links,
             [one for one in self.results if has_headline(one)],
+            own_cells(lab, self.roadmap, self.mvp.id),
         )
         changes = [change(self.roadmap.document, edits)] if edits else []
         changes += [report, *self.hub(lab, report.path.stem, texts)]

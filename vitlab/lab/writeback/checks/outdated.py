@@ -12,9 +12,9 @@ from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.save import FileChange, change
 from vitlab.docs.text.inline import with_plain_numbers
-from vitlab.docs.text.numbers import numbers_of
+from vitlab.docs.text.numbers import NumberPlace, numbers_of
 from vitlab.docs.text.source import Document, read
-from vitlab.docs.write.results import gate_edits
+from vitlab.docs.write.gate_decisions import gate_edits
 from vitlab.docs.write.status import unique_edits
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
@@ -72,6 +72,24 @@ def gate_updates(
             summary = f"Gate-{gate.id}: its models have further seeds"
             found.append(GateUpdate(gate.id, tuple(changes), tuple(own), summary))
     return found
+
+
+def own_cells(lab: Lab, roadmap: Roadmap, mvp_id: str) -> frozenset[str]:
+    """The cells of an MVP's row of the overview whose numbers are its results, by vitlab's hand.
+
+    What a person wrote or changed is none of them.
+    """
+    mvp, path = roadmap.mvp(mvp_id), roadmap.document.path
+    if path is None:
+        return frozenset()
+    name, written = lab.paths.relative(path), read_numbers(lab)
+    row = [one for one in numbers_of(roadmap.document) if one.line == mvp.line]
+
+    def is_result(one: NumberPlace) -> bool:
+        source = last.source if (last := same_text(one.number, written.at(name, one))) else None
+        return source is not None and bool(source.value) and source.mvp == mvp.id
+
+    return frozenset(one.text for one in row) - {one.text for one in row if not is_result(one)}
 
 
 def _is_outdated(
