@@ -73,6 +73,8 @@ def test_a_gate_is_decided_by_the_mvps_it_lists(text: str, mvps: str) -> None:
         ("R² SNR10", "0.71", None),
         ("R² (T_eff)", "0.71", None),
         ("R²", "1-R²=0.29", None),
+        ("R²", "R²_test=0.500..0.900", None),
+        ("R²", "R²=0.70→0.75", None),
     ],
 )
 def test_a_score_that_stands_in_the_plan_is_the_mvp_s_own(

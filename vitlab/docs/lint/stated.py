@@ -78,6 +78,8 @@ _EMPTY = frozenset((
     "一句话总结", "本实验", "我们", "模型", "主结果", "为", "是", "集",
 ))  # fmt: skip
 """Words that say nothing of what a number is of."""
+_RANGE = re.compile(r"\s*(?:\.\.+|…|[–—~～]|->|→|至|到)\s*[-+]?\d*\.?\d")
+"""Behind the first number of a range or of a change: `0.500..0.900`, `0.70→0.75`."""
 _TRIAL = re.compile(r"\b(smoke|demo)\b|[(（](hour)[)）]")
 
 
@@ -168,6 +170,8 @@ def numbers_at(text: str) -> Iterator[tuple[int, Stated | None]]:
         found = stated_by(subject_of(metric), number, text[metric.start() : end])
         if _COMPLEMENT.search(_before(text, metric)):
             found = replace(found, value=1 - found.value, text=f"1 - {found.text}")
+        if _RANGE.match(text, number.end()):
+            found = replace(found, is_loose=True)  # which of them is meant is not said
         series = _SERIES.match(text, number.end())
         # Of a series is not read which of the sizes or seeds before it each number is of.
         words = f"{before} {more}" if series is None else _COUNTS.sub(" ", before)
