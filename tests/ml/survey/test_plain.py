@@ -57,7 +57,16 @@ def test_a_mask_of_any_kind_is_used(mask: NDArray[Any], form: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("name", "good"), [("QUAL", 0), ("bpm", 0), ("flag", 0), ("good", 1), ("GOODPIX", 1)]
+    ("name", "good"),
+    [
+        ("QUAL", 0),
+        ("bpm", 0),
+        ("flag", 0),
+        ("andmask", 0),
+        ("pixel_flags", 0),
+        ("GOODPIX", 1),
+        ("good", 1),
+    ],
 )
 def test_a_mask_by_its_other_names_is_used(name: str, good: int, tmp_path: Path) -> None:
     """`QUAL` is that of all spectra of ESO; `good` is 1 where others are 0."""
@@ -66,6 +75,14 @@ def test_a_mask_by_its_other_names_is_used(name: str, good: int, tmp_path: Path)
     ]
     text = f"wave,flux,{name}\n" + "\n".join(rows)
     assert (one(text.encode(), tmp_path).mask == BAD).all()
+
+
+@pytest.mark.parametrize("name", ["ormask", "my_mask_v2", "telluric_flag"])
+def test_what_may_be_a_mask_is_told(name: str, tmp_path: Path) -> None:
+    columns = {"wave": WAVE, "flux": FLUX, "err": SIGMA, name: BAD.astype("i2")}
+    found = one(EMPTY + layouts.bintable(columns), tmp_path)
+    assert f"not used, perhaps a mask: {name}" in found.notes
+    assert not found.masked
 
 
 def test_of_several_masks_those_that_are_not_used_are_told(tmp_path: Path) -> None:

@@ -52,9 +52,12 @@ ERRORS = {
 GOOD = ("good", "goodpix", "good_pixels", "is_good")
 MASKS = (
     *("mask", "and_mask", "flags", "dq", "quality", "qual", "flag", "bpm", "bad", "badpix"),
-    *("bad_pixels", *GOOD),
+    *("bad_pixels", "andmask", "pixel_flags", "bitmask", "dq_flag", "dq_flags", "mask_bits"),
+    *("bad_mask", "badmask", "pixmask", "pixel_mask", *GOOD),
 )
 """0 where a pixel is good, as ESO's QUAL; of `GOOD` where it is bad."""
+_MAY_MASK = re.compile(r"mask|(^|_)(flags?|dq|bits?|bad|good|qual|quality)(_|$)")
+"""Names of arrays that may be one, in lower case."""
 FLUX_WORDS = {*FLUXES, "fl", "flx"}
 """Words of the names of HDUs that are a flux."""
 OTHERS = {
@@ -222,6 +225,8 @@ def _names_of_errors(flux: str, several: bool) -> dict[str, int]:
 def _use_mask(arrays: Mapping[str, NDArray[Any]], raw: Raw, place: str) -> None:
     """The first of `MASKS`; one of another kind than numbers, logicals and bits is told."""
     name, *others = [n for n in MASKS if n in arrays] or [""]
+    if unknown := [n for n in arrays if n not in MASKS and _MAY_MASK.search(n)]:
+        raw.notes.append(f"not used, perhaps a mask: {', '.join(n[:20] for n in unknown[:SHOWN])}")
     if not name:
         return
     if others:
