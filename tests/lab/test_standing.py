@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.lab.conftest import ROADMAP, Ended
+from vitlab.contract.job import Result
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import submissions
 from vitlab.jobs.files import take_lock
@@ -15,7 +17,7 @@ from vitlab.jobs.queue.scheduler import hold
 from vitlab.jobs.store import all_jobs, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.snapshot import job_views
-from vitlab.lab.live.standing import BY_HAND, best_scores, standings
+from vitlab.lab.live.standing import BY_HAND, Best, best_scores, standings
 from vitlab.lab.results.job_results import finished
 from vitlab.lab.writeback.status_sync import sync_status
 
@@ -141,3 +143,14 @@ def test_what_a_job_s_numbers_contradict_is_looked_for_once(
     (view,) = job_views(lab)
     assert view.warnings == view.warnings == ()
     assert len(looked) == 1
+
+
+def test_a_score_of_another_label_is_named() -> None:
+    values = {"test/r2/T_eff": 0.95, "test/mae/T_eff": 60.0}
+    plain = Result(mvp="1.0", run="a", profile="full", recipe="x", values=values, errors={}, n={})
+    for headline, profile, is_only, shown in (
+        ("test/r2/T_eff", "full", True, "0.950 (T_eff)"),
+        ("test/mae/T_eff", "demo", False, "MAE 60.000 (T_eff, demo, x)"),
+    ):
+        one = replace(plain, headline=headline, profile=profile, model={"name": "x"})
+        assert Best(one, is_only).shown == shown

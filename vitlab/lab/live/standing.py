@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vitlab.contract.job import Done, Lost, Queued, Result, Running
-from vitlab.contract.value import score_text
-from vitlab.docs.judge.conclusion import best_result, profile_mark
+from vitlab.contract.value import Value, score_text
+from vitlab.docs.judge.conclusion import best_result
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
@@ -68,14 +68,16 @@ class Best:
 
     @property
     def shown(self) -> str:
-        """`0.727`, `0.727 (demo)` of a trial, `0.727 (demo, MLP)` beside other models."""
-        one = self.result
-        text = score_text(one.headline, one.values.get(one.headline)) + profile_mark(one.profile)
-        if self.is_only:
-            return text
-        return (
-            f"{text[:-1]}, {one.model_name})" if text[-1:] == ")" else f"{text} ({one.model_name})"
-        )
+        """`0.727`, `0.727 (demo)` of a trial, `0.727 (demo, MLP)` beside other models.
+
+        `0.950 (T_eff)` of another label than log g.
+        """
+        one, value = self.result, Value.parse(self.result.headline)
+        marks = [value.label or ""] if value.short != value.symbol else []
+        marks += [one.profile] if one.profile != "full" else []
+        marks += [one.model_name] if not self.is_only else []
+        text = score_text(one.headline, one.values.get(one.headline))
+        return f"{text} ({', '.join(marks)})" if marks else text
 
     @property
     def record(self) -> dict[str, object]:
