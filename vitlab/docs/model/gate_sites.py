@@ -11,7 +11,7 @@ from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.hub_sites import GivenSites, without_mvps
 from vitlab.docs.model.ids import IdIndex, gate_refs
 from vitlab.docs.model.roadmap import Roadmap
-from vitlab.docs.model.status_marks import Mark, find_marks
+from vitlab.docs.model.status_marks import Mark, find_marks, past_lines
 from vitlab.docs.model.status_sites import StatusSite
 from vitlab.docs.model.table_kinds import Entry
 from vitlab.docs.model.vocabulary import GLYPHS, LONG_WORDS, VERDICT_WORDS, Vocabulary
@@ -49,6 +49,7 @@ _AFTER = re.compile(r"[\s*_`]*(?:$|[:：—–|(（【\[→-]|[^\w\s])")
 _NAMED = re.compile(r"(?<![A-Za-z])Gate[-–_ ]?\d[\w.]*", re.I)
 _PIECE = re.compile(r"[^|,，;；、。:：]+")
 _SUPPOSED = re.compile(r"若|如果|当|待|\b(?:if|when|once|needs?|before|after)\b", re.I)
+_DATED = re.compile(r"[\s>|*_+-]*\d{4}[-./年]\d{1,2}[-./月]\d{1,2}")
 _DRAWN = ("", "text", "txt", "plain", "ascii", "mermaid")
 
 
@@ -133,8 +134,13 @@ def verdict_word(site: StatusSite) -> str:
 
 
 def places_of(roadmap: Roadmap, gates: Sequence[Gate] | None = None) -> tuple[GatePlace, ...]:
-    """Every place for the status of some gates, else of all, by line; those on boards aside."""
+    """Every place for the status of some gates, else of all, by line; those on boards aside.
+
+    None below a day, a week or a log, unless the gate itself is there.
+    """
     found: list[GatePlace] = []
+    past = past_lines(roadmap.document)
+    now = {gate.id for gate in roadmap.gates if gate.line - 1 not in past}
     for gate in roadmap.gates if gates is None else gates:
         name = _name_pattern(gate.id)
         for heading in roadmap.document.headings:
@@ -143,7 +149,7 @@ def places_of(roadmap: Roadmap, gates: Sequence[Gate] | None = None) -> tuple[Ga
         found += _in_rows(roadmap, gate)
         found += _in_lines(roadmap, gate, name)
     once = {(p.line, p.site.span if p.site else p.row and p.row[1].cells[p.row[2]].span): p
-            for p in reversed(found)}  # fmt: skip
+            for p in reversed(found) if p.gate not in now or p.line - 1 not in past}  # fmt: skip
     return tuple(sorted(once.values(), key=lambda place: place.line))
 
 
@@ -257,6 +263,9 @@ def _in_rows(roadmap: Roadmap, gate: Gate) -> Iterator[GatePlace]:
         if status is None:
             continue
         result = columns.get("result")
+        if columns.get("date", at) < at:
+            continue
+        rows = []
         for row in table.rows:
             cell = row.cells[at] if at < len(row.cells) else None
             text = plain(cell.raw) if cell else ""
@@ -264,6 +273,10 @@ def _in_rows(roadmap: Roadmap, gate: Gate) -> Iterator[GatePlace]:
             if row.is_delimiter or not _same(row_gate(head, text) or "", gate.id):
                 continue
             if status < len(row.cells):
+                rows.append(row)
+        says = {roadmap.vocabulary.status(row.cells[status].raw) for row in rows}
+        if len(says) == 1 or "mvp" in columns:  # others are votes, parts or what was once
+            for row in rows:
                 yield _cell_place(roadmap, gate, kind, table, row, status, result)
 
 
@@ -345,7 +358,10 @@ def _opens(line: str, at: int, vocabulary: Vocabulary) -> bool:
 def gates_in_hub(hub: Hub) -> tuple[tuple[str, StatusSite], ...]:
     """Each gate (bare id) that a hub marks in its text, `✅ Gate-1`, with that mark."""
     found = []
+    past = past_lines(hub.document)
     for index, line in hub.shown_lines():
+        if index in past or _DATED.match(line):
+            continue
         start = hub.document.line_span(index).start
         for piece in _PIECE.finditer(line) if "gate" in line.casefold() else ():
             named = list(_NAMED.finditer(piece[0]))

@@ -25,6 +25,7 @@ from vitlab.docs.model.status_marks import (
 from vitlab.docs.model.status_text import is_progress_status, read_status_text
 from vitlab.docs.model.table_kinds import Entry, View, marks_beside_name
 from vitlab.docs.model.vocabulary import COLOURS
+from vitlab.docs.text.inline import folded
 from vitlab.docs.text.source import Document, Heading, Span
 from vitlab.docs.text.tables import Cell
 
@@ -250,7 +251,12 @@ def text_sites(roadmap: Roadmap) -> Iterator[StatusSite]:
         span, index = Span(found.at, found.end), document.line_of(found.at) - 1
         owner, text = None if found.shared else found.mvp, document.slice(span)
         site = StatusSite(found.kind, owner, index, span, text, found.parsed, None, found.shared)
-        if found.kind == "head" or index in own_lines or not (index in past or number in parts):
+        # In a report or card of one MVP an item with words of its own is a part of the work.
+        of_work = (
+            own and found.words and found.words not in folded(roadmap.names.get(found.mvp, ""))
+        )
+        is_left = index in past or number in parts or of_work
+        if found.kind == "head" or index in own_lines or not is_left:
             yield site
         else:
             yield site.left("" if index in past else OF_PARTS)
