@@ -426,3 +426,24 @@ def test_a_gate_is_opened_again_where_its_result_decides_nothing_any_more() -> N
         data={"permuted": True},
     )  # fmt: skip
     assert verdict_of(rows, "MVP-1.0", control) == "open, opened again"
+
+
+@pytest.mark.parametrize(
+    ("more", "is_left"),
+    [
+        ("| 附加条件 | MAE < 0.2 dex |\n", True),
+        ("| 且 MAE | < 0.2 |\n", True),
+        ("| 前提 | Gate-2 通过 |\n", True),
+        ("| 种子数 | ≥ 3 |\n", True),
+        ("\n- 同时要求 MAE < 0.2\n", True),
+        ("| 备注 | 种子见 §3 |\n", False),
+        ("\n- 同时看 MAE\n", False),
+    ],
+)
+def test_a_further_condition_of_the_gate_leaves_it_to_a_person(more: str, is_left: bool) -> None:
+    text = (
+        "# Plan\n\n| MVP | 名称 | 状态 |\n|---|---|---|\n| 1.0 | A | ⏳ |\n\n### Gate-1: 好\n\n"
+        f"| 项 | 内容 |\n|---|---|\n| MVP | MVP-1.0 |\n| 若 R² > 0.70 | ✅ |\n| 状态 | ⏳ |\n{more}"
+    )
+    (gate,) = parse_roadmap(Document(text)).gates
+    assert gate.is_left_to_a_person == is_left

@@ -78,6 +78,13 @@ _ASIDE = re.compile(
     r"对比|比较|除外|取消|作废|废弃|稍后|compar|cancel|excluded|dropped|\blater\b|\bnot\b", re.I
 )
 """Behind an MVP: it is no longer, or not, among those that decide."""
+_FURTHER = re.compile(
+    r"\W*(?:附加|额外|同时|并且|[且和](?![A-Za-z])|还[需要须]|前提|种子数?|seeds?\b|also\b|and\b|additional"
+    r"|further|provided|precondition|extra)",
+    re.I,
+)
+"""Opens a row or an item that limits something besides the rules."""
+_LIMITED = re.compile(r"[<>≥≤≧≦]|Gate[-–_ ]?\w|通过|\d", re.I)
 _ABOUT = re.compile(r"指标|metric|验证|目标|验收|goal|question|check|问题|检验|what", re.I)
 
 
@@ -255,6 +262,15 @@ def _section_gate(source: _Source, heading: Heading, match: re.Match[str]) -> Ga
             facts.add_line(line)
     rules = facts.rules or bullet_rules(source.document, heading.index, end)
     rules = rules or listed_rules(line for _, line in source.lines(heading))
+    rules = with_subject(with_context(rules, [*facts.about, title]), [*facts.about, title])
+    further = [*facts.further, *_further_items(source, heading)]
+    if further:  # a person sees whether it holds too
+        rules = tuple(
+            rule
+            if rule.is_consequence
+            else replace(rule, condition=Manual(f"{rule.if_}; {further[0]}"))
+            for rule in rules
+        )
     written = facts.status.raw if facts.status else facts.status_text or mark
     parsed = source.vocabulary.read(written)
     return Gate(
@@ -262,7 +278,7 @@ def _section_gate(source: _Source, heading: Heading, match: re.Match[str]) -> Ga
         title.strip(),
         parsed.status if parsed else None,
         written,
-        with_subject(with_context(rules, [*facts.about, title]), [*facts.about, title]),
+        rules,
         facts.mvps or named,
         heading.index + 1,
         facts.status,
@@ -279,6 +295,7 @@ class _Facts:
         self.rules: tuple[Rule, ...] = ()
         self.mvps: tuple[str, ...] = ()
         self.about: list[str] = []
+        self.further: list[str] = []
         self.status: Cell | None = None
         self.status_text = ""
         self.result: Cell | None = None
@@ -313,10 +330,21 @@ class _Facts:
             self.mvps = self.mvps or deciding(content, self._source.ids)
         elif rules := rules_of_row(item, content):
             self.rules += rules
+        elif _FURTHER.match(plain(item)) and _LIMITED.search(content):
+            self.further.append(f"{plain(item)} {plain(content)}")
         elif _ABOUT.search(item):
             # A line that names the metric comes before one that says what is looked at.
             first = 0 if re.search(r"指标|metric", item, re.I) else len(self.about)
             self.about.insert(first, content)
+
+
+def _further_items(source: _Source, heading: Heading) -> Iterator[str]:
+    """The items of a section that name a further condition: `- 同时要求 MAE < 0.2`."""
+    for _, line in source.lines(heading):
+        item = _LISTED.match(line)
+        text = plain(item["text"]) if item else ""
+        if _FURTHER.match(text) and re.search("[<>≥≤]", text):
+            yield text
 
 
 def _facts(views: Sequence[View], first: int, end: int) -> list[Entry]:
