@@ -378,6 +378,22 @@ async def test_a_dialog_is_left_once(stage: Open, key: str) -> None:
         assert it.at_home
 
 
+async def test_a_palette_that_is_not_laid_out_has_no_pages(
+    stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage() as it:
+        await it.press("ctrl+p")
+        await it.until(lambda: it.app.screen.query_one(OptionList).option_count)
+        found = it.app.screen.query_one(OptionList)
+        with monkeypatch.context() as patch:
+            patch.setattr(OptionList, "_update_lines", lambda _: None)
+            found._line_cache.clear()
+            for action in ("page_up", "page_down"):
+                await it.app.run_action(f"command_list('{action}')", it.app.screen)
+        await it.press("escape")
+        assert it.at_home
+
+
 async def test_what_a_closed_palette_hears_is_left_alone(stage: Open) -> None:
     async with stage() as it:
         await it.press("ctrl+p")

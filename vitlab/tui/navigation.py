@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -278,6 +279,11 @@ class Palette(CommandPalette):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing once it is closed."""
         return self._is_open and super().check_action(action, parameters)
+
+    def _action_command_list(self, action: str) -> None:
+        """Not page by page before its list is laid out, which Textual takes for one with lines."""
+        with contextlib.suppress(KeyError):
+            super()._action_command_list(action)
 
     @property
     def _is_open(self) -> bool:
