@@ -411,6 +411,9 @@ def test_what_follows_is_read_to_its_end(then: str, verdict: str) -> None:
         ("| 验证 | log g 精度 |\n| 若 R² > 0.70 | ✅ go on |", "pass"),
         ("| 验证 | giants 够不够好 |\n| 若 R² > 0.70 | ✅ go on |", "manual"),
         ("| 验证 | 真实光谱 |\n| 若 ViT > LGBM | ✅ go on |", "manual"),
+        ("| 数据 | giants only |\n| 若 R² > 0.70 | ✅ go on |", "manual"),
+        ("| SNR | 10 |\n| 若 R² > 0.70 | ✅ go on |", "manual"),
+        ("| 数据 | 1M 模拟光谱 |\n| 若 R² > 0.70 | ✅ go on |", "pass"),
     ],
 )
 def test_what_stands_between_or_is_of_the_gate_counts(rows: str, verdict: str) -> None:

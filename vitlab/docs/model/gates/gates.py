@@ -85,6 +85,7 @@ _FURTHER = re.compile(
 )
 """Opens a row or an item that limits something besides the rules."""
 _LIMITED = re.compile(r"[<>≥≤≧≦]|Gate[-–_ ]?\w|通过|\d", re.I)
+_OF_STARS = re.compile(r"\W*(?:数据|样本|恒星|data|sample|stars|SNR|S/N|信噪|mag|星等)", re.I)
 _ABOUT = re.compile(r"指标|metric|验证|目标|验收|goal|question|check|问题|检验|what", re.I)
 
 
@@ -262,7 +263,8 @@ def _section_gate(source: _Source, heading: Heading, match: re.Match[str]) -> Ga
             facts.add_line(line)
     rules = facts.rules or bullet_rules(source.document, heading.index, end)
     rules = rules or listed_rules(line for _, line in source.lines(heading))
-    rules = with_subject(with_context(rules, [*facts.about, title]), [*facts.about, title])
+    about = [*facts.about, title]
+    rules = with_subject(with_context(rules, about), about, facts.stars)
     further = [*facts.further, *_further_items(source, heading)]
     if further:  # a person sees whether it holds too
         rules = tuple(
@@ -296,6 +298,8 @@ class _Facts:
         self.mvps: tuple[str, ...] = ()
         self.about: list[str] = []
         self.further: list[str] = []
+        self.stars: list[tuple[str, str]] = []
+        """Rows on the stars or their spectra, `SNR | 10`."""
         self.status: Cell | None = None
         self.status_text = ""
         self.result: Cell | None = None
@@ -332,6 +336,8 @@ class _Facts:
             self.rules += rules
         elif _FURTHER.match(plain(item)) and _LIMITED.search(content):
             self.further.append(f"{plain(item)} {plain(content)}")
+        elif _OF_STARS.match(plain(item)):
+            self.stars.append((plain(item), plain(content)))
         elif _ABOUT.search(item):
             # A line that names the metric comes before one that says what is looked at.
             first = 0 if re.search(r"指标|metric", item, re.I) else len(self.about)

@@ -296,14 +296,19 @@ def with_context(rules: Iterable[Rule], texts: Sequence[str]) -> tuple[Rule, ...
     return deciding or tuple(read)
 
 
-def with_subject(rules: Iterable[Rule], texts: Sequence[str]) -> tuple[Rule, ...]:
+def with_subject(
+    rules: Iterable[Rule], texts: Sequence[str], stars: Sequence[tuple[str, str]]
+) -> tuple[Rule, ...]:
     """The rules of a gate whose title and question (`texts`) name the label they are of.
 
-    Where these name several labels, some stars or observed spectra, a rule that does not say of
-    what it is is left to a person.
+    Where these, or its rows on the stars, name several labels, some stars or observed spectra, a
+    rule that does not say of what it is is left to a person.
     """
     text = " ; ".join(map(plain, texts))
-    labels, part = labels_in(text), _SOME_STARS.search(text)
+    part = _SOME_STARS.search(" ; ".join((text, *(cell for _, cell in stars)))) or any(
+        _PART_HEAD.match(head) and not WHOLE.fullmatch(cell) for head, cell in stars
+    )
+    labels = labels_in(text)
 
     def of_subject(rule: Rule) -> Rule:
         condition = rule.condition
