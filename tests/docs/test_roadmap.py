@@ -8,7 +8,14 @@ from vitlab.contract.paths import UsageError
 from vitlab.docs.lint.numbers import stated_r2
 from vitlab.docs.model.gates.gates import deciding
 from vitlab.docs.model.ids import IdIndex
-from vitlab.docs.model.roadmap import NoMvpTable, Roadmap, launch_order, next_mvp, parse_roadmap
+from vitlab.docs.model.roadmap import (
+    NoMvpTable,
+    Roadmap,
+    launch_order,
+    next_mvp,
+    parse_roadmap,
+    passed_over,
+)
 from vitlab.docs.text.source import Document
 
 
@@ -88,3 +95,26 @@ def test_a_score_that_stands_in_the_plan_is_the_mvp_s_own(
     text = "\n".join(("# Plan", "", *rows, ""))
     plan = parse_roadmap(Document(text))
     assert stated_r2(plan, plan.mvp("1.0")) == stated
+
+
+@pytest.mark.parametrize(
+    ("status", "is_next"),
+    [
+        ("⏳", True),
+        ("⏳ P0", True),
+        ("⏳ 计划中", True),
+        ("⏳ do not run", False),
+        ("⏳ 暂不启动", False),
+        ("⏳ only if Gate-1 fails", False),
+        ("⏳ 仅当 Gate-1 通过", False),
+        ("⏳ depends on MVP-2.0", False),
+        ("⏳ 已由 Anna 完成", False),
+        ("⏳ 🔒", False),
+    ],
+)
+def test_a_status_that_names_a_condition_is_passed_over(status: str, is_next: bool) -> None:
+    rows = ("| MVP | Name | Status |", "|---|---|---|", f"| 1.0 | A | {status} |")
+    plan = parse_roadmap(Document("\n".join(("# Plan", "", *rows, ""))))
+    found = next_mvp(plan)
+    assert (found is not None) == is_next
+    assert [one.id for one in passed_over(plan)] == ([] if is_next else ["1.0"])

@@ -182,6 +182,10 @@ def to_start(roadmap: Roadmap, then: str) -> set[str]:
     return found
 
 
+_IF_FAILED = re.compile(r"fail|unless|失败|[不未]通过|除非|do(?:n't| not)", re.I)
+"""What waits for a gate is not to be launched after it has passed."""
+
+
 def order(
     roadmap: Roadmap, facts: Mapping[str, GateFact], trials: Collection[str] = ()
 ) -> tuple[list[str], dict[str, str]]:
@@ -196,6 +200,7 @@ def order(
         mvp
         for mvp, why in over.items()
         if (gates := gate_refs(why))
+        and not _IF_FAILED.search(why)
         and all(gate in facts and facts[gate].standing == "pass" for gate in gates)
         and all(status.get(one, "done") == "done" for one in roadmap.ids.refs(why) if one != mvp)
     }
