@@ -410,6 +410,8 @@ def test_a_wandb_run_is_known_by_its_file(tmp_path: Path) -> None:
         ("fold,epoch,val_r2\n0,1,0.69\n0,2,0.71\n", False),
         ("epoch,val_r2\n0,0.69\n1,0.71\nmean,0.7\n", False),
         ("name,val_r2\n0,0.69\n1,0.71\n", False),
+        ("seed,val_r2\n42,0.93\n", False),
+        ("split,val_r2\ntrain,0.9\nval,0.7\n", False),
     ],
 )
 def test_the_last_of_several_folds_is_no_result(

@@ -206,6 +206,7 @@ def test_a_long_printed_line_is_not_looked_into(whole: bool) -> None:
         ("print(f'test R2 = {r}')\nif x: print(f'test R2 = {b}')", 2),
         ("print(f'基线 test_r2={b}')", 1),
         ("print(f'[{epoch}/{n}] {t:.1f}s val_r2={r} (best {b:.2f})')", 0),
+        ("print(f'Epoch [{epoch+1}/{n}], val_loss: {v:.4f}, val_r2: {r:.4f}')", 0),
         ("print(f'最终 test_r2={r}')", 0),
         ("print(f'\\n=== done ===\\nTest results: test_r2 = {r} +- {e:.3f}')", 0),
     ],

@@ -71,7 +71,8 @@ def told_apart(root: Path, roadmaps: Iterable[str]) -> dict[str, str]:
     names = set(roadmaps)
     if len(names) < 2:
         return dict.fromkeys(names, "")
-    there = {name: str(real(root / name)) for name in names if (root / name).is_file()}
+    # `Path.is_file` raises for a name that no file can have, or a closed folder.
+    there = {name: str(real(root / name)) for name in names if os.path.isfile(root / name)}  # noqa: PTH113
     lost = next(iter(there.values())) if len(set(there.values())) == 1 else ""
     return {name: there.get(name, lost) for name in names}
 

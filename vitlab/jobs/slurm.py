@@ -121,6 +121,7 @@ def submit_batch(
             orders[job.name] = {"v": 1, **code_of(job).record, "grace": grace}
             write_json(job.paths.slurm, orders[job.name])  # it may begin before its id is written
         environment, _ = submitted_environment(group[0].paths, this_environment())
+        here = _cluster_here()  # not between the submission and the record of its number
         answer = _run(argv, environment)
         if answer is None:
             continue
@@ -128,7 +129,7 @@ def submit_batch(
         if why:
             refused += [(job, "failed", f"sbatch: {why}") for job in group]
             continue
-        sent = {"cluster": cluster or _cluster_here(), "sent": round(time.time(), 3)}
+        sent = {"cluster": cluster or here, "sent": round(time.time(), 3)}
         for i, job in enumerate(group):
             record = {**orders[job.name], "id": f"{number}_{i}", **sent}
             write_json(job.paths.slurm, record)
@@ -245,8 +246,8 @@ def query(numbers: Sequence[str], cluster: str = "") -> dict[str, str] | None:
 def cancel(job: JobPaths) -> None:
     """Cancel a job in Slurm; afterwards it counts as never submitted."""
     if number := _number(job):
-        cluster = _cluster(job)
-        _run(["scancel", *_at(cluster if cluster and cluster != _cluster_here() else ""), number])
+        cluster, here = _cluster(job), _cluster_here()
+        _run(["scancel", *_at(cluster if here and cluster != here else ""), number])
     job.slurm.unlink(missing_ok=True)
 
 

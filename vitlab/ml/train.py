@@ -20,6 +20,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.contract.value import LOSS, distance
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, NonFiniteLoss, Note, Progress, Step
 from vitlab.ml.scoring import named
+from vitlab.ml.spectra.dataset import learned_hash
 from vitlab.ml.training import checkpoint
 from vitlab.ml.training.batches import (
     Key,
@@ -122,7 +123,7 @@ class State:
     saved_best: int = -1
     """Step of the best state on disk; -1: none."""
     data: str = field(init=False)
-    """Hash of the data set."""
+    """`learned_hash` of the data set."""
 
     def __post_init__(self) -> None:
         train = self.task.train
@@ -131,7 +132,7 @@ class State:
         self.scaler = GradScaler(self.task.device.type, enabled=fp16)
         self.average = moving_average(self.network, train.ema) if train.ema else None
         self.accumulate = train.accumulate
-        self.data = self.task.spectra.hash
+        self.data = learned_hash(self.task.spectra)
 
     @property
     def evaluated(self) -> nn.Module:

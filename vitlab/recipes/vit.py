@@ -19,7 +19,7 @@ from vitlab.contract.value import MEMORY, MFU
 from vitlab.jobs.experiment.estimate import describe, training_bytes, training_flops
 from vitlab.ml.network.vit import param_count
 from vitlab.ml.progress import NonFiniteLoss, Progress
-from vitlab.ml.spectra.dataset import Spectra, open_spectra, unpermuted
+from vitlab.ml.spectra.dataset import Spectra, learned_hash, open_spectra, unpermuted
 from vitlab.ml.spectra.file_spectra import FileSpectra
 from vitlab.ml.spectra.simulate import SPLITS
 from vitlab.ml.train import train
@@ -233,7 +233,7 @@ def _trained(
     earlier: dict[str, float] | None = {}
     if config.train.reuse_trunk:
         stable = stable_steps(config.train, task.steps)
-        trunk = find_trunk(context.paths, context.spec, stable, task.spectra.hash)
+        trunk = find_trunk(context.paths, context.spec, stable, learned_hash(task.spectra))
         earlier = trunk_hours(trunk) if trunk else {}
 
     def spent() -> dict[str, float]:

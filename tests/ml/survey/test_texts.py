@@ -96,6 +96,8 @@ def test_fortran_s_exponents_are_numbers(tmp_path: Path) -> None:
         ("# VACUUM = T\n", "vacuum"),
         ("# air wavelengths, Angstrom\n", "air"),
         ("# wavelengths are in air\n# VACUUM: T\n", ""),  # which of them?
+        ("# vacuum wavelengths, heliocentric corrected\n", "vacuum"),
+        ("# wavelengths in vacuum (barycentric velocity applied)\n", "vacuum"),
         ("# wavelengths not in vacuum\n", ""),
         ("# airmass 1.2, vacuum pump on\n", ""),
         ("# vacuum wavelengths: T\n", "vacuum"),

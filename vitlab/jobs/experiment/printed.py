@@ -90,7 +90,10 @@ def _slot(node: ast.expr) -> Slot:
     if not isinstance(node, ast.FormattedValue):
         return Slot(False)
     spec = "".join(str(constant(part)) for part in getattr(node.format_spec, "values", ()))
-    name = getattr(node.value, "attr", getattr(node.value, "id", ""))
+    value = node.value
+    if isinstance(value, ast.BinOp) and isinstance(value.right, ast.Constant):
+        value = value.left  # `epoch + 1`
+    name = getattr(value, "attr", getattr(value, "id", ""))
     return Slot(bool(_NUMERIC.fullmatch(spec) or _COUNTERS.fullmatch(name)))
 
 

@@ -250,7 +250,8 @@ class Follow:
         self._look_at_log(last)
         self._read_scales(last)
         for path, reason in self._files.shared(last):
-            reader = self._readers.pop(path)
+            if (reader := self._readers.pop(path, None)) is None:
+                continue  # removed
             note = f"{reader.name}: {reason} too: its numbers are not used; {REMEDY}"
             self._shared.append({**reader.follower.status, "shared": True, "note": note})
         # Each is read before the next, which may repeat its rows, and whose values are later ones.

@@ -34,14 +34,15 @@ from vitlab.jobs.processes import (
 _PROGRAMS = re.compile(r"(python|pypy|julia|r$|rscript|perl|lua|java|octave|matlab|ipython)[\w.-]*")
 """Interpreters, by the names of their executables in lower case."""
 _ONLOOKERS = re.compile(
-    r"(^|[\s/])(-m )?(vitlab|tensorboard|http\.server|pytest|py\.test|pip|nvitop|gpustat|glances)\b"
+    r"(^|[\s/])(-m )?(vitlab[\w.]*|tensorboard|http\.server|pytest|py\.test|pip|nvitop|gpustat"
+    r"|glances|mlflow|streamlit)(?=\s|$)"
     r"|jupyter[- ]?(lab|notebook|server|hub)|(vscode|cursor|windsurf)[\w-]*/|language.?server"
     r"|\b(py)?lsp|jedi"
 )
 """Command lines of what writes no metrics, as an editor's helpers."""
 RECHECK = 20.0
 """Seconds between two looks at who else writes a file."""
-QUIET = 1.0
+QUIET = 3.0
 """Seconds from the start of a run in which it writes no number yet."""
 TOLERANCE = 0.1
 """Seconds two clocks may differ: that of a file system, and that of process starts."""
@@ -367,6 +368,8 @@ class LogWriters:
         self._is_ours = False
         """Whether the run has it open itself: behind a pipe, as that of `tee`, others do."""
         self._next = 0.0
+        self._own = set[tuple[int, int]]()
+        """Processes of the run at any look, which may outlive it, and their starts."""
 
     def others(self, last: bool) -> str:
         """Why it is not the run's alone, for people; empty where it was looked at just before.
@@ -377,12 +380,15 @@ class LogWriters:
         if time.monotonic() < self._next and not (last or is_new):
             return ""
         self._next = time.monotonic() + RECHECK
-        path, ours = self._log.resolve(), {one.pid for one in tree(*self._run)}
+        path, own = self._log.resolve(), tree(*self._run)
+        self._own |= {(one.pid, one.ticks) for one in own}
+        ours = {one.pid for one in own}
         holders = {one.pid for one in writers([path.parent]).get(str(path), ())}
         if is_new and self._is_ours and not holders & ours:
             return "it was moved away or replaced"
         self._file, self._is_ours = _inode(self._log), self._is_ours or bool(holders & ours)
-        found = [one for one in all_processes() if one.pid in holders - ours - self._above]
+        beside = [one for one in all_processes() if one.pid in holders - self._above]
+        found = [one for one in beside if (one.pid, one.ticks) not in self._own]
         before = time.time() - (0.0 if ours else QUIET)
         names = [name_of(one.pid) for one in found if began(one.ticks) < before]
         is_shared = len(names) > 1 or (names and self._is_ours)  # one may be the run's own `tee`

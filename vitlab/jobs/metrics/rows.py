@@ -355,7 +355,8 @@ class Places:
 
     def restore(self, state: Sequence[Any]) -> None:
         """The opposite of `state`."""
-        self._last, self._stepped, (first, began, before, self._each) = state
+        self._last, self._stepped, *more = state  # of an earlier version there is no more
+        first, began, before, self._each = more[0] if more else (None, (0.0, 0.0), (0.0, 0.0), 0.0)
         self._first = tuple(first) if first else None
         self._began, self._before = tuple(began), tuple(before)
 

@@ -205,7 +205,10 @@ def _own_residuals(job: JobPaths, spectra: Spectra, notes: list[str]) -> Residua
         notes.append(f"no saved predictions; `vitlab evaluate {job.name}` makes them")
         return None
     if residuals.hash != spectra.hash or len(residuals.star) != spectra.sizes["test"]:
-        notes.append("no predictions of these stars: the data has changed since it was scored")
+        is_older = len(residuals.hash) != len(spectra.hash)
+        why = "it was scored by an earlier vitlab, which knew less of the data"
+        changed = "the data has changed since it was scored"
+        notes.append(f"no predictions of these stars: {why if is_older else changed}")
         return None
     return residuals
 

@@ -351,7 +351,7 @@ def _of_mvp(
     """The results of an MVP, of one roadmap where there are several."""
     found = [one for one in results if one.result.mvp == mvp]
     plans = plans_of(found)
-    names = ", ".join(sorted(name for name in plans if (lab.root / name).is_file()))
+    names = ", ".join(sorted(name for name in plans if os.path.isfile(lab.root / name)))  # noqa: PTH113
     if roadmap is None:
         if len({*plans.values()}) > 1:
             raise UsageError(f"MVP {mvp} is in several roadmaps ({names}): use --roadmap")

@@ -298,6 +298,12 @@ def unpermuted(spectra: Spectra) -> GridSpectra | FileSpectra:
     return spectra.spectra if isinstance(spectra, PermutedSpectra) else spectra
 
 
+def learned_hash(spectra: Spectra) -> str:
+    """Of all that a training learns from and is scored on: a file's training set too."""
+    own = unpermuted(spectra)
+    return spectra.hash + (own.train_hash if isinstance(own, FileSpectra) else "")
+
+
 def undisturbed(spectra: Spectra) -> GridSpectra | FileSpectra:
     """The same without what disturbs it (`data.disturb`), with its own labels."""
     own = unpermuted(spectra)

@@ -158,6 +158,8 @@ def _numbers(data: h5py.Dataset, name: str) -> list[float]:
     """Those of an attribute; none where there is no such, or it is no number."""
     if name not in data.attrs or data.attrs.get_id(name).dtype.kind not in "fiu":
         return []
+    if data.attrs.get_id(name).shape is None:  # h5py.Empty
+        return []
     if data.attrs.get_id(name).get_storage_size() > TEXTS:
         return [math.nan]
     return [float(x) for x in np.ravel(data.attrs[name])]

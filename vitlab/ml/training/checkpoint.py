@@ -70,7 +70,7 @@ class Saved:
     how: dict[str, Any] = field(default_factory=lambda: dict(_HOW))
     """What was chosen where the configuration says `auto` (`vitlab.ml.training.task.Task.how`)."""
     data: str = ""
-    """Hash of the data set it learns from; empty: not kept by the vitlab that saved it."""
+    """`learned_hash` of its data set; empty: not kept by the vitlab that saved it."""
 
 
 def save(path: Path, saved: Saved) -> None:

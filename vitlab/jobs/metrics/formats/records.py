@@ -90,7 +90,7 @@ class WandbFile(Decoder):
     def restore(self, state: Mapping[str, Any]) -> None:
         super().restore(state)
         self.run, self._logged = dict(state["run"]), set(state["logged"])
-        self._set = set(state["set"])
+        self._set = set(state.get("set", ()))
 
 
 def wandb_rows(data: bytes) -> list[Mapping[str, Any]]:

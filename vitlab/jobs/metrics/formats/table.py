@@ -33,7 +33,7 @@ _THOUSANDS = re.compile(rb"\s*[-+]?[1-9]\d{0,2}(?:\.\d{3})+\s*")
 """Beside a decimal comma, thousands or a number: `1.500`."""
 _SUMMARIES = ("mean", "std", "min", "max", "median", "average", "avg", "sem", "total", "sum")
 """First words of rows over all others."""
-_FOLDS = ("fold", "folds", "split", "seed", "cv", "k", "run", "rep", "repeat", "subset")
+_FOLDS = ("fold", "folds", "seed", "cv", "k", "rep", "repeat", "subset")
 _TIMES = ("step", "epoch", "iteration", "iter", "time", "global_step", "batch", "_step")
 """Names of first columns of tables of parts, and of columns of one run over time."""
 _LONGEST, _LINES = 1 << 16, 16
@@ -65,6 +65,7 @@ class Table(Decoder):
         self._numbered: bool | None = None
         """Whether the rows begin with a number; None before one that begins with anything."""
         self.summaries = 0
+        self.read_rows = 0
         """Rows that begin with a word all the same, as a mean over all."""
         self._shortest = MANY
         """Letters of the shortest last cell of a row so far."""
@@ -147,6 +148,7 @@ class Table(Decoder):
                 return None
         self.lost_last &= not rows
         self._shortest = min([self._shortest, *map(len, cells[width - 2 :: width])])
+        self.read_rows += rows
         return Chunk(rows, columns)
 
     def _slow(self, lines: Sequence[bytes], at_end: bool = False) -> Iterator[Chunk]:
@@ -212,6 +214,7 @@ class Table(Decoder):
             plain = not any(b"_" in one for one in texts)
             columns[name] = numbers(texts, odd) if plain else [number(one, odd) for one in texts]
             self.count_odd(name, texts, columns[name], odd)
+        self.read_rows += len(rows)
         return Chunk(len(rows), columns)
 
     def _cells(self, line: bytes) -> list[bytes] | None:
@@ -283,7 +286,7 @@ class Table(Decoder):
                "places": self._places, "open": self._open.decode("utf-8", "surrogateescape"),
                "twice": sorted(self.twice), "numbered": self._numbered,
                "summaries": self.summaries, "problem": self.problem,
-               "shortest": self._shortest}  # fmt: skip
+               "shortest": self._shortest, "rows": self.read_rows}  # fmt: skip
         return {**super().state, **own}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -294,7 +297,7 @@ class Table(Decoder):
         self.twice = set(state["twice"])
         self._numbered, self.summaries = state["numbered"], state["summaries"]
         self.problem = state["problem"]
-        self._shortest = state.get("shortest", MANY)
+        self._shortest, self.read_rows = state.get("shortest", MANY), state.get("rows", 0)
 
 
 def _with_points(cells: list[bytes]) -> list[bytes]:
@@ -310,7 +313,8 @@ def is_of_folds(table: Table) -> bool:
     names = [name.lower() for name in table._header]
     axes = {name.lower() for name in {*table.wanted} - {*table.names}}
     is_series = bool({*axes, *_TIMES} & {*names})
-    return bool(names) and not is_series and (names[0] in _FOLDS or table.summaries > 0)
+    of_parts = bool(names) and (names[0] in _FOLDS or table.summaries > 0)
+    return of_parts and not is_series and table.read_rows + table.summaries > 1
 
 
 def _is_numbered(cells: Sequence[bytes]) -> bool | None:

@@ -48,6 +48,8 @@ _TOLD = re.compile(
 )
 _SWITCH = re.compile(r"[^:=]*[:=]\s*(?:(t|true|1|yes|on)|f|false|0|no|off)", re.IGNORECASE)
 """Words that are true, or not: `vacuum wavelengths = F`."""
+_OF_VELOCITY = re.compile(r"\(?\b(?:helio|bary|geo)centric\b[^,;()]*\)?", re.IGNORECASE)
+"""What such a line says of the observer's motion, which is another correction."""
 _DENIED = re.compile(
     r"\b(?:no|not|neither|nor|or|without|instead|rather|than|off|false|disabled|if|whether|once"
     r"|convert\w*|correct\w*|transform\w*|turn\w*|appl(?:y|ied)|get|obtain|us(?:e|ing)|before|after"
@@ -161,7 +163,7 @@ def _told(line: str, medium: str) -> str:
     if switch := _SWITCH.fullmatch(line):
         return medium if switch[1] else other
     names_both = re.search(r"\bvac", line, re.IGNORECASE) and re.search(r"\bair\b", line, re.I)
-    return "" if names_both or _DENIED.search(line) else medium
+    return "" if names_both or _DENIED.search(_OF_VELOCITY.sub("", line)) else medium
 
 
 def stated_medium(attributes: Mapping[str, Any]) -> str:
