@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,6 @@ class State:
     """Validations since the best one."""
     saved_best: int = -1
     """Step of the best state on disk; -1: none."""
-    data: str = field(init=False)
-    """`learned_hash` of the data set."""
 
     def __post_init__(self) -> None:
         train = self.task.train
@@ -132,7 +131,11 @@ class State:
         self.scaler = GradScaler(self.task.device.type, enabled=fp16)
         self.average = moving_average(self.network, train.ema) if train.ema else None
         self.accumulate = train.accumulate
-        self.data = learned_hash(self.task.spectra)
+
+    @cached_property
+    def data(self) -> str:
+        """`learned_hash` of the data set; it reads what a first epoch does not wait for."""
+        return learned_hash(self.task.spectra)
 
     @property
     def evaluated(self) -> nn.Module:

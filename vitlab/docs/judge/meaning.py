@@ -11,12 +11,13 @@ from vitlab.docs.model.gates.rules import Rule
 
 _GOOD = re.compile(
     r"[✅🟢]|(?:通过|达标|成功)(?![\u4e00-\u9fff])"
-    r"|(?:pass(?:ed|es)?|success|go)(?![\w-])(?! (?:to|over|on|back)\b)"
+    r"|(?:pass(?:ed|es)?|success|go)(?![\w-])(?! (?:to|over|on|back|home)\b)(?!.*\binstead\b)"
 )
 _BAD = re.compile(
     r"[❌🔴🚫🛑⛔✖🟥☠]|[不未]通过|[不未]达标|不行|失败|停止|停掉|叫停|终止|止损|放弃|中止|弃用|砍掉"
     r"|否决|驳回|否(?![\u4e00-\u9fff])"
-    r"|(?:no(?:[- ]?go)?|fail(?:ed|s|ure)?|stop|abort|kill|abandon|give up|reject(?:ed)?)(?![\w-])"
+    r"|(?:no[- ]?go|no(?=\W*$)|fail(?:ed|s|ure)?|stop|abort|kill|abandon|give up"
+    r"|reject(?:ed)?)(?![\w-])"
 )
 """Begin what follows from a rule, and say that the gate has passed or failed."""
 _FAILS = re.compile(
@@ -25,9 +26,11 @@ _FAILS = re.compile(
     r"|\b(?:fail(?:s|ed|ure)?|unsuccessful|no[- ]go|reject(?:ed|s)?|invalid)\b"
 )
 """Anywhere in it: it may say that the gate has failed."""
+_GOES_ON = re.compile(r"[✅🟢]|mvp|进入|继续|go on|writ|写")
+"""Behind a word that fails a gate: `stop tuning and write the paper`."""
 _DOUBT = re.compile(
     r"[⚠🟡?？]|讨论|待定|复核|[视看]情况|若|如果|[部勉不][分强完]全?通过|基本通过|有条件|partial"
-    r"|[❌🔴].*[✅🟢]"
+    r"|[❌🔴][^❌🔴]*[✅🟢]"
     r"|\b(?:pi|discuss|ask|decide[sd]?|tb[cd]|pending|if|unless|conditional(?:ly)?|pass ?/ ?fail)\b"
 )
 """Anywhere in it: a person says which."""
@@ -61,7 +64,9 @@ def leaves_to_a_person(rule: Rule) -> bool:
     then = _then(rule)
     if rule.passes is not None:  # its row says so itself, and its text may be the row's head
         return then.startswith(("⚠", "🟡"))
-    return _DOUBT.search(then) is not None or bool(not _BAD.match(then) and _FAILS.search(then))
+    bad = _BAD.match(then)
+    goes_on = bad and bad.group()[0].isalnum() and _GOES_ON.search(then, bad.end())
+    return bool(_DOUBT.search(then) or goes_on or (not bad and _FAILS.search(then)))
 
 
 def _says(rule: Rule) -> bool | None:

@@ -269,7 +269,9 @@ def _is_of(roadmap: Roadmap, entry: Entry, mvp: Mvp) -> bool:
     if entry.mvps != (mvp.id,):
         return False
     own = roadmap.ids.opening(entry.raw("mvp"))
-    return own is None or (own[0] == mvp.id and not NOT_OF_ONE.search(own[1]))
+    if own is None:
+        return True
+    return own[0] == mvp.id and not NOT_OF_ONE.search(own[1].replace(mvp.name or mvp.id, ""))
 
 
 def _in_row(roadmap: Roadmap, heads: Sequence[str], entry: Entry) -> Iterator[Place]:

@@ -218,7 +218,7 @@ def number_of(header: str, cell: str) -> Stated | None:
     if metric is None or number is None:
         return None
     rest = re.sub(r"^\s*±\s*[\d.]+", "", number["rest"])
-    is_term = re.match(r"\s*[-+−*/×]\s*[A-Za-zΔ]", rest)  # `1-R²`
+    is_term = re.match(rf"\s*[-+−*/×]\s*(?:Δ|{METRIC.pattern})", rest, METRIC.flags)  # `1-R²`
     if re.search(r"\d\s*[-–~→/]|[-–~→/±]\s*\d", rest) or rest[:1].isalnum() or is_term:
         return None
     whole = plain(header)

@@ -44,7 +44,7 @@ _LATE = re.compile(
     r"[)）】\]]?$"
 )
 """A status in words at the end of a line: `Q2: deeper? → open`, `Q2: deeper? (open)`."""
-_ASIDE = re.compile(r"\s*[(（][^()（）]*[)）]\s*$")
+_ASIDE = re.compile(r"(?<!\s)\s*[(（][^()（）]*[)）]\s*$")
 """What may stand behind such a status: `Q2: open (since January)`."""
 _CLOSED = re.compile(r"^\W*(?:已关闭|关闭|已解决|已回答|closed|resolved|answered)", re.I)
 _FOR_STATUS = ("status", "verdict")

@@ -56,9 +56,11 @@ _NAMING_ITEM = re.compile(
 )
 _DATE = re.compile(r"\d{4}[-./年]?\d{2}[-./月]?\d{2}")
 _DAY = re.compile(
-    r"[(（\[]?(?<!\d)(?:\d{4}[-./年]\s?\d{1,2}(?:[-./月]\s?\d{1,2}日?)?|20\d{6}(?!\d)|\d{1,2}月\d{1,2}日"
-    r"|\d{1,2}[-./]\d{1,2}(?![\w.-]))[)）\]]?"
+    r"[(（\[]?(?<!\d)(?:\d{4}[-./年]\s?\d{1,2}(?:[-./月]\s?\d{1,2}日?)?|20\d{6}(?!\d)"
+    r"|\d{1,2}月\d{1,2}日)[)）\]]?"
 )
+_SHORT_DAY = re.compile(r"[(（\[]?(?:0?[1-9]|1[0-2])[-/](?:0[1-9]|[12]\d|3[01])(?![\w.-])[)）\]]?")
+"""`11-30`, beside words of a day alone: a number before a title is none."""
 _JOURNAL = re.compile(
     r"(?:[A-Za-z]+ ){0,2}(?:logs?|journal|diary|history|minutes|changelog|meetings?(?: notes)?"
     r"|stand-?ups?)"
@@ -66,7 +68,7 @@ _JOURNAL = re.compile(
     re.I,
 )
 """Titles of what was done, day by day."""
-_ARROW = re.compile(r"[→⇒►▶⟶]|[-─━=]+[>►▶]")
+_ARROW = re.compile(r"[→⇒►▶⟶]|(?<![-─━=])[-─━=]+[>►▶]")
 _NEXT = re.compile(rf"MVP|{_ARROW.pattern}", re.I)
 _OF_DAY = re.compile(
     r"(?:[A-Za-z]+ )?(?:week(?: \d+)?(?: of)?|status|update|progress|review|sync|notes?)"
@@ -324,10 +326,10 @@ def _is_of_past(title: str) -> bool:
     words = re.sub(r"^[^\w(（]+", "", title).strip()
     if _DAY.match(words):
         return True
-    rest = _DAY.sub("", words).strip(" -–—~～:：,，()（）[]至到")
+    rest = _SHORT_DAY.sub("", _DAY.sub("", words)).strip(" -–—~～:：,，()（）[]至到")
     if _JOURNAL.fullmatch(rest):
         return True
-    return rest != words and _OF_DAY.fullmatch(rest) is not None
+    return rest != words and (not rest or _OF_DAY.fullmatch(rest) is not None)
 
 
 def of_parts(

@@ -24,7 +24,7 @@ _STRUCK = re.compile(r"~~(.+)~~")
 _LEAD = re.compile(r"^[^\w*~`\[(<]*")
 """Emoji before an id."""
 _OPEN = ("planned", "ready")
-_TOLD = re.compile(r"(?:→|->|=>|[:：])\s*(?P<status>[^→:：]+)$")
+_TOLD = re.compile(r"(?:→|->|=>|[:：])\s*(?P<status>[^→:：\s][^→:：]*)$")
 _MORE = re.compile(r"\s*[,，;；。(（—–-]")
 """Behind a status in words that says more: `Q2: open, needs data`."""
 _PLACEHOLDERS = re.compile(r"[-—–?\s]*|.{0,4}([/／|].{1,4})+")

@@ -383,7 +383,8 @@ def _conclusion(roadmap: Roadmap, mvp: Mvp, text: str, key: str, profile: str) -
         return []
     marked = text if TRIAL_MARK.search(text) else text + profile_mark(profile)
     own = [e for each in views for e in each.entries if e.mvps == (mvp.id,)]
-    entry = next((e for e in own if not NOT_OF_ONE.search(e.text("mvp"))), None)
+    cells = ((e, plain(e.text("mvp")).replace(mvp.name or mvp.id, "")) for e in own)
+    entry = next((e for e, text in cells if not NOT_OF_ONE.search(text)), None)
     if entry is None:
         name = mvp_name_like(view.entries[-1] if view.entries else None, mvp.id)
         values = {"mvp": name, "conclusion": marked, "key_metric": key}

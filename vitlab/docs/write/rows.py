@@ -185,8 +185,8 @@ def set_key_number(
 
 
 _LOG = re.compile(
-    r"时间线|时间轴|进展|里程碑|日志|历史|记录|变更|更新|修订|版本|time\s?line|progress|milestone|logs?\b|journal"
-    r"|changes?\b|changelog|histor|updates?\b|revision",
+    r"时间线|时间轴|进展|里程碑|日志|历史|记录|变更|更新|修订|版本|time\s?line|progress|milestone"
+    r"|\blogs?\b(?! g\b)|journal|\bchanges?\b|changelog|histor|updates?\b|revision",
     re.I,
 )
 """The titles of timelines and change logs."""
@@ -460,7 +460,9 @@ _NO_RESULT = re.compile(
 _PUBLISHED = re.compile(r"\bet al\b|\b[A-Z][a-z]+\s?\+\s?\d\d")
 _PERMUTED = re.compile(r"\b(?:shuffl|permut)|打乱|置换", re.I)
 _ENSEMBLE = re.compile(r"\bensembles?\b|集成", re.I)
-_SEEDS = re.compile(r"(?P<count>\d+)\s*(?:seeds|个?种子)|\bseed\s*[=#]?\s*\d|种子\s*\d", re.I)
+_SEEDS = re.compile(
+    r"(?<!\d)(?P<count>\d+)\s*(?:seeds|个?种子)|\bseed\s*[=#]?\s*\d|种子\s*\d", re.I
+)
 _REAL = re.compile(
     r"\b(?:real|observed|OOD|out[- ]of[- ]distribution|DESI|LAMOST|SDSS|APOGEE|GALAH)\b"
     r"|真实|实测|观测",

@@ -20,12 +20,19 @@ Standing = Literal["pass", "fail", "open", "manual", "waits"]
 _ID = r"(?:MVP[-–—_ ]?[A-Za-z0-9][\w.-]*|\d[\w.-]*)"
 _IDS = re.compile(rf"{_ID}(?:\s*(?:[/~、+&]|and|和|与|及|以及)\s*{_ID})*", re.I)
 _CLAUSE_END = re.compile(r"[;；。,，+]|\.\s|\s(?:and|then)\s|(?<!^)(?:并且?|同时|然后|接着)")
+_AGAINST = re.compile(
+    r"\b(?:not?|never|none|skip\w*|cancel\w*|drop\w*|stop\w*|clos\w*|abandon\w*|postpone\w*|defer\w*"
+    r"|delay\w*|hold|pause\w*|wait\w*|later|optional\w*|or|if|instead|without|obsolete|superfluous"
+    r"|remove\w*|replace\w*)\b|n't|[不无没未勿免停或若如暂缓待删替代]|取消|跳过|放弃|终止|关闭|推迟|延|可选"
+    r"|备选|以后|讨论|考虑",
+    re.I,
+)
+"""Words of a clause by which an MVP may not be what is started."""
+_ENDS = re.compile(r"\W*(?:stop|停止?|终止|止损|放弃)?\W*", re.I)
+"""What may stand before an arrow: what ends."""
+_FLOW = re.compile(r"→|⇒|(?<![-=])[-=]+>")
 _START = re.compile(
-    # What it is about, or what ends before it: `another architecture: MVP-3.0`, `stop → MVP-3.0`.
-    r"(?:.*(?:→|[-=]+>)\s*|(?!.*(?:\b(?:not?|never|none|skip\w*|cancel\w*|drop\w*|stop\w*|clos\w*|abandon"
-    r"\w*|postpone\w*|defer\w*|delay\w*|hold|pause\w*|wait\w*|later|optional\w*|or|if|instead|without"
-    r"|obsolete|superfluous|remove\w*|replace\w*)\b|n't|[不无没未勿免停或若如暂缓待删替代]|取消|跳过|放弃|终止|关闭"
-    r"|推迟|延|可选|备选|以后|讨论|考虑)[^:：]*[:：])[^:：]*[:：]\s*)?"
+    r"(?:[^:：]*[:：]\s*)?"  # what it is about: `another architecture: MVP-3.0`
     r"(?:(?:now|also|next|then|first|directly)\s+)?"
     r"(?:(?:go(?: on| ahead)?(?: with| to)?|continue(?: with| to)?|proceed(?: to| with)?"
     r"|(?:move|go)(?: on)? to|(?:start|begin)(?: with)?|launch|run|do|enter|open|unlock|train|try"
@@ -172,12 +179,19 @@ def to_start(roadmap: Roadmap, then: str) -> set[str]:
     found: set[str] = set()
     starts = True
     for clause in _CLAUSE_END.split(text):
-        words = re.sub(r"^[^\w]+|[^\w]+$", "", clause)
+        *before, last = _FLOW.split(clause)
+        words = re.sub(r"^[^\w]+|[^\w]+$", "", last)
         mvps = roadmap.ids.refs(words)
+        ends = " ".join(before)
         if not mvps:
+            starts = starts and not _AGAINST.search(clause)
             continue
-        if not _IDS.fullmatch(words):  # ids alone are told by what stands before
-            starts = _START.fullmatch(words) is not None
+        if before or not _IDS.fullmatch(words):  # ids alone are told by what stands before
+            lead = words[: max(words.find(":"), words.find("："), 0)]
+            is_against = _AGAINST.search(lead) or (
+                _AGAINST.search(ends) and not _ENDS.fullmatch(ends)
+            )
+            starts = not is_against and _START.fullmatch(words) is not None
         found |= set(mvps) if starts else set()
     return found
 

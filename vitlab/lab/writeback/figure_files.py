@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from vitlab.contract.paths import FIGURE_FOLDER, UsageError
@@ -35,7 +35,7 @@ def figure_stems(roadmap: Path, mvp: str | None, profile: str, figure: str) -> I
 
 
 def figure_target(
-    lab: Lab, roadmap: Path, mvp: str | None, profile: str, figure: str, jobs: Iterable[Job]
+    lab: Lab, roadmap: Path, mvp: str | None, profile: str, figure: str, jobs: Sequence[Job]
 ) -> Path:
     """The file without ending that a figure is written to: the first name that is free or its own.
 
@@ -48,14 +48,14 @@ def figure_target(
     return next(stem for stem in stems if not _has_another(stem, mine, jobs))
 
 
-def _has_another(stem: Path, mine: Collection[Job], jobs: Iterable[Job]) -> bool:
+def _has_another(stem: Path, mine: Collection[Job], jobs: Sequence[Job]) -> bool:
     """Whether a figure is there that shows none of `mine`, nor jobs now gone of their experiment.
 
     One that does not say what it shows may be a person's.
     """
     png = _png(stem)
     if not os.path.lexists(png):
-        return False
+        return os.path.lexists(f"{stem}.pdf")
     known, own = {job.name for job in jobs}, {job.name for job in mine}
     experiments = {job.spec.exp_id for job in mine}
     return not any(

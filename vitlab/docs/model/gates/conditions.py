@@ -38,7 +38,7 @@ _METRICS = {
 _WORDS = "|".join(f"(?P<{name}>{pattern})" for name, pattern in _METRICS.items())
 _METRIC = rf"(?<![A-Za-z])(?:{_WORDS})(?![A-Za-z])"
 _LABELS = {
-    "log_g": r"log[_ ]?g",
+    "log_g": r"(?<![A-Za-z])log[_ ]?g(?![a-z])",
     "T_eff": r"t[_ ]?eff",
     "M_H": r"\[m/h\]|m_h|fe/?h",
     "a_M": r"a_m|\[(?:α|alpha)/(?:m|fe)\]",

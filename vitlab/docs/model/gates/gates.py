@@ -394,8 +394,8 @@ def _row_gates(source: _Source) -> Iterator[Gate]:
         if view.kind == "gate_progress":
             headers = [cell.raw for cell in view.table.header.cells]
             for entry in view.entries:
-                rules = _rules_of_cells(headers, entry)
                 title = entry.text("name") or entry.text("question")
+                rules = with_subject(_rules_of_cells(headers, entry), [title], [])
                 named = entry.gates[:1] or _id_of("gate", entry.text("gate"))
                 texts = {name: cell.raw for name, cell in entry.cells.items()}
                 cells = [cell.raw for cell in entry.row.cells]
@@ -432,7 +432,8 @@ def _listed_gates(source: _Source) -> Iterator[Gate]:
             rules = listed_rules([f"- {rule}"])
             yield Gate(
                 _gate_id(match), title.strip(), parsed.status if parsed else None, "",
-                with_context(rules, []), source.ids.refs(title), index + 1, None, None,
+                with_subject(with_context(rules, []), [title], []), source.ids.refs(title),
+                index + 1, None, None,
             )  # fmt: skip
 
 
@@ -456,6 +457,7 @@ def _rows_of(source: _Source, table: Table) -> Iterator[Gate]:
         title = plain(cells[1]) if len(cells) > 1 and len(headers) > 2 else ""
         if len(headers) > 1 and (is_of_rules(headers[1]) or _NEEDS.match(plain(headers[1]))):
             title = ""
+        rules = with_subject(rules, [title], [])
         yield Gate(
             gate_id,
             title,
