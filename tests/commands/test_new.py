@@ -303,12 +303,15 @@ def test_the_last_run_is_one_of_this_script(desk: Desk) -> None:
 
 
 def test_labels_divided_by_a_constant_show_the_scale(desk: Desk) -> None:
-    """Where its name says that it is the labels'."""
+    """Where its name says that it is the labels', or it is read for nothing else."""
     text = "Y_STD = 1.302\ny = (x @ w) / Y_STD\nprint(f'val_r2={r2} val_mae={mae}')\n"
     new = ("new", "1.0", "--script", str(desk.script), "--dry-run")
     desk.script.write_text(text)
-    assert "val_mae: {as: val/mae/log_g, scale: 1.302, unit: dex}" in desk(*new)[1]
-    for other in (f"{text}Y_STD = 2.0\n", text.replace("Y_STD", "SIGMA")):
+    sigma = text.replace("Y_STD", "SIGMA")
+    for known in (text, sigma):
+        desk.script.write_text(known)
+        assert "val_mae: {as: val/mae/log_g, scale: 1.302, unit: dex}" in desk(*new)[1]
+    for other in (f"{text}Y_STD = 2.0\n", f"{sigma}SIGMA = 2.0\n", f"{sigma}m = mae * SIGMA\n"):
         desk.script.write_text(other)
         assert "left out: val_mae" in desk(*new)[2]
 

@@ -67,7 +67,7 @@ def look_for_scale(found: LabelScale, tree: ast.Module, module: str) -> None:
         if is_read and _STD.fullmatch(word) and not _only_divides(node, word, parents):
             found.restored = True
         if isinstance(node, ast.Assign):
-            _assigned(found, node, module)
+            _assigned(found, node, module, tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "json.dump":
             _dumped(found, node)
 
@@ -120,19 +120,30 @@ def _only_divides(node: ast.AST, word: str, parents: Mapping[ast.AST, ast.AST]) 
     return False
 
 
-def _assigned(found: LabelScale, node: ast.Assign, module: str) -> None:
+def _assigned(found: LabelScale, node: ast.Assign, module: str, tree: ast.Module) -> None:
     value = node.value
     if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Div):
         by = ast.unparse(value.right)
         is_label = all(_LABELS.fullmatch(ast.unparse(one)) for one in node.targets)
         if is_label and _DIVISOR.fullmatch(by) and not found.normalised:
             found.normalised = f"{module}:{node.lineno} {by}"
+            found.scale = found.scale or _used_once(tree, by)
     number = constant(value)
     is_std = len(node.targets) == 1 and _STD.fullmatch(_word(node.targets[0]))
     if is_std and isinstance(number, int | float) and number > 0:
         other = found.scale is not None and found.scale.number not in (None, number)
         found.restored |= other  # which of them it is when is not known
         found.scale = found.scale or Scale(number=float(number))
+
+
+def _used_once(tree: ast.Module, name: str) -> Scale | None:
+    """The number of a name that is given it once, and read nowhere but to divide labels by it."""
+    named = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == name]
+    assigned = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+    given = [node.value for node in assigned if name in map(_word, node.targets)]
+    number = constant(given[0]) if len(given) == 1 and len(named) == 2 else None
+    is_positive = isinstance(number, int | float) and number > 0
+    return Scale(number=float(number)) if is_positive and number is not None else None
 
 
 def _dumped(found: LabelScale, node: ast.Call) -> None:
