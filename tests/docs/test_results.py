@@ -127,6 +127,22 @@ def test_a_row_of_other_numbers_takes_none(head: str, cell: str, is_own: bool) -
     assert "| 1.0 vs 2.0 | A wins | - |" in after
 
 
+def test_a_conclusion_stands_in_the_mvp_s_own_row_whatever_its_name() -> None:
+    text = """# Plan
+
+| MVP | Name | Status |
+|---|---|---|
+| 1.0 | ViT + noise | ⏳ |
+
+| MVP | Conclusion | Key metric |
+|---|---|---|
+| MVP-1.0 ViT + noise | - | - |
+"""
+    one, plan = replace(result("1.0 ViT 0.75"), run="main"), parse_roadmap(Document(text))
+    after = apply(text, record_results(plan, "1.0", [one], "done", "so", None, {}, DATE, "full"))
+    assert "| MVP-1.0 ViT + noise | so | R²_test=0.750 ± 0.004 |" in after
+
+
 def test_sentences_and_sizes() -> None:
     sizes = (500, 10_000, 250_000, 1_000_000)
     assert [count_text(n) for n in sizes] == ["500", "10k", "250k", "1M"]

@@ -453,3 +453,21 @@ def test_a_further_condition_of_the_gate_leaves_it_to_a_person(more: str, is_lef
     )
     (gate,) = parse_roadmap(Document(text)).gates
     assert gate.is_left_to_a_person == is_left
+
+
+@pytest.mark.parametrize(
+    ("title", "label"), [("T_eff 够准吗", "T_eff"), ("够准吗", None), ("巨星上可用吗", "manual")]
+)
+def test_a_gate_in_a_row_is_of_what_it_asks(title: str, label: str | None) -> None:
+    text = f"""# Plan
+
+| MVP | 名称 | 状态 |
+|---|---|---|
+| 1.0 | A | ⏳ |
+
+| Gate | 问题 | MVP | 条件 | 若通过 | 若失败 |
+|---|---|---|---|---|---|
+| Gate-1 | {title} | MVP-1.0 | R² > 0.7 | 继续 | 停止 |
+"""
+    condition = parse_roadmap(Document(text)).gates[0].rules[0].condition
+    assert (condition.label if isinstance(condition, Threshold) else "manual") == label

@@ -12,6 +12,7 @@ from vitlab.docs.lint.document import lint
 from vitlab.docs.model.gate_sites import DECIDED, places_of
 from vitlab.docs.model.linked import LinkedDocument, read_linked
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
+from vitlab.docs.model.status_marks import past_lines
 from vitlab.docs.model.status_sites import FREE_KINDS, StatusSites
 from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.text.edit import apply, lost_lines
@@ -175,3 +176,26 @@ def test_the_places_of_a_thousand_gates_are_found_in_linear_time() -> None:
     began = time.process_time()
     assert len([*StatusSites(roadmap)]) >= 1000
     assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("title", "is_past"),
+    [
+        ("2.1 📋 实验总览", False),
+        ("4.2 🚀 Phase 1", False),
+        ("3.1: Results", False),
+        ("3.1 (ViT)", False),
+        ("2.1 — Overview", False),
+        ("1-2 Baselines", False),
+        ("1.1", False),
+        ("2026-01-03", True),
+        ("2026-01-03 MVP-1.0", True),
+        ("11-30", True),
+        ("周报 2026-01-02", True),
+        ("1月3日", True),
+        ("3. Log", True),
+    ],
+)
+def test_a_heading_with_a_number_is_no_day(title: str, is_past: bool) -> None:
+    document = Document(f"# Plan\n\n## {title}\n\n- MVP-1.0 ⏳\n")
+    assert (4 in past_lines(document)) == is_past

@@ -121,6 +121,11 @@ def test_what_waits_for_no_gate_is_passed_over_with_its_reason() -> None:
         ("✅ paper (MVP-2.0 optional)", ""),
         ("✅ MVP-2.0 can wait", ""),
         ("✅ MVP-2.0 推迟", ""),
+        ("🔴 skip MVP-3.0 → MVP-2.0", ""),
+        ("🔴 do not start, MVP-3.0", ""),
+        ("🔴 取消以下，MVP-3.0", ""),
+        ("🔴 never → MVP-3.0", ""),
+        ("🔴 MVP-3.0 ====> MVP-2.0", "2.0"),
     ],
 )
 def test_a_rule_starts_what_it_says_to_start_and_nothing_that_it_only_names(

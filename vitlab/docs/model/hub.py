@@ -40,8 +40,8 @@ _ID = re.compile(
 _HYPOTHESIS_ID = re.compile(r"^\W*[HQ](?:\d|-[A-Z\d])")
 _PRIORITY = re.compile(r"(?<![A-Za-z])P\d(?:\.\d+)?(?![\w.])")
 _LATE = re.compile(
-    r"(?:(?:→|->|=>|[:：])\s*|[(（【\[]\s*(?=[^()（）【】\[\]]+[)）】\]]$))(?P<status>[^→:：()（）【】]+)"
-    r"[)）】\]]?$"
+    r"(?:(?:→|->|=>|[:：])\s*|[(（【\[]\s*(?=[^()（）【】\[\]]+[)）】\]]$))"
+    r"(?P<status>[^\s→:：()（）【】][^→:：()（）【】]*)[)）】\]]?$"
 )
 """A status in words at the end of a line: `Q2: deeper? → open`, `Q2: deeper? (open)`."""
 _ASIDE = re.compile(r"(?<!\s)\s*[(（][^()（）]*[)）]\s*$")

@@ -18,7 +18,7 @@ from vitlab.docs.text.inline import cell_text, plain
 from vitlab.docs.text.source import Document, Span
 from vitlab.docs.text.tables import set_cell
 
-_SEPARATOR = re.compile(r"\s*<br\s*/?>\s*|；\s*|;\s+|、|\s\+\s")
+_SEPARATOR = re.compile(r"(?<!\s)\s*<br\s*/?>\s*|；\s*|;\s+|、|\s\+\s")
 _LIST_OF_IDS = re.compile(r"[\w.`*-]+(?:(?:,\s*|，)[\w.`*-]+)+")
 _STRUCK = re.compile(r"~~(.+)~~")
 _LEAD = re.compile(r"^[^\w*~`\[(<]*")

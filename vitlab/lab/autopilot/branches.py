@@ -171,7 +171,7 @@ def to_start(roadmap: Roadmap, then: str) -> set[str]:
 
     None whose words may say anything else: `skip MVP-3.0`, `MVP-4.0 instead of MVP-3.0`.
     """
-    text = plain(STRUCK.sub(" ", then))
+    text = re.sub(r"\s+", " ", plain(STRUCK.sub(" ", then)))
     for mvp, name in roadmap.names.items():
         if name:
             told = rf"({re.escape(mvp)})\s*[:：(（-]*\s*{re.escape(plain(name))}\s*[)）]?(?!\w)"
