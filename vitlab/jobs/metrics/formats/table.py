@@ -64,9 +64,8 @@ class Table(Decoder):
         """Wanted names that stand twice in a header: which one is meant is not known."""
         self._numbered: bool | None = None
         """Whether the rows begin with a number; None before one that begins with anything."""
-        self.summaries = 0
-        self.read_rows = 0
-        """Rows that begin with a word all the same, as a mean over all."""
+        self.summaries = self.read_rows = 0
+        """Rows that begin with a word all the same, as a mean over all; and all others."""
         self._shortest = MANY
         """Letters of the shortest last cell of a row so far."""
 
@@ -85,6 +84,7 @@ class Table(Decoder):
         chunks += self._slow([rest], at_end=True) if rest else []
         while last and self._open:
             chunks += self._slow(self._taken_back())
+        self.read_rows += sum(one.rows for one in chunks)
         return used, chunks
 
     def names_ours(self, line: bytes) -> bool:
@@ -148,7 +148,6 @@ class Table(Decoder):
                 return None
         self.lost_last &= not rows
         self._shortest = min([self._shortest, *map(len, cells[width - 2 :: width])])
-        self.read_rows += rows
         return Chunk(rows, columns)
 
     def _slow(self, lines: Sequence[bytes], at_end: bool = False) -> Iterator[Chunk]:
@@ -214,7 +213,6 @@ class Table(Decoder):
             plain = not any(b"_" in one for one in texts)
             columns[name] = numbers(texts, odd) if plain else [number(one, odd) for one in texts]
             self.count_odd(name, texts, columns[name], odd)
-        self.read_rows += len(rows)
         return Chunk(len(rows), columns)
 
     def _cells(self, line: bytes) -> list[bytes] | None:
@@ -294,9 +292,8 @@ class Table(Decoder):
         self._delimiter = state["delimiter"]
         self._header, self._places = list(state["header"]), dict(state["places"])
         self._open = state["open"].encode("utf-8", "surrogateescape")
-        self.twice = set(state["twice"])
+        self.twice, self.problem = set(state["twice"]), state["problem"]
         self._numbered, self.summaries = state["numbered"], state["summaries"]
-        self.problem = state["problem"]
         self._shortest, self.read_rows = state.get("shortest", MANY), state.get("rows", 0)
 
 
