@@ -37,6 +37,14 @@ def test_an_mvp_is_looked_up_in_the_roadmap_that_is_named(two: Lab) -> None:
     assert len(lookup_results(two.paths, ["1.0"])) == 1
 
 
+@pytest.mark.parametrize("words", ["compare", "compare --sql x", "scaling", "spectrum"])
+def test_a_roadmap_without_an_mvp_is_refused(
+    two: Lab, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    assert vitlab([*words.split(), "--roadmap", OTHER]) == 2
+    assert capsys.readouterr().err == "vitlab: --roadmap: says whose MVP is meant; name one\n"
+
+
 def test_another_roadmap_s_number_in_the_hub_stays(
     two: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -86,7 +86,9 @@ def _figure_options(figure: argparse.ArgumentParser) -> None:
 def draw_figure(args: argparse.Namespace) -> int:
     """`vitlab figure`: drawn from the job folders alone, linked from the reports there are."""
     lab = this_lab()
-    made = figure_data(lab, lookup_results(lab.paths, args.jobs, named_roadmap(lab, args)))
+    made = figure_data(
+        lab, lookup_results(lab.paths, args.jobs, named_roadmap(lab, args, args.jobs))
+    )
     picture = MAKERS[args.name](made)
     stem = figure_target_of(lab, made.results, args.name)
     if args.out is not None:

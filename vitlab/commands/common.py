@@ -204,9 +204,16 @@ def add_roadmap(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--roadmap", metavar="FILE", help="whose MVPs, where several have them")
 
 
-def named_roadmap(lab: Lab, args: argparse.Namespace) -> str | None:
-    """The path in the lab of the roadmap that `--roadmap` names; None where it is not given."""
-    return None if args.roadmap is None else lab.paths.relative(lab.roadmap_path(args.roadmap))
+def named_roadmap(lab: Lab, args: argparse.Namespace, mvps: object) -> str | None:
+    """The path in the lab of the roadmap that `--roadmap` names; None where it is not given.
+
+    `UsageError` where no `mvps` are named, so that it would choose nothing.
+    """
+    if args.roadmap is None:
+        return None
+    if not mvps:
+        raise UsageError("--roadmap: says whose MVP is meant; name one")
+    return lab.paths.relative(lab.roadmap_path(args.roadmap))
 
 
 def note_lost_roadmaps(lab: Lab) -> None:

@@ -57,7 +57,7 @@ def evaluate_jobs(args: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     this = this_lab()
-    lab, roadmap = this.paths, named_roadmap(this, args)
+    lab, roadmap = this.paths, named_roadmap(this, args, args.jobs)
     if args.stars is not None:
         return _against_stars(lab, args, roadmap)
     if args.noise is not None and not args.noise >= 0:

@@ -224,9 +224,9 @@ def plot_jobs(args: argparse.Namespace) -> int:
 def compare_results(args: argparse.Namespace) -> int:
     """`vitlab compare`: one row per configuration, its seeds together."""
     lab = this_lab()
+    of = named_roadmap(lab, args, args.jobs or args.to)
     if args.sql is not None or args.out is not None:
         return _table(lab, args)
-    of = named_roadmap(lab, args)
     results = lookup_results(lab.paths, args.jobs, of) if args.jobs else all_results(lab)
     to = lookup_results(lab.paths, [args.to], of)[0] if args.to else None
     rows = compare(lab, results, to=to, sort=args.sort, reverse=args.reverse, each=args.each)

@@ -59,7 +59,7 @@ def show_laws(args: argparse.Namespace) -> int:
         raise UsageError(f"--times: must be above 0, not {args.times:g}")
     lab = this_lab()
     everything = all_results(lab)
-    of = named_roadmap(lab, args)
+    of = named_roadmap(lab, args, args.mvps)
     results = lookup_results(lab.paths, args.mvps, of) if args.mvps else _newest(everything)
     results = [one for one in results if one.job.spec.recipe not in ("ceiling", "evaluate")]
     if not results:

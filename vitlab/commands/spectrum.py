@@ -77,6 +77,7 @@ def show_star(args: argparse.Namespace) -> int:
     lab = this_lab()
     if args.file is None and args.job is not None and _is_file(args.job):
         args.job, args.file = None, args.job  # `vitlab spectrum star.fits`
+    named_roadmap(lab, args, args.job or args.also)
     if args.file is not None:
         job, sources = _model(lab, args), _sources(lab, args)
     elif args.also or args.corrected or (args.velocity, args.resolution) != (None, None):
@@ -119,7 +120,7 @@ def show_star(args: argparse.Namespace) -> int:
 def _job(lab: Lab, args: argparse.Namespace) -> JobPaths:
     """The job named; else the newest with scores of test stars."""
     if args.job is not None:
-        return lookup_job(lab.paths, args.job, named_roadmap(lab, args))
+        return lookup_job(lab.paths, args.job, named_roadmap(lab, args, args.job))
     for one in reversed(finished(all_jobs(lab.paths))):
         if one.job.paths.residuals.is_file() and one.job.spec.recipe not in (
             "evaluate",
@@ -137,7 +138,7 @@ def _is_file(word: str) -> bool:
 def _model(lab: Lab, args: argparse.Namespace) -> JobPaths:
     """The job named; else the newest that was trained for surveys."""
     if args.job is not None:
-        return lookup_job(lab.paths, args.job, named_roadmap(lab, args))
+        return lookup_job(lab.paths, args.job, named_roadmap(lab, args, args.job))
     for one in trained_for_surveys(job_folders(lab.paths)):
         return one
     raise UsageError(
@@ -150,7 +151,7 @@ def _sources(lab: Lab, args: argparse.Namespace) -> Sources:
     path = Path(args.file)
     if not path.is_file():
         raise UsageError(f"{args.file}: no such file")
-    of = named_roadmap(lab, args)
+    of = named_roadmap(lab, args, args.also or args.job)
     also = args.also and tuple(str(lookup_job(lab.paths, x, of).folder) for x in args.also)
     return Sources(str(path.absolute()), args.velocity, args.resolution, args.corrected, also)
 

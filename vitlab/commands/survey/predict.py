@@ -60,7 +60,7 @@ def predict_files(args: argparse.Namespace) -> int:
             raise UsageError(f"--out {args.out}: {text}")
     check_observed(args)
     lab = this_lab()
-    job = lookup_job(lab.paths, args.job, named_roadmap(lab, args))
+    job = lookup_job(lab.paths, args.job, named_roadmap(lab, args, args.job))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vitlab.lab.inspector.observed import open_observer
     from vitlab.ml.survey import read_spectra

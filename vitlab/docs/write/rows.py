@@ -329,7 +329,8 @@ def may_be_of(view: View, entry: Entry, result: Result) -> bool:
 
     Not where they, or the heading of a table of numbers, name other labels, some stars, or what the
     result is not: another model, split, profile, number of training stars or seeds, real spectra.
-    The row of an overview is the MVP's own, whatever it is called, but for another label.
+    The row of an overview is the MVP's own, whatever it is called, but for another label, and
+    another split, model, size or part of the stars in a column for it.
     """
     named = {view.columns[name] for name in ("mvp", "run", "status") if name in view.columns}
     if not takes_rows_of(view, result):
