@@ -223,6 +223,11 @@ NOT_OF_ONE = re.compile(
     rf"\b(?:vs|and)\b|对比|相比|[与和、/&+]|{'|'.join(p.pattern for p in LABELS.values())}", re.I
 )
 """Beside an MVP's id: what is told is of several, or of one label."""
+SOME_STARS = (
+    r"\b(?:sub)?(?:giants?|dwarfs?)\b|\bmetal-(?:poor|rich)\b|\b(?:faint|bright)\b"
+    r"|[巨矮暗亮]星|[贫富]金属"
+)
+"""What makes a rule or a row one of some stars, as a pattern."""
 _OF_METRIC = re.compile(
     r"(?:val(?:id(?:ation)?)?|test|train(?:ing)?|验证|测试|训练|集|set|score|dex|K|nats?|of|on|the"
     r"|best|final|overall|最[好佳优终]|总体|整体|mean|average|avg|平均值?|均值|(?:±|\+/-)\s*(?:std|sd|σ|误差|标准差|error)"

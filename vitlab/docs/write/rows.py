@@ -12,7 +12,7 @@ from vitlab.contract.world import read_world
 from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.docs.model.gates.conditions import is_model, model_key, models_in
 from vitlab.docs.model.gates.rules import WHOLE
-from vitlab.docs.model.headers import LABELS, SPLITS, metric_header
+from vitlab.docs.model.headers import LABELS, SOME_STARS, SPLITS, metric_header
 from vitlab.docs.model.hub import Hub
 from vitlab.docs.model.ids import id_stem
 from vitlab.docs.model.roadmap import Mvp, Roadmap
@@ -422,11 +422,7 @@ def _is_size(text: str, result: Result) -> bool:
     return 1 / 1.5 <= _count(match[1], match[2]) / train <= 1.5
 
 
-_STARS = re.compile(
-    r"\b(?:sub)?(?:giants?|dwarfs?)\b|\bmetal-(?:poor|rich)\b|\b(?:faint|bright)\b"
-    r"|[巨矮暗亮]星|[贫富]金属|SNR|S/N|信噪|\bmag\b|星等",
-    re.I,
-)
+_STARS = re.compile(rf"{SOME_STARS}|SNR|S/N|信噪|\bmag\b|星等", re.I)
 _ASIDE = re.compile(
     r"\W*(?:(?P<part>SNR|S/N|信噪比?|mag(?:nitude)?s?(?![a-z])|星等|bins?(?![a-z])|分箱|子集|subset)"
     r"|(?P<split>split|数据划分|划分|集合)|(?P<model>models?(?![a-z])|模型|method|方法)"

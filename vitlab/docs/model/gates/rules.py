@@ -19,6 +19,7 @@ from vitlab.docs.model.gates.conditions import (
     labels_in,
     read_condition,
 )
+from vitlab.docs.model.headers import SOME_STARS
 from vitlab.docs.model.vocabulary import STRUCK
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document
@@ -30,11 +31,8 @@ _IF_WORD = re.compile(
     r"(?!\s*(?:[<>=≥≤≧≦²^,，]|\\[lg]e)))?\s*[:：.]?\s*",
     re.I,
 )
-_SOME_STARS = re.compile(
-    r"\b(?:(?:sub)?giants|(?:sub)?dwarfs|metal-(?:poor|rich)|(?:faint|bright) stars"
-    r"|(?:real|observed)(?: [A-Z]\w+)? (?:spectra|stars))\b"
-    r"|[巨矮暗亮]星|[贫富]金属|(?:真实|观测)光谱",
-    re.I,
+_OF_SOME = re.compile(
+    rf"{SOME_STARS}|\b(?:real|observed)(?: [A-Z]\w+)? (?:spectra|stars)\b|(?:真实|观测)光谱", re.I
 )
 _VERDICT_ITEM = re.compile(
     r"^(?:若|如果|if|when)?\s*(?:[✅❌⚠🔴🟢]\ufe0f?\s*(?=\w))?(?:(?P<fail>no[- ]?go|stop|"
@@ -305,7 +303,7 @@ def with_subject(
     rule that does not say of what it is is left to a person.
     """
     text = " ; ".join(map(plain, texts))
-    part = _SOME_STARS.search(" ; ".join((text, *(cell for _, cell in stars)))) or any(
+    part = _OF_SOME.search(" ; ".join((text, *(cell for _, cell in stars)))) or any(
         _PART_HEAD.match(head) and not WHOLE.fullmatch(cell) for head, cell in stars
     )
     labels = labels_in(text)
