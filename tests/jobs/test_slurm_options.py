@@ -16,10 +16,11 @@ from vitlab.jobs import slurm, submissions
 from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.git import Code
+from vitlab.jobs.process import slurm_step
 from vitlab.jobs.process.slurm_step import number, rendezvous, srun_prefix
 from vitlab.jobs.queue.machine import Machine
 from vitlab.jobs.queue.preflight import preflight
-from vitlab.jobs.queue.scheduler import advance, stop
+from vitlab.jobs.queue.scheduler import advance, hold, release, stop
 from vitlab.jobs.slurm import batch, is_here, submit_batch
 from vitlab.jobs.store import job_folders, read_job, read_state
 from vitlab.lab.launch import preview
@@ -200,6 +201,50 @@ def test_a_controller_that_hangs_is_not_asked_at_every_look(
     look_anew(shop)
     monkeypatch.setattr(slurm, "query", lambda _: pytest.fail("asked again"))
     advance(shop.lab)
+
+
+def test_defaults_of_slurm_s_commands_hide_no_job_from_them(
+    shop: Workshop, programs: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"SBATCH_ACCOUNT": "a", "SLURM_CONF": "/c"}
+    taken = ("SQUEUE_PARTITION", "SCANCEL_STATE", "SCONTROL_LOCAL", "SBATCH_ARRAY_INX", "SLURM_JOB")
+    for name, value in {**given, **dict.fromkeys(taken, "x")}.items():
+        monkeypatch.setenv(name, value)
+    seen = shop.lab.root / "seen"
+    programs("sbatch", b"7\n", f"env > {seen}")
+    shop.submit("pass", extra=SLURM)
+    advance(shop.lab)
+    lines = seen.read_text().splitlines()
+    assert {f"{name}={value}" for name, value in given.items()} <= set(lines)
+    assert not [line for line in lines if line.startswith(taken)]
+
+
+def test_a_held_job_does_not_run_though_slurm_did_not_hear_of_it(
+    shop: Workshop, programs: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs("sbatch", b"7\n")
+    programs("scancel", b"", "exit 1")
+    programs("squeue", b"7_0|COMPLETED|None\n")
+    monkeypatch.setattr("vitlab.jobs.process.supervisor.main", lambda _: pytest.fail("it runs"))
+    job = shop.submit("pass", extra=SLURM)
+    advance(shop.lab)
+    [folders] = shop.lab.private.slurm.iterdir()
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    record = read_job(job)
+    assert record is not None
+    hold(record)
+    with pytest.raises(SystemExit, match="0"):
+        slurm_step.main([str(folders)])
+    look_anew(shop)
+    assert isinstance(read_state(job), Queued)
+    programs("sbatch", b"8\n")
+    release(record)
+    advance(shop.lab)
+    assert read_json(job.slurm)["id"] == "8_0"
+    with pytest.raises(SystemExit, match="0"):  # the step of the first number
+        slurm_step.main([str(folders)])
+    assert not job.exit.exists()
 
 
 def look_anew(shop: Workshop) -> None:

@@ -56,6 +56,8 @@ OUTCOMES: dict[str, Outcome] = {
 
 `GONE` is ours: Slurm does not know the job any more. It forgets waiting array tasks that are
 cancelled, and ended jobs after its `MinJobAge`."""
+KEPT = ("SLURM_CONF", "SLURM_CLUSTERS", "SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_QOS")
+"""The user's variables that Slurm's commands are given."""
 Ended = tuple[Job, str, str]
 """An ended job, its outcome, and a line."""
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "CONFIGURING", "SPECIAL_EXIT")
@@ -244,11 +246,15 @@ def query(numbers: Sequence[str], cluster: str = "") -> dict[str, str] | None:
 
 
 def cancel(job: JobPaths) -> None:
-    """Cancel a job in Slurm; afterwards it counts as never submitted."""
-    if number := _number(job):
-        cluster, here = _cluster(job), _cluster_here()
-        _run(["scancel", *_at(cluster if here and cluster != here else ""), number])
+    """Cancel a job in Slurm; afterwards it counts as never submitted.
+
+    Its number is forgotten first: where Slurm cannot be reached, the batch step runs nothing.
+    """
+    number, cluster = _number(job), _cluster(job)
     job.slurm.unlink(missing_ok=True)
+    if number:
+        here = _cluster_here()
+        _run(["scancel", *_at(cluster if here and cluster != here else ""), number])
 
 
 def requeue(job: JobPaths, number: str) -> None:
@@ -294,9 +300,7 @@ def _run(
 ) -> subprocess.CompletedProcess[str] | None:
     """Run a command of Slurm; None where there is none, or it takes too long."""
     variables = this_environment() if environment is None else environment
-    # Variables of a batch step we may be in are not for the next one.
-    ours = ("SLURM_CONF", "SLURM_CLUSTERS")
-    kept = {k: v for k, v in variables.items() if k in ours or not _is_slurms(k)}
+    kept = {k: v for k, v in variables.items() if k in KEPT or not _is_slurms(k)}
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         return subprocess.run(
             argv,
@@ -311,7 +315,9 @@ def _run(
 
 
 def _is_slurms(name: str) -> bool:
-    return name.startswith(("SLURM_", "SLURMD_", "SBATCH_", "PET_")) or name == processes.MARKER
+    """Whether it is of a batch step we may be in, or changes what a command does or tells."""
+    prefixes = ("SLURM_", "SLURMD_", "SBATCH_", "SQUEUE_", "SCANCEL_", "SCONTROL_", "PET_")
+    return name.startswith(prefixes) or name == processes.MARKER
 
 
 def _line(text: str) -> str:

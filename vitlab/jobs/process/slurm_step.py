@@ -67,8 +67,13 @@ def number(environment: Mapping[str, str]) -> str:
 
 
 def _may_run(job: JobPaths, restarted: bool) -> bool:
-    """Whether the job waits, or Slurm restarts it after an interruption; with its lock held."""
-    if not job.spec.exists() or job.stop.exists():
+    """Whether the job waits, or Slurm restarts it after an interruption; with its lock held.
+
+    One that is held, or has another number by now, was cancelled: Slurm may not have heard of it.
+    """
+    if not job.spec.exists() or job.stop.exists() or read_json(job.queue).get("hold") is True:
+        return False
+    if read_json(job.slurm).get("id") not in (None, number(os.environ)):
         return False
     if job.resume.exists() or not (job.started.exists() or job.exit.exists()):
         return True
@@ -80,7 +85,10 @@ def main(arguments: Sequence[str]) -> NoReturn:
     place = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
     job = JobPaths(Path(Path(arguments[0]).read_text().splitlines()[place]))
     lock = take_lock(job.lock)
-    if lock is None or not _may_run(job, int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0):
+    if lock is None:
+        sys.exit(0)
+    if not _may_run(job, int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0):
+        os.close(lock)
         sys.exit(0)
     if not is_submitted(job, anew=True):
         write_json(job.exit, exit_record("failed", NOT_SHARED, round(time.time(), 3)))

@@ -121,7 +121,11 @@ def _schedule(lab: LabPaths, local: bool) -> list[JobPaths]:
     settings = load_settings(lab)
     jobs = unfinished(lab)
     # One that cannot be read, or says that it runs, may be foreign as well.
-    ours = [job for job in jobs if job.cluster and is_submitted(job.paths)]
+    # The batch step of a held one runs nothing: its end is not the job's.
+    named = [
+        one for one in jobs if one.cluster and not (one.held and isinstance(one.state, Queued))
+    ]
+    ours = [job for job in named if is_submitted(job.paths)]
     ended = slurm.ended(lab, ours)
     for job, reason, detail in ended:
         _close(job.paths, detail, reason)
