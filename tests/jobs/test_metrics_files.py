@@ -88,6 +88,40 @@ def test_a_table_however_it_is_written(tmp_path: Path, name: str, data: bytes) -
     assert short(part.poll()) + short(part.poll(last=True)) == FOUR
 
 
+@pytest.mark.parametrize(
+    ("theirs", "text", "found"),
+    [
+        ("r2", "epoch,phase,r2\n0,val,.5\n0,train,.9\n1,val,.6\n1,train,.9\n", [0.5, 0.6]),
+        ("r2", "Stage,r2\nValidation,.6\nTesting,.9\n验证集,.7\n训练集,.9\n", [0.6, 0.7]),
+        ("r2", "subset,r2\ntrain,.9\nval,.6\ntest,.8\n", [0.6]),
+        ("r2", '{"mode": "val", "r2": 0.6}\n{"mode": "test", "r2": 0.9}\n', [0.6]),
+        ("r2", '{"mode": "train_eval", "r2": 0.9}\n{"mode": "eval", "r2": 0.6}\n', [0.6]),
+        ("r2", "epoch,label,r2\n0,log_g,.6\n0,T_eff,.9\n0,[Fe/H],.9\n", [0.6]),
+        ("value", "metric,value\nval_r2,.6\ntrain_r2,.9\nval_mae,.1\nlr,.01\n", [0.6]),
+        ("val_r2", "phase,val_r2\ntrain,.6\n", [0.6]),  # its name says it
+        ("r2", "epoch,mode,name,r2\n0,min,test,.5\n1,auto,train 1,.6\n", [0.5, 0.6]),
+    ],
+)
+def test_a_row_that_says_it_is_of_another_value_is_left_out(
+    tmp_path: Path, theirs: str, text: str, found: list[float]
+) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text(text)
+    follower = FileFollower(source({theirs: R2}), path)
+    assert values(follower, last=True) == found
+    assert (follower.status["note"], follower.status["unknown"]) == ("", [])
+
+
+def test_a_value_of_which_no_row_is_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("epoch,phase,r2\n0,train,.8\n0,test,.9\n")
+    follower = FileFollower(source({"r2": R2}), path)
+    assert values(follower) == []
+    again = FileFollower(source({"r2": R2}), path, follower.cursor)
+    assert values(again, last=True) == []
+    assert again.status["note"] == "r2: rows of train, test alone, none of val"
+
+
 def test_a_comma_that_may_part_thousands_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     for text in ("epoch;val_r2\n0;0,5\n1;-1,500\n", "epoch\tval_r2\n0\t0.5\n1\t-1,500\n"):

@@ -12,7 +12,7 @@ AXES = ("step", "epoch")
 """Columns that count; never values."""
 SPLITS = {
     "train": ("train", "training", "trn"),
-    "val": ("val", "valid", "validation", "eval", "dev"),
+    "val": ("val", "valid", "validation", "validate", "eval", "evaluate", "evaluation", "dev"),
     "test": ("test", "testing"),
 }
 _METRICS = {
@@ -103,17 +103,11 @@ def _step_of_epoch(name: str, columns: Sequence[str]) -> bool:
 
 def _parse(name: str) -> tuple[Value | None, str]:
     """The value all words of `name` stand for, and the unit they name."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name.strip().replace("²", "2"))
-    text = re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
+    text = _plain(name)
     if text in _RATES:
         return Value.parse(LEARNING_RATE), ""
-    text = re.sub(r"_(step|epoch)$", "", text)
-    for parts, whole in _JOINED:
-        text = re.sub(rf"(?<![a-z0-9]){parts}(?![a-z0-9])", whole, text)
-    text = re.sub(r"mean_(absolute|squared)_error", r"mean\1error", text)
     known: dict[str, str] = {}
-    for word in text.split("_"):
-        kind, ours = _meaning(word)
+    for _, kind, ours in meanings(re.sub(r"_(step|epoch)$", "", text)):
         if not kind or kind in known:
             return None, ""
         known[kind] = ours
@@ -121,6 +115,20 @@ def _parse(name: str) -> tuple[Value | None, str]:
         return None, ""
     value = Value(known["split"], known["metric"], known.get("label", ""))
     return value, known.get("unit", "")
+
+
+def _plain(name: str) -> str:
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name.strip().replace("²", "2"))
+    return re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
+
+
+def meanings(name: str) -> list[tuple[str, str, str]]:
+    """The words of a name, each with what it is (`split`, `metric`, ...; empty) and ours for it."""
+    text = _plain(name)
+    for parts, whole in _JOINED:
+        text = re.sub(rf"(?<![a-z0-9]){parts}(?![a-z0-9])", whole, text)
+    text = re.sub(r"mean_(absolute|squared)_error", r"mean\1error", text)
+    return [(word, *_meaning(word)) for word in text.split("_") if word]
 
 
 def _meaning(word: str) -> tuple[str, str]:

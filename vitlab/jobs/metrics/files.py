@@ -204,6 +204,7 @@ class FileReader(Reader):
         for name, (count, example) in decoder.odd.items():
             if name in decoder.matched:
                 notes.append(f"{name}: {count} cells are not numbers, like {example!r}")
+        notes += [f"{name}: {why}" for name, why in decoder.others.items()]
         if isinstance(decoder, Table):
             if is_of_folds(decoder):
                 notes.append("rows are parts of a whole, as folds: the last one is no result")
@@ -233,8 +234,7 @@ class FileReader(Reader):
         self._earlier, self._skipped = state["earlier"], state["skipped"]
         self._longest = state.get("longest", 0)
         if state["kind"] in KINDS and "sums" in state["known"]:
-            names = list(self.source.names), self.source.step, self.source.epoch
-            self.decoder = KINDS[state["kind"]](*names)
+            self.decoder = KINDS[state["kind"]](*self.source.columns)
             self.decoder.restore(state["decoder"])
             self._offset, self._head = state["offset"], state["head"].encode("latin-1")
             self._tail = state["tail"].encode("latin-1")

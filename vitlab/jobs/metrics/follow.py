@@ -459,7 +459,7 @@ def _job_runs() -> bool:
 
 def _note_run(job: JobPaths, file: Path) -> bool:
     """Write the link of the W&B run that the file is of; whether the file says which."""
-    decoder = WandbFile([], "", "")
+    decoder = WandbFile({}, "", "")
     with os.fdopen(open_regular(file, follow=True), "rb") as opened:
         decoder.read(opened.read(BLOCK), False)
     if known := bool(decoder.run.get("id")):

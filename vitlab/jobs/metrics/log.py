@@ -104,7 +104,7 @@ class LogReader(Reader):
         super().__init__(source, scales)
         self._pattern = re.compile(source.pattern)
         self._log = LogLines(path, start)
-        self._cells = Cells(list(source.names), source.step, source.epoch)
+        self._cells = Cells(*source.columns)
 
     def _read(self, last: bool, without: frozenset[str]) -> Iterator[Event]:
         for lines in self._log.new(last):
@@ -137,6 +137,7 @@ class LogReader(Reader):
             notes.append(f"{self._log.left_out} lines {kinds} in them are left out")
         for name, (count, example) in self._cells.odd.items():
             notes.append(f"{name}: {count} matches are not numbers, like {example!r}")
+        notes += [f"{name}: {why}" for name, why in self._cells.others.items()]
         if self.rows > ALL:
             notes.append(f"{self.events.kept} of {self.rows} matching lines are kept")
         return notes

@@ -55,6 +55,11 @@ class Source:
     epochs: int = 0
     """That the run will have; 0 when not known."""
 
+    @property
+    def columns(self) -> tuple[dict[str, str], str, str]:
+        """What a reader of rows looks for: names, with ours for them, step and epoch."""
+        return {theirs: one.ours for theirs, one in self.names.items()}, self.step, self.epoch
+
     @cached_property
     def in_log(self) -> Mapping[str, Name]:
         """The names that the log is searched for."""

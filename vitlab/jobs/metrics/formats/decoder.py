@@ -8,10 +8,20 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 from vitlab.contract.reading import MOST_DIGITS
+from vitlab.jobs.metrics.formats.named_rows import (
+    Parts,
+    add_seen,
+    fits,
+    naming,
+    own_parts,
+    parts_of,
+    without_row,
+)
 
+T = TypeVar("T")
 SHOWN = 200
 """Columns that are listed at most."""
 LONGEST = 256
@@ -147,10 +157,13 @@ class Cells:
     """Whether it needs the file as a whole, and reads it again whenever it changes."""
 
     def __init__(
-        self, names: Sequence[str], step: str, epoch: str, encoding: str = "utf-8"
+        self, names: Mapping[str, str], step: str, epoch: str, encoding: str = "utf-8"
     ) -> None:
-        """`names`, `step`, `epoch`: the columns to read."""
-        self.names, self.step, self.encoding = names, step, encoding
+        """`names` (with ours for them), `step`, `epoch`: the columns to read."""
+        self.names, self.step, self.encoding = [*names], step, encoding
+        self._own = {theirs: own_parts(theirs, ours) for theirs, ours in names.items()}
+        self.parts_seen: dict[str, list[str]] = {}
+        """Which splits, labels and metrics rows said that they are of."""
         self.at = 0
         """The byte of the file where the next block begins."""
         self.wanted = [*dict.fromkeys((*names, step, epoch))]
@@ -187,14 +200,38 @@ class Cells:
             count, example = self.odd.get(name, (0, odd[0]))
             self.odd[name] = count + len(odd), example[:40]
 
+    def parts_of(self, telling: Mapping[str, Sequence[object]]) -> list[Parts]:
+        """What each row says that it is of; `telling`: columns that may say it, by their names."""
+        rows = zip(*telling.values(), strict=True)
+        found = [parts_of(dict(zip(telling, cells, strict=True))) for cells in rows]
+        for one in found:
+            add_seen(one, self.parts_seen)
+        return found
+
+    def own_cells(self, name: str, cells: Sequence[T], rows: Sequence[Parts], empty: T) -> list[T]:
+        """The cells of a column, with `empty` in rows that say that they are of another value."""
+        own = self._own.get(name)
+        if not own or not rows:
+            return [*cells]
+        return [cell if fits(row, own) else empty for cell, row in zip(cells, rows, strict=True)]
+
+    @property
+    def others(self) -> Mapping[str, str]:
+        """Columns that no row is of, by what rows say, and what rows there are."""
+        whys = {name: without_row(self._own[name], self.parts_seen) for name in self.names}
+        return {name: why for name, why in whys.items() if why}
+
     def chunk_of(self, rows: Sequence[Mapping[str, Any]]) -> Chunk:
         """Rows with named cells, nested ones too: `val.r2` or `val/r2` is `{val: {r2: ...}}`."""
         flat = [flattened(row) for row in rows]
         columns: dict[str, Column] = {}
+        telling = naming({name for row in flat for name in row}.difference(self.wanted))
+        parts = self.parts_of({name: [row.get(name) for row in flat] for name in telling})
         for name in self.wanted:
             plain = dotted(name)
             odd: list[str] = []
             cells = [row[name] if name in row else row.get(plain) for row in flat]
+            cells = self.own_cells(name, cells, parts, None)
             columns[name] = [None if cell is None else number(cell, odd) for cell in cells]
             self.count_odd(name, cells, columns[name], odd)
             if name not in self.matched and any(name in row or plain in row for row in flat):
@@ -214,7 +251,7 @@ class Cells:
     def state(self) -> dict[str, Any]:
         """As JSON."""
         return {"columns": self.columns, "matched": sorted(self.matched), "skipped": self.skipped,
-                "odd": self.odd, "unknown": sorted(self.unknown),
+                "odd": self.odd, "unknown": sorted(self.unknown), "seen": self.parts_seen,
                 "lost_last": self.lost_last,
                 "encoding": self.encoding, "dropping": self.dropping}  # fmt: skip
 
@@ -223,7 +260,7 @@ class Cells:
         self.columns, self.matched = list(state["columns"]), set(state["matched"])
         self.skipped, self.encoding = state["skipped"], state["encoding"]
         self.dropping, self.lost_last = bool(state.get("dropping")), bool(state.get("lost_last"))
-        self.unknown = set(state["unknown"])
+        self.unknown, self.parts_seen = set(state["unknown"]), dict(state.get("seen", {}))
         self.odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
 
 

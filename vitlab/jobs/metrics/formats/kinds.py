@@ -41,7 +41,7 @@ def decoder_of(head: bytes, source: Source, last: bool) -> Decoder | str | None:
 
     `last`: no more will be written.
     """
-    names = list(source.names), source.step, source.epoch
+    names = source.columns
     if head.startswith(WANDB_MARK):
         return WandbFile(*names)
     if TENSORBOARD_MARK in head[:64]:
@@ -63,7 +63,7 @@ def decoder_of(head: bytes, source: Source, last: bool) -> Decoder | str | None:
     row = parsed(first)
     if row is None and not end and len(head) < HEAD and not last:
         return None
-    lines = isinstance(row, dict) and (rest.strip() or rows_in(row, names[0]) == [row])
+    lines = isinstance(row, dict) and (rest.strip() or rows_in(row, [*names[0]]) == [row])
     lines = lines and (end or last)  # else a document, for now
     if lines or (text[:1] == b"{" and rest[:1] == b"{"):
         return JsonLines(*names, encoding)
@@ -71,7 +71,7 @@ def decoder_of(head: bytes, source: Source, last: bool) -> Decoder | str | None:
 
 
 def _table_or_lines(
-    text: bytes, names: tuple[list[str], str, str], encoding: str, whole: bool
+    text: bytes, names: tuple[dict[str, str], str, str], encoding: str, whole: bool
 ) -> Decoder | None:
     """A table, unless objects follow on a first line of words."""
     lines = text.split(b"\n")

@@ -9,7 +9,7 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vitlab.jobs.metrics.formats.decoder import Chunk, Decoder
@@ -36,7 +36,7 @@ class WandbFile(Decoder):
     kind = "W&B"
 
     def __init__(
-        self, names: Sequence[str], step: str, epoch: str, encoding: str = "utf-8"
+        self, names: Mapping[str, str], step: str, epoch: str, encoding: str = "utf-8"
     ) -> None:
         super().__init__(names, step, epoch, encoding)
         self.run: dict[str, str] = {}

@@ -20,6 +20,7 @@ from vitlab.jobs.metrics.formats.decoder import (
     numbers,
     whole_lines,
 )
+from vitlab.jobs.metrics.formats.named_rows import naming
 
 BLANKS = " "
 """Stands for any number of blanks."""
@@ -52,7 +53,7 @@ class Table(Decoder):
     by_line = True
 
     def __init__(
-        self, names: Sequence[str], step: str, epoch: str, encoding: str = "utf-8"
+        self, names: Mapping[str, str], step: str, epoch: str, encoding: str = "utf-8"
     ) -> None:
         super().__init__(names, step, epoch, encoding)
         self._delimiter = ""
@@ -118,7 +119,7 @@ class Table(Decoder):
         if b'"' in data or b"#" in data or between == b" ":
             return None
         width, rows = len(self._header) + 1, data.count(b"\n")
-        if self.unknown:
+        if self.unknown or _telling(self._header, self.wanted):
             return None
         if not self._places:
             if any(name.encode() in data for name in (*self.wanted, *self._header)):
@@ -207,8 +208,10 @@ class Table(Decoder):
     def _chunk(self, rows: Sequence[Sequence[bytes]]) -> Chunk:
         columns: dict[str, Column] = {}
         self._shortest = min([self._shortest, *(len(row[-1].strip(_AROUND)) for row in rows)])
+        telling = _telling(self._header, self.wanted)
+        parts = self.parts_of({name: [row[at] for row in rows] for name, at in telling.items()})
         for name, place in self._places.items():
-            texts = [row[place] for row in rows]
+            texts = self.own_cells(name, [row[place] for row in rows], parts, b"")
             odd: list[str] = []
             plain = not any(b"_" in one for one in texts)
             columns[name] = numbers(texts, odd) if plain else [number(one, odd) for one in texts]
@@ -265,10 +268,7 @@ class Table(Decoder):
     def _read_header(self, line: bytes) -> None:
         self._delimiter, self._header = _split_names(line, self.wanted)
         self._numbered, self._shortest = None, MANY
-        for axis in {*self.wanted}.difference(self.names, self._header):  # `Epoch` is the epoch
-            alike = [name for name in self._header if name.lower() == axis.lower()]
-            if len(alike) == 1 and alike[0] not in self.names:
-                self._header[self._header.index(alike[0])] = axis
+        _name_axes(self._header, {*self.wanted}.difference(self.names), self.names)
         counts = {name: self._header.count(name) for name in self.wanted}
         self._places = {name: self._header.index(name) for name in counts if counts[name] == 1}
         lost = self.matched.intersection(self.names) and not {*self.names} & self._places.keys()
@@ -297,6 +297,19 @@ class Table(Decoder):
         self._shortest, self.read_rows = state.get("shortest", MANY), state.get("rows", 0)
 
 
+def _name_axes(header: list[str], axes: set[str], names: Sequence[str]) -> None:
+    """Call a column as the axis is called that it is but for its case: `Epoch` is the epoch."""
+    for axis in axes.difference(header):
+        alike = [name for name in header if name.lower() == axis.lower()]
+        if len(alike) == 1 and alike[0] not in names:
+            header[header.index(alike[0])] = axis
+
+
+def _telling(header: Sequence[str], wanted: Sequence[str]) -> dict[str, int]:
+    """Where cells stand that may say what a row is of."""
+    return {name: header.index(name) for name in naming({*header}.difference(wanted))}
+
+
 def _with_points(cells: list[bytes]) -> list[bytes]:
     """A row with points in place of decimal commas; what may be thousands beside one is none."""
     if not any(map(_DECIMAL.fullmatch, cells)):
@@ -310,7 +323,8 @@ def is_of_folds(table: Table) -> bool:
     names = [name.lower() for name in table._header]
     axes = {name.lower() for name in {*table.wanted} - {*table.names}}
     is_series = bool({*axes, *_TIMES} & {*names})
-    of_parts = bool(names) and (names[0] in _FOLDS or table.summaries > 0)
+    is_split = table.parts_seen.get("split") and table.summaries == 0
+    of_parts = bool(names) and (names[0] in _FOLDS or table.summaries > 0) and not is_split
     return of_parts and not is_series and table.read_rows + table.summaries > 1
 
 
