@@ -5,9 +5,11 @@ Standard library only. Outside a job it does nothing.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import sys
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import SupportsFloat
@@ -18,6 +20,11 @@ from vitlab.contract.value import Value
 
 _opened: dict[str, EventWriter] = {}
 """The open file of a job, by the job's folder; a forked process goes on with its parent's."""
+_waiting: dict[str, deque[bytes]] = {}
+"""Lines that could not be written to it yet."""
+_MOST_WAITING = 20_000
+_marked: set[str] = set()
+"""Folders in which a file says that lines wait, or are lost."""
 _warned: set[str] = set()
 _MOST_WARNINGS = 20
 """Lines on stderr: a program whose names change at every step must not fill its log."""
@@ -33,7 +40,8 @@ def log(
 
     Without `step` it is the next one. Values of `val` or `test` are an evaluation, others a step.
     Of several processes started by torchrun or Slurm only the first reports. It never raises: what
-    is no number is left out, and what goes wrong is told once on stderr.
+    is no number is left out, and what goes wrong is told once on stderr. What a full disk does not
+    take is written later, at the end of the program at the latest; else the job has no result.
     """
     folder = os.environ.get("VITLAB_JOB")
     first = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
@@ -42,7 +50,8 @@ def log(
     try:
         _write(folder, values, step, of, epoch)
     except OSError as error:  # a full disk, a folder that was deleted
-        _warn("file", f"{folder}: {error.strerror or error}: numbers are lost")
+        what = "wait to be written" if _waiting.get(folder) else "are lost"
+        _warn("file", f"{folder}: {error.strerror or error}: numbers {what}")
     except Exception as error:  # a class of the program's own: its run matters more
         _warn("values", f"numbers are lost: {type(error).__name__}: {error}")
 
@@ -64,23 +73,56 @@ def _write(
         splits.setdefault(split if split in ("val", "test") else "", {})[str(name)] = value
     if not splits:
         return
-    writer = _writer(folder)
+    writer = _opened.get(folder) or _open(folder)
     at["step"] = writer.step + 1 if step is None else step
     for split, named in splits.items():
         about = {"split": split} if split else {}
-        odd = writer.write("eval" if split else "step", **at, **about, values=named)
+        line, odd = writer.line("eval" if split else "step", **at, **about, values=named)
+        _waiting.setdefault(folder, deque(maxlen=_MOST_WAITING)).append(line)
         at["step"] = writer.step  # of a step that is no number: the same for all splits
-        for name, line in odd.items():
-            _warn(name, line)
+        for name, told in odd.items():
+            _warn(name, told)
+    _write_waiting(folder)
 
 
-def _writer(folder: str) -> EventWriter:
-    writer = _opened.get(folder)
-    if writer is None or not writer.is_open():
-        # The old one is not closed: its descriptor may be another file's by now.
-        step = writer.step if writer else 0
-        writer = _opened[folder] = EventWriter(JobPaths(Path(folder)).events, step)
-    return writer
+def _write_waiting(folder: str) -> None:
+    """Write what waits; while there is any, a file in the job's folder says so."""
+    waiting, mark = _waiting[folder], JobPaths(Path(folder)).unwritten
+    is_whole = len(waiting) < _MOST_WAITING
+    try:
+        writer = _opened[folder]
+        if not writer.is_open():
+            # The old one is not closed: its descriptor may be another file's by now.
+            writer = _open(folder, writer.step)
+        while waiting:
+            line = waiting.popleft()  # at once: another thread may write as well
+            try:
+                writer.append(line)
+            except OSError:
+                waiting.appendleft(line)
+                raise
+    except OSError:
+        _marked.add(folder)
+        with contextlib.suppress(OSError):
+            mark.touch()
+        raise
+    if folder in _marked:
+        _marked.discard(folder)
+        if is_whole:
+            mark.unlink(missing_ok=True)
+
+
+def _open(folder: str, step: int | float = 0) -> EventWriter:
+    _opened[folder] = EventWriter(JobPaths(Path(folder)).events, step)
+    return _opened[folder]
+
+
+@atexit.register
+def _write_last() -> None:
+    for folder, waiting in _waiting.items():
+        with contextlib.suppress(Exception):
+            if waiting:
+                _write_waiting(folder)
 
 
 def _warn(about: str, line: str) -> None:

@@ -31,7 +31,8 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("SLURM_PROCID", raising=False)
     monkeypatch.setattr(vitlab.events, "_warned", set())
-    monkeypatch.setattr(vitlab.events, "_opened", {})
+    for name, empty in (("_opened", {}), ("_waiting", {}), ("_marked", set())):
+        monkeypatch.setattr(vitlab.events, name, empty)
     return tmp_path
 
 
@@ -175,12 +176,13 @@ def test_a_folder_lost_and_back(job: Path, capsys: pytest.CaptureFixture[str]) -
     for step in (2, 3):
         log({"train/loss": 1.0}, step)
     assert capsys.readouterr().err == (
-        f"vitlab.events.log: {job}: No such file or directory: numbers are lost\n"
+        f"vitlab.events.log: {job}: No such file or directory: numbers wait to be written\n"
     )
     job.mkdir()
     log({"train/loss": 1.0}, NAN)
     assert [event.step for event in events(gone)] == [1]
-    assert [event.step for event in events(job)] == [2]
+    assert [event.step for event in events(job)] == [2, 3, 4]
+    assert not (job / "unwritten").exists()
 
 
 def test_a_closed_descriptor_writes_into_no_other_file(job: Path) -> None:
@@ -207,30 +209,40 @@ def test_a_fork_goes_on(job: Path) -> None:
 
 
 _FULL = """
-import resource, signal
+import resource, signal, sys
 from vitlab.events import log
 log({"train/loss": 1.0}, 1)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
 for step in range(2, 5):
-    log({"train/loss": 1.0}, step)
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-log({"train/loss": 1.0}, 5)
+    log({"train/loss": 1.0, "test/r2/a": 0.1 * step}, step)
+if sys.argv[1] != "never":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+if sys.argv[1] == "soon":
+    log({"train/loss": 1.0}, 5)
 print("survived")
 """
 
 
-def test_a_full_disk_loses_numbers_and_no_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("free", "steps"),
+    [("soon", [1, 2, 2, 3, 3, 4, 4, 5]), ("at its end", [1, 2, 2, 3, 3, 4, 4]), ("never", [1])],
+)
+def test_a_full_disk_ends_no_run_and_loses_no_number_unseen(
+    tmp_path: Path, free: str, steps: list[int]
+) -> None:
     ran = subprocess.run(
-        [sys.executable, "-c", _FULL],
+        [sys.executable, "-c", _FULL, free],
         env={**os.environ, "VITLAB_JOB": str(tmp_path)},
         capture_output=True,
         text=True,
         check=True,
     )
     assert ran.stdout == "survived\n"
-    assert ran.stderr == f"vitlab.events.log: {tmp_path}: File too large: numbers are lost\n"
-    assert [event.step for event in events(tmp_path)] == [1, 5]
+    full = f"vitlab.events.log: {tmp_path}: File too large: numbers wait to be written\n"
+    assert ran.stderr == full
+    assert [event.step for event in events(tmp_path)] == steps
+    assert (tmp_path / "unwritten").exists() is (free == "never")
 
 
 def test_no_stderr(tmp_path: Path) -> None:

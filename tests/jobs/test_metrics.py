@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.conftest import Workshop
-from tests.waiting import ended
+from tests.waiting import ended, wait_for
 from vitlab.contract.events import read_events
 from vitlab.contract.job import read_result
 from vitlab.contract.paths import UsageError
 from vitlab.events import log
 from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.metrics.formats.records import BLOCK, wandb_rows
-from vitlab.jobs.queue.scheduler import advance
+from vitlab.jobs.queue.scheduler import advance, resume
 
 NAMES = {"val_r2": "val/r2/log_g", "train_loss": "train/loss", "test_r2": "test/r2/log_g"}
 
@@ -118,6 +118,26 @@ def test_a_declared_pattern_on_the_log(shop: Workshop) -> None:
     result = read_result(job.result)
     assert result is not None
     assert result.values == {"val/r2/log_g": 0.7}
+
+
+def test_no_result_where_the_last_numbers_were_not_written(shop: Workshop) -> None:
+    code = (
+        "import os, resource, signal; from vitlab.events import log; log({'test/r2': 0.7}, 1)\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "if not os.path.exists('second'): resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))\n"
+        "log({'test/r2': 0.9}, 2)"
+    )
+    config = {"argv": [sys.executable, "-c", code], "cwd": str(shop.lab.root)}
+    job = shop.submit("", config=config)
+    advance(shop.lab)
+    assert ended(job).detail == "no result: its last numbers were not written to events.jsonl"
+    assert not job.result.exists()
+    (shop.lab.root / "second").touch()
+    resume(shop.lab, job)
+    advance(shop.lab)
+    wait_for(job.result.exists)
+    assert (result := read_result(job.result)) is not None
+    assert result.values == {"test/r2": 0.9}
 
 
 WANDB = """

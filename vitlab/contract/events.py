@@ -69,6 +69,12 @@ class EventWriter:
         A value or epoch that is no number is left out, a step that is none is the next one.
         Returns these by name, each with a line on what was done.
         """
+        line, odd = self.line(kind, **data)
+        self.append(line)
+        return odd
+
+    def line(self, kind: str, **data: object) -> tuple[bytes, dict[str, str]]:
+        """The line of an event, which is not written yet, and what `write` returns."""
         assert kind in KINDS, kind
         odd = self._place(data)
         if isinstance(values := data.get("values"), Mapping):
@@ -87,13 +93,15 @@ class EventWriter:
             if bad:
                 data["nonfinite"] = bad
         record = {"v": VERSION, "t": round(time.time(), 3), "kind": kind, **data}
-        line = _ENCODER.encode(record).encode("utf-8", "replace") + b"\n"
+        return _ENCODER.encode(record).encode("utf-8", "replace") + b"\n", odd
+
+    def append(self, line: bytes) -> None:
+        """Write a line; after an `OSError` it can be written again, as a whole."""
         rest = b"\n" + line if self._half_line else line
         self._half_line = True
         while rest:  # a disk that is nearly full takes a part
             rest = rest[os.write(self._descriptor, rest) :]
         self._half_line = False
-        return odd
 
     def _place(self, data: dict[str, object]) -> dict[str, str]:
         """Make step, number of steps and epoch numbers that a reader accepts."""

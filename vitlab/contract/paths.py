@@ -299,6 +299,8 @@ class JobPaths:
     """Its run at W&B."""
     wandb_log = _File("wandb/vitlab.log")
     events = _File("events.jsonl")
+    unwritten = _File("unwritten")
+    """An empty file: numbers of the running attempt wait for room on the disk."""
     metrics = _File("metrics.json")
     """What was found of a program's own metrics: files, columns, rows, problems."""
     result = _File("result.json")

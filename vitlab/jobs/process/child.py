@@ -195,6 +195,8 @@ def write_start(
         record["resumed_from"] = last.get("step", last.get("resumed_from", 0))
     if began is not None:
         record |= {"t": round(began, 3), "by_hand": True}
+    with contextlib.suppress(OSError):
+        job.unwritten.unlink()
     with contextlib.suppress(OSError), EventWriter(job.events) as writer:
         writer.write("start", **record)
 
@@ -264,11 +266,16 @@ def shares_log(job: JobPaths) -> bool:
     return any(one.get("kind") == "log" for one in shared_sources(job))
 
 
-def write_command_result(job: JobPaths, history: History, seconds: float) -> None:
-    """Write `result.json` for a `recipe: command` that did not: the last value of each name."""
+def write_command_result(job: JobPaths, history: History, seconds: float) -> str:
+    """Write `result.json` for a `recipe: command` that did not: the last value of each name.
+
+    Returns why it cannot; empty where it could, or nothing is to be written.
+    """
     spec = read_json(job.spec)
     if spec.get("recipe") != COMMAND or job.result.exists():
-        return
+        return ""
+    if job.unwritten.exists():
+        return "no result: its last numbers were not written to events.jsonl"
     sources = read_json(job.metrics).get("sources") or ()
     shared = {
         ours for source in shared_sources(job) for ours in (source.get("names") or {}).values()
@@ -281,7 +288,7 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> Non
     values = {name: None if name in unknown else value
               for name, value in history.values.items() if name not in shared}  # fmt: skip
     if not values:
-        return
+        return ""
     from vitlab.contract.job import Result, write_result
 
     link = read_json(job.wandb)
@@ -298,6 +305,7 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> Non
         wandb=link.get("url") or link.get("path"),
     )
     write_result(job.result, result)
+    return ""
 
 
 def keep_outputs(job: JobPaths) -> list[str]:

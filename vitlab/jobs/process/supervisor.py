@@ -231,7 +231,7 @@ class Supervisor:
             self.no_result = f"no result: its metrics are not read to their end ({metrics.fault})"
             return
         try:
-            write_command_result(self.job, monitor.history, self.watch.taken)
+            self.no_result = write_command_result(self.job, monitor.history, self.watch.taken)
         except Exception as error:  # a full disk, a strange file: the job itself has ended well
             self.no_result = f"no result: {type(error).__name__}: {error}"
 
