@@ -110,10 +110,24 @@ def test_a_score_that_stands_in_the_plan_is_the_mvp_s_own(
         ("⏳ depends on MVP-2.0", False),
         ("⏳ 已由 Anna 完成", False),
         ("⏳ 🔒", False),
+        ("Pending", True),
+        ("⏳ Pending (data ready)", True),
+        ("⏳ pending approval", False),
+        ("⏳ 若干种子", True),
+        ("⏳ don't forget seeds", True),
+        ("🔴 ready (no longer blocked)", True),
+        ("🔴 就绪，不依赖别的", True),
+        ("⏳ see MVP-0.9 for settings", True),
+        ("⏳ see MVP-0.9", False),
+        ("⏳ after MVP-0.9, 2 seeds", True),
+        ("⏳ 依赖 MVP-0.8 和 0.9（已完成）", True),
+        ("⏳ after MVP-0.9 and MVP-2.0", False),
+        ("⏳ after MVP-0.9 review", False),
     ],
 )
 def test_a_status_that_names_a_condition_is_passed_over(status: str, is_next: bool) -> None:
-    rows = ("| MVP | Name | Status |", "|---|---|---|", f"| 1.0 | A | {status} |")
+    done = ("| 0.8 | B | ✅ |", "| 0.9 | C | ✅ |")
+    rows = ("| MVP | Name | Status |", "|---|---|---|", *done, f"| 1.0 | A | {status} |")
     plan = parse_roadmap(Document("\n".join(("# Plan", "", *rows, ""))))
     found = next_mvp(plan)
     assert (found is not None) == is_next

@@ -34,6 +34,7 @@ from vitlab.docs.model.mvps import (
     stated_in_lists,
 )
 from vitlab.docs.model.status_marks import find_marks, of_parts, past_lines, words_behind
+from vitlab.docs.model.status_text import names_condition
 from vitlab.docs.model.table_kinds import (
     Entry,
     KnownTable,
@@ -52,14 +53,6 @@ from vitlab.docs.text.tables import Table, tables_of
 _META = re.compile(r"\*\*(?P<key>[^*:：]+)[:：]\*\*\s*`?(?P<value>[^|`\n]*)")
 _STRUCK_ID = re.compile(r"[\s>#*+|_`\d.)-]*+(?:\[.\]\s*+)?[^\w\s~]*+\s*+~~(?=\S)")
 _NOT_WAITING = ("done", "running", "cancelled", "analysing")
-_CONDITION = re.compile(
-    r"[⛔🚫🛑🔒]|\b(?:do(?:n't| not)|not before|if|unless|pending|depends on|on hold|someday"
-    r"|shelved|no longer|already|duplicate|next (?:year|term)"
-    r"|(?:after|needs?|see) (?:MVP|Gate|approval))\b"
-    r"|先不|暂不|不做|不需要|仅当|若|如果|除非|视情况|依赖|等导师|下学期|明年|已由|取代",
-    re.I,
-)
-"""In the status of one that is planned: it is not to be launched now, or by nobody."""
 _LAST = ("paused", "partial", "failed")
 """Statuses that are launched again only after all others."""
 _Column = TypeVar("_Column", ListColumn, RowColumn)
@@ -421,6 +414,7 @@ def launch_order(roadmap: Roadmap, opened: Collection[str] = ()) -> tuple[Next, 
 def passed_over(roadmap: Roadmap) -> tuple[Next, ...]:
     """The MVPs that are not proposed though they may wait, and why: blocked, or not understood."""
     held, known, remarks = [], _by_id(roadmap), dict(_waiting_remarks(roadmap))
+    done = {i for i, mvp in known.items() if mvp.status == "done"}
     for mvp in roadmap.mvps:
         if mvp is not known[mvp.id]:
             continue
@@ -432,7 +426,7 @@ def passed_over(roadmap: Roadmap) -> tuple[Next, ...]:
         elif mvp.status not in _NOT_WAITING and mvp.id in remarks:
             line, text = remarks[mvp.id]
             held.append(Next(mvp.id, f"line {line}: blocked ({text})"))
-        elif mvp.status in ("planned", "ready") and _CONDITION.search(mvp.status_text):
+        elif mvp.status in ("planned", "ready") and names_condition(mvp.status_text, done):
             held.append(Next(mvp.id, f"line {mvp.line}: its status says {mvp.status_text!r}"))
     return tuple(held)
 

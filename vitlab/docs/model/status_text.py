@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
+from vitlab.docs.model.ids import read_id
 from vitlab.docs.model.vocabulary import (
     CLOSING,
     SHORT_WORDS,
@@ -22,6 +23,26 @@ _CLAUSE_ENDS = re.compile(
     r"[()（）【】\[\],，;；:：、。.!！→+·•*~`“”\"]|<br\s*/?>|\s[-—–/|]\s|[-—–]{2,}"
 )
 _VERDICTS = re.compile(r"(?<![A-Za-z])(?:(PASS(?:ED)?)|(FAIL(?:ED)?)|(MARGINAL))(?![A-Za-z])")
+_CONDITION = re.compile(
+    r"[⛔🚫🛑🔒]|\b(?:(?:not before|(?<!as )if|unless|depends on|on hold|someday|shelved|duplicate"
+    r"|no longer (?:planned|needed|wanted|required|relevant)|next (?:year|term)"
+    r"|(?:approval|decision|review) pending|(?:after|needs?) (?:MVP|Gate|approval))\b"
+    r"|do(?:n['’]t| not)\b(?! (?:forget|miss|worry|mix))|see (?:MVP|Gate)\S*$"
+    r"|pending:? (?!P\d)(?=[a-z]|\d+\.\d)|already (?!there|downloaded|prepared)(?=[a-z]))"
+    r"|先不|暂不|不做(?=了|\W|$)|不需要(?=了|做|跑|\W*$)|仅当|若(?!干)|如果|除非|视情况"
+    r"|(?<!不)依赖|等导师|下学期|明年|已由|取代",
+    re.I,
+)
+"""In the status of one that is planned: it is not to be launched now, or by nobody."""
+_ID = r"(?:MVP[-–_ ]?)?[\w.-]{0,12}\d[\w.-]{0,12}"
+_AND = r"\s*(?:\band\b|[和与,，、/&+])\s*"
+_BEHIND = re.compile(
+    r"(?:\b(?:after|depends on|needs?|pending)|(?<!不)依赖)[:：\s]*"
+    rf"(?P<ids>{_ID}(?:{_AND}{_ID})*)"
+    r"\s*(?:[(（]?\s*(?:done|completed?|finished|已?完成|✅)\s*[)）]?)?\s*(?=[,，;；。)）*_]|$)",
+    re.I,
+)
+"""What an MVP comes behind, where nothing more is said of that."""
 _OF_STATUS = re.compile(
     r"\s*(?:to|by|on|until|for|when|once|after|before|because|due|pending|behind|into|with)\b"
     r"|\s*MVP",
@@ -220,3 +241,16 @@ def _unclosed(text: str) -> list[str]:
         else:
             stack.append(match.group())
     return stack
+
+
+def names_condition(text: str, done: Container[str]) -> bool:
+    """Whether a status of one that is planned says not to launch it now.
+
+    Not where it comes behind MVPs alone that are all `done`.
+    """
+
+    def left(match: re.Match[str]) -> str:
+        ids = map(read_id, re.split(_AND, match["ids"]))
+        return "" if all(i in done for i in ids) else match.group()
+
+    return _CONDITION.search(_BEHIND.sub(left, text)) is not None
