@@ -17,7 +17,7 @@ from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.git import Code
 from vitlab.jobs.process import slurm_step
-from vitlab.jobs.process.slurm_step import number, rendezvous, srun_prefix
+from vitlab.jobs.process.slurm_step import gpus, number, rendezvous, srun_prefix
 from vitlab.jobs.queue.machine import Machine
 from vitlab.jobs.queue.preflight import preflight
 from vitlab.jobs.queue.scheduler import advance, hold, release, stop
@@ -55,6 +55,8 @@ def test_several_nodes_meet_at_the_first() -> None:
     argv = srun_prefix(two)
     assert argv[:4] == ["srun", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1"]
     assert argv[-1] == "--cpus-per-task=8"
+    assert gpus({"CUDA_VISIBLE_DEVICES": "0,GPU-5a4b"}) == ["0", "GPU-5a4b"]
+    assert gpus({"CUDA_VISIBLE_DEVICES": "NoDevFiles"}) == gpus({}) == []
     # Slurm gives the last task of an array the number of the whole array.
     last = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "3"}
     assert number(last) == "7_3"

@@ -13,7 +13,15 @@ import pytest
 from vitlab.contract.job import Done, Lost, Result, Running, Spec, write_result
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs.store import Job, read_job
-from vitlab.lab.autopilot.budget import Estimate, Spent, estimate, hours_of, hours_text, spent
+from vitlab.lab.autopilot.budget import (
+    Estimate,
+    Spent,
+    estimate,
+    gpus_of,
+    hours_of,
+    hours_text,
+    spent,
+)
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request
 
@@ -37,6 +45,14 @@ def test_a_running_job_counts_up_to_now(tmp_path: Path) -> None:
     _leg(tmp_path, 1000.0, None, device="gpu0,gpu1")
     running = _job(tmp_path, Running(1000.0, 1, "gpu0,gpu1"))
     assert spent([running], now=1000.0 + 1800) == Spent(0.5, 0.5, 1.0)
+
+
+def test_gpus_of_slurm_count_however_they_are_named() -> None:
+    assert gpus_of({"device": "GPU-5a4b,GPU-6a4b"}) == 2
+    assert gpus_of({"device": "MIG-1,MIG-2,gpu0:1"}) == 3
+    assert gpus_of({"device": "NoDevFiles"}) == gpus_of({"device": "cpu"}) == 0
+    assert gpus_of({"device": "gpu0,gpu1", "gpus": 4}) == 4
+    assert gpus_of({"device": "gpu0", "gpus": True}) == gpus_of({"device": "gpu0", "gpus": -1}) == 1
 
 
 def test_every_run_of_a_resumed_job_counts(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def values_of(
     if folder is not None:
         values["job"] = folder.name
     if device is not None:
-        given = (part for part in device.split(",") if part.startswith("gpu"))
+        given = (part for part in device.split(",") if part != "cpu")
         values["gpu"] = ",".join(part.removeprefix("gpu") for part in given)
     own = {key: expand(_text(value), values) for key, value in own_settings(config).items()}
     if folder is not None:

@@ -28,6 +28,12 @@ def nodes(environment: Mapping[str, str]) -> int:
     return int(environment.get("SLURM_JOB_NUM_NODES", "1"))
 
 
+def gpus(environment: Mapping[str, str]) -> list[str]:
+    """The GPUs of this node that the job has, by index or UUID."""
+    names = [name.strip() for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    return [name for name in names if name not in ("", "-1", "NoDevFiles")]
+
+
 def rendezvous(environment: Mapping[str, str], here: str) -> dict[str, str]:
     """Environment of `torchrun` for a job on several nodes: they meet `here`, on the first.
 
@@ -95,13 +101,13 @@ def main(arguments: Sequence[str]) -> NoReturn:
         os.close(lock)
         sys.exit(0)
     orders = read_json(job.slurm)
-    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    given = gpus(os.environ)
     record: dict[str, Any] = {
         "v": 1,
         "started": round(time.time(), 3),
         "boot": processes.boot(),
-        "device": ",".join(f"gpu{gpu}" if gpu.isdecimal() else gpu for gpu in gpus.split(","))
-        or "cpu",
+        "device": ",".join(f"gpu{gpu}" if gpu.isdecimal() else gpu for gpu in given) or "cpu",
+        "gpus": len(given) * nodes(os.environ),
         "environment": rendezvous(os.environ, os.uname().nodename),
         "slurm": number(os.environ),
         "across": srun_prefix(os.environ),

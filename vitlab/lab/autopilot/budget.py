@@ -6,7 +6,7 @@ import math
 import re
 import statistics
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,13 +61,21 @@ def _of_job(job: Job, now: float) -> Spent:
     total = Spent()
     for started, ended in _legs(job, now):
         hours = max(0.0, ended - _number(started.get("started"), ended)) / HOUR
-        gpus = str(started.get("device", "")).count("gpu")
-        total += Spent(hours, hours * _threads(started), hours * gpus)
+        total += Spent(hours, hours * _threads(started), hours * gpus_of(started))
     result = read_result(job.paths.result) if ended_well(job.state) else None
     known = result.data.get(CORE_HOURS) if result else None
     if isinstance(known, int | float) and math.isfinite(known):
         total = Spent(total.wall_hours, float(known), total.gpu_hours)
     return total
+
+
+def gpus_of(started: Mapping[str, Any]) -> int:
+    """How many GPUs a run has, by its `started.json`: of a batch step those of all its nodes."""
+    count = started.get("gpus")
+    if type(count) is int and count >= 0:
+        return count
+    parts = str(started.get("device", "")).lower().split(",")
+    return sum(part.strip().startswith(("gpu", "mig-")) for part in parts)
 
 
 def _legs(job: Job, now: float) -> Iterator[tuple[dict[str, Any], float]]:

@@ -24,6 +24,7 @@ from vitlab.contract.paths import JobPaths, UsageError, cause
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.text.source import read
 from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
+from vitlab.jobs.files import read_json
 from vitlab.jobs.processes import AUTOPILOT
 from vitlab.jobs.queue.machine import Machine, gpus_wanted, read_machine
 from vitlab.jobs.queue.queue import Dependencies, left_behind
@@ -33,6 +34,7 @@ from vitlab.lab.autopilot.branches import GateFact, gate_facts, order, stopped
 from vitlab.lab.autopilot.budget import (
     Past,
     estimate_of,
+    gpus_of,
     past_runs,
     settings_without_seed,
     spent,
@@ -116,7 +118,7 @@ class Reading:
 
     def _gpus(self, job: Job) -> int:
         if isinstance(job.state, Running):
-            return job.state.device.count("gpu")
+            return gpus_of(read_json(job.paths.started))
         return gpus_wanted(job.spec, len(self.machine.gpus))
 
     def job_facts(self) -> tuple[JobFact, ...]:
