@@ -136,6 +136,16 @@ def test_a_text_without_known_words_is_kept(text: str) -> None:
     assert expand(text, {"other": "x"}) == expand(text, {})
 
 
+def test_runs_of_one_folder_are_refused(tmp_path: Path) -> None:
+    runs = 'runs: [{name: "SNR>20"}, {name: SNR<20}]\n'
+    assert specs(tmp_path, f"config: {{argv: [python, train.py]}}\n{runs}")
+    for more in ("cwd: 'work/{run}'", "env: {OUT: '{run}'}", "args: {out: '{run}'}"):
+        said = refused(tmp_path, f"config: {{argv: [python, train.py], {more}}}\n{runs}")
+        assert "runs: 'SNR>20' and 'SNR<20' have one {run}, 'SNR-20': name them by" in said
+    text = "config: {argv: [python, t.py, '{run}'], args: {n: 1}}\nmatrix: {n: [a/b, a-b]}\n"
+    assert "'n=a/b' and 'n=a-b' have one {run}" in refused(tmp_path, text)
+
+
 @given(st.text(max_size=200))
 def test_a_run_s_folder_is_one_safe_name(run: str) -> None:
     name = folder_name(run)

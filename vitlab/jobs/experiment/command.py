@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +14,7 @@ from vitlab.contract.validation import ConfigError, unknown
 from vitlab.jobs.experiment.placeholders import (
     METRICS,
     filled,
+    folder_name,
     is_glob,
     own_settings,
     values_of,
@@ -82,6 +83,24 @@ def words_of(config: Mapping[str, Any], *keys: str) -> set[str]:
     texts = [text for where, text in _texts(config) if re.split(r"[.[]", where)[1] in keys]
     texts += [value for value in own_settings(config).values() if isinstance(value, str)]
     return set().union(*map(words_in, texts))
+
+
+def of_one_folder(specs: Iterable[Spec]) -> tuple[str, str] | None:
+    """The names of two runs that would share a folder, as their `{run}` is the same."""
+    found: dict[str, Spec] = {}
+    for spec in specs:
+        if spec.recipe != "command":
+            continue
+        other = found.setdefault(folder_name(spec.run), spec)
+        if other.run != spec.run and "run" in _words(other) & _words(spec):
+            return other.run, spec.run
+    return None
+
+
+def _words(spec: Spec) -> set[str]:
+    paths = _metrics_paths(spec.extra.get(METRICS) or {})
+    texts = [text for _, text in [*_texts(spec.config), *paths]]
+    return words_of(spec.config).union(*map(words_in, texts))
 
 
 def _texts(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -18,9 +18,9 @@ from vitlab.contract.networks import TrainConfig
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.validation import ConfigError, unknown
 from vitlab.contract.value import NAME
-from vitlab.jobs.experiment.command import check_placeholders
+from vitlab.jobs.experiment.command import check_placeholders, of_one_folder
 from vitlab.jobs.experiment.job_options import read_job_options, read_metrics
-from vitlab.jobs.experiment.placeholders import METRICS
+from vitlab.jobs.experiment.placeholders import METRICS, folder_name
 from vitlab.jobs.experiment.yaml_file import (
     Key,
     Layer,
@@ -341,6 +341,9 @@ def _experiment(path: Path, file: YamlFile) -> Experiment:
         twice = {name for name, count in Counter(s.run for s in specs).items() if count > 1}
         if twice:
             raise file.error(("runs",), f"runs: {min(twice)!r} is the name of two runs")
+        if alike := of_one_folder(specs):
+            text = f"{alike[0]!r} and {alike[1]!r} have one {{run}}, {folder_name(alike[0])!r}"
+            raise file.error(("runs",), f"runs: {text}: name them by other letters")
     return experiment
 
 
