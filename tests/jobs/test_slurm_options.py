@@ -21,7 +21,7 @@ from vitlab.jobs.process.slurm_step import gpus, number, rendezvous, srun_prefix
 from vitlab.jobs.queue.machine import Machine
 from vitlab.jobs.queue.preflight import preflight
 from vitlab.jobs.queue.scheduler import advance, hold, release, stop
-from vitlab.jobs.slurm import batch, is_here, submit_batch
+from vitlab.jobs.slurm import batch, cancel, is_here, submit_batch
 from vitlab.jobs.store import job_folders, read_job, read_state
 from vitlab.lab.launch import preview
 
@@ -189,6 +189,39 @@ def test_a_job_that_slurm_does_not_name_yet_is_not_gone(
     look_anew(shop)
     assert isinstance(state := read_state(job), Done)
     assert state.detail == "Slurm job 7_0: gone"
+
+
+@pytest.mark.parametrize("state", ["CANCELLED", "PENDING"])
+def test_an_answer_on_a_number_that_is_gone_is_none(
+    shop: Workshop, programs: Callable[..., None], monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    programs("sbatch", b"7\n")
+    programs("scancel", b"")
+    job = shop.submit("pass", extra=SLURM)
+    advance(shop.lab)
+    sent = read_job(job)
+    assert sent is not None
+
+    def answer(*_: object) -> dict[str, str]:
+        cancel(job)  # somebody resumes it while Slurm is asked
+        job.resume.touch()
+        return {"7_0": f"{state}|None"}
+
+    monkeypatch.setattr(slurm, "query", answer)
+    assert slurm.ended(shop.lab, [sent]) == []
+    assert not job.slurm.exists()
+    assert job.resume.exists()
+
+
+def test_a_record_without_a_number_is_submitted_anew(
+    shop: Workshop, programs: Callable[..., None]
+) -> None:
+    programs("sbatch", b"7\n")
+    job = shop.submit("pass", extra=SLURM)
+    for record in ({"said": "pending"}, {"id": "x"}, {"id": None}):
+        write_json(job.slurm, record)
+        assert advance(shop.lab) == [job]
+        assert read_json(job.slurm)["id"] == "7_0"
 
 
 def test_a_controller_that_hangs_is_not_asked_at_every_look(

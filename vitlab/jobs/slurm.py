@@ -27,7 +27,7 @@ from vitlab.jobs.environment import as_bytes, submitted_environment, this_enviro
 from vitlab.jobs.files import read_json, touch, write_json
 from vitlab.jobs.git import Code
 from vitlab.jobs.processes import PYTHON
-from vitlab.jobs.store import Job
+from vitlab.jobs.store import SLURM_NUMBER, Job
 
 WARNING = 120
 """Seconds before the time limit at which a job is asked to save and is queued again."""
@@ -205,6 +205,8 @@ def _over(sent: Mapping[str, Job], states: Mapping[str, str], now: float) -> lis
     over = list[Ended]()
     arrays = {number.partition("_")[0] for number in states}
     for number, job in sent.items():
+        if _number(job.paths) != number:
+            continue  # held or resumed since it was asked for
         is_named = number in states or number.partition("_")[0] in arrays
         if not is_named and _is_unseen(job, now):
             continue
@@ -282,7 +284,7 @@ def _at(cluster: str) -> list[str]:
 def _number(job: JobPaths) -> str:
     """Its number in Slurm, `123_4`; empty where it has none."""
     number = str(read_json(job.slurm).get("id", ""))
-    return number if re.fullmatch(r"[0-9]+(_[0-9]+)?", number) else ""
+    return number if SLURM_NUMBER.fullmatch(number) else ""
 
 
 def _cluster(job: JobPaths) -> str:

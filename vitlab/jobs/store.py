@@ -301,10 +301,16 @@ def _state_with(state: JobState, wrong: Mapping[str, str], job: JobPaths) -> Job
     return state
 
 
+SLURM_NUMBER = re.compile(r"[0-9]+(_[0-9]+)?")
+"""A job's number in Slurm."""
+
+
 def _cluster(job: JobPaths, spec: Spec) -> str:
     if spec.extra.get("backend") != "slurm":
         return ""
     record = read_json(job.slurm)
+    if not SLURM_NUMBER.fullmatch(str(record.get("id", ""))):
+        return ""  # it is submitted anew
     return " ".join(str(record[key])[:_LONGEST] for key in ("id", "said") if key in record)
 
 
