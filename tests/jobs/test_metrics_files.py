@@ -64,6 +64,8 @@ FOUR = [(i, float(i), {R2: x}) for i, x in enumerate((0.0, 0.2, 0.4, 0.6))]
         ("h.json", b'{"epoch": [0, 1, 2, 3], "val_r2": [0.0, 0.2, 0.4, 0.6], "size": [9, 9]}'),
         ("h.json", b'{"epoch": {"0": 0, "1": 1, "2": 2, "3": 3}, '
                    b'"val_r2": {"0": 0.0, "1": 0.2, "2": 0.4, "3": 0.6}}'),
+        ("h.json", b'{"epoch_0": {"val_r2": 0.0}, "epoch_1": {"val_r2": 0.2}, '
+                   b'"epoch_2": {"val_r2": 0.4}, "epoch_3": {"val_r2": 0.6}}'),
         ("m.csv", b"# val_r2 of today, lr=0.1\nepoch,val_r2\n0,0.0\n1,0.2\n2,0.4\n3,0.6\n"),
         ("m.csv", b"epoch,val_r2\n0,0.0,\n1,0.2,\n2,0.4,\n3,0.6,\n"),
         ("m.csv", b"'epoch','val_r2'\n'0','0.0'\n'1','0.2'\n'2','0.4'\n'3','0.6'\n"),
@@ -163,6 +165,13 @@ def test_the_elements_of_a_list_are_named_by_their_places(tmp_path: Path) -> Non
     path.write_text('{"epoch": 1, "test_bbox": [0.5, 0.1]}\n{"epoch": 2, "test_bbox": [0.6, 0.2]}')
     found = read(path, source({"test_bbox.0": R2}))
     assert found == [(1, 1.0, {R2: 0.5}), (2, 2.0, {R2: 0.6})]
+
+
+def test_rows_by_their_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "m.json"
+    for keys, found in (("012", [0.0, 0.3, 0.6]), ("345", []), (("fold1", "fold2"), [])):
+        path.write_text(json.dumps({key: {"val_r2": 0.3 * i} for i, key in enumerate(keys)}))
+        assert [x[R2] for *_, x in read(path)] == found
 
 
 def test_columns_within_objects(tmp_path: Path) -> None:
@@ -457,6 +466,16 @@ def test_the_last_of_several_folds_is_no_result(
     list(follower.poll(last=True))
     assert follower.status["unknown"] == ["val_r2"] * is_unknown
     assert ("rows are parts of a whole" in follower.status["note"]) == is_unknown
+
+
+def test_a_row_of_each_run_in_one_table_is_no_fold(tmp_path: Path) -> None:
+    path, clock = tmp_path / "m.csv", Clock()
+    clock.write(path, b"seed,val_r2\n42,0.25\n")
+    follower = FileFollower(source(), path)
+    follower.skip_existing()
+    clock.write(path, b"43,0.75\n", append=True)
+    assert values(follower, last=True) == [0.75]
+    assert (follower.status["note"], follower.status["unknown"]) == ("", [])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.jobs.metric_files import short, source, values
 from vitlab.jobs.metrics.files import FileFollower
 from vitlab.jobs.metrics.log import LogFollower
@@ -25,6 +27,18 @@ def test_a_bar_that_never_ends_its_line(tmp_path: Path) -> None:
     assert values(follower, last=True) == [0.8]
     assert values(follower, last=True) == []
     assert follower.status["rows"] == 8
+
+
+@pytest.mark.parametrize("width", [18, 60])
+def test_a_bar_redrawn_by_backspaces(tmp_path: Path, width: int) -> None:
+    log = tmp_path / "out.log"
+    follower, found = LogFollower(source(pattern=PATTERN), log), []
+    for i in range(4):
+        with log.open("a") as file:
+            file.write("\b" * width + f"epoch {i} r2={0.1 * (i + 1):.3f}  ")
+        found += values(follower)
+    log.write_text(log.read_text() + "\nepoch 4 [ 10%\b\b\b\b\b 100%] r2=0.5\n")
+    assert found + values(follower) == [0.1, 0.2, 0.3, 0.4, 0.5]
 
 
 def test_seventy_megabytes_without_a_newline(tmp_path: Path) -> None:

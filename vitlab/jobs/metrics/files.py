@@ -206,7 +206,7 @@ class FileReader(Reader):
                 notes.append(f"{name}: {count} cells are not numbers, like {example!r}")
         notes += [f"{name}: {why}" for name, why in decoder.others.items()]
         if isinstance(decoder, Table):
-            if is_of_folds(decoder):
+            if is_of_folds(decoder, self.rows):
                 notes.append("rows are parts of a whole, as folds: the last one is no result")
             if decoder.summaries:
                 notes.append(f"{decoder.summaries} rows begin with a word, no number: left out")
@@ -303,7 +303,9 @@ class FileFollower(Grouped[FileReader]):
             one.twice for one in decoders if isinstance(one, Table)))  # fmt: skip
         missing = [name for name in self._names if name not in found]
         names = {name: one.ours for name, one in self._names.items() if name in matched}
-        lost = [one.lost_last or (isinstance(one, Table) and is_of_folds(one)) for one in decoders]
+        rows = [reader.rows for reader in self._readers if reader.decoder]
+        lost = [one.lost_last or (isinstance(one, Table) and is_of_folds(one, count))
+                for one, count in zip(decoders, rows, strict=True)]  # fmt: skip
         unknown = {name for one, all_ in zip(decoders, lost, strict=True)
                    for name in (one.matched if all_ else one.unknown)}  # fmt: skip
         return {

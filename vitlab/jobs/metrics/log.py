@@ -21,11 +21,16 @@ from vitlab.jobs.metrics.source import ScaleFrom, Source, near
 
 LONGEST = 1 << 16
 """Bytes of a line that is searched."""
-_ENDS = re.compile(rb"[\r\n]+")
+_ENDS = re.compile(rb"(?:[\r\n]|\x08{20,})+")
+"""Also so many backspaces as take a whole bar back."""
+_BACK = re.compile("(\b+)")
 
 
 class LogLines:
-    """The lines of a log as they come; each state of a bar redrawn by carriage returns is one."""
+    """The lines of a log as they come; each state of a bar is one.
+
+    A bar is redrawn by carriage returns or backspaces.
+    """
 
     def __init__(self, path: Path, start: int) -> None:
         """`start`: the byte where this run's lines begin."""
@@ -73,7 +78,8 @@ class LogLines:
                 self.dropping, half = True, b""
             self.offset = at - len(half)
             lines = [line.lstrip(b"\0") for line in lines]
-            yield [self._text(line) for line in lines if line and self._is_whole(line)]
+            texts = [self._text(line) for line in lines if line and self._is_whole(line)]
+            yield [state for text in texts for state in _states(text)]
 
     def _is_whole(self, line: bytes) -> bool:
         whole = len(line) <= LONGEST and b"\0" not in line
@@ -87,6 +93,20 @@ class LogLines:
             with contextlib.suppress(UnicodeDecodeError):
                 return line.decode(encoding)
         return line.decode("latin-1")
+
+
+def _states(line: str) -> list[str]:
+    """What a terminal shows of a line: at its end, and before backspaces to its beginning."""
+    if "\b" not in line:
+        return [line]
+    shown, at, states = "", 0, []
+    for part in _BACK.split(line):
+        if part.startswith("\b"):
+            at = max(at - len(part), 0)
+            states += [] if at else [shown]
+        else:
+            shown, at = shown[:at] + part + shown[at + len(part) :], at + len(part)
+    return [*states, shown]
 
 
 def _behind_hole(descriptor: int, at: int, size: int) -> int:

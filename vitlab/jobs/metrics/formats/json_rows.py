@@ -22,6 +22,10 @@ _BETWEEN = re.compile(r"[, \t\r\n]*")
 """What stands between two objects."""
 
 
+_NUMBERED = re.compile(r"(?:(epoch|step|iteration|iter)[ _:=-]?|)(\d{1,9})", re.I)
+"""The name of a row among others."""
+
+
 class JsonLines(Decoder):
     """One object a line, also behind a logger's time and level."""
 
@@ -126,7 +130,26 @@ def rows_in(document: Any, names: Sequence[str] = ()) -> list[dict[str, Any]] | 
         return [dict(zip(columns, cells, strict=True)) for cells in across]
     if flattened(document).keys() & {*names}:
         return [document]
+    if numbered := _by_number(document):
+        return numbered
     return None if len(lists) > 1 else next(iter(lists.values()), [document])
+
+
+def _by_number(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows by their epochs or steps, `{"epoch_0": {...}, "epoch_1": {...}}`; none by anything else.
+
+    Without a word they count from 0 or 1: others may be seeds.
+    """
+    keys = [key for name in document if (key := _NUMBERED.fullmatch(name))]
+    words = {(key[1] or "").lower() for key in keys}
+    rows = [row for row in document.values() if isinstance(row, dict)]
+    if len(words) != 1 or not len(keys) == len(rows) == len(document):
+        return []
+    (word,), numbers = words, [int(key[2]) for key in keys]
+    if word:
+        return [{word: at, **row} for at, row in zip(numbers, rows, strict=True)]
+    first = int(numbers[0] > 0)
+    return rows if numbers == [*range(first, first + len(rows))] else []
 
 
 def _columns(document: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -65,8 +65,8 @@ class Table(Decoder):
         """Wanted names that stand twice in a header: which one is meant is not known."""
         self._numbered: bool | None = None
         """Whether the rows begin with a number; None before one that begins with anything."""
-        self.summaries = self.read_rows = 0
-        """Rows that begin with a word all the same, as a mean over all; and all others."""
+        self.summaries = 0
+        """Rows that begin with a word all the same, as a mean over all."""
         self._shortest = MANY
         """Letters of the shortest last cell of a row so far."""
 
@@ -85,7 +85,6 @@ class Table(Decoder):
         chunks += self._slow([rest], at_end=True) if rest else []
         while last and self._open:
             chunks += self._slow(self._taken_back())
-        self.read_rows += sum(one.rows for one in chunks)
         return used, chunks
 
     def names_ours(self, line: bytes) -> bool:
@@ -284,7 +283,7 @@ class Table(Decoder):
                "places": self._places, "open": self._open.decode("utf-8", "surrogateescape"),
                "twice": sorted(self.twice), "numbered": self._numbered,
                "summaries": self.summaries, "problem": self.problem,
-               "shortest": self._shortest, "rows": self.read_rows}  # fmt: skip
+               "shortest": self._shortest}  # fmt: skip
         return {**super().state, **own}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -294,7 +293,7 @@ class Table(Decoder):
         self._open = state["open"].encode("utf-8", "surrogateescape")
         self.twice, self.problem = set(state["twice"]), state["problem"]
         self._numbered, self.summaries = state["numbered"], state["summaries"]
-        self._shortest, self.read_rows = state.get("shortest", MANY), state.get("rows", 0)
+        self._shortest = state.get("shortest", MANY)
 
 
 def _name_axes(header: list[str], axes: set[str], names: Sequence[str]) -> None:
@@ -318,14 +317,17 @@ def _with_points(cells: list[bytes]) -> list[bytes]:
     return [x.replace(b",", b".") if _DECIMAL.fullmatch(x) else x for x in cells]
 
 
-def is_of_folds(table: Table) -> bool:
-    """Whether rows are parts of a whole, as folds and seeds, so that the last is no result."""
+def is_of_folds(table: Table, rows: int) -> bool:
+    """Whether rows are parts of a whole, as folds and seeds, so that the last is no result.
+
+    `rows`: those of this run; others may have appended theirs to the same table.
+    """
     names = [name.lower() for name in table._header]
     axes = {name.lower() for name in {*table.wanted} - {*table.names}}
     is_series = bool({*axes, *_TIMES} & {*names})
     is_split = table.parts_seen.get("split") and table.summaries == 0
     of_parts = bool(names) and (names[0] in _FOLDS or table.summaries > 0) and not is_split
-    return of_parts and not is_series and table.read_rows + table.summaries > 1
+    return of_parts and not is_series and rows + table.summaries > 1
 
 
 def _is_numbered(cells: Sequence[bytes]) -> bool | None:
