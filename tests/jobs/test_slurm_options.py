@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,17 +12,20 @@ from subprocess import CompletedProcess
 import pytest
 
 from tests.jobs.conftest import Workshop
+from vitlab.contract.events import EventWriter
 from vitlab.contract.job import Done, Queued
 from vitlab.jobs import slurm, submissions
 from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.git import Code
 from vitlab.jobs.process import slurm_step
+from vitlab.jobs.process.monitor import without_progress
 from vitlab.jobs.process.slurm_step import gpus, number, rendezvous, srun_prefix
+from vitlab.jobs.process.supervisor import _not_requeued
 from vitlab.jobs.queue.machine import Machine
 from vitlab.jobs.queue.preflight import preflight
 from vitlab.jobs.queue.scheduler import advance, hold, release, stop
-from vitlab.jobs.slurm import batch, cancel, is_here, submit_batch
+from vitlab.jobs.slurm import batch, cancel, is_here, seconds_of, submit_batch
 from vitlab.jobs.store import job_folders, read_job, read_state
 from vitlab.lab.launch import preview
 
@@ -43,6 +47,51 @@ def test_the_command_of_an_array() -> None:
 def test_a_per_cent_sign_in_a_lab_s_path_is_no_number_of_slurm_s() -> None:
     root = Path("/50%job")
     assert "--output=/50%%job/E-1.%a.log" in batch({}, root, root / "E-1.txt", 2)
+
+
+@pytest.mark.parametrize(
+    ("limit", "seconds"),
+    [("90", 5400), ("1:30", 90), ("1:30:00", 5400), ("2-12", 216_000), ("1-0:0:5", 86_405),
+     ("0", math.inf), ("UNLIMITED", math.inf), ("", math.inf)],
+)  # fmt: skip
+def test_a_time_limit_is_read_as_slurm_does(limit: str, seconds: float) -> None:
+    assert seconds_of(limit) == seconds
+
+
+def test_a_limit_within_the_warning_is_refused(
+    shop: Workshop, programs: Callable[..., None]
+) -> None:
+    programs("sbatch", b"")
+    for options, found in (
+        ({"time": "2"}, 1),
+        ({"time": "3"}, 0),
+        ({"time": "2", "warning": 9}, 0),
+    ):
+        spec = shop.spec("pass", extra={**SLURM, "slurm": options})
+        bad = [one for one in preflight(shop.lab, [spec], [], Machine()) if one.status == "bad"]
+        assert len(bad) == found
+    assert seconds_of("2") == slurm.WARNING
+
+
+def test_a_job_that_comes_no_further_is_not_queued_again(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its time limit; one that comes further is, however often."""
+    job = shop.submit("pass")
+    with EventWriter(job.events) as writer:
+        for end in (3, 2, 3, 1, 3, 2):
+            assert without_progress(job.events) == ""
+            writer.write("start")
+            for epoch in range(end):
+                writer.write("eval", step=epoch * 10, epoch=epoch, values={})
+        why = "its last 5 attempts came no further than those before (epoch 2)"
+        assert without_progress(job.events) == why
+        writer.write("start")
+        writer.write("step", step=1, epoch=3, values={})
+    asked: list[str] = []
+    monkeypatch.setattr("vitlab.jobs.slurm.requeue", lambda _, number: asked.append(number))
+    assert _not_requeued(job, "7_0") == ""
+    assert asked == ["7_0"]
 
 
 def test_several_nodes_meet_at_the_first() -> None:

@@ -8,6 +8,7 @@ here. The lab must lie on a disk the nodes share.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import shlex
@@ -154,6 +155,20 @@ def _cluster_here() -> str:
     answer = _run(["scontrol", "show", "config"])
     found = re.search(r"^ClusterName\s*=\s*(\S+)", answer.stdout if answer else "", re.MULTILINE)
     return found[1] if found else ""
+
+
+_TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
+
+
+def seconds_of(limit: str) -> float:
+    """A time limit as Slurm writes it: `90` (minutes), `1:30:00`, `2-12`; inf for none."""
+    if not (match := _TIME.fullmatch(limit.strip())):
+        return math.inf
+    days, *rest = match.groups()
+    first, second, third = (int(part or 0) for part in rest)
+    if days is None and rest[2] is None:
+        first, second, third = 0, first, second
+    return 86_400 * int(days or 0) + 3600 * first + 60 * second + third or math.inf
 
 
 def is_here() -> bool:

@@ -78,6 +78,8 @@ BLOCK = 1 << 20
 """Bytes of events that are held at once."""
 
 
+FRUITLESS = 5
+"""Attempts without progress after which a job is not queued again at its time limit."""
 EDGE = 1 << 16
 """Bytes at the beginning and end of earlier attempts' events that show how far they came."""
 
@@ -88,6 +90,25 @@ def read_reach(events: Path, end: int) -> Reach | None:
     start = max(end - EDGE, 0)
     last = reach_of(read_events(events, start, end - start)[0])
     return first.to(last) if first and last else first
+
+
+def without_progress(events: Path) -> str:
+    """What shows that further attempts of a job are in vain; empty where nothing does."""
+    reached: list[tuple[float, float]] = []  # by each attempt: epoch, where they are counted; step
+    block, offset = read_events(events)
+    while block:
+        for event in block:
+            if event.kind == "start":
+                reached.append((-1.0, -1.0))
+            elif reached and event.kind in ("step", "eval"):
+                here = (event.data.get("epoch", -1.0), event.step)
+                reached[-1] = max(reached[-1], here)
+        block, offset = read_events(events, offset)
+    if len(reached) <= FRUITLESS or max(reached[-FRUITLESS:]) > max(reached[:-FRUITLESS]):
+        return ""
+    epoch, step = max(reached)
+    place = f"epoch {epoch:g}" if epoch >= 0 else f"step {step:g}" if step >= 0 else "a first step"
+    return f"its last {FRUITLESS} attempts came no further than those before ({place})"
 
 
 def _reach_before(events: Path, offset: int) -> Reach | None:

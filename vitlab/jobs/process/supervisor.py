@@ -58,7 +58,7 @@ from vitlab.jobs.process.ending import (
 )
 from vitlab.jobs.process.health import Health, read_policy
 from vitlab.jobs.process.metrics_process import MetricsProcess, WandbLook
-from vitlab.jobs.process.monitor import Monitor, write_health
+from vitlab.jobs.process.monitor import Monitor, without_progress, write_health
 from vitlab.jobs.processes import PYTHON
 
 POLL = 2.0
@@ -155,11 +155,10 @@ class Supervisor:
             resumed = True
         if self.adopted and self.job.stop.exists():  # perhaps before we watched it
             self._end()
-        if self.requeue and end.code != 0:
-            from vitlab.jobs.slurm import requeue  # only a batch step needs it
-
-            requeue(self.job, self.slurm)
-        else:
+        if not self.requeue or end.code == 0:
+            self._write_exit(reserve, end, peak)
+        elif why := _not_requeued(self.job, self.slurm):
+            self.stop_reason = ("killed", f"{self.stop_reason[1]}; {why}")
             self._write_exit(reserve, end, peak)
 
     def _attempt(self, resumed: bool) -> tuple[End, int]:
@@ -338,6 +337,17 @@ class Supervisor:
         reserve.write(
             exit_record(reason, detail, began, code=end.code, number=end.signal, peak=peak)
         )
+
+
+def _not_requeued(job: JobPaths, number: str) -> str:
+    """Have Slurm run its job again; why that is not done, empty where it is."""
+    from vitlab.jobs.slurm import requeue  # only a batch step needs it
+
+    with contextlib.suppress(OSError):  # events that cannot be read show nothing
+        if why := without_progress(job.events):
+            return why
+    requeue(job, number)
+    return ""
 
 
 def _code_and_signal(status: int | None) -> tuple[int | None, int | None]:

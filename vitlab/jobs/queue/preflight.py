@@ -56,7 +56,7 @@ from vitlab.jobs.queue.machine import (
     missing_gpu,
 )
 from vitlab.jobs.queue.program import CodeReader, SharedFiles, check_command
-from vitlab.jobs.slurm import rejection
+from vitlab.jobs.slurm import WARNING, rejection, seconds_of
 from vitlab.jobs.store import Job
 
 PATIENCE = 120
@@ -349,6 +349,10 @@ def _cluster(lab: LabPaths, spec: Spec) -> Iterator[Finding]:
     options = spec.extra.get("slurm", {})
     if why := rejection(lab, options):
         yield Finding("bad", f"slurm: {why}")
+    limit, warning = options.get("time", ""), options.get("warning", WARNING)
+    if seconds_of(limit) <= warning:
+        detail = f"no longer than the {warning} s before it at which a job is asked to save"
+        yield Finding("bad", f"slurm.time: {limit}: {detail} (slurm.warning)")
     nodes = options.get("nodes", 1)
     processes = spec.config.get("train", {}).get("processes", 1)
     if nodes > 1 and spec.recipe in NETWORKS:
