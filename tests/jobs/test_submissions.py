@@ -25,6 +25,8 @@ from vitlab.jobs import slurm, submissions
 from vitlab.jobs.environment import record_environment
 from vitlab.jobs.files import read_json, take_lock, touch, write_json
 from vitlab.jobs.process import slurm_step
+from vitlab.jobs.processes import boot
+from vitlab.jobs.queue import scheduler
 from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.notice import notify
 from vitlab.jobs.queue.queue import left_behind, plan
@@ -425,6 +427,27 @@ def test_on_a_disk_without_locks_a_job_starts_once(
     assert ended(job).outcome == "ok"
     assert job.log.read_text() == "ran\n"
     assert advance(shop.lab) == []
+    begun = list[JobPaths]()
+    start = scheduler.start_supervisor
+
+    def meanwhile(lab: LabPaths, paths: JobPaths, lock: int) -> int:
+        monkeypatch.setattr(scheduler, "start_supervisor", start)
+        begun.extend(advance(lab))  # another look: as the lease is ours, and as it is not
+        lab.private.lease.with_name("lease.claim").unlink()
+        begun.extend(advance(lab))
+        return start(lab, paths, lock)
+
+    other = shop.submit("print('ran')")
+    monkeypatch.setattr(scheduler, "start_supervisor", meanwhile)
+    assert advance(shop.lab) == [other]
+    assert begun == []
+    assert ended(other).outcome == "ok"
+    third = shop.submit("print('ran')")
+    gone = json.dumps({"pid": 2**22 - 1, "ticks": 1, "boot": boot()})
+    third.lock.with_name("lock.claim").write_text(gone)  # of a process that was killed
+    assert advance(shop.lab) == [third]
+    assert ended(third).outcome == "ok"
+    assert not list(shop.lab.root.rglob("*.claim"))
 
 
 STAGES = """

@@ -20,6 +20,7 @@ from vitlab.jobs import processes, slurm, submissions
 from vitlab.jobs.environment import record_environment, this_environment
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.files import (
+    claimed,
     exit_record,
     is_locked,
     open_appending,
@@ -107,10 +108,13 @@ def advance(lab: LabPaths, local: bool = True) -> list[JobPaths]:
         if lease is None:
             return started
         try:
-            with contextlib.suppress(OSError):  # for people; a full disk keeps no job from its end
-                write_owner(lease, {"pid": os.getpid(), "t": time.time()})
-            again.unlink(missing_ok=True)
-            started += _schedule(lab, local)
+            with claimed(lab.private.lease) as ours:
+                if not ours:
+                    return started
+                with contextlib.suppress(OSError):  # for people; a full disk keeps no job waiting
+                    write_owner(lease, {"pid": os.getpid(), "t": time.time()})
+                again.unlink(missing_ok=True)
+                started += _schedule(lab, local)
         finally:
             os.close(lease)
         if not again.exists():
@@ -193,26 +197,27 @@ def _start(
     if lock is None:
         return False
     try:
-        if not _still_queued(job):
-            return False
-        end_orphans(job, settings.grace)
-        given = [gpu.device for gpu in start.gpus]
-        orders = {
-            "v": 1,
-            "started": round(time.time(), 3),
-            "boot": machine.boot,
-            "device": start.device,
-            "devices": [device.record for device in given],
-            "environment": child_environment(
-                given, threads(settings), bool(machine.gpus or machine.lost)
-            ),
-            "grace": settings.grace,
-            **code.record(start.job).record,
-        }
-        write_owner(lock, orders)
-        started = processes.process(start_supervisor(lab, job, lock))
-        if started and is_locked(job.lock) is None:
-            write_owner(lock, {**orders, "pid": started.pid, "ticks": started.ticks})
+        with claimed(job.lock) as ours:
+            if not ours or not _still_queued(job):
+                return False
+            end_orphans(job, settings.grace)
+            given = [gpu.device for gpu in start.gpus]
+            orders = {
+                "v": 1,
+                "started": round(time.time(), 3),
+                "boot": machine.boot,
+                "device": start.device,
+                "devices": [device.record for device in given],
+                "environment": child_environment(
+                    given, threads(settings), bool(machine.gpus or machine.lost)
+                ),
+                "grace": settings.grace,
+                **code.record(start.job).record,
+            }
+            write_owner(lock, orders)
+            started = processes.process(start_supervisor(lab, job, lock))
+            if started and is_locked(job.lock) is None:
+                write_owner(lock, {**orders, "pid": started.pid, "ticks": started.ticks})
     finally:
         os.close(lock)
     return True
