@@ -11,7 +11,7 @@ from vitlab.contract.job import STATUSES, VERDICTS, Done
 from vitlab.contract.value import Value
 from vitlab.docs.judge import conclusion, phrases
 from vitlab.docs.model import headers, vocabulary
-from vitlab.docs.model.gates import conditions
+from vitlab.docs.model.gates import notation
 from vitlab.docs.write import status
 from vitlab.jobs import slurm
 from vitlab.tui import text
@@ -57,7 +57,7 @@ def test_every_outcome_is_shown_by_its_name(outcome: str) -> None:
     assert tone == {"ok": "success", "unknown": "warning"}.get(outcome, "error")
 
 
-@pytest.mark.parametrize("metric", conditions._METRICS)
+@pytest.mark.parametrize("metric", notation.METRICS)
 def test_of_every_metric_a_rule_names_the_better_number_is_known(metric: str) -> None:
     assert Value("test", metric, "log_g").better is not None
     assert Value("test", metric, "log_g").unit is not None

@@ -435,6 +435,7 @@ def _check_comparison(condition: Comparison, gate: Gate, known: _Known, roadmap:
         return Check(None, phrase("missing", missing), {})
     of_gate = [r for r in known.results if r.mvp in gate.mvps]
     name = judged_by(r.headline for r in of_gate or sides[condition.left])
+    name = str(replace(Value.parse(name), metric=condition.metric)) if condition.metric else name
     pair = known.fair_pair(gate, sides[condition.left], sides[condition.right], name)
     if pair is None:
         return Check(None, phrase("unlike", condition.left, condition.right, name), {})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from vitlab.docs.model.gates.notation import METRIC, METRICS, NUMBER, OP, SPLIT, normalised
 from vitlab.docs.model.ids import gate_refs
 from vitlab.docs.text.inline import plain
 
@@ -20,25 +20,8 @@ _SPLITS = {
     **{"测试": "test", "测试集": "test", "验证": "val", "验证集": "val"},
     **{"训练": "train", "训练集": "train", "training": "train", "validation": "val"},
 }
-# Whole numbers only: `0,70` may mean 0.70 and `60,000` sixty thousand, so neither is one.
-_NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?(?![\d_]|[.,]\d)\s*%?"
-_OP = r"(?:>=|<=|=>|=<|>|<|≥|≤|≧|≦|⩾|⩽)"
-_METRICS = {
-    "r2": r"(?:R2|R\^2)",
-    "mae": r"MAE",
-    "rmse": r"RMSE",
-    "bias": r"bias",
-    "scatter": r"scatter",
-    "rho": r"ρ|rho",
-    "sigma": r"σ|sigma",
-    "loss": r"loss",
-    "log_score": r"log[-_ ]?score",
-    "nats_lost": r"nats[-_ ]lost",
-}
-_WORDS = "|".join(f"(?P<{name}>{pattern})" for name, pattern in _METRICS.items())
-_METRIC = rf"(?<![A-Za-z])(?:{_WORDS})(?![A-Za-z])"
 _LABELS = {
-    "log_g": r"(?<![A-Za-z])log[_ ]?g(?![a-z])",
+    "log_g": r"(?<![A-Za-z])log(?:[_ ]?g|\(g\))(?![a-z])",
     "T_eff": r"t[_ ]?eff",
     "M_H": r"\[m/h\]|m_h|fe/?h",
     "a_M": r"a_m|\[(?:α|alpha)/(?:m|fe)\]",
@@ -57,65 +40,65 @@ _MODELS = {
     "moe": r"moe",
 }
 MODEL = "|".join(_MODELS.values())
-_SPLIT = (
-    r"(?:_?\{?(?P<split>test|val|train|测试|验证|训练)\}?"
-    r"|\s*\(\s*(?P<split2>test|val(?:idation)?|train(?:ing)?|测试集?|验证集?|训练集?)"
-    r"(?:\s+(?:set|data|split))?\s*\))?"
-)
-_UNIT = r"(?:\s*(?P<unit>(?-i:K)|dex|kelvin|nats?)(?![A-Za-z]))?"
+_UNIT = r"(?:\s*\(?\s*(?P<unit>(?-i:K)|dex|kelvin|nats?)(?![A-Za-z])\s*\)?)?"
 _THRESHOLD = re.compile(
-    rf"^(?P<of>[^<>≥≤≧≦]*?)\s*(?P<delta>Δ\s*)?{_METRIC}{_SPLIT}"
+    rf"^(?P<of>[^<>≥≤≧≦]*?)\s*(?P<delta>Δ\s*)?{METRIC}{SPLIT}"
     r"(?P<vs>\s*\(?\s*(?:vs\.?|over|相对|对比)\s+[^<>≥≤()]+?\)?)?"
-    rf"\s*(?P<op>{_OP})\s*(?P<value>{_NUMBER}){_UNIT}(?P<rest>.*)$",
+    rf"\s*(?P<op>{OP})\s*(?P<value>{NUMBER}){_UNIT}(?P<rest>.*)$",
     re.I,
 )
 _BETWEEN = re.compile(
-    rf"^(?P<of>[^<>≥≤≧≦\d]*?)\s*(?P<delta>Δ\s*)?{_METRIC}{_SPLIT}"
-    rf"\s*(?:in|∈|介于|between|[:=]|在)?\s*[\[(]?\s*(?P<low>{_NUMBER})\s*(?:-|–|—|~|to|到|至|and|,)"
-    rf"\s*(?P<high>{_NUMBER}){_UNIT}(?P<rest>.*)$",
+    rf"^(?P<of>[^<>≥≤≧≦\d]*?)\s*(?P<delta>Δ\s*)?{METRIC}{SPLIT}"
+    rf"\s*(?:in|∈|介于|between|[:=]|在)?\s*[\[(]?\s*(?P<low>{NUMBER})\s*(?:-|–|—|~|to|到|至|and|与|和|,)"
+    rf"\s*(?P<high>{NUMBER}){_UNIT}(?P<rest>.*)$",
     re.I,
 )
 _SANDWICH = re.compile(
-    rf"^(?P<low>{_NUMBER})\s*(?:<=|<|≤|≦)\s*(?P<of>)(?P<delta>Δ\s*)?{_METRIC}{_SPLIT}"
-    rf"\s*(?:<=|<|≤|≦)\s*(?P<high>{_NUMBER}){_UNIT}(?P<rest>.*)$",
+    rf"^(?P<low>{NUMBER})\s*(?:<=|<|≤|≦)\s*(?P<of>)(?P<delta>Δ\s*)?{METRIC}{SPLIT}"
+    rf"\s*(?:<=|<|≤|≦)\s*(?P<high>{NUMBER}){_UNIT}(?P<rest>.*)$",
     re.I,
 )
-_BARE = re.compile(rf"^(?P<op>{_OP})\s*(?P<value>{_NUMBER}){_UNIT}(?P<rest>.*)$")
+_BARE = re.compile(rf"^(?P<op>{OP})\s*(?P<value>{NUMBER}){_UNIT}(?P<rest>.*)$")
 _BARE_BETWEEN = re.compile(
-    rf"^(?P<low>{_NUMBER})\s*(?:-|–|—|~|to|到|至)\s*(?P<high>{_NUMBER}){_UNIT}(?P<rest>.*)$"
+    rf"^(?P<low>{NUMBER})\s*(?:-|–|—|~|to|到|至)\s*(?P<high>{NUMBER}){_UNIT}(?P<rest>.*)$"
 )
+_BEATS = r"(?:beats?|outperforms?|(?:is )?better than|优于|好于)(?![a-z])"
 _COMPARISON = re.compile(
-    rf"^(?P<left>{MODEL})\s*(?P<op>{_OP})\s*(?P<right>{MODEL})(?P<rest>.*)$", re.I
+    rf"^(?P<left>{MODEL})(?P<by>\s+R2)?\s*(?:(?P<op>{OP})|{_BEATS})\s*"
+    rf"(?:R2\s*\((?=[^()]*\)))?(?P<right>{MODEL})(?:\s+R2|\))?(?P<rest>.*)$",
+    re.I,
 )
 _CEILING = r"(?:the\s+)?(?:Bayes(?:ian)?\s*|theoretical\s*|理论)?(?:ceiling|upper bound|上限)"
 _SHARE = re.compile(
-    rf"^(?P<of>)(?:{_METRIC}{_SPLIT}\s*)?(?P<op>{_OP}|达到|reach(?:es)?)\s*(?P<value>{_NUMBER})"
+    rf"^(?P<of>)(?:{METRIC}{SPLIT}\s*)?(?P<op>{OP}|达到|reach(?:es)?)\s*(?P<value>{NUMBER})"
     rf"\s*(?:of|×|x|\*|的)?\s*{_CEILING}(?P<rest>.*)$",
     re.I,
 )
 _SHARE_OF = re.compile(
-    rf"^(?P<of>)(?:{_METRIC}{_SPLIT}\s*)?(?P<op>{_OP}|达到)\s*{_CEILING}\s*的?"
-    rf"\s*(?P<value>{_NUMBER})(?P<rest>.*)$",
+    rf"^(?P<of>)(?:{METRIC}{SPLIT}\s*)?(?P<op>{OP}|达到)\s*{_CEILING}\s*的?"
+    rf"\s*(?P<value>{NUMBER})(?P<rest>.*)$",
     re.I,
 )
 _SHARES = (_SHARE, _SHARE_OF)
-_MENTION = re.compile(rf"(?P<delta>Δ\s*)?{_METRIC}{_SPLIT}(?P<more>_?\{{?\w+)?", re.I)
+_MENTION = re.compile(rf"(?P<delta>Δ\s*)?{METRIC}{SPLIT}(?P<more>_?\{{?\w+)?", re.I)
 _BARS = re.compile(
-    rf"(?:\||\babs\()\s*(?P<inside>Δ?\s*{_METRIC}(?:_\{{?\w+\}}?)?(?:\s*\([^()|]*\))?)\s*(?:\||\))",
+    rf"(?:\||\babs\()\s*(?P<inside>Δ?\s*{METRIC}(?:_\{{?\w+\}}?)?(?:\s*\([^()|]*\))?)\s*(?:\||\))",
     re.I,
 )
 _ARGUMENT = "|".join((*_LABELS.values(), MODEL))
 _ARGUMENTS = re.compile(
-    rf"(?P<metric>Δ?\s*{_METRIC}{_SPLIT})\s*(?:of|for|[_(\[])?\s*\{{?"
+    rf"(?P<metric>Δ?\s*{METRIC}{SPLIT})\s*(?:of|for|[_(\[])?\s*\{{?"
     rf"(?P<arguments>(?:{_ARGUMENT})(?:\s*[,/ ]\s*(?:{_ARGUMENT}))*)\}}?\s*[)\]]?"
-    rf"(?=\s*(?:{_OP}|in\b|∈))",
+    rf"(?=\s*(?:{OP}|in\b|∈))",
     re.I,
 )
 """A label or a model behind its metric: `MAE(T_eff) <`, `R2_test(ViT) >`, `MAE of log g <`."""
 _TAIL = re.compile(
-    rf"^(?P<rule>[^()]*?{_OP}\s*{_NUMBER}{_UNIT})\s*\(\s*(?P<arguments>{_ARGUMENT})\s*\)\s*$", re.I
+    rf"^(?P<rule>[^()]*?{OP}\s*{NUMBER}{_UNIT})(?:\s*\(\s*|\s+(?:for|of|in)\s+)"
+    rf"(?P<arguments>{_ARGUMENT})\s*\)?\s*$",
+    re.I,
 )
-"""The same behind the limit: `R2 > 0.7 (ViT)`."""
+"""The same behind the limit: `R2 > 0.7 (ViT)`, `R2 > 0.7 for log_g`."""
 _ON_SPLIT = re.compile(
     r"\s+on\s+(?:the\s+)?(test|validation|val|training|train)(?:\s+(?:set|data|split))?(?![\w-])"
     r"|(?:在\s*)?(测试|验证|训练)集?上"
@@ -125,11 +108,13 @@ _ON_SPLIT = re.compile(
 )
 _NOT_A_QUALIFIER = re.compile(r"[、/;]|\b(?:and|or)\b|且|或|并", re.I)
 _REMARK = re.compile(
-    r"[\])]?(?:[\s();,.!✅❌]|同口径|same (?:stars|data|test set|budget)"
+    r"[\])]?(?:[\s();,.:!✅❌]|同口径|same (?:stars|data|test set|budget)"
     r"|(?:或|or )?(?:接近|差不多为?|约为|更[高低好]|以[上下]|close to|near|about|higher|lower)"
     r"(?:\s*[\d.]+%?)?"
     r"|(?:主|最终)?目标|(?:main |primary |stretch )?(?:target|goal)|论文主?结果|publishable"
-    r"|优秀|良好|及格|excellent|good|acceptable|strong)*+$",
+    r"|优秀|良好|及格|excellent|good|acceptable|strong|primary|threshold|must|required|主要|阈值|必须"
+    rf"|(?:see|cf\.?|见|参见)\s*[^()<>≥≤]{{0,40}}(?=\)|$)"
+    rf"|(?:{MODEL}|baseline|current(?:ly)?|基线|目前)\s*[:=]?\s*(?:R2\s*=?\s*)?{NUMBER}(?=\)))*+$",
     re.I,
 )
 """What may stand behind a limit: words that say nothing of what it is of."""
@@ -208,6 +193,8 @@ class Comparison:
     left: str
     op: str
     right: str
+    metric: str = ""
+    """`r2` where it is named; else the headline's."""
 
 
 @dataclass(frozen=True)
@@ -256,7 +243,7 @@ def read_condition(text: str, context: Iterable[str] = ()) -> Condition:
 @lru_cache(4096)
 def _read(text: str, context: tuple[str, ...]) -> Condition:
     shown = plain(text).strip()
-    norm, absolute = _without_bars(_normalised(shown))
+    norm, absolute = _without_bars(normalised(shown))
     norm, split = _without_split(norm)
     norm = _TAIL.sub(r"\g<arguments> \g<rule>", _ARGUMENTS.sub(r"\g<arguments> \g<metric>", norm))
     if found := _of_gates(shown):
@@ -265,7 +252,8 @@ def _read(text: str, context: tuple[str, ...]) -> Condition:
         left, right = match["left"], match["right"]
         is_plain = _only_remark(match["rest"]) and not re.search(r"\d", match["rest"])
         if is_plain and _model(left) != _model(right) and split in (None, "test"):
-            return Comparison(_named(left), _operator(match["op"]), _named(right))
+            return Comparison(_named(left), _operator(match["op"] or ">"), _named(right),
+                              "r2" if "R2" in norm.upper() else "")  # fmt: skip
         return Manual(shown)
     for pattern in (_SANDWICH, _BETWEEN, _BARE_BETWEEN, _SHARE, _SHARE_OF, _THRESHOLD, _BARE):
         match = pattern.match(norm)
@@ -310,7 +298,7 @@ def _bounded(
 def subject_of(texts: Iterable[str]) -> _Subject | None:
     """What the first text with a metric is about; None where it names several, or no text one."""
     for text in texts:
-        norm, _ = _without_bars(_normalised(plain(text)))
+        norm, _ = _without_bars(normalised(plain(text)))
         found = list(_MENTION.finditer(norm))
         if not found:
             continue
@@ -359,7 +347,7 @@ def _only_remark(rest: str, is_difference: bool = False) -> bool:
 
 
 def _metric(match: re.Match[str]) -> str:
-    return next((name for name in _METRICS if match[name] is not None), "r2")
+    return next((name for name in METRICS if match[name] is not None), "r2")
 
 
 def _subject(match: re.Match[str]) -> _Subject | None:
@@ -399,23 +387,6 @@ def _is_other_number(of: str) -> bool:
     return any(pattern.search(of) for pattern in (_OF_A_PART, _CHANGED, _ANY_MODEL))
 
 
-def _normalised(text: str) -> str:
-    text = re.sub(r"[$*]|\\mathrm|\\text|\\[lr]vert", lambda m: "|" if "vert" in m[0] else "", text)
-    text = re.sub(r"\\geq?(?![a-z])", "≥", re.sub(r"\\leq?(?![a-z])", "≤", text))
-    text = re.sub(r"(?<=\d)([⁰¹²³⁴-⁹]+)", r"^\1", text)  # `10²` and `0.7¹` are not 102 and 0.71
-    text = text.replace("²", "2").replace("\\Delta", "Δ").replace("∆", "Δ").replace("\\rho", "ρ")
-    text = unicodedata.normalize("NFKD", text.replace("∣", "|").replace("\\sigma", "σ"))
-    text = text.replace("\u0338", "!")  # `≯` is no `>`
-    text = "".join(
-        c for c in text if not unicodedata.combining(c) and unicodedata.category(c) != "Cf"
-    )
-    text = re.sub(r"R\s?[Â^]\s?\{?2\}?", "R2", text)
-    text = re.sub(r"R_\{?(test|val|train)\}?\^?2", r"R2_\1", text, flags=re.I)
-    text = re.sub(r"RA2", "R2", text)  # an `Â` that lost its hat: RÂ²
-    text = re.sub(r"([\[(]\s*[+-]?\d*\.\d+),(?=[+-]?\d*\.\d)", r"\1, ", text)
-    return text.replace("−", "-").replace("，", ",").replace("。", ".").strip()
-
-
 def _value(text: str) -> float:
     text = text.replace(" ", "")
     return float(text[:-1]) / 100 if text.endswith("%") else float(text)
@@ -452,7 +423,7 @@ def model_key(name: str) -> str:
 
 def labels_in(text: str) -> list[str]:
     """The labels a text names."""
-    norm = _normalised(plain(text))
+    norm = normalised(plain(text))
     return [name for name, pattern in _LABELS.items() if re.search(pattern, norm, re.I)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from html import unescape
 
 from vitlab.docs.model.gates.conditions import (
     FAIL_WORD,
@@ -27,8 +28,9 @@ from vitlab.docs.text.source import Document
 _OPERATOR = re.compile(r"[<>≥≤≧≦]|\\[lg]e")
 # A letter or number after `若` only names the rule, unless it is what the rule is about.
 _IF_WORD = re.compile(
-    r"^(?:若(?!干)|如果|如(?![何下上图表])|(?:if|when)(?![a-z]{2})|当(?!前))\s*(?P<label>(?:[A-Z](?![\w²^])|\d+(?=\s*[:：]))"
-    r"(?!\s*(?:[<>=≥≤≧≦²^,，]|\\[lg]e)))?\s*[:：.]?\s*",
+    r"^(?:若(?!干)|如果|如(?![何下上图表])|(?:if|when)(?![a-z]{2})|当(?!前))\s*"
+    r"(?P<label>(?:[A-Z](?![\w²^&])|\d+(?=\s*[:：]))"
+    r"(?!\s*(?:[<>=≥≤≧≦²^,，]|\\[lg]e|-?square|\*\*|[平方])))?\s*[:：.]?\s*",
     re.I,
 )
 _OF_SOME = re.compile(
@@ -182,7 +184,8 @@ def read_rules(text: str) -> tuple[Rule, ...]:
 
 def _standing(text: str) -> str:
     """What a reader sees that is not struck out."""
-    return plain(STRUCK.sub("", text) if "~~" in text else text)
+    seen = plain(STRUCK.sub("", text) if "~~" in text else text)
+    return unescape(seen) if "&" in seen else seen
 
 
 def _is_whole_rule(text: str) -> bool:
@@ -377,7 +380,8 @@ def _holds_condition(text: str) -> bool:
         return True
     condition = read_condition(first)
     is_of_gates = isinstance(condition, OfGates) and bool(condition.gates)
-    return is_of_gates or isinstance(condition, Between) or bool(_otherwise(text))
+    is_read = isinstance(condition, Threshold | Between | Comparison)
+    return is_of_gates or is_read or bool(_otherwise(text))
 
 
 def _otherwise(text: str) -> tuple[Rule, ...]:
