@@ -46,6 +46,7 @@ _ABOUT_GATES = re.compile(r"gates?\b|门控|决策", re.I)
 _NUMBERS = ("number", "name", "letter", "short_number", "point_number")
 _SEPARATOR = re.compile(r"\s*[:：—–(（]")
 _IN_BRACKETS = re.compile(r"^\s*[(（][^()（）]*[)）]\s*[:：]\s*")
+_AT_END = re.compile(r"\s*[(（]\s*MVPs?[-_: ]?[\dA-Z.,，、/&+ -]+[)）]\s*$")
 _LISTED = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s+)?(?P<text>.+)$")
 _ID_HEAD = re.compile(
     r"^\W*(?:(?:decision\s*)?gate|门控|决策门|门|DP|DG|decision point|决策点)\W*$", re.I
@@ -249,10 +250,10 @@ def _section_gate(source: _Source, heading: Heading, match: re.Match[str]) -> Ga
     trail = _HEADING_STATUS.search(title)
     if trail and source.vocabulary.read(trail["mark"].lstrip("(（【 ")):
         title, mark = title[: trail.start()], trail["mark"].strip("()（）【】 ")
-    bracket = _IN_BRACKETS.match(title)
+    bracket = _IN_BRACKETS.match(title) or _AT_END.search(title)
     named = source.ids.refs(bracket.group()) if bracket else ()
     if bracket and named:
-        title = title[bracket.end() :]
+        title = title[: bracket.start()] + title[bracket.end() :]
     facts = _Facts(source)
     for entry in _facts(source.views, heading.index, end):
         facts.add(entry.cells.get("item"), entry.cells.get("content"))
@@ -309,8 +310,8 @@ class _Facts:
         """A row of a table of items."""
         if item is None or content is None:
             return
-        self.found = True
         columns = self._source.vocabulary.columns([item.raw])
+        self.found |= bool({"status", "result", "mvp"} & {*columns})
         if "status" in columns and self.status is None:
             self.status = content
         elif "result" in columns:
@@ -374,7 +375,7 @@ def _table_rules(source: _Source, first: int, end: int, facts: _Facts) -> tuple[
             continue  # a table of other gates
         rows = [[cell.raw for cell in row.cells] for row in table.rows if not row.is_delimiter]
         if table in source.unknown and len(headers) == 2:
-            rules += rules_of_row(*headers)
+            rules += () if all(map(is_of_rules, headers)) else rules_of_row(*headers)
             for row in table.rows:
                 if len(row.cells) > 1 and not row.is_delimiter:
                     facts.add(row.cells[0], row.cells[1])
@@ -438,7 +439,8 @@ def _listed_gates(source: _Source) -> Iterator[Gate]:
 
 
 def _rules_of_cells(headers: Sequence[str], entry: Entry) -> tuple[Rule, ...]:
-    return with_context(table_rules(headers, [cell.raw for cell in entry.row.cells]), [])
+    cells = [cell.raw for cell in entry.row.cells]
+    return with_context(table_rules(headers, cells), cells[1:])
 
 
 def _rows_of(source: _Source, table: Table) -> Iterator[Gate]:

@@ -37,10 +37,9 @@ _OF_SOME = re.compile(
     rf"{SOME_STARS}|\b(?:real|observed)(?: [A-Z]\w+)? (?:spectra|stars)\b|(?:真实|观测)光谱", re.I
 )
 _VERDICT_ITEM = re.compile(
-    r"^(?:若|如果|if|when)?\s*(?:[✅❌⚠🔴🟢]\ufe0f?\s*(?=\w))?(?:(?P<fail>no[- ]?go|stop|"
-    + FAIL_WORD
-    + r")"
-    r"|(?P<pass>go|成功|" + PASS_WORD + r"))(?![A-Za-z])"
+    r"^(?:若|如果|if|when)?\s*(?:[✅❌⚠🔴🟢]\ufe0f?\s*(?=\w))?"
+    r"(?:(?P<fail>no[- ]?go|stop|kill|reject(?:ed)?|" + FAIL_WORD + r")"
+    r"|(?P<pass>go|continue|proceed|accept(?:ed)?|成功|" + PASS_WORD + r"))(?![A-Za-z])"
     r"\s*(?:if|when|criteri(?:on|a)|condition|条件|标准|判据|则|gate)?\s*[:：]?\s*$",
     re.I,
 )
@@ -51,6 +50,12 @@ _OUTCOME_ITEM = re.compile(
 )
 # From the first of several blanks, or a line of them would be searched from each.
 _ARROW = re.compile(r"(?<!\s)\s*(?:→|->|=>|⇒|➜|➡️?|⟹|,\s*then\b|then\b|，\s*则|则)\s*", re.I)
+_TOLD = re.compile(
+    r"(?<=[\d%])(?:\s*[:：]\s*(?=\D)|\s+(?=(?:go(?: on| ahead)?|stop|continue|proceed)\b)"
+    r"|\s*[,，]?\s*(?=继续|停止|进入))",
+    re.I,
+)
+"""In place of an arrow, behind a limit that opens with an if: `if R2 > 0.7: go on`."""
 _ELSE_WORD = re.compile(
     r"\s*[;；,，.。]?\s*\b(?:else|otherwise)\b\s*[:：,，]?\s*|\s*[;；,，]\s*否则\s*", re.I
 )
@@ -81,7 +86,8 @@ _LIMIT = re.compile(r"\s*(?:[<>≥≤≧≦=]|\\[lg]e|[+-]?\d*\.\d+\s*[-–~～�
 _BULLET = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?P<box>\[[ xX]\]\s+)?(?P<text>.*)$")
 _RULES_TITLE = re.compile(r"^\W*(?:Gate\s*影响|决策规则|decision rules?|gate effect)", re.I)
 _CONDITION_HEAD = re.compile(
-    r"^\W*(?:(?:acceptance )?criteri(?:on|a)|condition|threshold|if|when|rule|decision rule|条件"
+    r"^\W*(?:(?:acceptance |exit )?criteri(?:on|a)|acceptance|condition|threshold|if|when"
+    r"|rule|decision rule|条件"
     r"|触发条件|判据|判定条件|判定标准|验收标准|验收|标准|阈值|规则|决策规则|若|如果)(?:\s*[(（].*)?$",
     re.I,
 )
@@ -176,6 +182,8 @@ def read_rules(text: str) -> tuple[Rule, ...]:
         return tuple(rule for piece in pieces for rule in read_rules(piece))
     first, *rest = _ELSE_WORD.split(body, maxsplit=1)
     condition, *then = _ARROW.split(first, maxsplit=1)
+    if head and not then and _OPERATOR.search((told := _TOLD.split(first, maxsplit=1))[0]):
+        condition, *then = told
     rule = Rule(condition.strip(), then[0].strip() if then else "", read_condition(condition))
     if rest and _IF_WORD.match(rest[0]):  # `A → x, else if B → y, else → z`
         return rule, *read_rules(rest[0])
