@@ -20,8 +20,8 @@ from vitlab.contract.job import Spec
 from vitlab.contract.paths import LabPaths
 from vitlab.jobs.queue.scheduler import advance
 from vitlab.jobs.store import submit
+from vitlab.lab.conclusions.decisions import based
 from vitlab.lab.lab import open_lab
-from vitlab.lab.tray.decisions import based
 from vitlab.lab.tray.proposals import Proposal, Tray
 
 NOBODY = "54321"

@@ -14,8 +14,8 @@ from tests.lab.test_tray import put
 from vitlab.contract.paths import LabPaths
 from vitlab.docs.journal import Outcome
 from vitlab.lab.after_save import raw_decisions, settle
+from vitlab.lab.conclusions.decisions import accept
 from vitlab.lab.lab import Lab, open_lab
-from vitlab.lab.tray.decisions import accept
 from vitlab.lab.tray.proposals import Tray
 from vitlab.lab.writeback.decisions import decide_gate, give_status
 from vitlab.lab.writeback.edits import redo, status_changes, undo, write

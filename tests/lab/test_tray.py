@@ -23,13 +23,13 @@ from vitlab.contract.paths import UsageError
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.autopilot.budget import Estimate, Spent
 from vitlab.lab.conclusions.check import check_because, check_conclusion
+from vitlab.lab.conclusions.decisions import accept, based, dismiss, preview
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import Request, launch, plan_launch
 from vitlab.lab.results.job_results import newest_results
 from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.tray import account, proposals
 from vitlab.lab.tray.account import Account
-from vitlab.lab.tray.decisions import accept, based, dismiss, preview
 from vitlab.lab.tray.proposals import Proposal, Tray, short_text
 from vitlab.lab.writeback.edits import plan_update, undo
 
@@ -159,6 +159,21 @@ def test_a_conclusion_of_trials_is_marked(lab: Lab, roadmap: Path, ended: Ended)
         check_conclusion(lab, update, "R² is 0.75")
     check_conclusion(lab, update, "R² is 0.75 (smoke)")
     check_conclusion(lab, update, "it has run")
+
+
+def test_a_conclusion_is_held_against_the_results_of_the_day_it_is_accepted(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.751)
+    ended("two", 0.54, mvp="2.0", model="LightGBM")
+    own = "The ViT of MVP-1.0 (R² = 0.751) beats the LightGBM of MVP-2.0 (R² = 0.540)."
+    number = put(lab, "results", text=own).number
+    assert not preview(lab, Tray(lab).proposal(number)).problem
+    ended("two", 0.8, mvp="2.0", model="LightGBM")
+    before = roadmap.read_bytes()
+    with pytest.raises(UsageError, match=r"proposal 1: .*no result"):
+        accept(lab, number)
+    assert roadmap.read_bytes() == before
 
 
 def test_a_gate_s_reason_has_numbers_of_results_alone(

@@ -25,6 +25,8 @@ from vitlab.jobs.gpus import Device
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.queue import notice
 from vitlab.lab import adoption, launch, new_plan
+from vitlab.lab.conclusions import decisions
+from vitlab.lab.conclusions.decisions import Accepted, Preview
 from vitlab.lab.inspector.client import Client
 from vitlab.lab.inspector.star import Sources
 from vitlab.lab.live import mvp_summary, snapshot
@@ -33,8 +35,6 @@ from vitlab.lab.live.snapshot import JobView
 from vitlab.lab.progress import Progress, fold
 from vitlab.lab.results import rows
 from vitlab.lab.results.rows import ResultRow
-from vitlab.lab.tray import decisions
-from vitlab.lab.tray.decisions import Accepted, Preview
 from vitlab.lab.writeback import edits, status_sync, writeback
 from vitlab.lab.writeback.edits import PastWrite
 from vitlab.plot.series import Line

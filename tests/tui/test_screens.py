@@ -14,8 +14,8 @@ from textual.widgets import Input
 from tests.tui.conftest import Open
 from tests.tui.fakes import ROADMAP, FakeLab, usual_view
 from vitlab.docs.judge.gates import Verdict
-from vitlab.lab.tray import decisions
-from vitlab.lab.tray.decisions import Preview
+from vitlab.lab.conclusions import decisions
+from vitlab.lab.conclusions.decisions import Preview
 from vitlab.lab.tray.proposals import Proposal
 from vitlab.tui.app import VitLab
 from vitlab.tui.screens.curves import CurvesScreen

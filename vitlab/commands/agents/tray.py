@@ -17,8 +17,8 @@ from vitlab.commands.common import (
 )
 from vitlab.contract.terminal import print_exact
 from vitlab.docs.text.edit import unified
+from vitlab.lab.conclusions.decisions import Preview, accept, acceptable, dismiss, preview
 from vitlab.lab.lab import Lab
-from vitlab.lab.tray.decisions import Preview, accept, acceptable, dismiss, preview
 from vitlab.lab.tray.proposals import Tray, summaries
 
 

@@ -71,8 +71,6 @@ class Proposal:
     """Further seeds."""
     basis: str = ""
     """Digest of what it rests on: statuses, results, specifications."""
-    doubts: tuple[str, ...] = ()
-    """What was found of its words as it was made: not supported, or not read; a line each."""
     at: float = 0.0
     """Unix seconds."""
     number: int = 0

@@ -17,8 +17,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from vitlab.contract.paths import UsageError
+from vitlab.lab.conclusions import decisions
 from vitlab.lab.conclusions.documents import lint_all
-from vitlab.lab.tray import decisions
 from vitlab.lab.writeback import edits
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
@@ -29,9 +29,9 @@ from vitlab.tui.widgets.table import StableTable
 
 if TYPE_CHECKING:
     from vitlab.docs.save import FileChange
+    from vitlab.lab.conclusions.decisions import Preview
     from vitlab.lab.lab import Lab
     from vitlab.lab.live.snapshot import LabSnapshot
-    from vitlab.lab.tray.decisions import Preview
     from vitlab.lab.writeback.edits import DocumentState, PastWrite, Problem
     from vitlab.lab.writeback.writeback import MvpUpdate
 

@@ -14,19 +14,14 @@ from vitlab.contract.paths import UsageError
 from vitlab.docs.write.gate_decisions import find_gate
 from vitlab.lab.conclusions.check import (
     NOTHING,
-    check_because,
-    check_conclusion,
-    doubts_of_reason,
 )
+from vitlab.lab.conclusions.decisions import based, launch_line, preview
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, default_profile, plan_launch
 from vitlab.lab.live.changes import ChangeLog
 from vitlab.lab.results.job_results import newest_results
-from vitlab.lab.results.ranking import verdicts_of
-from vitlab.lab.tray.decisions import based, launch_line, preview
 from vitlab.lab.tray.proposals import Kind, Proposal, Tray, short_text
 from vitlab.lab.tray.refusals import check_repeat
-from vitlab.lab.writeback.edits import plan_update
 
 _RUNS = {"type": "array", "items": {"type": "string"}, "maxItems": 50}
 _SEEDS = {"type": "integer", "minimum": 0, "maximum": 20, "description": "further seeds"}
@@ -87,25 +82,17 @@ def _propose_results(session: Session, arguments: Arguments) -> Answer:
     mvp = bare_id(arguments["mvp"])
     roadmap = lab.roadmap_with(mvp, roadmap_of(lab, arguments))
     text = short_text("conclusion", arguments.get("conclusion", ""))
-    newest, read = newest_results(lab, roadmap), lab.read_roadmap(roadmap)
-    if not any(one.result.mvp == mvp for one in newest):
+    if not any(one.result.mvp == mvp for one in newest_results(lab, roadmap)):
         raise UsageError(f"MVP-{mvp}: {NOTHING}")
-    verdicts = verdicts_of(lab, read, newest)
-    unread = check_conclusion(lab, plan_update(lab, roadmap, mvp), text, read.gates, verdicts)
-    proposal = replace(_proposal(lab, "results", roadmap, mvp, arguments), doubts=unread)
-    return _put(lab, replace(proposal, text=text))
+    return _put(lab, replace(_proposal(lab, "results", roadmap, mvp, arguments), text=text))
 
 
 def _propose_gate(session: Session, arguments: Arguments) -> Answer:
     lab = session.lab()
     roadmap = roadmap_of(lab, arguments) or _with_gate(lab, arguments["gate"])
-    read = lab.read_roadmap(roadmap)
-    gate = find_gate(read, arguments["gate"])
+    gate = find_gate(lab.read_roadmap(roadmap), arguments["gate"])
     proposal = _proposal(lab, "gate", roadmap, gate.id, arguments)
     text = short_text("because", arguments.get("because", ""))
-    newest = newest_results(lab, roadmap)
-    verdict = next(one for one in verdicts_of(lab, read, newest) if one.id == gate.id)
-    proposal = replace(proposal, doubts=check_because(lab, gate, verdict, newest, text))
     return _put(lab, replace(proposal, word=arguments["status"], text=text))
 
 
@@ -134,14 +121,7 @@ def _proposal(lab: Lab, kind: Kind, roadmap: Path, target: str, arguments: Argum
 
 
 def _put(lab: Lab, proposal: Proposal) -> Answer:
-    """Put a proposal into the tray, once it is known what it would do.
-
-    With what no result bears out of its reason, for the person who decides.
-    """
-    path = lab.paths.inside(proposal.roadmap)
-    about = lab.read_roadmap(path), proposal.kind, proposal.target, newest_results(lab, path)
-    doubts = doubts_of_reason(lab, *about, proposal.reason)
-    proposal = replace(proposal, doubts=(*proposal.doubts, *doubts))
+    """Put a proposal into the tray, once it is known what it would do."""
     put = Tray(lab).add(based(lab, proposal))
     shown = preview(lab, put)
     files = [lab.paths.relative(change.path) for change in shown.changes]

@@ -13,10 +13,10 @@ from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value, judged_by
 from vitlab.docs.text.numbers import asked_number
 from vitlab.jobs.store import find_job, read_job
+from vitlab.lab.conclusions.decisions import preview
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.log_file import ERRORS, LogFile
 from vitlab.lab.results.job_results import all_results
-from vitlab.lab.tray.decisions import preview
 from vitlab.lab.tray.proposals import Tray, summaries
 
 MVP = ("id", "name", "status", "standing", "gate")

@@ -14,9 +14,11 @@ from vitlab.docs.save import FileChange
 from vitlab.docs.write.gate_decisions import gate_status
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.autopilot.budget import estimate, hours_text
+from vitlab.lab.conclusions.check import NOTHING, check_because, check_conclusion, doubts_of_reason
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, launch, plan_launch
 from vitlab.lab.results.job_results import newest_results, of_roadmap
+from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.tray.proposals import Proposal, Tray
 from vitlab.lab.writeback.decisions import UNSUPPORTED as UNSUPPORTED
 from vitlab.lab.writeback.decisions import (
@@ -65,8 +67,7 @@ def preview(lab: Lab, proposal: Proposal) -> Preview:
         shown, basis = _planned(lab, proposal)
     except UsageError as error:
         return Preview(proposal, _title(proposal), problem=str(error))
-    remarks = (*shown.remarks, *proposal.doubts)
-    return replace(shown, remarks=remarks, problem="" if basis == proposal.basis else _CHANGED)
+    return replace(shown, problem="" if basis == proposal.basis else _CHANGED)
 
 
 def acceptable(lab: Lab, proposal: Proposal, because: str | None) -> Preview:
@@ -168,21 +169,37 @@ def _planned(lab: Lab, proposal: Proposal) -> tuple[Preview, str]:
         case "launch":
             return _planned_launch(lab, proposal)
         case "results":
-            update = plan_update(lab, path, proposal.target, proposal.text or None)
-            if not update.conclusion:
-                raise UsageError(f"{update.summary}: no result, so nothing to conclude")
-            ends = [(j.name, j.state.ended) for j in update.jobs if isinstance(j.state, Done)]
-            found = Preview(proposal, f"results of {update.summary}", update.changes)
-            return found, _digest(sorted(ends))
+            return _planned_results(lab, path, proposal)
         case "gate":
             return _planned_gate(lab, path, proposal)
         case _:
             return _planned_status(lab, path, proposal)
 
 
+def _planned_results(lab: Lab, path: Path, proposal: Proposal) -> tuple[Preview, str]:
+    update, doubts = plan_update(lab, path, proposal.target), _doubts(lab, path, proposal)
+    if proposal.text:
+        roadmap = lab.read_roadmap(path)
+        verdicts = verdicts_of(lab, roadmap, newest_results(lab, path))
+        unread = check_conclusion(lab, update, proposal.text, roadmap.gates, verdicts)
+        update, doubts = plan_update(lab, path, proposal.target, proposal.text), unread + doubts
+    if not update.conclusion:
+        raise UsageError(f"{update.summary}: {NOTHING}")
+    ends = [(j.name, j.state.ended) for j in update.jobs if isinstance(j.state, Done)]
+    found = Preview(proposal, f"results of {update.summary}", update.changes, doubts)
+    return found, _digest(sorted(ends))
+
+
+def _doubts(lab: Lab, path: Path, proposal: Proposal) -> tuple[str, ...]:
+    """What no result of now bears out of its reason."""
+    about = lab.read_roadmap(path), proposal.kind, proposal.target, newest_results(lab, path)
+    return doubts_of_reason(lab, *about, proposal.reason)
+
+
 def _planned_launch(lab: Lab, proposal: Proposal) -> tuple[Preview, str]:
     plan = plan_launch(lab, request_of(lab, proposal))
     remarks = [f"{one.status}: {one.text}" for one in plan.findings]
+    remarks += _doubts(lab, plan.request.roadmap, proposal)
     found = Preview(proposal, launch_line(lab, plan), plan.changes, tuple(remarks))
     return found, _digest(sorted(map(_identity, plan.specs)))
 
@@ -203,7 +220,7 @@ def _planned_status(lab: Lab, path: Path, proposal: Proposal) -> tuple[Preview, 
         raise UsageError(f"MVP-{mvp.id}: is {proposal.word} already")
     has = {one.job.name for one in newest_results(lab, path) if one.result.mvp == mvp.id}
     lacks = is_unsupported(lab, path, mvp.id, proposal.word)
-    remarks = (UNSUPPORTED,) if lacks else ()
+    remarks = (*([UNSUPPORTED] if lacks else []), *_doubts(lab, path, proposal))
     found = Preview(proposal, _title(proposal), tuple(changes), remarks, lacks)
     return found, _digest([mvp.status, sorted(has)])
 
@@ -215,7 +232,9 @@ def _planned_gate(lab: Lab, path: Path, proposal: Proposal) -> tuple[Preview, st
         raise UsageError(f"Gate-{gate.id}: is {proposal.word} already")
     lacks = lacks_support(verdict, gate_status(proposal.word))
     because = f"by the results: {verdict.verdict}: {verdict.because}"
-    remarks = (UNSUPPORTED, because) if lacks else (because,)
+    newest = newest_results(lab, path)
+    unread = check_because(lab, gate, verdict, newest, proposal.text)
+    remarks = (*([UNSUPPORTED] if lacks else []), because, *unread, *_doubts(lab, path, proposal))
     found = Preview(proposal, _title(proposal), changes, remarks, lacks)
     return found, _digest([gate.status, verdict.verdict, sorted(verdict.values.items())])
 
