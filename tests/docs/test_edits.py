@@ -192,6 +192,21 @@ def test_a_made_file_that_was_edited_since_stays(journal: Journal, tmp_path: Pat
     assert path.read_text() == "# mine\n"
 
 
+def test_a_made_file_that_was_deleted_since_keeps_no_undo_back(
+    file: Path, journal: Journal, tmp_path: Path
+) -> None:
+    path, before = tmp_path / "report.md", file.read_text()
+    document = read(file)
+    linked = change(document, [Edit(Span(0, 0), "", "see [R](report.md)\n")])
+    save([create(path, "# R\n"), linked], journal)
+    path.unlink()
+    assert [one.path for one in undo(journal).changes] == [file]
+    assert file.read_text() == before
+    redo(journal)
+    assert file.read_text() != before
+    assert not path.exists()
+
+
 def test_several_plans_on_one_file_are_one_change(file: Path, journal: Journal) -> None:
     new = TEXT.replace("4", "40").replace("# T", "# U")
     save([between(file, TEXT, new)], journal)

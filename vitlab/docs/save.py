@@ -173,7 +173,10 @@ def _reverse_entry(journal: Journal, state: str, new_state: str, hook: Hook) -> 
         entry = next((entry for entry in entries if entry), None)
         if entry is None:
             return Reverted()
-        rebased = tuple(_rebased(journal, done.reversed, again=True) for done in entry.changes)
+        backs = [done.reversed for done in entry.changes]
+        # A file that the save had made, and that somebody has deleted since, is gone already.
+        there = [x for x in backs if not x.removed or os.path.lexists(journal.target(x.path))]
+        rebased = tuple(_rebased(journal, back, again=True) for back in there)
         by_save = entry.changes if state == "done" else [one.reversed for one in entry.changes]
         left = entry.left or _left(by_save)  # an older version kept none
         again = replace(entry, state=new_state, fresh=False, changes=rebased, left=left)
