@@ -337,6 +337,8 @@ def verdicts(text: str, tmp_path: Path) -> list[str]:
          ["right", "right", "not backed", "right"]),
         ("The ViT has R² = 0.711; do not put the MAE of LightGBM (0.487 dex) by that of the ViT.",
          ["right"] * 2),
+        ("a\x0cb\u2028c\n\nThe ViT has R² = 0.999.\n\n| model | R² |\n|---|---|\n| ViT | 0.711 |",
+         ["not backed", "right"]),
         ("```\nR² = 0.999\n```", []),
         ("<!-- R² = 0.999 -->", []),
     ],

@@ -186,7 +186,7 @@ def _range(first: int, end: int) -> str:
 
 def lost_lines(old: str, then: str) -> list[str]:
     """`line N: text` for each line of a text that is not as it was in a later one."""
-    before, after = old.splitlines(), then.splitlines()
+    before, after = split_lines(old), split_lines(then)
     return [
         f"line {index + 1}: {before[index].strip()}"
         for first, last, _, _ in _changed_lines(before, after)

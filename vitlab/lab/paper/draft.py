@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vitlab.contract.paths import NUMBERS, NoLab, UsageError, find_lab, real
 from vitlab.contract.reading import read_regular
+from vitlab.docs.text.edit import split_lines
 from vitlab.docs.text.inline import plain
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.text.tables import tables_of
@@ -141,8 +142,8 @@ def _tex_rows(body: str, line: int) -> Iterator[Row]:
 
 def _in_markdown(document: Document, reader: Reader) -> Iterator[Mention]:
     in_table = {i for first, last in document.tables for i in range(first, last)}
-    lines = enumerate(document.prose.splitlines())
-    said = ["" if i in in_table else _markdown(text) for i, text in lines]
+    lines = enumerate(split_lines(document.prose))
+    said = ["" if i in in_table else _markdown(text.rstrip("\r\n")) for i, text in lines]
     yield from _paragraphs("\n".join(said), 1, reader)
     above = [""]  # what was said last before each line
     for text in said:
