@@ -40,7 +40,8 @@ def record_opening(
     own = lab.relative(roadmap.document.path) if roadmap.document.path else ""
     line = json.dumps(asdict(Opening(time.time(), own, gate.id, stars, tuple(jobs))))
     with os.fdopen(open_appending(lab.openings), "a", encoding="utf-8") as file:
-        file.write(line + "\n")
+        torn = file.tell() and not read_regular(lab.openings).endswith(b"\n")
+        file.write("\n" * bool(torn) + line + "\n")
 
 
 def openings(lab: LabPaths, roadmap: Roadmap) -> list[Opening]:
