@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,16 @@ import pytest
 from tests.jobs.conftest import Workshop
 from tests.waiting import ended
 from vitlab.contract import reading
-from vitlab.contract.job import Done, Lost, Queued, Running, Unreadable
+from vitlab.contract.job import (
+    Done,
+    Lost,
+    Queued,
+    Result,
+    Running,
+    Unreadable,
+    read_spec,
+    write_result,
+)
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes, store
 from vitlab.jobs.files import is_locked, take_lock
@@ -32,6 +42,7 @@ from vitlab.jobs.store import (
     submit,
     unfinished,
 )
+from vitlab.lab.results.job_results import finished
 
 
 def test_a_submitted_job_is_there_whole(shop: Workshop) -> None:
@@ -94,6 +105,22 @@ def test_the_health_of_a_job_that_ends_in_nothing_is_named(shop: Workshop) -> No
     found = read_job(job)
     assert found is not None
     assert found.problem == "health.jsonl has no record in its last 8 kB"
+
+
+def test_a_result_of_another_run_is_not_that_of_its_folder(shop: Workshop) -> None:
+    job = shop.submit("")
+    job.exit.write_text(json.dumps({"v": 1, "code": 0, "reason": "ok", "started": 5, "ended": 6}))
+    spec = read_spec(job.spec)
+    assert spec is not None
+    values: dict[str, float | None] = {"val/r2/log_g": 0.6}
+    own = Result(spec.mvp, spec.run, spec.profile, spec.recipe, values)
+    write_result(job.result, own)
+    assert [one.result for one in finished(all_jobs(shop.lab))] == [own]
+    write_result(job.result, replace(own, run="another"))
+    found = read_job(job)
+    assert found is not None
+    assert found.problem == "result.json is of MVP 1.0, run another, profile smoke"
+    assert finished([found]) == []
 
 
 def test_without_locks_pid_and_start_time_decide(

@@ -15,6 +15,7 @@ from vitlab.lab.writeback.edits import (
     accept,
     document_state,
     fix,
+    pending_results,
     plan_update,
     propose_again,
     refuse,
@@ -23,7 +24,7 @@ from vitlab.lab.writeback.edits import (
     undo,
     write,
 )
-from vitlab.lab.writeback.sync_ledger import record_written
+from vitlab.lab.writeback.sync_ledger import record_unwritten, record_written
 from vitlab.lab.writeback.writeback import pending
 
 
@@ -142,3 +143,27 @@ def test_a_status_of_a_shared_row_names_the_others(tmp_path: Path) -> None:
         "line 8: ⏳ is kept: it also covers 1.0, 1.2",
         "line 4: MVP-1.1 set too, the row is shared",
     ]
+
+
+def test_a_plan_out_of_a_backup_gets_its_results_again_where_they_are_asked_for(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    before = {path: path.read_bytes() for path in lab.paths.roadmaps.glob("*.md")}
+    ended("one", 0.75)
+    accept(lab, pending_results(lab, roadmap))
+    written = roadmap.read_bytes()
+    assert pending_results(lab, roadmap).left == pending_results(lab, roadmap, "1.0").left == ()
+    for path, data in before.items():
+        path.write_bytes(data)
+    untouched = pending_results(lab, roadmap)
+    assert untouched.changes == ()
+    assert untouched.left == (
+        "MVP-1.0 is planned, though its results were written once: "
+        "`vitlab sync 1.0` writes them again",
+    )
+    accept(lab, pending_results(lab, roadmap, "1.0"))
+    assert roadmap.read_bytes() == written
+    roadmap.write_bytes(before[roadmap])
+    record_unwritten(lab, all_jobs(lab.paths))
+    refuse(lab, roadmap, "1.0")
+    assert pending_results(lab, roadmap, "1.0").changes == ()

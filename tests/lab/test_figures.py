@@ -506,13 +506,14 @@ def test_calibration_shows_too_small_a_sigma(lab: Lab, ended: Ended, tmp_path: P
     ] * 4
     assert len(along.curves[0].y) == 4
     save_residuals(tmp_path / "right.parquet", replace(kept, density=right))
-    gap = residuals_gap(tmp_path / "right.parquet", job.residuals, "log_score", "log_g")
+    paths = [tmp_path / "right.parquet", job.residuals]
+    gap = residuals_gap(paths, ({}, {}), "log_score", "log_g")
     assert gap is not None
     expected = norm.logpdf(truth) - norm.logpdf(truth, scale=0.5)
     assert gap.value == pytest.approx(float(expected.mean()))
     assert gap.error == pytest.approx(float(expected.std(ddof=1)) / math.sqrt(200))
-    save_residuals(tmp_path / "none.parquet", kept)
-    assert residuals_gap(tmp_path / "none.parquet", job.residuals, "log_score", "log_g") is None
+    save_residuals(paths[0], kept)
+    assert residuals_gap(paths, ({}, {}), "log_score", "log_g") is None
 
 
 def test_a_stranger_s_result_writes_no_figure_out_of_its_lab(

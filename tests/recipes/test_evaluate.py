@@ -108,6 +108,21 @@ def test_every_model_says_again_what_its_job_said(
         assert (lab / report["residuals"]).name == "residuals.parquet"
 
 
+def test_a_model_of_another_run_does_not_replace_what_is_kept(
+    lab: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = JobPaths(lab / "experiments" / EXP_ID / "lightgbm")
+    text, name = job.result.read_text(encoding="utf-8"), "test/r2/log_g"
+    record = json.loads(text)
+    record["values"][name] -= 0.05
+    job.result.write_text(json.dumps(record), encoding="utf-8")
+    (report,) = evaluated(lab, capsys, monkeypatch, f"{EXP_ID}/lightgbm")
+    job.result.write_text(text, encoding="utf-8")
+    numbers = f"{report['values'][name]:.4f}, its result {record['values'][name]:.4f}"
+    assert report["failed"] == [f"the model kept here has {name} {numbers}"]
+    assert (lab / report["residuals"]).parent == job.evaluations
+
+
 def test_a_model_is_scored_on_a_file_and_a_leak_is_seen(
     lab: Path,
     spectra: Path,

@@ -12,7 +12,7 @@ from vitlab.commands.common import (
     add_roadmap,
     named_roadmap,
     print_json,
-    this_lab,
+    results_lab,
 )
 from vitlab.contract.terminal import in_color, print_drawn
 from vitlab.docs.save import save
@@ -85,7 +85,7 @@ def _figure_options(figure: argparse.ArgumentParser) -> None:
 
 def draw_figure(args: argparse.Namespace) -> int:
     """`vitlab figure`: drawn from the job folders alone, linked from the reports there are."""
-    lab = this_lab()
+    lab = results_lab()
     made = figure_data(
         lab, lookup_results(lab.paths, args.jobs, named_roadmap(lab, args, args.jobs))
     )

@@ -23,7 +23,7 @@ from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text.source import read
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab, open_lab
-from vitlab.lab.results.job_results import newest_results
+from vitlab.lab.results.job_results import newest_results, unreadable_jobs
 from vitlab.lab.results.ranking import verdicts_of
 
 WIDEST = 300
@@ -177,11 +177,18 @@ def this_lab() -> Lab:
     return open_lab(Path.cwd(), print_note)
 
 
+def results_lab() -> Lab:
+    """The same, for a command that reads results."""
+    lab = this_lab()
+    note_unreadable_jobs(lab)
+    return lab
+
+
 def note_unreadable_jobs(lab: Lab) -> None:
     """Tell which jobs have files that cannot be read, as their numbers may be missing."""
-    bad = [job for job in all_jobs(lab.paths) if job.problem]
-    for job in bad[:NAMED]:
-        print_note(f"{job.name}: unreadable: {job.problem}")
+    bad = unreadable_jobs(lab)
+    for name in list(bad)[:NAMED]:
+        print_note(f"{name}: unreadable: {bad[name]}")
     if len(bad) > NAMED:
         print_note(f"{len(bad) - NAMED} more jobs have such files; `vitlab jobs` names them")
 

@@ -16,7 +16,7 @@ from vitlab.commands.common import (
     named_roadmap,
     print_json,
     print_table,
-    this_lab,
+    results_lab,
 )
 from vitlab.contract.excluded import sentence
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
@@ -56,7 +56,7 @@ def evaluate_jobs(args: argparse.Namespace) -> int:
     """`vitlab evaluate`: scores overall and in bins; the residuals are kept in the job's folder."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-    this = this_lab()
+    this = results_lab()
     lab, roadmap = this.paths, named_roadmap(this, args, args.jobs)
     if args.stars is not None:
         return _against_stars(lab, args, roadmap)

@@ -23,6 +23,7 @@ from vitlab.commands.common import (
     print_json,
     print_note,
     print_table,
+    results_lab,
     roadmap_of,
     tell_broken,
     this_lab,
@@ -56,13 +57,13 @@ from vitlab.lab.writeback.edits import (
     journal_of,
     linked_notes,
     only_undo,
+    pending_results,
     redo,
     status_changes,
     status_notes,
     undo,
 )
 from vitlab.lab.writeback.gate_edits import gate_changes
-from vitlab.lab.writeback.writeback import pending
 
 
 def _status_options(status: argparse.ArgumentParser) -> None:
@@ -427,8 +428,7 @@ def _set_gate(args: argparse.Namespace, lab: Lab | None, path: Path) -> int:
 
 def sync_results(args: argparse.Namespace) -> int:
     """`vitlab sync`: the diffs of every file touched, and the write."""
-    lab = this_lab()
-    note_unreadable_jobs(lab)
+    lab = results_lab()
     note_lost_roadmaps(lab)
     count = 0
     broken: list[tuple[Path, UsageError]] = []
@@ -437,7 +437,7 @@ def sync_results(args: argparse.Namespace) -> int:
         paths = [lab.roadmap_with(args.mvp, args.roadmap)]
     for path in paths:
         try:
-            plan = pending(lab, path, args.mvp)
+            plan = pending_results(lab, path, args.mvp)
         except UsageError as error:
             if args.roadmap or args.mvp:
                 raise
@@ -458,7 +458,7 @@ def sync_results(args: argparse.Namespace) -> int:
         count += len(plan.changes)
     tell_broken(broken)
     if not count:
-        print("nothing to write: no finished job has results missing from the documents")
+        print("nothing to write: no finished job has results that were not written")
     if waiting := len(Tray(lab).waiting()):
         print_note(f"`vitlab tray` shows what assistants propose ({waiting})")
     return 2 if broken else 0
@@ -479,7 +479,7 @@ def _revert(
 ) -> int:
     lab = lab_around(Path.cwd() / "any")
     done = call(lab) if lab else lone(replace(journal_of(None), tell=print_note))
-    if not done.changes:
+    if not done.what and not done.changes:
         raise UsageError(f"{lab.paths.root if lab else Path.cwd()}: nothing to {word}")
     if done.what:
         print(f"{word}ne: {done.what}")

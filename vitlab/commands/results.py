@@ -20,6 +20,7 @@ from vitlab.commands.common import (
     named_roadmap,
     print_json,
     print_table,
+    results_lab,
     this_lab,
 )
 from vitlab.contract.contradictions import contradictions
@@ -223,7 +224,7 @@ def plot_jobs(args: argparse.Namespace) -> int:
 
 def compare_results(args: argparse.Namespace) -> int:
     """`vitlab compare`: one row per configuration, its seeds together."""
-    lab = this_lab()
+    lab = results_lab()
     of = named_roadmap(lab, args, args.jobs or args.to)
     if args.sql is not None or args.out is not None:
         return _table(lab, args)

@@ -14,7 +14,7 @@ from vitlab.commands.common import (
     named_roadmap,
     print_json,
     print_table,
-    this_lab,
+    results_lab,
 )
 from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
@@ -57,7 +57,7 @@ def show_laws(args: argparse.Namespace) -> int:
         raise UsageError(f"--budget: must be above 0 and at most 1e9, not {args.budget:g}")
     if not args.times > 0:
         raise UsageError(f"--times: must be above 0, not {args.times:g}")
-    lab = this_lab()
+    lab = results_lab()
     everything = all_results(lab)
     of = named_roadmap(lab, args, args.mvps)
     results = lookup_results(lab.paths, args.mvps, of) if args.mvps else _newest(everything)

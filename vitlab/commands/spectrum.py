@@ -16,7 +16,7 @@ from vitlab.commands.common import (
     named_roadmap,
     print_json,
     print_table,
-    this_lab,
+    results_lab,
 )
 from vitlab.contract.job import read_spec
 from vitlab.contract.paths import JobPaths, UsageError, new_file
@@ -74,7 +74,7 @@ def show_star(args: argparse.Namespace) -> int:
     if args.out is not None:
         check_out(Path(args.out), ".npz")
     check_observed(args)
-    lab = this_lab()
+    lab = results_lab()
     if args.file is None and args.job is not None and _is_file(args.job):
         args.job, args.file = None, args.job  # `vitlab spectrum star.fits`
     named_roadmap(lab, args, args.job or args.also)

@@ -213,6 +213,11 @@ def load_result(path: Path, limit: int = MAX_KEPT) -> Result | None:
     return result
 
 
+def named_as(one: Spec | Result) -> tuple[str, str, str]:
+    """Of what the spec and the result of one job are."""
+    return one.mvp, one.run, one.profile
+
+
 def read_result(path: Path) -> Result | None:
     """As `load_result`; None also for what cannot be read."""
     with contextlib.suppress(UnreadableFile):

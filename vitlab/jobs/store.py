@@ -23,6 +23,7 @@ from vitlab.contract.job import (
     Unreadable,
     load_result,
     load_spec,
+    named_as,
 )
 from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError
 from vitlab.contract.reading import MAX_BYTES, Room, open_regular, read_document
@@ -220,7 +221,10 @@ def _read(job: JobPaths, entries: _Entries, room: Room) -> Job | None:
     else:
         state, where = _read_state(job, spec, entries, read)
     if isinstance(state, Done):
-        read(lambda path: room.read(load_result, path), job.result)
+        result = read(lambda path: room.read(load_result, path), job.result)
+        if result and spec.submitted and named_as(result) != named_as(spec):
+            of = "MVP {}, run {}, profile {}".format(*named_as(result))
+            wrong[job.result.name] = f"{job.result.name} is of {of}"
     ours = isinstance(state, Queued | Lost) and is_submitted(job)
     for name in entries.keys() & _RECORDS.keys():
         # An environment is as it was written where the job is as it was submitted.

@@ -308,8 +308,25 @@ def save_residuals(path: Path, residuals: Residuals) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def load_residuals(path: Path) -> Residuals:
-    """The residuals in `path`. `UsageError` when it is missing, broken or not from vitlab."""
+def load_residuals(path: Path, values: Mapping[str, float | None] | None = None) -> Residuals:
+    """The residuals in `path`. `UsageError` when it is missing, broken or not from vitlab.
+
+    `values`: of the job's result, by their names; residuals that do not score so are another's.
+    """
+    residuals = _load(path)
+    for k, label in enumerate(residuals.labels):
+        stated = (values or {}).get(str(Value("test", "r2", label)))
+        pair = residuals.true[:, k], residuals.predicted[:, k]
+        if stated is not None and not math.isclose(stated, _r2(*pair), rel_tol=1e-6, abs_tol=1e-6):
+            raise UsageError(f"{path}: not the residuals of its job's result")
+    return residuals
+
+
+def _r2(true: Array, predicted: Array) -> float:
+    return float(metrics(np.ones((1, len(true))), true, predicted, ("r2",))["r2"][0])
+
+
+def _load(path: Path) -> Residuals:
     try:
         data = _bytes(path)
         about = _about(data)

@@ -40,7 +40,7 @@ def run(context: Context) -> Outcome:
     spec, first = members[0].job.spec, members[0].result
     config = read_config(spec.recipe, spec.config)
     assert isinstance(config, Learning)
-    tested = [load_residuals(one.job.paths.residuals) for one in members]
+    tested = [load_residuals(one.job.paths.residuals, one.result.values) for one in members]
     device = torch.device(context.device)
     spectra = open_spectra(config.data, config.noise.level, config.labels, device)
     if any(one.hash != spectra.hash for one in tested):

@@ -27,6 +27,7 @@ from vitlab.contract.excluded import Counts, sentence
 from vitlab.contract.job import COST, Result, Spec, read_result, read_spec
 from vitlab.contract.networks import Disturb
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
+from vitlab.contract.value import Value
 from vitlab.contract.world import World
 from vitlab.docs.judge.checks import failed_phrases
 from vitlab.lab.results.job_results import lookup_job
@@ -64,6 +65,10 @@ from vitlab.recipes.scores import (
 Array = NDArray[np.float64]
 
 
+ROUNDING = 0.002
+"""Of 1 + R2."""
+
+
 @dataclass(frozen=True)
 class Rescored:
     """A trained model's predictions for a test set."""
@@ -94,7 +99,23 @@ class Rescored:
 
     def failed(self) -> list[str]:
         """One line for each check that fails."""
-        return [one.text("en") for one in failed_phrases(self.checks)]
+        return [*(one.text("en") for one in failed_phrases(self.checks)), *self.unlike()]
+
+    def unlike(self) -> list[str]:
+        """A line for each R2 that is not its result's on the job's own stars: another run's model.
+
+        Another device or library may change one by `ROUNDING`.
+        """
+        if self.result is None or self.result.data.get("hash") != self.residuals.hash:
+            return []
+        stated, found = self.result.values, self.named()[0]
+        names = [str(Value("test", "r2", label)) for label in self.residuals.labels]
+        return [
+            f"the model kept here has {name} {found[name]:.4f}, its result {old:.4f}"
+            for name in names
+            if (old := stated.get(name)) is not None
+            and abs(found[name] - old) > ROUNDING * (1 + abs(old))
+        ]
 
     def named(self) -> tuple[dict[str, float], dict[str, float]]:
         """Values and errors by `test/metric/label`."""
@@ -214,7 +235,8 @@ def run(context: Context) -> Outcome:
 def residuals_path(job: JobPaths, rescored: Rescored) -> Path:
     """Where a job keeps residuals: one file for its own test set, others for other data."""
     result, residuals = rescored.result, rescored.residuals
-    if result is not None and result.data.get("hash") == residuals.hash:
+    own = result is not None and result.data.get("hash") == residuals.hash
+    if own and not rescored.unlike():
         return job.residuals
     stem = Path(residuals.source).stem
     return job.evaluations / f"{stem}-{residuals.hash}.parquet"

@@ -18,10 +18,9 @@ from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
 from vitlab.jobs.queue import notice
 from vitlab.lab import launch
 from vitlab.lab.adoption import Wanted, adopt
+from vitlab.lab.conclusions import decisions
 from vitlab.lab.launch import Request
-from vitlab.lab.tray import decisions
 from vitlab.lab.writeback import edits
-from vitlab.lab.writeback.writeback import pending
 from vitlab.tui.allowed import why_not
 from vitlab.tui.autopilot import show_autopilot
 from vitlab.tui.screens.base import LabScreen, front_screen
@@ -253,7 +252,7 @@ class Actions:
         if front.has_proposal_selected:
             await front.run_action("accept")
             return
-        waiting = await session.attempt(lambda: pending(lab, session.roadmap))
+        waiting = await session.attempt(lambda: edits.pending_results(lab, session.roadmap))
         if waiting is None:
             return
         if not waiting.changes:
@@ -267,7 +266,8 @@ class Actions:
                     if proposed
                     else ""
                 )
-                self._app.notify(f"nothing to write: the documents are up to date{left}")
+                why = "; ".join(waiting.left) or "the documents are up to date"
+                self._app.notify(f"nothing to write: {why}{left}")
             session.watcher.refresh_now()
             return
         dialog = WriteScreen(waiting.summary, diffs(lab, waiting.changes))

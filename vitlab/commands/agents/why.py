@@ -8,7 +8,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from vitlab.commands.common import Options, add_json, cut, plain, print_json, print_note, this_lab
+from vitlab.commands.common import (
+    Options,
+    add_json,
+    cut,
+    plain,
+    print_json,
+    print_note,
+    results_lab,
+)
 from vitlab.contract.paths import UsageError, real
 from vitlab.contract.reading import whole_number
 from vitlab.contract.terminal import in_color, painted, print_drawn
@@ -42,7 +50,7 @@ def _why_options(why: argparse.ArgumentParser) -> None:
 
 def tell_origins(args: argparse.Namespace) -> int:
     """`vitlab why`: every place of a number with its verdict, or every number of a line."""
-    lab = this_lab()
+    lab = results_lab()
     if (asked := asked_number(args.number)) is not None:
         found = origins(lab, lambda _, one: one.number.is_asked(asked))
     elif match := _PLACE.fullmatch(args.number):

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from vitlab.commands.common import add_json, print_json, print_table, this_lab
+from vitlab.commands.common import add_json, print_json, print_table, results_lab
 from vitlab.contract.terminal import Progress
 from vitlab.lab.paper.check import check
 from vitlab.lab.paper.draft import read_draft
@@ -30,7 +30,7 @@ def check_options(form: argparse.ArgumentParser) -> None:
 
 def check_drafts(args: argparse.Namespace) -> int:
     """`vitlab paper check FILE...`: exit status 1 where a number is wrong."""
-    lab = this_lab()
+    lab = results_lab()
     drafts = [_with_progress("lines", partial(read_draft, path)) for path in args.files]
     results = all_results(lab)
     facts = facts_of(results)

@@ -21,7 +21,7 @@ from vitlab.commands.common import (
     named_roadmap,
     print_json,
     print_table,
-    this_lab,
+    results_lab,
 )
 from vitlab.contract.paths import UsageError, new_file
 from vitlab.contract.terminal import Progress, harmless, spreadsheet_text
@@ -59,7 +59,7 @@ def predict_files(args: argparse.Namespace) -> int:
             text = "FITS is written by astropy: pip install 'vitlab[survey]', or name a .csv"
             raise UsageError(f"--out {args.out}: {text}")
     check_observed(args)
-    lab = this_lab()
+    lab = results_lab()
     job = lookup_job(lab.paths, args.job, named_roadmap(lab, args, args.job))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vitlab.lab.inspector.observed import open_observer

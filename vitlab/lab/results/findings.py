@@ -235,7 +235,8 @@ def _room_at(mag: float, model: Group, known: Bounds, name: str) -> Gap | None:
     if bound is None or (bound.trial and model.first.profile == "full"):
         return None
     try:
-        stars = load_residuals(model.members[0].job.paths.residuals)
+        member = model.members[0]
+        stars = load_residuals(member.job.paths.residuals, member.result.values)
     except UsageError:
         return None
     edges = mag - WINDOW, mag + WINDOW

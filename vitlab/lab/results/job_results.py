@@ -57,6 +57,15 @@ class Finished:
         return self.job.state.ended if isinstance(self.job.state, Done) else 0.0
 
     @property
+    def configuration(self) -> str:
+        """Equal for jobs that differ in their seed alone and saw the same data, as far as known.
+
+        A file of spectra may have been made anew between two seeds.
+        """
+        hashes = (self.result.data.get(name, "") for name in ("hash", "train_hash"))
+        return " ".join((seedless_hash(self.job.spec), *map(str, hashes))).strip()
+
+    @property
     def order(self) -> float:
         """Larger for a later one, also where the clock was set back between them."""
         return max(self.ended, self.job.spec.submitted)
@@ -167,7 +176,7 @@ def _other_seed(
     """
     plan = plans[one.job.spec.roadmap]
     newer = last[plan, run_of(one.result)]
-    if newer is one or seedless_hash(one.job.spec) != seedless_hash(newer.job.spec):
+    if newer is one or one.configuration != newer.configuration:
         return None
     seed = _seed(one.job.spec)
     if seed is None or seed == _seed(newer.job.spec):
@@ -192,9 +201,8 @@ def other_seeds(launch: Sequence[Job], jobs: Iterable[Job]) -> list[Job]:
 
 def _computed(one: Finished) -> object:
     """Equal for `main` and `seed=0` that compute the same: they are no two seeds."""
-    run, spec = run_of(one.result), one.job.spec
-    seed = seed_of(settings_of(spec))
-    return run if seed is None else (run[0], *run[2:], seedless_hash(spec), seed)
+    run, seed = run_of(one.result), seed_of(settings_of(one.job.spec))
+    return run if seed is None else (run[0], *run[2:], one.configuration, seed)
 
 
 def newest_results(lab: Lab, roadmap: Path) -> list[Finished]:
@@ -218,15 +226,23 @@ believed.
 
 
 def all_results(lab: Lab) -> list[Finished]:
-    """The jobs with a result, oldest first, as `finished(all_jobs(...))` gives them.
+    """The jobs with a result, oldest first, as `finished(all_jobs(...))` gives them."""
+    return sorted(_results_and_problems(lab)[0], key=lambda one: one.order)
 
-    The cache is `.vitlab/results.json`; it can be deleted at any time.
-    """
+
+def unreadable_jobs(lab: Lab) -> dict[str, str]:
+    """What is wrong with the files of jobs, by the job's name: their results may be missing."""
+    return _results_and_problems(lab)[1]
+
+
+def _results_and_problems(lab: Lab) -> tuple[list[Finished], dict[str, str]]:
+    """By the cache `.vitlab/results.json`, which can be deleted at any time."""
     path, folders = lab.paths.private.results, list(job_folders(lab.paths))
     cached = _read_cache(path, min(CACHE_BYTES * (len(folders) + 16), LARGEST_CACHE))
     room = Room()
     fresh: dict[str, _Entry] = {}
     results: list[Finished] = []
+    problems: dict[str, str] = {}
     for paths in folders:
         entry = cached.get(paths.name)
         stamp = _stamp(paths.folder)
@@ -236,13 +252,15 @@ def all_results(lab: Lab) -> list[Finished]:
         elif (job := read_job(paths, room)) is not None:
             read = finished([job])
             results += read
-            if isinstance(job.state, Done) and time.time() - max(stamp[::3]) / 1e9 > SETTLED:
+            if job.problem:
+                problems[paths.name] = job.problem
+            elif isinstance(job.state, Done) and time.time() - max(stamp[::3]) / 1e9 > SETTLED:
                 fresh[paths.name] = _entry(job, read[0].result if read else None, stamp)
     if fresh != cached:
         with contextlib.suppress(OSError):  # a read-only lab has no cache
             path.parent.mkdir(exist_ok=True)
             write_atomic(path, json.dumps({"v": VERSION, "jobs": fresh}).encode())
-    return sorted(results, key=lambda one: one.order)
+    return results, problems
 
 
 def _stamp(folder: Path) -> list[int]:

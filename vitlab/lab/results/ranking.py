@@ -41,7 +41,6 @@ from vitlab.lab.results.ceilings import ceiling_of, ceilings, with_ceiling
 from vitlab.lab.results.decided import decided_by_person
 from vitlab.lab.results.job_results import Finished, finished, latest, run_of
 from vitlab.lab.results.repeats import Group, grouped
-from vitlab.lab.results.run_settings import seedless_hash
 from vitlab.lab.results.sealed import (
     Opening,
     bearing,
@@ -103,7 +102,8 @@ class Pairs:
         if key not in self._known:
             self._known.update(_read(self.cache))
         if key not in self._known:
-            self._known[key] = residuals_gap(paths[0], paths[1], value.metric, value.label)
+            scored = ours.result.values, theirs.result.values
+            self._known[key] = residuals_gap(paths, scored, value.metric, value.label)
             _write(self.cache, self._known)
         return self._known[key]
 
@@ -120,7 +120,7 @@ class Pairs:
     def configuration(self, result: Result) -> str:
         """The hash of its settings but for the seed."""
         one = self.jobs.get(run_of(result))
-        return seedless_hash(one.job.spec) if one else NoEvidence().configuration(result)
+        return one.configuration if one else NoEvidence().configuration(result)
 
     def seed_scatter(self, result: Result, name: str) -> SeedScatter | None:
         """As `vitlab.yaml` states it, else from the lab's repeats of this model and profile.
@@ -191,7 +191,11 @@ def judged_gates(
             judge(gate, results, roadmap, evidence, _person(by_person.get(gate.id), gate, newest))
             for gate in gates
         ]
-    every, verdicts = openings(evidence.kept, roadmap), []
+    every, verdicts, doubt = list[Opening](), [], ""
+    try:
+        every = openings(evidence.kept, roadmap)
+    except UsageError as error:
+        doubt = str(error)
     for gate in gates:
         opened = [one for one in every if one.gate == gate.id]
         kept = on_kept_stars(newest, opened)
@@ -201,6 +205,10 @@ def judged_gates(
         )
         person = _person(by_person.get(gate.id), gate, kept, opened)
         verdict = judge(gate, results, roadmap, on_these, person)
+        if doubt:
+            because = f"{verdict.because}; {doubt}"
+            verdicts.append(replace(verdict, because=because, reopens=False))
+            continue
         waiting = len({one.job.name for one in candidates(gate, newest)} - _names(kept))
         verdicts.append(with_openings(verdict, roadmap, opened, waiting))
     return verdicts
@@ -220,14 +228,19 @@ def _names(results: Iterable[Finished]) -> set[str]:
     return {one.job.name for one in results}
 
 
-def residuals_gap(left: Path, right: Path, metric: str, label: str) -> Gap | None:
-    """One file's score minus another's on the stars of both; None where that cannot be told."""
+def residuals_gap(
+    paths: Sequence[Path], scored: Sequence[Mapping[str, float | None]], metric: str, label: str
+) -> Gap | None:
+    """One file's score minus another's on the stars of both; None where that cannot be told.
+
+    `scored`: the values of the results whose residuals they are.
+    """
     import numpy as np
 
     from vitlab.ml.scoring import load_residuals, paired, paired_mean
 
     try:
-        ours, theirs = load_residuals(left), load_residuals(right)
+        ours, theirs = map(load_residuals, paths, scored)
     except UsageError:
         return None
     if metric not in (*SCORES, LOG_SCORE) or label not in ours.labels or label not in theirs.labels:

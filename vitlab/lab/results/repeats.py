@@ -12,7 +12,6 @@ from vitlab.contract.world import read_world
 from vitlab.docs.judge.seeds import Repeats, base_name
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import Finished, all_results, latest, plans_of
-from vitlab.lab.results.run_settings import seedless_hash
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def grouped(results: Iterable[Finished]) -> list[Group]:
     every, groups = list(results), dict[tuple[str, str], list[Finished]]()
     plans = plans_of(every)
     for one in every:
-        key = plans[one.job.spec.roadmap], seedless_hash(one.job.spec)
+        key = plans[one.job.spec.roadmap], one.configuration
         groups.setdefault(key, []).append(one)
     return [Group(base_name(members[0].result.run), tuple(members)) for members in groups.values()]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from platformdirs import user_state_path
@@ -36,7 +36,9 @@ from vitlab.lab.writeback.decisions import carried_out, keep_verdicts
 from vitlab.lab.writeback.sync_ledger import (
     ends_of,
     is_refused,
+    launch_to_write,
     record_refused,
+    record_unwritten,
     record_written,
     withdraw_refusal,
 )
@@ -195,6 +197,32 @@ def _past_writes(lab: Lab) -> Iterator[PastWrite]:
         entry = saved.read_entry(lab.journal, number, state)
         if entry is not None:
             yield PastWrite(number, state == "undone", entry.changes, entry.what, entry.at)
+
+
+def pending_results(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
+    """As `pending`, with a line on each MVP that has not ended though its results were written.
+
+    The plan may have come back out of git or a backup, or a person plans the MVP anew: so only of
+    an MVP that is named the results count as unwritten from here on.
+    """
+    roadmap = lab.read_roadmap(roadmap_path)
+    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
+    lines = {}
+    for mvp in roadmap.mvps:
+        mine = [job for job in jobs if job.spec.mvp == mvp.id]
+        written = mine and has_ended(last_launch(mine)) and not launch_to_write(lab, mine)
+        written = written and not is_refused(lab, roadmap_path, mvp.id, jobs)
+        if mvp.status not in ("planned", "ready", "running") or not written:
+            continue
+        if mvp_id is not None and mvp.id == roadmap.mvp(mvp_id).id:
+            record_unwritten(lab, mine)
+        elif mvp_id is None:
+            lines[mvp.id] = (
+                f"MVP-{mvp.id} is {mvp.status}, though its results were written once: "
+                f"`vitlab sync {mvp.id}` writes them again"
+            )
+    plan = pending(lab, roadmap_path, mvp_id)
+    return replace(plan, left=(*plan.left, *lines.values()))
 
 
 def accept(lab: Lab, plan: Pending) -> list[Path]:

@@ -95,6 +95,19 @@ def withdraw_refusal(lab: Lab, roadmap: Path, mvp_id: str, jobs: Iterable[Job]) 
         _save(lab, [replace(e, undone=True) if e in refusals else e for e in _read(lab)])
 
 
+def record_unwritten(lab: Lab, jobs: Iterable[Job]) -> None:
+    """Record that the documents have nothing of `jobs` any more."""
+    names = {job.paths.name for job in jobs}
+    with locked(lab.paths):
+        _save(
+            lab,
+            [
+                replace(entry, jobs={n: t for n, t in entry.jobs.items() if n not in names})
+                for entry in _read(lab)
+            ],
+        )
+
+
 def _refusals(lab: Lab, roadmap: Path, mvp_id: str, jobs: Iterable[Job]) -> list[_Entry]:
     names = {job.paths.name for job in jobs}
     key, old_key = digest(_refusal(lab, roadmap, mvp_id)), digest(f"refused {mvp_id}")
