@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.lab.conftest import EXP_ID, Ended
+from vitlab.commands.common import judge_gates
 from vitlab.contract.paths import IGNORED, UsageError
 from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import linked_files
 from vitlab.lab.new_plan import (
+    Creation,
     NewGate,
     NewMvp,
     NewPlan,
@@ -149,6 +153,21 @@ def test_a_hypothesis_must_be_in_the_hub(lab: Lab, roadmap: Path) -> None:
         plan_mvp(lab, roadmap, NewMvp("x", hypothesis="H1.1"))
 
 
+@pytest.mark.parametrize("plan", [plan_mvp, plan_gate])
+def test_two_at_once_never_get_one_number(
+    lab: Lab, roadmap: Path, plan: Callable[..., Creation]
+) -> None:
+    made = NewMvp("Wider") if plan is plan_mvp else NewGate("Wider", "R2 > 0.6")
+    first, second = plan(lab, roadmap, made), plan(lab, roadmap, replace(made, name="Deeper"))
+    assert first.id == second.id
+    save_new(lab, first)
+    before = bytes_of(lab)
+    with pytest.raises(UsageError, match="changed meanwhile; nothing written, try again"):
+        save_new(lab, second)
+    assert bytes_of(lab) == before
+    assert plan(lab, roadmap, replace(made, name="Deeper")).id != first.id
+
+
 def test_a_gate_says_what_no_program_can_judge(lab: Lab, roadmap: Path) -> None:
     before = bytes_of(lab)
     new = plan_gate(lab, roadmap, NewGate("Wider", "test R2 log_g >= 0.6", "2.0", "go", "stop"))
@@ -159,6 +178,11 @@ def test_a_gate_says_what_no_program_can_judge(lab: Lab, roadmap: Path) -> None:
     assert [rule.if_ for rule in gate.rules] == ["test R² log_g ≥ 0.6", "test R² log_g < 0.6"]
     (note,) = plan_gate(lab, roadmap, NewGate("Seen", "the curve bends")).notes
     assert note == "Gate-3: 'the curve bends' cannot be judged automatically: you decide"
+    (verdict,) = [one for one in judge_gates(lab, roadmap)[1] if one.id == "2"]
+    assert verdict.verdict == "open"
+    assert verdict.because.startswith("no full result of MVP-2.0 with test/r2/log_g")
+    (note,) = plan_gate(lab, roadmap, NewGate("Seen", "halo R2 > 0.5")).notes
+    assert note.endswith("cannot be judged automatically: you decide")
     with pytest.raises(UsageError, match="Gate-1 is there already"):
         plan_gate(lab, roadmap, NewGate("Again", "R2 > 1", id="Gate-1"))
     undo(lab)

@@ -116,7 +116,7 @@ def _write(lab: Lab | None, changes: list[FileChange], dry_run: bool) -> None:
     for change in changes:
         print_exact(unified(change.old_text, change.new_text, _name(lab, change.path)))
     if changes and not dry_run:
-        save(changes, journal_of(lab), what="hub")
+        save(changes, journal_of(lab), what="hub", exact=True)
         warn_of_editors(change.path for change in changes)
 
 

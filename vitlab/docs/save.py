@@ -102,6 +102,7 @@ def save(
     *,
     what: str = "",
     undoable: bool = True,
+    exact: bool = False,
     note: Mapping[str, Any] | None = None,
 ) -> tuple[FileChange, ...]:
     """Write changes, all or none: the journal first, then every file by rename.
@@ -110,11 +111,15 @@ def save(
 
     Where a file changed since it was read, the edits are moved to where their text is now;
     Conflict, with nothing written, where one of them cannot be. `undoable` is False for what is
-    written often and automatically, so that undo means what a person did. Returns what was written.
+    written often and automatically, so that undo means what a person did. `exact`: what is written
+    has the next number of a file, so that none may have changed. Returns what was written.
     """
     with journal.locked():
         _repair(journal, hook)
         rebased = tuple(_rebased(journal, change) for change in changes)
+        for was, now in zip(changes, rebased, strict=True):
+            if exact and now.old_text != was.old_text:
+                raise Conflict(f"{was.path}: changed meanwhile; nothing written, try again")
         rebased = tuple(c for c in rebased if c.old_text != c.new_text)
         if not rebased:
             return ()

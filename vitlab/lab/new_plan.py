@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from vitlab.contract.paths import IGNORED, LabPaths, NoLab, UsageError, find_lab, real
+from vitlab.docs.judge.reading import with_known_qualifiers
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.save import FileChange, change, create, save
@@ -205,7 +206,8 @@ def plan_gate(lab: Lab, roadmap: Path, new: NewGate) -> Creation:
     yes, no = " ".join(new.if_yes.split()), " ".join(new.if_no.split())
     edits = GateEdits(before, gate_id, name, condition, mvp, yes, no, date)
     made = change(before.document, edits.all())
-    gate = added_gate(before, before.reread(Document(made.new_text, roadmap)), gate_id)
+    after = before.reread(Document(made.new_text, roadmap))
+    gate = with_known_qualifiers(added_gate(before, after, gate_id), after, ())
     notes = []
     if not is_as_given(gate, condition):
         notes.append(f"{edits.title}: {given!r} cannot be judged automatically: you decide")
@@ -282,5 +284,5 @@ def _one_line(text: str, what: str) -> str:
 
 def save_new(lab: Lab, creation: Creation) -> list[Path]:
     """Write what was planned, as one step that `undo` reverses; the files written."""
-    written = save(creation.changes, lab.journal, what=f"new {creation.id}")
+    written = save(creation.changes, lab.journal, what=f"new {creation.id}", exact=True)
     return [file.path for file in written]

@@ -245,7 +245,9 @@ def _read(text: str, context: tuple[str, ...]) -> Condition:
     shown = plain(text).strip()
     norm, absolute = _without_bars(normalised(shown))
     norm, split = _without_split(norm)
-    norm = _TAIL.sub(r"\g<arguments> \g<rule>", _ARGUMENTS.sub(r"\g<arguments> \g<metric>", norm))
+    norm = _TAIL.sub(
+        r"\g<arguments> \g<rule>", _ARGUMENTS.sub(r" \g<arguments> \g<metric>", norm).strip()
+    )
     if found := _of_gates(shown):
         return found
     if match := _COMPARISON.match(norm):
