@@ -9,14 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import h5py
 import lightgbm as lgb
 import numpy as np
 import pytest
+import torch
 from numpy.lib import format as npy
 from sklearn import metrics
 
 from tests.ml.test_baselines import LABEL_NAMES, some_rows
-from vitlab.contract.config import BoostModel, BoostTrain
+from vitlab.contract.config import BoostModel, BoostTrain, DataConfig
 from vitlab.contract.paths import TREES, UsageError
 from vitlab.ml.baselines import trees as module
 from vitlab.ml.baselines.model_file import load_model, save_model
@@ -30,7 +32,12 @@ from vitlab.ml.baselines.trees import (
     sample,
 )
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note
-from vitlab.ml.spectra.inputs import Rows, predict_rows
+from vitlab.ml.spectra.dataset import open_spectra
+from vitlab.ml.spectra.grid import load_grid
+from vitlab.ml.spectra.inputs import Rows, make_inputs, predict_rows
+from vitlab.ml.spectra.observation import load_noise
+from vitlab.ml.spectra.pfsspec import make_file
+from vitlab.ml.spectra.simulate import Simulator
 
 PARAMETERS = dataset_parameters(63, 1)
 MODEL = BoostModel(leaves=6, bins=63, feature_fraction=0.5)
@@ -85,6 +92,22 @@ def test_bins_are_kept_within_limits_and_only_whole(
     assert len(list(cache.glob("*"))) == 2  # the newest, and its checksum
     monkeypatch.setattr(module, "ROOM", 10)
     assert binned(rows, dataset_parameters(15, 1), cache).text.endswith("do not fit into the cache")
+
+
+def test_a_file_that_was_written_into_is_binned_anew(tmp_path: Path) -> None:
+    path = tmp_path / "spectra.h5"
+    list(make_file(Simulator(load_grid(), load_noise()), 0, 120, path))
+    config = DataConfig(source=str(path), train_size=100, val_size=10, test_size=10)
+
+    def text() -> str:
+        spectra = open_spectra(config, 1.0, ("log_g",), torch.device("cpu"))
+        rows = Rows(spectra, make_inputs("flux", spectra), "train")
+        return binned(rows, PARAMETERS, tmp_path / "cache").text.split(" ")[0]
+
+    assert [text(), text()] == ["binned", "100"]
+    with h5py.File(path, "r+") as file:
+        file["dataset/arrays/flux/value"][57] *= 2.0
+    assert [text(), text()] == ["binned", "100"]
 
 
 def test_copies_are_the_same_stars_under_other_noise() -> None:

@@ -248,6 +248,7 @@ def test_a_list_of_stars_gives_bias_and_scatter_beside_the_errors(
         ("file,log_g,air_or_vacuum\nx.fits,4,void", ":2: air_or_vacuum: 'void' is neither"),
         ("file,log_g, log_g\nx.fits,4,5", ":1: two columns log_g"),
         ("file,log_g\nx.fits,4,5", ":2: 3 cells, but 2 columns"),
+        ("file,log_g,M_H\nx.fits,2", ":2: is cut: fewer cells than columns, no line's end"),
         ("path,T_eff\nx.fits,1", ":1: needs columns file and one of log_g, T_eff"),
         ("", ":1: needs columns"),
     ],

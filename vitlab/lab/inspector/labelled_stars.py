@@ -126,6 +126,8 @@ def read_stars(path: Path, labels: Sequence[str], *, needs_labels: bool = True) 
     known = {FILE, OBJECT, VELOCITY, MEDIUM, RESOLUTION, *labels}
     if twice := next((name for name in columns if name in known and columns.count(name) > 1), ""):
         raise UsageError(f"{path}:1: two columns {twice}")
+    if rows and len(rows[-1][1]) < len(columns) and not text.endswith("\n"):
+        raise UsageError(f"{path}:{rows[-1][0]}: is cut: fewer cells than columns, no line's end")
     for line, row in rows:
         if any(cell.strip() for cell in row[len(columns) :]):
             raise UsageError(f"{path}:{line}: {len(row)} cells, but {len(columns)} columns")

@@ -25,6 +25,7 @@ from vitlab.contract.value import Value
 from vitlab.ml.baselines.lightgbm import lgb
 from vitlab.ml.progress import Best, Checkpoint, Evaluation, Note, Progress, Step
 from vitlab.ml.scoring import score
+from vitlab.ml.spectra.dataset import learned_hash, written_at
 from vitlab.ml.spectra.inputs import PIECE, Array, Matrix, Rows
 from vitlab.ml.spectra.observation import content_hash
 
@@ -114,7 +115,8 @@ def _key(rows: Rows, parameters: Mapping[str, Any]) -> str:
     parts = [
         "bins-1",
         lgb.__version__,
-        rows.spectra.hash,
+        learned_hash(rows.spectra),
+        written_at(rows.spectra),
         len(rows),
         rows.copies,
         rows.inputs.kind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -302,6 +303,17 @@ def learned_hash(spectra: Spectra) -> str:
     """Of all that a training learns from and is scored on: a file's training set too."""
     own = unpermuted(spectra)
     return spectra.hash + (own.train_hash if isinstance(own, FileSpectra) else "")
+
+
+def written_at(spectra: Spectra) -> list[list[int]]:
+    """Bytes, mtime and ctime (ns) and inode of each file of spectra; of simulated ones none.
+
+    A hash looks at some rows of a large file.
+    """
+    own = unpermuted(spectra)
+    paths = [file.path for file in own.files.files] if isinstance(own, FileSpectra) else []
+    found = map(os.stat, paths)
+    return [[x.st_size, x.st_mtime_ns, x.st_ctime_ns, x.st_ino] for x in found]
 
 
 def undisturbed(spectra: Spectra) -> GridSpectra | FileSpectra:
