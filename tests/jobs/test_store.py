@@ -119,7 +119,7 @@ def test_a_result_of_another_run_is_not_that_of_its_folder(shop: Workshop) -> No
     write_result(job.result, replace(own, run="another"))
     found = read_job(job)
     assert found is not None
-    assert found.problem == "result.json is of MVP 1.0, run another, profile smoke"
+    assert found.problem == "result.json is of MVP 1.0, run another, profile full"
     assert finished([found]) == []
 
 

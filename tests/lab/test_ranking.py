@@ -121,7 +121,9 @@ def test_what_leaks_is_no_result(lab: Lab, roadmap: Path, ended: Ended, leak: st
         ceiling = configured(ended("main", 0.0, mvp="8.0", model="Ceiling"), bayes=4000)
         spec = json.loads(ceiling.spec.read_bytes())
         ceiling.spec.write_text(json.dumps({**spec, "recipe": "ceiling"}), encoding="utf-8")
-        write_result(ceiling.result, replace(result, values={"ceiling/r2_bayes/log_g": 0.6}))
+        write_result(
+            ceiling.result, replace(result, mvp="8.0", values={"ceiling/r2_bayes/log_g": 0.6})
+        )
         wanted = "above the Bayes ceiling 0.600: a leak, not a result"
     assert wanted in concluded(lab, roadmap)
 

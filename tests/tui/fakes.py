@@ -350,7 +350,7 @@ class FakeLab:
     def pending(self, _: Path) -> Any:
         self._ask("pending")
         return SimpleNamespace(changes=self.changes, mvps=("2.0",), summary=self.summary,
-                               steps=self.steps)  # fmt: skip
+                               steps=self.steps, left=())  # fmt: skip
 
     def accept(self, waiting: Any) -> list[Path]:
         self._ask("accept", waiting.mvps)
@@ -543,7 +543,7 @@ WITH_LAB: dict[Callable[..., Any], str | Callable[..., Any]] = {
     edits.fix: "fix",
     edits.undo: "undo",
     edits.redo: "redo",
-    writeback.pending: "pending",
+    edits.pending_results: "pending",
     writeback.plan_mvp: lambda *_: None,
     new_plan.plan_mvp: "create",
     new_plan.plan_gate: "create",
