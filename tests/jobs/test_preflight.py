@@ -138,14 +138,20 @@ def test_spectra_that_a_run_would_leave_out(tmp_path: Path) -> None:
     ]
 
 
-def test_the_same_has_been_run(shop: Workshop) -> None:
+def test_the_same_has_been_run(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = shop.spec("print(1)")
     job = shop.submit("print(1)")
     [queued] = all_jobs(shop.lab)
     assert isinstance(queued.state, Queued)
+    monkeypatch.setenv("SSH_CONNECTION", "of another terminal")
     [finding] = findings(shop.lab, [spec], [queued])
     again = "--force launches it a second time"
     assert finding == Finding("bad", f"the same is queued: {job.name}; {again}")
+    monkeypatch.setenv("DATASET", "b")
+    [finding] = findings(shop.lab, [spec], [queued])
+    assert finding == Finding(
+        "warn", f"the same command is queued: {job.name}, with another DATASET"
+    )
     done = replace(queued, state=Done(1, 2, "ok", 0))
     [finding] = findings(shop.lab, [spec], [done])
     assert finding == Finding(

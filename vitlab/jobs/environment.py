@@ -23,6 +23,13 @@ _LOGIN = re.compile(r"\w://[^/\s@]*:[^/\s@]+@")
 """An address with a password: `https://me:secret@host`."""
 
 
+_OF_SESSION = re.compile(
+    r"_|PWD|OLDPWD|SHLVL|LINES|COLUMNS|DISPLAY|WINDOWID|MAIL|PS\d|HIST.*|CUDA_VISIBLE_DEVICES"
+    r"|LS_COLORS|LESS.*|.*(?:TERM|TMUX|SSH|XDG|DBUS|VSCODE|SESSION|_PID|_TTY|KONSOLE|STY|PROMPT).*"
+)
+"""Variables of a terminal or login, which say nothing of what a program computes."""
+
+
 def is_secret(name: str, value: str = "") -> bool:
     """Whether a variable looks like a secret, which is not written to disk."""
     upper = name.upper()
@@ -90,3 +97,14 @@ def submitted_environment(
     names = withheld if isinstance(withheld, list) else []
     given = {name: here[name] for name in names if name in here}
     return {**variables, **given}, [name for name in names if name not in given]
+
+
+def differing(job: JobPaths, here: Mapping[str, str]) -> list[str]:
+    """The variables of a program that differ from those a job was submitted with.
+
+    Neither those of a terminal or login nor secrets; none where no environment was recorded.
+    """
+    recorded, lacking = submitted_environment(job, here)
+    others = {k for k in {*recorded, *here} if recorded.get(k) != here.get(k)}
+    others -= {*lacking, *secrets_in(here), MARKER}
+    return sorted(name for name in others if not _OF_SESSION.fullmatch(name))

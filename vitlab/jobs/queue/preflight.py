@@ -41,7 +41,7 @@ from vitlab.contract.tracking import wandb_of
 from vitlab.contract.user_key import own_record, sealed
 from vitlab.contract.validation import ConfigError
 from vitlab.contract.value import CALIBRATION, DENSITY, SCORES, Value
-from vitlab.jobs.environment import secrets_in, this_environment
+from vitlab.jobs.environment import differing, secrets_in, this_environment
 from vitlab.jobs.experiment.estimate import parameters, training_bytes
 from vitlab.jobs.experiment.settings import host_of, load_settings
 from vitlab.jobs.files import write_json
@@ -406,6 +406,11 @@ class _SameJobs:
                 case Done() | Lost():
                     continue
                 case state if not job.foreign:
+                    others = differing(job.paths, this_environment())
+                    if spec.recipe == "command" and others:
+                        what = f"the same command is {state_word(state)}: {job.name}"
+                        yield Finding("warn", f"{what}, with another {_few(others)}")
+                        continue
                     again = "--force launches it a second time"
                     yield Finding("bad", f"the same is {state_word(state)}: {job.name}; {again}")
 
