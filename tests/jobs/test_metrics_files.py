@@ -468,6 +468,40 @@ def test_the_last_of_several_folds_is_no_result(
     assert ("rows are parts of a whole" in follower.status["note"]) == is_unknown
 
 
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("snr,val_r2,n\nall,.7,9\n5,.2,3\n50,.9,4\n", "snr"),
+        ("model,val_r2\nvit_1m,.8\nridge,.3\n", "model"),
+        ("name,val_r2\nvit,.8\nridge,.3\n", "name"),
+        ("epoch,model,val_r2\n0,student,.8\n0,teacher,.9\n1,student,.8\n", "model"),
+        ("epoch,checkpoint,val_r2\n9,best,.8\n9,last,.7\n", "checkpoint"),
+        ("dataset,val_r2\nval,.7\nval_ood,.3\n", "dataset"),
+        ("fold,epoch,val_r2\n0,0,.7\n0,1,.8\n1,0,.3\n", "fold"),
+        ('{"mag": 20, "val_r2": 0.8}\n{"mag": 22, "val_r2": 0.3}\n', "mag"),
+        ('{"mag": [20, 22], "val_r2": [0.8, 0.3]}', "mag"),
+        ("epoch,model,val_r2\n0,vit,.7\n1,vit,.8\n", ""),
+        ("epoch,dataset,val_r2\n0,sim,.7\n1,desi,.8\n", ""),
+        ("epoch,phase,val_r2\n0,train,\n0,val,.8\n1,train,\n1,val,.9\n", ""),
+        ("train_loss,val_r2\n.5,.7\n.4,.8\n", ""),
+        ("date,val_r2\n2026-01-02,.7\n2026-01-03,.8\n", ""),
+        ("model,val_r2\nvit,.8\n", ""),
+    ],
+)
+def test_the_last_row_of_several_things_is_no_result(
+    text: str, column: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text(text)
+    follower = FileFollower(source(), path)
+    list(follower.poll())
+    again = FileFollower(source(), path, json.loads(json.dumps(follower.cursor)))
+    list(again.poll(last=True))
+    assert again.status["unknown"] == ["val_r2"] * bool(column)
+    told = f"val_r2: rows differ in {column}: the last one is no result"
+    assert (told in again.status["note"]) == bool(column)
+
+
 def test_a_row_of_each_run_in_one_table_is_no_fold(tmp_path: Path) -> None:
     path, clock = tmp_path / "m.csv", Clock()
     clock.write(path, b"seed,val_r2\n42,0.25\n")

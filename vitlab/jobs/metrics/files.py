@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitlab.jobs.metrics.formats.decoder import LINE_ENDS, Chunk, Decoder
+from vitlab.jobs.metrics.formats.decoder import LINE_ENDS, THING, Chunk, Decoder
 from vitlab.jobs.metrics.formats.kinds import HEAD, KINDS, decoder_of
 from vitlab.jobs.metrics.formats.records import WandbFile
 from vitlab.jobs.metrics.formats.table import Table, is_of_folds
@@ -44,6 +44,10 @@ class FileReader(Reader):
         self._head = self._tail = b""  # of what was read
         self._earlier = False  # all rows so far are an earlier run's
         self._skipped = False  # the first rows may be
+        self._things: dict[str, tuple[float, float | None]] = {}
+        """By name: of what its last row was, and its step or epoch."""
+        self.of_several: set[str] = set()
+        """Names whose rows are of several things, so that the last is no result."""
         self._known = KnownRows(list(source.names), source.step, source.epoch)
         self._longest = 0  # rows that were in it at once
         self._cut = False  # its last line has no end
@@ -173,7 +177,25 @@ class FileReader(Reader):
             for start, part in self._known.new(chunk):
                 if without is not None:
                     self._earlier = False
+                    self._look_at_things(part)
                     yield from self._events_of(start, part, without)
+
+    def _look_at_things(self, part: Chunk) -> None:
+        """Note names with rows of several things where time does not go on between them."""
+        things = part.columns.get(THING, ())
+        places = part.columns.get(self.source.step) or part.columns.get(self.source.epoch)
+        for name, ours in self.source.columns[0].items() if things else ():
+            if ours.partition("/")[0] not in ("val", "test") or name not in part.columns:
+                continue
+            for at, (thing, value) in enumerate(zip(things, part.columns[name], strict=True)):
+                if thing is None or value is None:
+                    continue
+                place = places[at] if places else None
+                before, since = self._things.get(name, (thing, place))
+                goes_on = place is not None and since is not None and place > since
+                if before != thing and not goes_on:
+                    self.of_several.add(name)
+                self._things[name] = thing, place
 
     def _pass_over(self, data: bytes) -> None:
         self._offset += len(data)
@@ -205,6 +227,9 @@ class FileReader(Reader):
             if name in decoder.matched:
                 notes.append(f"{name}: {count} cells are not numbers, like {example!r}")
         notes += [f"{name}: {why}" for name, why in decoder.others.items()]
+        if self.of_several:
+            names, told = ", ".join(sorted(self.of_several)), ", ".join(decoder.things)
+            notes.append(f"{names}: rows differ in {told}: the last one is no result")
         if isinstance(decoder, Table):
             if is_of_folds(decoder, self.rows):
                 notes.append("rows are parts of a whole, as folds: the last one is no result")
@@ -223,6 +248,7 @@ class FileReader(Reader):
             "offset": self._offset, "stamp": self._stamp, "head": self._head.decode("latin-1"),
             "tail": self._tail.decode("latin-1"), "earlier": self._earlier,
             "skipped": self._skipped, "longest": self._longest, "known": self._known.state,
+            "things": self._things, "several": sorted(self.of_several),
             "kind": self.decoder.kind if self.decoder else "",
             "decoder": self.decoder.state if self.decoder else None,
         }  # fmt: skip
@@ -233,6 +259,8 @@ class FileReader(Reader):
         self._known.restore(state["known"])
         self._earlier, self._skipped = state["earlier"], state["skipped"]
         self._longest = state.get("longest", 0)
+        self._things = {k: (x, y) for k, (x, y) in state.get("things", {}).items()}
+        self.of_several = set(state.get("several", ()))
         if state["kind"] in KINDS and "sums" in state["known"]:
             self.decoder = KINDS[state["kind"]](*self.source.columns)
             self.decoder.restore(state["decoder"])
@@ -308,6 +336,7 @@ class FileFollower(Grouped[FileReader]):
                 for one, count in zip(decoders, rows, strict=True)]  # fmt: skip
         unknown = {name for one, all_ in zip(decoders, lost, strict=True)
                    for name in (one.matched if all_ else one.unknown)}  # fmt: skip
+        unknown = unknown.union(*(reader.of_several for reader in self._readers))
         return {
             "file": str(self._path),
             "kind": decoders[0].kind if decoders else "",

@@ -8,7 +8,9 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar, overload
+from zlib import crc32
 
 from vitlab.contract.reading import MOST_DIGITS
 from vitlab.jobs.metrics.formats.named_rows import (
@@ -16,12 +18,16 @@ from vitlab.jobs.metrics.formats.named_rows import (
     add_seen,
     fits,
     naming,
+    of_things,
     own_parts,
     parts_of,
+    thing,
     without_row,
 )
 
 T = TypeVar("T")
+THING = "\0thing"
+"""The column of a chunk that tells rows of one thing from those of another, by a number."""
 SHOWN = 200
 """Columns that are listed at most."""
 LONGEST = 256
@@ -164,6 +170,8 @@ class Cells:
         self._own = {theirs: own_parts(theirs, ours) for theirs, ours in names.items()}
         self.parts_seen: dict[str, list[str]] = {}
         """Which splits, labels and metrics rows said that they are of."""
+        self.things: list[str] = []
+        """Columns that may say that rows are of several things."""
         self.at = 0
         """The byte of the file where the next block begins."""
         self.wanted = [*dict.fromkeys((*names, step, epoch))]
@@ -208,6 +216,16 @@ class Cells:
             add_seen(one, self.parts_seen)
         return found
 
+    def column_of_things(self, telling: Mapping[str, Sequence[object]]) -> dict[str, Column]:
+        """`THING`, where there are such columns; `telling`: their cells."""
+        if not telling:
+            return {}
+        self.things = [*telling]
+        found = (thing(dict(zip(telling, cells, strict=True)))
+                 for cells in zip(*telling.values(), strict=True))  # fmt: skip
+        return {THING: [float(crc32(one.encode("utf-8", "replace"))) if one else None
+                        for one in found]}  # fmt: skip
+
     def own_cells(self, name: str, cells: Sequence[T], rows: Sequence[Parts], empty: T) -> list[T]:
         """The cells of a column, with `empty` in rows that say that they are of another value."""
         own = self._own.get(name)
@@ -237,7 +255,9 @@ class Cells:
             if name not in self.matched and any(name in row or plain in row for row in flat):
                 self.matched.add(name)
         self._list_columns(rows)
-        return Chunk(len(rows), columns)
+        things = of_things([*dict.fromkeys(chain(*flat))], self.wanted, any_first=False)
+        told = {name: [row.get(name) for row in flat] for name in things}
+        return Chunk(len(rows), columns | self.column_of_things(told))
 
     def _list_columns(self, rows: Iterable[Mapping[str, Any]]) -> None:
         known = set(self.columns)
@@ -252,6 +272,7 @@ class Cells:
         """As JSON."""
         return {"columns": self.columns, "matched": sorted(self.matched), "skipped": self.skipped,
                 "odd": self.odd, "unknown": sorted(self.unknown), "seen": self.parts_seen,
+                "things": self.things,
                 "lost_last": self.lost_last,
                 "encoding": self.encoding, "dropping": self.dropping}  # fmt: skip
 
@@ -261,6 +282,7 @@ class Cells:
         self.skipped, self.encoding = state["skipped"], state["encoding"]
         self.dropping, self.lost_last = bool(state.get("dropping")), bool(state.get("lost_last"))
         self.unknown, self.parts_seen = set(state["unknown"]), dict(state.get("seen", {}))
+        self.things = list(state.get("things", ()))
         self.odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
 
 

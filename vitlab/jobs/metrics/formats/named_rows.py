@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from vitlab.contract.value import Value
@@ -23,8 +23,22 @@ _EVALUATED = ("eval", "evaluate", "evaluation")
 _BESIDE = ("set", "split", "data", "phase", "epoch", "loop")
 """Words beside a split's that say nothing more."""
 _CHINESE = (("训练", "train"), ("验证", "val"), ("测试", "test"))
+_THINGS = ("model", "network", "net", "method", "algorithm", "estimator", "regressor", "variant",
+           "config", "experiment", "checkpoint", "ckpt", "weights", "dataset", "data", "survey",
+           "sample", "population", "group", "category", "class", "bin", "region", "split", "set",
+           "subset", "partition", "data_split", "phase", "label", "target", "param", "parameter",
+           "output", "quantity", "模型", "方法", "数据集", "样本", "分组")  # fmt: skip
+_REPEATS = ("fold", "folds", "cv", "seed", "rep", "repeat", "run", "trial", "bin")
+"""Columns whose words, or words and numbers, say of what a row is, not when it was."""
+_BINS = ("snr", "s/n", "sn", "mag", "magnitude", "noise", "noise_level", "n_train", "train_size",
+         "ntrain", "星等", "信噪比")  # fmt: skip
+"""First columns whose numbers do."""
+_NUMBERED = (*_REPEATS, *_BINS)
+TIMES = ("step", "epoch", "iteration", "iter", "time", "global_step", "batch", "_step")
+"""Columns of one run over time."""
 _LONGEST, _SHOWN = 64, 8
 """Letters of a cell that is looked at, and what rows are of, as far as it is told."""
+_SPLIT = "\0split"
 Parts = Mapping[str, frozenset[str]]
 """Which splits, labels and metrics a row may be of; what is missing it does not say."""
 
@@ -75,6 +89,37 @@ def add_seen(row: Parts, seen: dict[str, list[str]]) -> None:
     for kind, parts in row.items():
         known = seen.setdefault(kind, [])
         known += [part for part in sorted(parts) if part not in known and len(known) < _SHOWN]
+
+
+def of_things(columns: Sequence[str], wanted: Sequence[str], any_first: bool) -> list[str]:
+    """Those of a file's columns that may say that its rows are of several things, not of one.
+
+    As bins, models, checkpoints. `any_first`: the first column may be called anything.
+    """
+    first = "".join(columns[:1])
+    in_time = {*TIMES} & {name.lower() for name in columns}
+    found = [
+        name for name in columns if name not in wanted and name.lower() in (*_THINGS, *_REPEATS)
+    ]
+    if in_time or not first or first in wanted or first in found:
+        return found
+    return [first, *found] if any_first or first.lower() in _BINS else found
+
+
+def thing(row: Mapping[str, object]) -> str:
+    """What a row is of, by its cells in such columns; empty where they say nothing."""
+    found = []
+    for column, cell in row.items():
+        text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
+        text = str(text).strip() if isinstance(text, str | int | float) else ""
+        name, is_number = column.lower(), not text.strip("+-.0123456789eE")
+        if not text or (is_number and name not in _NUMBERED) or len(text) > _LONGEST:
+            continue
+        if name not in (*_THINGS, *_NUMBERED) and any(letter.isdigit() for letter in text):
+            continue  # a time, or the like
+        is_split = _KINDS.get(name) == "split" and "split" in _meant(name, text)
+        found.append(_SPLIT if is_split else text)
+    return "\0".join(found)
 
 
 @lru_cache(1024)

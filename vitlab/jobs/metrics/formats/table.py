@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vitlab.jobs.metrics.formats.decoder import (
@@ -20,7 +20,7 @@ from vitlab.jobs.metrics.formats.decoder import (
     numbers,
     whole_lines,
 )
-from vitlab.jobs.metrics.formats.named_rows import naming
+from vitlab.jobs.metrics.formats.named_rows import TIMES, naming, of_things
 
 BLANKS = " "
 """Stands for any number of blanks."""
@@ -35,8 +35,7 @@ _THOUSANDS = re.compile(rb"\s*[-+]?[1-9]\d{0,2}(?:\.\d{3})+\s*")
 _SUMMARIES = ("mean", "std", "min", "max", "median", "average", "avg", "sem", "total", "sum")
 """First words of rows over all others."""
 _FOLDS = ("fold", "folds", "seed", "cv", "k", "rep", "repeat", "subset")
-_TIMES = ("step", "epoch", "iteration", "iter", "time", "global_step", "batch", "_step")
-"""Names of first columns of tables of parts, and of columns of one run over time."""
+"""Names of first columns of tables of parts."""
 _LONGEST, _LINES = 1 << 16, 16
 """Bytes and lines of a row with a quoted cell."""
 MANY = 1 << 30
@@ -118,7 +117,9 @@ class Table(Decoder):
         if b'"' in data or b"#" in data or between == b" ":
             return None
         width, rows = len(self._header) + 1, data.count(b"\n")
-        if self.unknown or _telling(self._header, self.wanted):
+        # A first column of numbers says nothing.
+        things = of_things(self._header, self.wanted, any_first=not self._numbered)
+        if self.unknown or things or _telling(self._header, self.wanted):
             return None
         if not self._places:
             if any(name.encode() in data for name in (*self.wanted, *self._header)):
@@ -207,15 +208,15 @@ class Table(Decoder):
     def _chunk(self, rows: Sequence[Sequence[bytes]]) -> Chunk:
         columns: dict[str, Column] = {}
         self._shortest = min([self._shortest, *(len(row[-1].strip(_AROUND)) for row in rows)])
-        telling = _telling(self._header, self.wanted)
-        parts = self.parts_of({name: [row[at] for row in rows] for name, at in telling.items()})
+        parts = self.parts_of(_named(rows, self._header, _telling(self._header, self.wanted)))
         for name, place in self._places.items():
             texts = self.own_cells(name, [row[place] for row in rows], parts, b"")
             odd: list[str] = []
             plain = not any(b"_" in one for one in texts)
             columns[name] = numbers(texts, odd) if plain else [number(one, odd) for one in texts]
             self.count_odd(name, texts, columns[name], odd)
-        return Chunk(len(rows), columns)
+        things = of_things(self._header, self.wanted, any_first=True)
+        return Chunk(len(rows), columns | self.column_of_things(_named(rows, self._header, things)))
 
     def _cells(self, line: bytes) -> list[bytes] | None:
         """The cells of a row; None where it goes on in the next line, or is broken."""
@@ -304,9 +305,16 @@ def _name_axes(header: list[str], axes: set[str], names: Sequence[str]) -> None:
             header[header.index(alike[0])] = axis
 
 
-def _telling(header: Sequence[str], wanted: Sequence[str]) -> dict[str, int]:
-    """Where cells stand that may say what a row is of."""
-    return {name: header.index(name) for name in naming({*header}.difference(wanted))}
+def _named(
+    rows: Sequence[Sequence[bytes]], header: Sequence[str], names: Iterable[str]
+) -> dict[str, list[bytes]]:
+    """The cells of these columns."""
+    return {name: [row[header.index(name)] for row in rows] for name in names}
+
+
+def _telling(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Columns whose cells may say what a row is of."""
+    return naming({*header}.difference(wanted))
 
 
 def _with_points(cells: list[bytes]) -> list[bytes]:
@@ -324,7 +332,7 @@ def is_of_folds(table: Table, rows: int) -> bool:
     """
     names = [name.lower() for name in table._header]
     axes = {name.lower() for name in {*table.wanted} - {*table.names}}
-    is_series = bool({*axes, *_TIMES} & {*names})
+    is_series = bool({*axes, *TIMES} & {*names})
     is_split = table.parts_seen.get("split") and table.summaries == 0
     of_parts = bool(names) and (names[0] in _FOLDS or table.summaries > 0) and not is_split
     return of_parts and not is_series and rows + table.summaries > 1
