@@ -310,6 +310,8 @@ def gate_edits(
             continue
         new = text or _gate_text(sites, site, new_status)
         edits += set_column(roadmap, site.cell[1], "content", new)
+    if text and verdict and gate.status_cell is None:
+        edits += _in_lines(roadmap, gate, new_status, verdict)
     for entry in roadmap.rows("gate_progress"):
         of_other = mvp is not None and entry.mvps and mvp not in entry.mvps
         if gate.id not in entry.gates or of_other:
@@ -323,6 +325,24 @@ def gate_edits(
         if result and can_overwrite(entry.text("result"), profile):
             edits += set_column(roadmap, entry, "result", cell_text(result))
     return edits
+
+
+def _in_lines(roadmap: Roadmap, gate: Gate, status: str, verdict: Verdict) -> list[Edit]:
+    """A verdict where a heading, a line or the gate's own item has waited for it."""
+    every = places_of(roadmap)
+    sites = gate_sites(roadmap, every)
+    waits = [
+        (place, place.site)
+        for place in every
+        if place.gate == gate.id and place.site and place.site.cell is None
+        and (place.site.kind in ("gate heading", "gate line") or place.line == gate.line)
+        and place.site.parsed.status not in STANDING
+    ]  # fmt: skip
+    holder = _holder([place for place, _ in waits])
+    because = " ".join((verdict.because_in_document or verdict.because).split()).replace("*", "·")
+    texts = [(site, sites.gate_text(site, status, because if place is holder else ""))
+             for place, site in waits]  # fmt: skip
+    return [edit for site, text in texts if (edit := sites.edit(site, text))]
 
 
 def _gate_text(sites: StatusSites, site: StatusSite, status: str) -> str:
