@@ -300,7 +300,7 @@ def gate_edits(
     if len(gate.mvps) > 1 and not text:
         new_status = ""
     sites = StatusSites(roadmap)
-    edits: list[Edit] = []
+    edits = _in_lines(roadmap, gate, new_status, verdict) if text else []
     # A trial that has ended leaves what waits for its verdict.
     waits = profile != "full" and new_status == "planned"
     free = [site for site in sites if not (waits and site.parsed.status == "analysing")]
@@ -310,8 +310,6 @@ def gate_edits(
             continue
         new = text or _gate_text(sites, site, new_status)
         edits += set_column(roadmap, site.cell[1], "content", new)
-    if text and verdict and gate.status_cell is None:
-        edits += _in_lines(roadmap, gate, new_status, verdict)
     for entry in roadmap.rows("gate_progress"):
         of_other = mvp is not None and entry.mvps and mvp not in entry.mvps
         if gate.id not in entry.gates or of_other:
@@ -327,8 +325,10 @@ def gate_edits(
     return edits
 
 
-def _in_lines(roadmap: Roadmap, gate: Gate, status: str, verdict: Verdict) -> list[Edit]:
+def _in_lines(roadmap: Roadmap, gate: Gate, status: str, verdict: Verdict | None) -> list[Edit]:
     """A verdict where a heading, a line or the gate's own item has waited for it."""
+    if verdict is None or gate.status_cell is not None:
+        return []
     every = places_of(roadmap)
     sites = gate_sites(roadmap, every)
     waits = [
