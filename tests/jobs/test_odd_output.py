@@ -247,6 +247,23 @@ OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
         (End(137, None, oom_kills=1), "oom", "the kernel killed it"),
         (End(None, 6, "terminate called: 'std::bad_alloc'\n  what(): x\n"), "oom", "SIGABRT"),
         (End(1, None, "\x1b[2J\x9b1mgone\n"), "failed", "gone"),
+        # A pipe or script hides its program's end.
+        (End(0, None, raised(OOM), own_codes=True), "unknown", "exit code 0, but its log ends in"),
+        (End(0, None, raised("E: x") + "done\n", own_codes=True), "unknown", "ends in E: x"),
+        (End(0, None, raised("E: x") + "on\n" * 4, own_codes=True), "ok", ""),
+        (
+            End(0, None, raised("E: x") + "on\n" * 4, own_codes=True, proof=("", "epoch 1 of 9")),
+            "unknown",
+            "E: x; it came to epoch 1 of 9",
+        ),
+        (
+            End(0, None, "run.sh: line 1: 253 Killed   python t.py\nfinished\n", own_codes=True),
+            "unknown",
+            "line 1: 253 Killed",
+        ),
+        (End(0, None, raised("E: x"), own_codes=True, proof=("it wrote x", "")), "ok", ""),
+        (End(0, None, "Exception ignored in: <f>\n" + raised("E: x"), own_codes=True), "ok", ""),
+        (End(0, None, raised("E: x")), "ok", ""),
         # Started by hand: its exit code is not known.
         (End(None, None, raised("ValueError: x") + "see the run\n"), "failed", "ValueError: x"),
         (End(None, None, raised(OOM), proof=("it wrote x", "")), "oom", "CUDA out of memory"),

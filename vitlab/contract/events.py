@@ -20,8 +20,8 @@ KINDS = ("start", "step", "eval", "checkpoint", "note", "end")
 Outcome = Literal[
     "ok", "failed", "killed", "oom", "nan", "stalled", "disk_full", "import_error", "unknown"
 ]
-"""How a job can end: the `reason` of `exit.json`. `unknown`: a run started by hand has ended, and
-nothing it left says how."""
+"""How a job can end: the `reason` of `exit.json`. `unknown`: a run started by hand, or behind a
+shell, has ended, and nothing it left says that it ended well."""
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 STOPPED, NEVER_BEGAN = "stopped on request", "stopped before it began"

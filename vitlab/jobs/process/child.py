@@ -269,7 +269,7 @@ def shares_log(job: JobPaths) -> bool:
 def write_command_result(job: JobPaths, history: History, seconds: float) -> str:
     """Write `result.json` for a `recipe: command` that did not: the last value of each name.
 
-    Returns why it cannot; empty where it could, or nothing is to be written.
+    Returns why it cannot, or how far it came where epochs are lacking; empty otherwise.
     """
     spec = read_json(job.spec)
     if spec.get("recipe") != COMMAND or job.result.exists():
@@ -305,7 +305,8 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> str
         wandb=link.get("url") or link.get("path"),
     )
     write_result(job.result, result)
-    return ""
+    proof, came_to = proof_of_end(job, history)
+    return f"it came to {came_to}" if came_to and not proof else ""
 
 
 def keep_outputs(job: JobPaths) -> list[str]:

@@ -33,6 +33,9 @@ JUST_AFTER = 0.1
 AFTERWARDS = 30
 """Lines that others still write after a program's last exception: trackers, launchers."""
 
+AFTER_SHELL = 3
+"""Those of a shell script behind it."""
+
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FULL_DISK = 1 << 16
 
@@ -46,6 +49,11 @@ _REASONS: dict[Outcome, str] = {
 }
 _TRACEBACK = "Traceback (most recent call last):"
 _EXCEPTION = r"[A-Za-z_][\w.]*(:.*)?"
+_KILLED_IN_SHELL = (
+    r"\S+: line \d+: +\d+ (Killed|Terminated|Aborted|Segmentation fault|Bus error)\b.*"
+)
+_IGNORED = r"Exception (ignored|in thread)\b"
+"""Exceptions that end no program."""
 _OF_A_CHILD = (
     "ChildFailedError",
     "CalledProcessError",
@@ -83,7 +91,8 @@ class End:
 def explain(end: End) -> tuple[Outcome, str]:
     """How the job ended, and a line for people."""
     if end.code == 0:
-        return "ok", ""
+        why = _hidden_failure(end) if end.own_codes and not end.proof[0] else ""
+        return ("unknown", why) if why else ("ok", "")
     if end.code is None and end.signal is None:
         if end.error or _ends_in_traceback(end.last_words):
             return _classify(end)
@@ -115,6 +124,26 @@ def explain(end: End) -> tuple[Outcome, str]:
     if outcome == "failed" and end.disk_free is not None and end.disk_free < _FULL_DISK:
         return "disk_full", f"no space left on the disk; {last}"
     return outcome, last
+
+
+def _hidden_failure(end: End) -> str:
+    """What a shell's exit code of 0 hides, of a command that nothing shows to have finished.
+
+    A pipe's code is that of its last program, a script's that of its last line.
+    """
+    lines = end.last_words.replace("\r", "\n").split("\n")
+    killed = [line for line in lines if re.fullmatch(_KILLED_IN_SHELL, line)]
+    found = _exceptions(lines)
+    sign = printable(killed[-1]) if killed else ""
+    if found and not sign:
+        at, text = found[-1]
+        start = max(n for n, line in enumerate(lines[:at]) if _TRACEBACK in line)
+        after = [line for line in lines[at + 1 :] if line.strip()]
+        is_ignored = re.match(_IGNORED, "".join(lines[start - 1 : start]).strip())
+        if not is_ignored and len(after) <= (AFTERWARDS if end.proof[1] else AFTER_SHELL):
+            sign = printable(text)
+    came_to = f"; it came to {end.proof[1]}" if end.proof[1] else ""
+    return sign and f"exit code 0, but its log ends in {sign}{came_to}"
 
 
 def _classify(end: End) -> tuple[Outcome, str]:
