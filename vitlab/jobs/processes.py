@@ -24,6 +24,8 @@ ADOPTED = "adopt"
 """Key of `Spec.extra`, with pid and start, in a job that was started by hand: the queue never
 starts it."""
 
+SLURM_NUMBER = r"[0-9]+(_[0-9]+)?"
+"""A job's number in Slurm."""
 AUTOPILOT = "autopilot"
 """Key of `Spec.extra`: which launch of which autopilot made the job, `ID/NUMBER`."""
 ASSISTANTS = "assistants"

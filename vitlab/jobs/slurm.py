@@ -27,8 +27,8 @@ from vitlab.jobs import processes
 from vitlab.jobs.environment import as_bytes, submitted_environment, this_environment
 from vitlab.jobs.files import read_json, touch, write_json
 from vitlab.jobs.git import Code
-from vitlab.jobs.processes import PYTHON
-from vitlab.jobs.store import SLURM_NUMBER, Job
+from vitlab.jobs.processes import PYTHON, SLURM_NUMBER
+from vitlab.jobs.store import Job
 
 WARNING = 120
 """Seconds before the time limit at which a job is asked to save and is queued again."""
@@ -299,7 +299,7 @@ def _at(cluster: str) -> list[str]:
 def _number(job: JobPaths) -> str:
     """Its number in Slurm, `123_4`; empty where it has none."""
     number = str(read_json(job.slurm).get("id", ""))
-    return number if SLURM_NUMBER.fullmatch(number) else ""
+    return number if re.fullmatch(SLURM_NUMBER, number) else ""
 
 
 def _cluster(job: JobPaths) -> str:

@@ -32,7 +32,7 @@ from vitlab.contract.tracking import VERSION as LINK_VERSION
 from vitlab.contract.tracking import Link
 from vitlab.contract.validation import load_fields, load_record
 from vitlab.jobs.files import BLOCK, is_locked, last_json_line, read_json
-from vitlab.jobs.processes import boot, is_alive
+from vitlab.jobs.processes import SLURM_NUMBER, boot, is_alive
 from vitlab.jobs.submissions import is_submitted, publish, stage, stamp
 
 _ANY = JobPaths(Path())
@@ -305,15 +305,11 @@ def _state_with(state: JobState, wrong: Mapping[str, str], job: JobPaths) -> Job
     return state
 
 
-SLURM_NUMBER = re.compile(r"[0-9]+(_[0-9]+)?")
-"""A job's number in Slurm."""
-
-
 def _cluster(job: JobPaths, spec: Spec) -> str:
     if spec.extra.get("backend") != "slurm":
         return ""
     record = read_json(job.slurm)
-    if not SLURM_NUMBER.fullmatch(str(record.get("id", ""))):
+    if not re.fullmatch(SLURM_NUMBER, str(record.get("id", ""))):
         return ""  # it is submitted anew
     return " ".join(str(record[key])[:_LONGEST] for key in ("id", "said") if key in record)
 
