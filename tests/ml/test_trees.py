@@ -159,6 +159,10 @@ def test_a_resume_after_the_last_round_changes_nothing(tmp_path: Path) -> None:
     assert resumed.boosters[0].model_to_string() == whole.boosters[0].model_to_string()
     assert resumed.rounds == whole.rounds
     assert [type(one) for one in said] == [Note, Best]
+    record = json.loads(before)
+    (tmp_path / TREES).write_text(json.dumps({**record, "data": "another's"}), encoding="utf-8")
+    with pytest.raises(UsageError, match="its data have changed since, cannot be resumed"):
+        grown(rows, files=replace(files, resume=True))
 
 
 def resumed_r2(said: list[Evaluation], step: int) -> float:

@@ -153,6 +153,25 @@ def test_stars_that_the_first_job_learned_from_are_found(lab: Path, run_here: Ru
     assert "fail" in outcomes
 
 
+def test_stars_of_a_file_that_was_replaced_since_are_not_known(
+    lab: Path, run_here: RunHere
+) -> None:
+    file, simulator = lab / "own.h5", Simulator(load_grid(), load_noise())
+    list(make_file(simulator, 0, 64, file))
+    data = {"source": str(file), "train_size": 24, "val_size": 20, "test_size": 20}
+    first = a_job(lab, "VIT-20260101-first-02/own", {**BASE, "data": data})
+    assert run_here(first).code == 0
+    file.unlink()
+    list(make_file(simulator, 64, 128, file))
+    config = {**BASE, "data": data, "init": "VIT-20260101-first-02/own", "adapt": "zero"}
+    job = a_job(lab, "VIT-20260101-second-01/later", config)
+    child = run_here(job)
+    assert child.code == 0, child.err
+    assert "its data have changed since: its training stars are not known" in child.out
+    found = [read_check(ended(job).checks, name) for name in (CONTENT, LABELS)]
+    assert [(one.outcome, one.reason) for one in found] == [("unknown", "changed")] * 2
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "network": (
         {"model": {**MODEL, "hidden": 16}},

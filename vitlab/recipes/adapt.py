@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from vitlab.contract.checks import Check
+from vitlab.contract.checks import Check, unknown
 from vitlab.contract.config import VitConfig, read_config
 from vitlab.contract.job import read_spec
 from vitlab.contract.paths import JobPaths, UsageError, find_lab, real
 from vitlab.lab.results.job_results import lookup_job
-from vitlab.ml.overlap import find_overlap
+from vitlab.ml.overlap import Overlap, find_overlap
 from vitlab.ml.scoring import named
-from vitlab.ml.spectra.dataset import Spectra, open_spectra
+from vitlab.ml.spectra.dataset import Spectra, learned_hash, open_spectra
 from vitlab.ml.spectra.held_out import other_medium
 from vitlab.ml.spectra.inputs import other_pixels
 from vitlab.ml.spectra.labels import other_labels
@@ -42,8 +42,8 @@ class Initial:
     """Its own job's."""
     saved: Saved
     """Its weights, and the inputs and label scaling that belong to them."""
-    spectra: Spectra
-    """What it was trained on."""
+    spectra: Spectra | None
+    """What it was trained on; None where its file is another one now."""
 
     @property
     def only_scored(self) -> bool:
@@ -59,6 +59,8 @@ class Initial:
         what = {"zero": "nothing learns", "head": "the last linear map learns"}
         rate = f"all learn, at {self.wanted.adapt_rate:g} of the rate"
         told = [f"begins with the weights of {self.job.name}: {what.get(self.wanted.adapt, rate)}"]
+        if self.spectra is None:
+            told.append("its data have changed since: its training stars are not known")
         if self.saved.scaling.ranges:
             labels = spectra.labels("train", 0, spectra.at_most("train", SCALING_SAMPLE))
             low, high = np.array(self.saved.scaling.ranges).T
@@ -100,7 +102,9 @@ def find_initial(
     unlike = _unlike(config, earlier, saved) or other_pixels(wave, spectra.wave)
     if unlike := unlike or other_medium(trained, spectra):
         raise UsageError(f"{where}: {unlike}")
-    return Initial(job, config, earlier, saved, trained)
+    first = checkpoint.load(best, CPU) if resumed and best.is_file() else saved
+    changed = first.data not in ("", learned_hash(trained))
+    return Initial(job, config, earlier, saved, None if changed else trained)
 
 
 def _unlike(config: VitConfig, earlier: VitConfig, saved: Saved) -> str:
@@ -152,8 +156,13 @@ def keep_as_it_is(context: Context, initial: Initial, network: nn.Module, task: 
 
 
 def earlier_overlap(context: Context, initial: Initial, spectra: Spectra) -> dict[str, Check]:
-    """The checks that find test stars among those that the weights were trained on, if any do."""
+    """The checks that find test stars among those that the weights were trained on, if any do.
+
+    Unknown where these stars are not known any more.
+    """
     config = initial.config
+    if initial.spectra is None:
+        return overlap_checks(Overlap(unknown("changed"), unknown("changed")))
     checks = overlap_checks(find_overlap(spectra, initial.spectra, stars_shown(config)))
     failed = {name: check for name, check in checks.items() if check.outcome == "fail"}
     note_failed(context, failed)

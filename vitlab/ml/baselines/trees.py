@@ -198,6 +198,8 @@ class Boost:
     best_r2: float = -math.inf
     grown: int = 0
     """Rounds grown so far."""
+    data: str = ""
+    """`learned_hash` of its data set; empty: not kept by the vitlab that saved it."""
 
     def predict(self, x: Matrix) -> Array:
         """(rows, L) inputs -> (rows, K) labels."""
@@ -231,6 +233,7 @@ def save(path: Path, boost: Boost) -> None:
         "rounds": boost.rounds,
         "best_r2": boost.best_r2 if math.isfinite(boost.best_r2) else None,
         "grown": boost.grown,
+        "data": boost.data,
         "trees": texts,
         "seals": [seal(b"trees", text.encode()) for text in texts],
     }
@@ -263,6 +266,7 @@ def load(path: Path) -> Boost:
             rounds=int(document["rounds"]),
             best_r2=-math.inf if best is None else float(best),
             grown=int(document["grown"]),
+            data=str(document.get("data", "")),
         )
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file of trees") from None
@@ -331,6 +335,9 @@ def fit(
     files = files or Files()
     path = files.checkpoints / TREES if files.checkpoints else None
     before = load(path) if path and files.resume and path.is_file() else None
+    boost.data = learned_hash(train.spectra)
+    if before is not None and before.data not in ("", boost.data):
+        raise UsageError(f"{path}: its data have changed since, cannot be resumed")
     if before is not None and _is_done(before, config):
         vars(boost).update(vars(before))
         yield Note(f"resumed after its last round, {boost.grown}: nothing differs")
