@@ -89,3 +89,14 @@ def test_a_command_is_repeated_too(tmp_path: Path) -> None:
     assert [(spec.run, spec.config["seed"]) for spec in found] == [("seed=42", 42), ("seed=43", 43)]
     assert len({seedless_hash(spec) for spec in found}) == 1
     assert [seed_of(settings_of(spec)) for spec in (once, *found)] == [None, 42, 43]
+
+
+def test_settings_as_documents_have_them_hide_secrets(tmp_path: Path) -> None:
+    head = HEAD.replace("recipe: vit", "recipe: command")
+    argv = "[python, train.py, --lr, '0.1', --api-key, abc123, --hf_token=hf_AbCdEfGhIj]"
+    (spec,) = specs(tmp_path, f"{head}config: {{argv: {argv}, env: {{WANDB_API_KEY: abc}}}}\n")
+    shown = {name: value for name, value in settings_of(spec).items() if value is not None}
+    assert shown["args.lr"] == 0.1
+    assert {shown[name] for name in ("args.api_key", "args.hf_token", "env.WANDB_API_KEY")} == {
+        "***"
+    }

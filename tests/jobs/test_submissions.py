@@ -22,7 +22,7 @@ from vitlab.contract.job import Done, Lost, Queued, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, find_lab
 from vitlab.contract.user_key import state_folder
 from vitlab.jobs import slurm, submissions
-from vitlab.jobs.environment import record_environment
+from vitlab.jobs.environment import is_secret_setting, record_environment
 from vitlab.jobs.files import read_json, take_lock, touch, write_json
 from vitlab.jobs.process import slurm_step
 from vitlab.jobs.processes import boot
@@ -376,6 +376,19 @@ def test_a_secret_in_a_spec_is_for_its_owner_alone(shop: Workshop) -> None:
     assert stat.S_IMODE(secret.environment.stat().st_mode) == 0o600
     assert stat.S_IMODE(plain.spec.stat().st_mode) & 0o044 == 0o044
     assert json.loads(secret.spec.read_bytes())["config"]["env"] == {"API_KEY": "abc"}
+    option = submit(shop.lab, shop.spec("", config={"argv": [*argv, "--hf_token=hf_AbCdEfGhIj"]}))
+    assert stat.S_IMODE(option.spec.stat().st_mode) == 0o600
+
+
+def test_options_that_are_secrets_are_told_from_settings() -> None:
+    key = "0123456789abcdef0123"
+    for name, value in (("wandb_api_key", key), ("token", key), ("password", 1234),
+                        ("x", "ghp_1234567890"), ("url", "https://me:pw@host/x"),
+                        ("args.auth", key)):  # fmt: skip
+        assert is_secret_setting(name, value), name
+    for name, value in (("sort_key", "log_g"), ("tokens", 512), ("token", True), ("lr", 1e-3),
+                        ("key", "flux_2"), ("tokenizer", "LC-1234567890123456")):  # fmt: skip
+        assert not is_secret_setting(name, value), name
 
 
 def test_a_job_that_is_starting_is_not_taken_over(shop: Workshop) -> None:

@@ -213,9 +213,9 @@ def load_result(path: Path, limit: int = MAX_KEPT) -> Result | None:
     return result
 
 
-def named_as(one: Spec | Result) -> tuple[str, str, str]:
+def named_as(one: Spec | Result) -> str:
     """Of what the spec and the result of one job are."""
-    return one.mvp, one.run, one.profile
+    return f"MVP {one.mvp}, run {one.run}, profile {one.profile}"
 
 
 def read_result(path: Path) -> Result | None:

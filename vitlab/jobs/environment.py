@@ -19,6 +19,9 @@ _WORDS = frozenset(
 _PARTS = ("APIKEY", "CREDENTIAL", "PASSWD", "PASSWORD", "SECRET")
 _NO_SECRET = ("_SOCK", "_SOCKET", "_DIR")
 """Ends of names that say where something is."""
+_KEY = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])\S{16,}")
+_ISSUED = re.compile(r"(?:hf|sk|gh[opsu]|glpat|xox[abps])[-_][\w-]{8,}")
+"""What well-known services give out as keys."""
 _LOGIN = re.compile(r"\w://[^/\s@]*:[^/\s@]+@")
 """An address with a password: `https://me:secret@host`."""
 
@@ -48,6 +51,31 @@ def is_secret(name: str, value: str = "") -> bool:
 def secrets_in(variables: Mapping[str, str]) -> list[str]:
     """The names that look like secrets."""
     return sorted(name for name, value in variables.items() if is_secret(name, value))
+
+
+def is_secret_setting(name: str, value: object) -> bool:
+    """Whether a setting or an option of a command line is a secret, which is shown nowhere.
+
+    As a variable; but a name like `sort_key` or `tokens` needs a value as keys have one.
+    """
+    text = "" if value is None or isinstance(value, bool) else str(value)
+    name = name.rpartition(".")[2]
+    upper = name.upper().replace("-", "_")
+    surely = any(part in upper for part in (*_PARTS, "API_KEY"))
+    named = is_secret(name, text) and (surely or _LOGIN.search(text) or _KEY.fullmatch(text))
+    return bool(text and (named or _ISSUED.fullmatch(text)))
+
+
+def secrets_of(config: Mapping[str, object]) -> list[str]:
+    """The names of secrets in a command's configuration: of its variables and its options."""
+    from vitlab.jobs.experiment.command import options_of  # a supervisor starts without it
+
+    env, argv = config.get("env"), config.get("argv")
+    given = {k: str(v) for k, v in env.items()} if isinstance(env, Mapping) else {}
+    words = [str(word) for word in argv] if isinstance(argv, list | tuple) else []
+    options = options_of(words)[1].items()
+    own = [f"--{name}" for name, value in options if is_secret_setting(name, value)]
+    return [*(f"env.{name}" for name in secrets_in(given)), *own]
 
 
 def this_environment() -> dict[str, str]:

@@ -206,8 +206,9 @@ def _no_spec(job: JobPaths) -> Spec:
 def _read(job: JobPaths, entries: _Entries, room: Room) -> Job | None:
     if _BEGUN.isdisjoint(entries) and SPEC not in entries:
         return None
-    odd = [e for e in entries.values() if e.name in _FILES and not _is_regular(e)]
-    wrong = {one.name: why for one in odd if (why := _kind(job.folder / one.name))}
+    files = [one for one in entries.values() if one.name in _FILES]
+    odd = [one.name for one in files if not one.is_file(follow_symlinks=False)]
+    wrong = {name: why for name in odd if (why := _kind(job.folder / name))}
     read = _Reader(wrong)
     spec = read(lambda path: room.read(load_spec, path), job.spec)
     if spec is None:
@@ -223,8 +224,7 @@ def _read(job: JobPaths, entries: _Entries, room: Room) -> Job | None:
     if isinstance(state, Done):
         result = read(lambda path: room.read(load_result, path), job.result)
         if result and spec.submitted and named_as(result) != named_as(spec):
-            of = "MVP {}, run {}, profile {}".format(*named_as(result))
-            wrong[job.result.name] = f"{job.result.name} is of {of}"
+            wrong[job.result.name] = f"{job.result.name} is of {named_as(result)}"
     ours = isinstance(state, Queued | Lost) and is_submitted(job)
     for name in entries.keys() & _RECORDS.keys():
         # An environment is as it was written where the job is as it was submitted.
@@ -266,10 +266,6 @@ class _Reader:
     def began(self, job: JobPaths) -> Mapping[str, Any]:
         """What `started.json` says now; empty while there is none."""
         return self(lambda path: load_fields(path, _BEGAN), job.started) or {}
-
-
-def _is_regular(entry: os.DirEntry[str]) -> bool:
-    return entry.is_file(follow_symlinks=False)
 
 
 def _kind(path: Path) -> str:

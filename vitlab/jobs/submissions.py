@@ -33,7 +33,7 @@ from vitlab.contract.paths import (
 from vitlab.contract.reading import is_finite, read_regular
 from vitlab.contract.user_key import state_folder
 from vitlab.contract.validation import load_fields
-from vitlab.jobs.environment import record_environment, secrets_in, this_environment
+from vitlab.jobs.environment import record_environment, secrets_of, this_environment
 from vitlab.jobs.files import born, read_json
 from vitlab.jobs.processes import ADOPTED, boot, is_alive, process
 
@@ -81,8 +81,7 @@ def stage(lab: LabPaths, spec: Spec) -> Staged:
         queue = {"boot": boot(), "pid": os.getpid(), "ticks": maker.ticks if maker else 0}
         # First: it says whose work this is.
         write_atomic(files.queue, json.dumps(queue).encode(), sync_name=False)
-        given = {name: str(value) for name, value in (spec.config.get("env") or {}).items()}
-        mode = 0o600 if secrets_in(given) else None
+        mode = 0o600 if secrets_of(spec.config) else None
         write_atomic(files.spec, spec.to_json(), mode, sync_name=False)
         if ADOPTED not in spec.extra:
             record_environment(files.environment, this_environment(), sync_name=False)

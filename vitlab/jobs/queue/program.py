@@ -15,7 +15,7 @@ from vitlab.contract.config import COMMAND_KEYS
 from vitlab.contract.job import Done, Lost, Spec
 from vitlab.contract.paths import LabPaths, real, write_atomic
 from vitlab.contract.reading import read_regular
-from vitlab.jobs.environment import secrets_in
+from vitlab.jobs.environment import secrets_of
 from vitlab.jobs.experiment.command import literal_head, may_meet, metrics_place, words_of
 from vitlab.jobs.experiment.placeholders import (
     METRICS,
@@ -46,9 +46,9 @@ def check_command(root: Path, spec: Spec, code: CodeReader) -> Findings:
     yield from _settings(spec, command)
     yield from _headline(spec)
     own = {name: str(value) for name, value in (spec.config.get("env") or {}).items()}
-    if names := secrets_in(own):
+    if names := secrets_of(spec.config):
         where = "spec.json, which only you can read; a variable of your shell is not stored"
-        yield "warn", f"config.env: {', '.join(names)}: look like secrets; stand in {where}"
+        yield "warn", f"config: {', '.join(names)}: look like secrets; stand in {where}"
     if VISIBLE in own:
         yield (
             "warn",

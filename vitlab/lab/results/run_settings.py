@@ -13,11 +13,13 @@ from vitlab.contract.config import read_config
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.seeds import base_name
+from vitlab.jobs.environment import is_secret_setting
 from vitlab.jobs.experiment.command import options_of
 from vitlab.jobs.experiment.placeholders import words_in
 
 SEEDS = ("train.seed", "seed", "args.seed")
 """Where a recipe has the seed that repeats differ in; a command has the others."""
+HIDDEN = "***"
 
 
 def seedless_hash(spec: Spec) -> str:
@@ -34,7 +36,10 @@ def seed_of(settings: Mapping[str, object]) -> int | None:
 
 
 def settings_of(spec: Spec) -> Mapping[str, object]:
-    """The configuration with its defaults, by dotted keys; as written where it cannot be read."""
+    """The configuration with its defaults, by dotted keys; as written where it cannot be read.
+
+    Secrets of a command are `HIDDEN`, as settings come into documents.
+    """
     return _settings(spec.recipe, json.dumps(spec.config))
 
 
@@ -43,7 +48,11 @@ def _settings(recipe: str, text: str) -> Mapping[str, object]:
     config: Mapping[str, object] = json.loads(text)
     with contextlib.suppress(UsageError):  # of another version: defaults unknown
         config = asdict(read_config(recipe, config))
-    return _with_options(dict(_flat(config))) if recipe == "command" else dict(_flat(config))
+    settings = dict(_flat(config))
+    if recipe != "command":
+        return settings
+    shown = _with_options(settings).items()
+    return {name: HIDDEN if is_secret_setting(name, value) else value for name, value in shown}
 
 
 def _with_options(settings: dict[str, object]) -> dict[str, object]:

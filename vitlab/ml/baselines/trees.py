@@ -334,10 +334,8 @@ def fit(
     """
     files = files or Files()
     path = files.checkpoints / TREES if files.checkpoints else None
-    before = load(path) if path and files.resume and path.is_file() else None
     boost.data = learned_hash(train.spectra)
-    if before is not None and before.data not in ("", boost.data):
-        raise UsageError(f"{path}: its data have changed since, cannot be resumed")
+    before = _before(path, boost.data) if path and files.resume else None
     if before is not None and _is_done(before, config):
         vars(boost).update(vars(before))
         yield Note(f"resumed after its last round, {boost.grown}: nothing differs")
@@ -369,6 +367,14 @@ def fit(
         save(path, boost)
         yield Checkpoint(boost.grown, path)
     yield Best(boost.rounds, 0)
+
+
+def _before(path: Path, data: str) -> Boost | None:
+    """The trees to go on with; None without any, `UsageError` for those of other data."""
+    before = load(path) if path.is_file() else None
+    if before is not None and before.data not in ("", data):
+        raise UsageError(f"{path}: its data have changed since, cannot be resumed")
+    return before
 
 
 def _is_done(boost: Boost, config: BoostTrain) -> bool:
