@@ -22,6 +22,8 @@ _NO_SECRET = ("_SOCK", "_SOCKET", "_DIR")
 _KEY = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])\S{16,}")
 _ISSUED = re.compile(r"(?:hf|sk|gh[opsu]|glpat|xox[abps])[-_][\w-]{8,}")
 """What well-known services give out as keys."""
+_OPTION = re.compile(r"(?:^|\s)-{0,2}([A-Za-z][\w.-]*)(?:=|\s+)(?!-)(\S+)")
+"""`--lr 0.1`, `--lr=0.1`, `lr=0.1`, and what else looks so."""
 _LOGIN = re.compile(r"\w://[^/\s@]*:[^/\s@]+@")
 """An address with a password: `https://me:secret@host`."""
 
@@ -68,13 +70,10 @@ def is_secret_setting(name: str, value: object) -> bool:
 
 def secrets_of(config: Mapping[str, object]) -> list[str]:
     """The names of secrets in a command's configuration: of its variables and its options."""
-    from vitlab.jobs.experiment.command import options_of  # a supervisor starts without it
-
     env, argv = config.get("env"), config.get("argv")
     given = {k: str(v) for k, v in env.items()} if isinstance(env, Mapping) else {}
-    words = [str(word) for word in argv] if isinstance(argv, list | tuple) else []
-    options = options_of(words)[1].items()
-    own = [f"--{name}" for name, value in options if is_secret_setting(name, value)]
+    line = " ".join(map(str, argv)) if isinstance(argv, list | tuple) else ""
+    own = [f"--{name}" for name, value in _OPTION.findall(line) if is_secret_setting(name, value)]
     return [*(f"env.{name}" for name in secrets_in(given)), *own]
 
 
