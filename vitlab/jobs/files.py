@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import json
@@ -10,14 +9,13 @@ import os
 import stat
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from vitlab.contract.paths import NO_LOCKS, JobPaths, write_atomic
 from vitlab.contract.reading import Unreadable, open_regular, parse, read_document
-from vitlab.jobs import processes
 
 _RESERVED_BYTES = 4096
 
@@ -216,57 +214,6 @@ def is_locked(path: Path) -> bool | None:
     finally:
         os.close(descriptor)
     return False
-
-
-CLAIM = 120.0
-"""Seconds after which a claim made on another machine is taken for one of a process that died."""
-
-
-@contextlib.contextmanager
-def claimed(lock: Path) -> Iterator[bool]:
-    """Whether the holder of `lock` is the only one, on a file system without locks as well.
-
-    There a file stands for it that only one process can make. It is for moments: the claim ends
-    with the block.
-    """
-    if is_locked(lock) is not None:
-        yield True
-        return
-    claim = lock.with_name(f"{lock.name}.claim")
-    is_ours = _make_claim(claim)
-    try:
-        yield is_ours
-    finally:
-        if is_ours:
-            claim.unlink(missing_ok=True)
-
-
-def _make_claim(path: Path) -> bool:
-    for _ in range(2):
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        except FileExistsError:
-            if not _is_left(path):
-                return False
-            path.unlink(missing_ok=True)
-            continue
-        me = processes.process(os.getpid())
-        owner = {"pid": os.getpid(), "ticks": me.ticks if me else 0, "boot": processes.boot()}
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(owner, file)
-        return True
-    return False
-
-
-def _is_left(claim: Path) -> bool:
-    """Whether its maker has died."""
-    owner = read_json(claim)
-    if owner.get("boot") == processes.boot():
-        return not processes.is_alive(int(owner.get("pid", 0)), int(owner.get("ticks", 0)))
-    try:
-        return time.time() - claim.lstat().st_mtime > CLAIM
-    except FileNotFoundError:
-        return False
 
 
 def write_owner(descriptor: int, owner: Mapping[str, Any]) -> None:

@@ -20,7 +20,6 @@ from vitlab.jobs import processes, slurm, submissions
 from vitlab.jobs.environment import record_environment, this_environment
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.files import (
-    claimed,
     exit_record,
     is_locked,
     open_appending,
@@ -32,6 +31,7 @@ from vitlab.jobs.files import (
 )
 from vitlab.jobs.gpus import child_environment
 from vitlab.jobs.processes import ADOPTED, AUTOPILOT, PYTHON, boot
+from vitlab.jobs.queue.claims import claimed
 from vitlab.jobs.queue.machine import Machine, read_machine, threads
 from vitlab.jobs.queue.program import CodeReader
 from vitlab.jobs.queue.queue import Start, plan, waiting_in_order

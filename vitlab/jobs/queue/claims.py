@@ -1,0 +1,63 @@
+"""What only one process may do at a time, on a file system without locks as well."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from vitlab.jobs import processes
+from vitlab.jobs.files import is_locked, read_json
+
+CLAIM = 120.0
+"""Seconds after which a claim made on another machine is taken for one of a process that died."""
+
+
+@contextlib.contextmanager
+def claimed(lock: Path) -> Iterator[bool]:
+    """Whether the holder of `lock` is the only one, on a file system without locks as well.
+
+    There a file stands for it that only one process can make. It is for moments: the claim ends
+    with the block.
+    """
+    if is_locked(lock) is not None:
+        yield True
+        return
+    claim = lock.with_name(f"{lock.name}.claim")
+    is_ours = _make_claim(claim)
+    try:
+        yield is_ours
+    finally:
+        if is_ours:
+            claim.unlink(missing_ok=True)
+
+
+def _make_claim(path: Path) -> bool:
+    for _ in range(2):
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:
+            if not _is_left(path):
+                return False
+            path.unlink(missing_ok=True)
+            continue
+        me = processes.process(os.getpid())
+        owner = {"pid": os.getpid(), "ticks": me.ticks if me else 0, "boot": processes.boot()}
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(owner, file)
+        return True
+    return False
+
+
+def _is_left(claim: Path) -> bool:
+    """Whether its maker has died."""
+    owner = read_json(claim)
+    if owner.get("boot") == processes.boot():
+        return not processes.is_alive(int(owner.get("pid", 0)), int(owner.get("ticks", 0)))
+    try:
+        return time.time() - claim.lstat().st_mtime > CLAIM
+    except FileNotFoundError:
+        return False
