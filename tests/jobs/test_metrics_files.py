@@ -736,6 +736,21 @@ def test_scales_come_from_the_run(tmp_path: Path) -> None:
     assert "it was 4 first, then 3, which is taken" in scales.problems[0]
 
 
+def test_a_scale_that_two_runs_write_is_of_none(tmp_path: Path) -> None:
+    stats, clock = tmp_path / "stats.json", Clock()
+    scale = {"as": "val/mae/log_g", "scale": {"file": "stats.json", "key": "std"}}
+    clock.write(stats, b'{"std": 9}')  # an earlier run's
+    scales = Scales(source({"mae": scale}), tmp_path, tmp_path / "out.log", 0, 1.7e9)
+    os.utime(stats, (1, 1))
+    for std, unknown in ((9, []), (4, []), (4, []), (3, ["mae"])):
+        if std < 9:
+            clock.write(stats, b'{"std": %d}' % std)
+        scales.poll()
+        assert scales.known == {"mae": std}
+        assert scales.marked({"names": {"mae": "val/mae/log_g"}})["unknown"] == unknown
+    assert "was written with 4, then 3, perhaps by another run: no result" in scales.problems[0]
+
+
 def test_a_scale_in_a_list_and_a_key_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "stats.json").write_text('{"labels": [{"name": "log_g", "std": 1.25}]}')
     for key, known in (("labels.0.std", {"val_mae": 1.25}), ("label.0.std", {})):

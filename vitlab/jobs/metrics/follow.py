@@ -159,7 +159,7 @@ class Follow:
         run = (spec.get("extra") or {}).get(ADOPTED)
         self._writers = LogWriters(job.log, int(run["pid"]), int(run["ticks"])) if run else None
         self._files = RunFiles(job, spec, self._source.file)
-        self._scales = Scales(self._source, self._files.folder, job.log, log_from)
+        self._scales = self._new_scales(log_from)
         self._no_scales = ""
         """Why they are not looked for any more."""
         self._cursors: dict[str, Any] = self._state.get("cursors") or {}
@@ -196,7 +196,7 @@ class Follow:
                     self._follow(path, skip=True)
                     self._cursors[str(path)] = self._readers.pop(path).follower.cursor
         start = self._older_log or self._log_from
-        self._scales = Scales(self._source, self._files.folder, self.job.log, start)
+        self._scales = self._new_scales(start)
         if self._source.pattern:
             self._log = GuardedReader("the log", self._log_follower, self._cursors.get(""))
         self._look_at_log(last=False)
@@ -347,6 +347,10 @@ class Follow:
         if self._log is not None:
             self._cursors[""] = self._log.follower.cursor
 
+    def _new_scales(self, start: int) -> Scales:
+        since = float(self._attempt)
+        return Scales(self._source, self._files.folder, self.job.log, start, since)
+
     def _save(self, last: bool) -> None:
         """Write `metrics.json` where anything changed."""
         self._note_cursors()
@@ -356,7 +360,10 @@ class Follow:
         record = {
             "v": 1,
             "sources": [
-                *({**one.follower.status, "file": one.name} for one in followed),
+                *(
+                    {**self._scales.marked(one.follower.status), "file": one.name}
+                    for one in followed
+                ),
                 *self._shared,
             ],
             "problems": self.problems(last),

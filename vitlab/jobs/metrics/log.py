@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -230,8 +231,13 @@ class LogFollower(Grouped[LogReader]):
 class Scales:
     """The scales known so far; poll it before the followers."""
 
-    def __init__(self, source: Source, folder: Path, log: Path, start: int = 0) -> None:
-        """`folder`: the program's; `start`: the byte of `log` where this run's lines begin."""
+    def __init__(
+        self, source: Source, folder: Path, log: Path, start: int = 0, since: float = math.inf
+    ) -> None:
+        """`folder`: the program's; `start`: the byte of `log` where this run's lines begin.
+
+        `since`: when this attempt began, in unix seconds.
+        """
         self.known: dict[str, float] = {}
         """By their name."""
         self._folder = folder
@@ -243,6 +249,11 @@ class Scales:
         self._stamps: dict[ScaleFrom, tuple[int, int, int]] = {}
         self._why: dict[ScaleFrom, str] = {}
         self._other: dict[ScaleFrom, str] = {}
+        self._since = since
+        self._written: dict[ScaleFrom, float] = {}
+        """What a file said that was written since then."""
+        self.unclear: set[str] = set()
+        """Names whose scale was written twice in its file, perhaps by another run: of none."""
 
     @property
     def place(self) -> int:
@@ -277,6 +288,13 @@ class Scales:
         known = flattened(document)
         similar = "".join(f"; there is {key}" for key in near(scale.key, [*known])[:1])
         self._set(scale, known.get(scale.key), f"{scale.file} has none{similar}")
+        names = [name for name, one in self._waiting.items() if one == scale]
+        value = self.known.get(names[0])
+        if value is not None and status.st_mtime >= self._since:
+            if self._written.setdefault(scale, value) != value:
+                self.unclear.update(names)
+                why = f"{scale.file} was written with {self._written[scale]:g}, then {value:g}"
+                self._other[scale] = f"{why}, perhaps by another run: no result"
 
     def _search(self, line: str) -> None:
         for scale, pattern in self._patterns.items():
@@ -294,6 +312,11 @@ class Scales:
         if before not in (None, value):
             self._other[scale] = f"it was {before:g} first, then {value:g}, which is taken"
         self.known |= dict.fromkeys(names, value)
+
+    def marked(self, status: Mapping[str, Any]) -> dict[str, Any]:
+        """The status of a file or of the log, with names of an unclear scale as unknown."""
+        unclear = self.unclear.intersection(status.get("names") or {})
+        return {**status, "unknown": sorted(unclear.union(status.get("unknown") or ()))}
 
     @property
     def problems(self) -> list[str]:
