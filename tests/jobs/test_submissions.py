@@ -386,9 +386,9 @@ def test_options_that_are_secrets_are_told_from_settings() -> None:
                         ("x", "ghp_1234567890"), ("url", "https://me:pw@host/x"),
                         ("args.auth", key)):  # fmt: skip
         assert is_secret_setting(name, value), name
-    for name, value in (("sort_key", "log_g"), ("tokens", 512), ("token", True), ("lr", 1e-3),
+    for name, text in (("sort_key", "log_g"), ("tokens", 512), ("token", True), ("lr", 1e-3),
                         ("key", "flux_2"), ("tokenizer", "LC-1234567890123456")):  # fmt: skip
-        assert not is_secret_setting(name, value), name
+        assert not is_secret_setting(name, text), name
 
 
 def test_a_job_that_is_starting_is_not_taken_over(shop: Workshop) -> None:

@@ -290,11 +290,12 @@ class Scales:
         self._set(scale, known.get(scale.key), f"{scale.file} has none{similar}")
         names = [name for name, one in self._waiting.items() if one == scale]
         value = self.known.get(names[0])
-        if value is not None and status.st_mtime >= self._since:
-            if self._written.setdefault(scale, value) != value:
-                self.unclear.update(names)
-                why = f"{scale.file} was written with {self._written[scale]:g}, then {value:g}"
-                self._other[scale] = f"{why}, perhaps by another run: no result"
+        if value is None or status.st_mtime < self._since:
+            return
+        if self._written.setdefault(scale, value) != value:
+            self.unclear.update(names)
+            why = f"{scale.file} was written with {self._written[scale]:g}, then {value:g}"
+            self._other[scale] = f"{why}, perhaps by another run: no result"
 
     def _search(self, line: str) -> None:
         for scale, pattern in self._patterns.items():
