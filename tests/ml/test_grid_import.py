@@ -126,6 +126,12 @@ def test_scaled_columns_units_and_the_medium_give_the_same_grid(tmp_path: Path) 
             "wavelengths read as log10(Angstrom)\nwavelengths moved from vacuum to air",
         ),
         (
+            "comment",
+            lambda f: {"loglam": loglam, "flux": f},
+            {"COMMENT": "wavelengths are in vacuum"},
+            "wavelengths read as log10(Angstrom)\nwavelengths moved from vacuum to air",
+        ),
+        (
             "unstated",
             lambda f: {"wave": wave, "flux": f},
             {},

@@ -19,7 +19,8 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "gate": ("gate", "验证gate", "门控", "gates", "需要的gate", "对应gate", "决策门"),
     "status": (
         "状态", "status", "state", "当前状态", "exp.md状态", "实验状态", "执行状态", "完成情况",
-        "进展",
+        "进展", "new status", "current status", "present status", "latest status", "新状态",
+        "目前状态", "最新状态",
     ),
     "exp_id": ("exp_id", "expid", "experiment_id", "experimentid", "实验id", "run_id"),
     "report": ("报告", "report", "reports", "exp.md", "实验报告"),
@@ -106,6 +107,18 @@ HEADERS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Header words of every column, case folded and without spaces."""
 
+SHORT_CODES: dict[str, tuple[str, ...]] = {
+    "planned": (":hourglass:", ":hourglass_flowing_sand:"),
+    "ready": (":red_circle:",),
+    "running": (":rocket:", ":construction:", ":arrows_counterclockwise:"),
+    "done": (":white_check_mark:", ":heavy_check_mark:", ":ballot_box_with_check:"),
+    "partial": (":warning:",),
+    "failed": (":x:",),
+    "cancelled": (":no_entry:", ":no_entry_sign:"),
+    "paused": (":pause_button:",),
+}
+"""Glyphs of a status as GitHub writes them in letters."""
+
 STATUS_WORDS: dict[str, tuple[str, ...]] = {
     "planned": (
         "计划", "计划中", "规划", "规划中", "待启动", "待规划", "待完成", "待验证", "待定",
@@ -134,7 +147,7 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
     ),
     "analysing": (
         "分析", "分析中", "待分析", "评估中", "analysing", "analyzing", "analysis", "in analysis",
-        "review", "in review", "evaluating",
+        "review", "in review", "under review", "needs review", "evaluating", "审核中", "待审核",
     ),
     "done": (
         "探索性完成", "初步完成", "顺利完成", "基本完成",
@@ -143,7 +156,7 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "成功", "已成功", "已确认", "已证实", "成立", "冻结", "已冻结", "已达成", "达成", "done",
         "complete", "completed", "achieved", "finished", "archived", "success", "successful",
         "succeeded", "shipped", "concluded", "frozen", "confirmed", "verified", "validated",
-        "supported", "resolved", "merged", "released", "100%",
+        "supported", "resolved", "merged", "released", "100%", "100 %", "完工", "搞定", "已结项",
     ),
     "partial": (
         "部分", "部分完成", "部分通过", "部分成立", "部分验证", "待确认", "无定论", "partial",

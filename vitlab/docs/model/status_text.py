@@ -18,6 +18,7 @@ from vitlab.docs.text.inline import folded
 
 _EMPHASIS = re.compile(r"\*{1,3}|~~|__|`")
 _LEADING = re.compile(r"[\s*_~`\[]*")
+_CLOSED = re.compile(r"\s*(?:</[a-z][a-z0-9]*>)+")
 _LINK_END = re.compile(r"\]\([^()]*\)")
 _CLAUSE_ENDS = re.compile(
     r"[()（）【】\[\],，;；:：、。.!！→+·•*~`“”\"]|<br\s*/?>|\s[-—–/|]\s|[-—–]{2,}"
@@ -116,7 +117,8 @@ class StatusText:
             for mark in inner:
                 remark = remark.replace(mark, "", 1)
         else:
-            remark = "".join(reversed(_unclosed(f"{opened} {self.tail}")))
+            tags = "".join(_CLOSED.findall(remark))
+            remark = "".join(reversed(_unclosed(f"{opened} {self.tail}"))) + tags
         word_follows = new[-1:].isalnum() and (remark[:1].isalnum() or remark[:1] == "_")
         gap = " " if word_follows and not self.tail else ""  # only whole words are read
         return f"{opened}{new}{self.tail}{gap}{remark}"
@@ -129,7 +131,7 @@ def read_status_text(text: str, parsed: ParsedStatus, vocabulary: Vocabulary) ->
     if parsed.since is not None:
         first = parsed.since
     before = text[:first]
-    if not re.search(r"\w", before) and not STRUCK.search(
+    if not re.search(r"[\w<]", before) and not STRUCK.search(
         before
     ):  # an unknown emoji before a word is the old status's
         before = _LEADING.match(text, 0, first).group()  # type: ignore[union-attr]
@@ -149,7 +151,9 @@ def read_status_text(text: str, parsed: ParsedStatus, vocabulary: Vocabulary) ->
         status, rest = status + mark, rest[len(mark) :]
     tail = ""
     outer = _unclosed(before)
-    if "[" in before + status and (link := _LINK_END.match(rest)):
+    if closed := _CLOSED.match(rest):
+        tail, rest = closed.group(), rest[closed.end() :]
+    elif "[" in before + status and (link := _LINK_END.match(rest)):
         tail, rest = link.group(), rest[link.end() :]
     elif outer and before.endswith(outer[-1]) and rest.startswith(outer[-1]):
         tail, rest = outer[-1], rest[len(outer[-1]) :]

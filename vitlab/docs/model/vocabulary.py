@@ -9,8 +9,8 @@ from functools import cache, cached_property, lru_cache
 
 from vitlab.contract.job import STATUSES
 from vitlab.contract.paths import UsageError
-from vitlab.docs.model.headers import HEADERS, PERCENT_DONE, STATUS_WORDS, less_than
-from vitlab.docs.text.inline import VS16, folded, plain, same_glyph
+from vitlab.docs.model.headers import HEADERS, PERCENT_DONE, SHORT_CODES, STATUS_WORDS, less_than
+from vitlab.docs.text.inline import OPENED, VS16, folded, plain, same_glyph
 
 GLYPHS: dict[str, tuple[str, ...]] = {
     "planned": ("⏳", "⌛", "🔲", "⬜", "☐", "[ ]", "🆕"),
@@ -121,7 +121,7 @@ _EMOJI = re.compile(
 )
 _LEGEND_PARTS = re.compile(rf"\s*(?:[,，、;；·/／→]|\s(?=\s|[`*_]*{_EMOJI.pattern}))\s*")
 _UNSEEN = r"\ufeff\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069"
-_MARKUP = re.compile(rf"(?:[\s*_~`{_UNSEEN}]|\[(?!\[|[ xX/-]\])(?=[^\[\]]*\]\())*")
+_MARKUP = re.compile(rf"(?:[\s*_~`{_UNSEEN}]|{OPENED}|\[(?!\[|[ xX/-]\])(?=[^\[\]]*\]\())*")
 _BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|（[^）]*）")
 _TWICE = re.compile(r"([\u4e00-\u9fff]+)[/·]?([a-z_.]+)|([a-z_.]+)[/·]?([\u4e00-\u9fff]+)")
 """A header in both languages."""
@@ -410,7 +410,8 @@ class Vocabulary:
 @cache
 def default_vocabulary() -> Vocabulary:
     """The words of a document without a legend, in a lab without its own."""
-    glyphs = {same_glyph(g): status for status, gs in GLYPHS.items() for g in gs}
+    known = (*GLYPHS.items(), *SHORT_CODES.items())
+    glyphs = {same_glyph(g): status for status, gs in known for g in gs}
     words = {_word_key(w): status for status, ws in STATUS_WORDS.items() for w in ws}
     headers = {name: tuple(map(_header_key, words)) for name, words in HEADERS.items()}
     return Vocabulary(glyphs, words, headers, {})

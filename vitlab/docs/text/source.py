@@ -19,10 +19,15 @@ from vitlab.contract.reading import read_opened, whole
 _FRONT_MATTER = re.compile(
     r"\ufeff?(?P<fence>---|\+\+\+)[ \t]*(?:\r\n|\r|\n)"
     # Keys and what belongs to them: a rule at the top of a page opens no front matter.
-    r"(?=[\w-]+[ \t]*[:=])"
+    r"(?=[\w-]+[ \t]*[:=]|(?:#[^\r\n]*(?:\r\n|\r|\n)){1,20}[a-z][\w-]*[ \t]*[:=])"
     r"(?:(?:[\w .\"'-]+[:=]|[ \t#\]}]|-[ \t])[^\r\n]*(?:\r\n|\r|\n)|(?:\r\n|\r|\n)){1,200}?"
     r"(?P=fence)[ \t]*(?=[\r\n]|\Z)"
 )
+_PRE = re.compile(r"\s*<(?:pre|script|style)\b", re.I)
+_HIDDEN = re.compile(
+    r"^[ \t]*%%(?:[^\r\n%]*%%|[ \t]*[\r\n].{0,10000}?^[ \t]*%%[ \t]*$)", re.M | re.S
+)
+"""A comment of Obsidian."""
 _NOT_LINE_ENDS = re.compile(r"[^\r\n]")
 
 
@@ -34,6 +39,8 @@ class BlockMap:
     headings: tuple[tuple[int, int], ...]
     """(level, first line)."""
     fences: tuple[tuple[int, int], ...]
+    codes: tuple[tuple[int, int], ...]
+    """Code without a fence: indented, or in `<pre>`."""
 
 
 def _table_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
@@ -91,7 +98,7 @@ def _parser() -> MarkdownIt:
 @lru_cache(maxsize=2)  # an edit looks at a text and what becomes of it several times
 def map_blocks(text: str) -> BlockMap:
     """The blocks of a text; a BOM is ignored, and front matter has none."""
-    tables, headings, fences = [], [], []
+    tables, headings, fences, codes = [], [], [], []
     text = text.removeprefix("\ufeff")
     if matter := _FRONT_MATTER.match(text):
         text = _NOT_LINE_ENDS.sub("", matter.group()) + text[matter.end() :]
@@ -105,7 +112,9 @@ def map_blocks(text: str) -> BlockMap:
             headings.append((int(token.tag[1]), first))
         elif token.type == "fence":
             fences.append((first, last))
-    return BlockMap(tuple(tables), tuple(headings), tuple(fences))
+        elif token.type == "code_block" or _PRE.match(token.content):
+            codes.append((first, last))
+    return BlockMap(tuple(tables), tuple(headings), tuple(fences), tuple(codes))
 
 
 MAX_LINE = 100_000
@@ -280,10 +289,13 @@ class Document:
 
     @cached_property
     def prose(self) -> str:
-        """The text with comments, fenced blocks and front matter blank, every offset kept."""
+        """The text with comments, code and front matter blank, every offset kept."""
         matter = _FRONT_MATTER.match(self.text)
         spans = [Span(*matter.span())] if matter else []
         spans += [Span(self.lines[f.first].start, self.lines[f.last - 1].end) for f in self.fences]
+        spans += [Span(self.lines[first].start, self.lines[min(last, len(self.lines)) - 1].end)
+                  for first, last in self._map.codes]  # fmt: skip
+        spans += [Span(*hidden.span()) for hidden in _HIDDEN.finditer(self.text)]
         pieces, end = [], 0
         for span in sorted([*spans, *self.comments]):
             if span.end > end:

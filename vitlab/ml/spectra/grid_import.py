@@ -22,7 +22,14 @@ from vitlab.ml.spectra.formats.columns import (
     named,
     unit_of_wavelengths,
 )
-from vitlab.ml.spectra.formats.fits import is_fits, read_bytes, read_units, real, text_lines
+from vitlab.ml.spectra.formats.fits import (
+    comments_of,
+    is_fits,
+    read_bytes,
+    read_units,
+    real,
+    text_lines,
+)
 from vitlab.ml.spectra.formats.scale import with_primary
 from vitlab.ml.spectra.formats.units import refuse_logarithms
 from vitlab.ml.spectra.formats.wavelengths import read_axis, stated_medium, told_medium
@@ -105,7 +112,8 @@ def _fits_columns(data: bytes, path: Path) -> Table:
     unit = unit_of_wavelengths(wave.name, wave.unit)
     headers = with_primary(units, table)
     headers = {name: text for name, text in headers.items() if not name.startswith("CTYPE")}
-    return Table([wave.values.ravel(), flux.values.ravel()], unit, stated_medium(headers))
+    medium = stated_medium(headers) or told_medium(comments_of(data))
+    return Table([wave.values.ravel(), flux.values.ravel()], unit, medium)
 
 
 NAME = re.compile(

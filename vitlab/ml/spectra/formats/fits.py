@@ -353,6 +353,13 @@ def _header(data: bytes, place: int, where: str) -> tuple[dict[str, str], int]:
     raise UsageError(f"{where}: its header has no end")
 
 
+def comments_of(data: bytes) -> list[str]:
+    """The texts of the first cards COMMENT and HISTORY of a FITS file, of all headers."""
+    cards = (data[at : at + 80] for at in range(0, min(len(data), 1 << 20), 80))
+    return [card[8:].decode("ascii", "replace").strip() for card in cards
+            if card[:8] in (b"COMMENT ", b"HISTORY ")]  # fmt: skip
+
+
 def _value(text: str) -> str:
     """A card's value; blanks at the start of a text count, those at its end do not."""
     match = _CARD.match(text)
