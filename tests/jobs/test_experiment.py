@@ -273,6 +273,12 @@ def test_found_by_mvp_and_roadmap(tmp_path: Path) -> None:
         find_experiment(lab, "1.7")
     with pytest.raises(UsageError, match=r"no profile 'demo' \(there are: full\)"):
         load_experiment(one).specs("demo", "E")
+    # A copy with a typo may be the one that is meant.
+    copy = write(tmp_path, HEAD + "runs: [\n", "copy.yaml")
+    with pytest.raises(UsageError, match=r"a file of it cannot be read: experiments/copy"):
+        find_experiment(lab, "1.0", "roadmaps/vit.md")
+    assert find_experiment(lab, "1.0", "roadmaps/moe.md") == two
+    copy.unlink()
 
 
 keys = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(tuple)

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from tests.lab.conftest import ROADMAP, Ended
+from vitlab.commands.common import judge_gates
 from vitlab.contract.job import read_result, write_result
-from vitlab.contract.paths import JobPaths
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.docs.judge.gates import judge
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import newest_results
-from vitlab.lab.writeback.edits import accept
+from vitlab.lab.writeback.edits import accept, pending_results, plan_update
 from vitlab.lab.writeback.figure_files import existing_figures, figure_stems, launch_figure_files
 from vitlab.lab.writeback.status_sync import sync_status
 from vitlab.lab.writeback.writeback import end_summary, pending
@@ -170,6 +171,30 @@ def test_a_run_of_several_is_not_the_whole_mvp(
     assert lab.read_roadmap(roadmap).mvp("1.0").status == status
     assert ("not run: " in plan.summary[0]) is (status == "partial")
     assert ("; 1 of 2 runs" in plan.summary[0]) is (runs == ["one"] and not adopted)
+
+
+def test_nothing_is_written_while_a_file_of_the_launch_cannot_be_read(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    before, experiment = roadmap.read_bytes(), lab.paths.experiments / "the_run.yaml"
+    job, text = ended("one"), experiment.read_text(encoding="utf-8")
+    as_command(job, experiment="experiments/the_run.yaml")
+    for path, broken in ((experiment, f"{text}runs: [\n"), (job.result, '{"mvp": "1.')):
+        good = path.read_text(encoding="utf-8")
+        path.write_text(broken, encoding="utf-8")
+        os.utime(path, (1, 1))  # not being written
+        plan = pending_results(lab, roadmap)
+        accept(lab, plan)
+        assert roadmap.read_bytes() == before
+        (line,) = plan.left
+        assert line.startswith("MVP-1.0: nothing is written of it: ")
+        assert path.name in line
+        with pytest.raises(UsageError, match=f"nothing is written of it: .*{path.name}"):
+            plan_update(lab, roadmap, "1.0")
+        assert judge_gates(lab, roadmap)[1][0].verdict == ("open" if path == job.result else "pass")
+        path.write_text(good, encoding="utf-8")
+    accept(lab, pending_results(lab, roadmap))
+    assert lab.read_roadmap(roadmap).mvp("1.0").status == "partial"
 
 
 def picture() -> Picture:

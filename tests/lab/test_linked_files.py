@@ -125,6 +125,17 @@ def test_a_place_of_two_roadmaps_is_left_alone_and_named(
     )  # fmt: skip
     reason = "left alone: roadmaps/b_roadmap.md has an MVP 1.0 too"
     assert capsys.readouterr().err.splitlines() == [f"{place}: {reason}" for place in places]
+    # Nor what one that cannot be read for the moment may have.
+    assert main(["undo"]) == 0
+    capsys.readouterr()
+    with (folder / "roadmaps/b_roadmap.md").open("ab") as file:
+        file.write(b"\xff\xfe")
+    set_to("done")
+    reason = "left alone: roadmaps/b_roadmap.md cannot be read and may have an MVP 1.0 too"
+    assert {f"{place}: {reason}" for place in places} <= set(capsys.readouterr().err.splitlines())
+    now = texts(folder)
+    for name in ("status/checklist.md", "roadmaps/next_steps.md", "experiments/card_mvp_1.0.md"):
+        assert now[name] == FILES[name]
 
 
 def test_a_report_of_several_mvps_is_left_alone_and_named(

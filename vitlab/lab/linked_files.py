@@ -11,12 +11,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from vitlab.contract.paths import UsageError, real
+from vitlab.contract.reading import Unreadable, read_regular
 from vitlab.docs.journal import Journal
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.hub import parse_hub
 from vitlab.docs.model.linked import LinkedDocument, is_report_of, owner, read_linked
 from vitlab.docs.model.report_head import own_mvp
-from vitlab.docs.model.roadmap import Mvp, Roadmap
+from vitlab.docs.model.roadmap import Mvp, NoMvpTable, Roadmap
 from vitlab.docs.model.status_sites import kept_places
 from vitlab.docs.save import FileChange, between, change, create, read_entry
 from vitlab.docs.text.source import Document, read
@@ -60,8 +61,9 @@ class LinkedFile:
         name = lab.paths.relative(self.path)
         lines = [line for mvp, line in self.document.unsure if mvp == mvp_id]
         if lines and (other := self.shared.get(mvp_id)):
-            where = lab.paths.relative(other)
-            return f"{name}:{lines[0]}: left alone: {where} has an MVP {mvp_id} too"
+            has = "cannot be read and may have" if _is_unread(lab, other) else "has"
+            where = f"{lab.paths.relative(other)} {has}"
+            return f"{name}:{lines[0]}: left alone: {where} an MVP {mvp_id} too"
         if lines:
             return f"{name}:{lines[0]}: left alone: its exp_id is not the one of MVP {mvp_id}"
         if mvp_id in self.report_of:
@@ -297,7 +299,28 @@ def _gate_hub(lab: Lab, roadmap: Roadmap, gate_id: str) -> Path | None:
             same = real(other) != real(own) and find_hub(lab, read_other) == path
             if same and any(gate.id == gate_id for gate in read_other.gates):
                 return None
-    return path
+    return None if any(_may_share(lab, other, path) for other in lab.roadmaps()) else path
+
+
+def _may_share(lab: Lab, other: Path, file: Path, is_near: bool = False) -> bool:
+    """Whether a roadmap that cannot be read may be one of a file: its bytes have the name."""
+    try:
+        text = read_regular(other, follow=True) if _is_unread(lab, other) else None
+    except Unreadable:  # a pipe, a folder, a link to nothing
+        return False
+    except OSError:
+        return True
+    return text is not None and (is_near or os.fsencode(file.name) in text)
+
+
+def _is_unread(lab: Lab, roadmap: Path) -> bool:
+    try:
+        lab.cached_roadmap(roadmap)
+    except NoMvpTable:
+        return False
+    except (UsageError, OSError):
+        return True
+    return False
 
 
 def _gate_boards(
@@ -313,7 +336,8 @@ def _gate_boards(
             if not is_own and any(gate.id == gate_id for gate in theirs.gates):
                 taken.update(one.path for one in finder.files(theirs))
     for one in finder.files(roadmap):
-        if is_board(one.path) and one.path not in taken:
+        shared = any(_may_share(lab, other, one.path) for other in lab.roadmaps())
+        if is_board(one.path) and one.path not in taken and not shared:
             yield one.document
 
 
@@ -436,6 +460,9 @@ class _Finder:
                 ids = mine & {mvp.id for mvp in theirs.mvps}
                 for mvp in ids & set(named) if named else ids:
                     shared.setdefault(mvp, other)
+        for other in self._roadmaps:
+            if is_plan(other) and _may_share(self._lab, other, path, path in self._notes):
+                shared |= dict.fromkeys(mine - shared.keys(), other)
         return shared
 
     def _others(self, file: Path, roadmap: Roadmap) -> Iterator[tuple[Path, Roadmap]]:

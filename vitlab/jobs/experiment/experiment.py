@@ -38,6 +38,7 @@ from vitlab.jobs.experiment.yaml_file import (
     read_names,
     read_text,
     read_yaml,
+    said_in,
     stamp,
 )
 
@@ -425,7 +426,7 @@ def known_mvps(lab: LabPaths, roadmap: str | None = None) -> dict[str, Path]:
 def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path:
     """The experiment file of `mvp`; `roadmap` (path from the root) decides between two."""
     wanted, matches = bare_id(mvp), list[Path]()
-    broken, renamed = list[str](), list[str]()
+    broken, renamed, doubtful = list[str](), list[str](), list[str]()
     for path in lab.experiment_files():
         try:
             its_mvp, its_roadmap = _identity(path)
@@ -437,6 +438,11 @@ def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path
                 renamed.append(f"{lab.relative(path)}: roadmap: {its_roadmap} is not there")
         except UsageError as error:
             broken.append(str(error))
+            whose = {said_in(path, "roadmap"), roadmap} - {"", None}
+            is_of = bare_id(said_in(path, "mvp")) == wanted and len(whose) < 2
+            doubtful += [str(error)] if is_of else []
+    if matches and doubtful:
+        raise UsageError(f"MVP {wanted}: a file of it cannot be read: {doubtful[0]}")
     if len(matches) == 1:
         return matches[0]
     if matches:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 import yaml
 
 from vitlab.contract.paths import UsageError
-from vitlab.contract.reading import AT_WORK, Unreadable, read_opened, whole
+from vitlab.contract.reading import AT_WORK, Unreadable, read_opened, read_regular, whole
 from vitlab.contract.validation import unknown
 from vitlab.jobs.experiment import yaml_loader
 
@@ -112,6 +113,16 @@ def read_yaml(path: Path, within: Path | None = None) -> YamlFile:
         {place: line for place, line, _ in places},
         {place: text for place, _, text in places if text is not None},
     )
+
+
+def said_in(path: Path, name: str) -> str:
+    """What a file that cannot be read says behind `name:`, at the start of a line; or nothing."""
+    try:
+        text = read_regular(path, yaml_loader.MAX_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    found = re.search(rf"""^{name}:[ \t]*(?:'([^'\n]*)'|"([^"\n]*)"|([^\s#]+))""", text, re.M)
+    return next(filter(None, found.groups()), "") if found else ""
 
 
 def stamp(path: Path) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ from vitlab.jobs.experiment.placeholders import METRICS
 from vitlab.jobs.processes import ADOPTED
 from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.job_results import Finished, finished
+from vitlab.lab.results.job_results import RESULT, Finished, finished
 
 _Kind = Literal["good", "unclear", "killed", "bad"]
 """`unclear`: it may have ended well, but the number it is judged by is not there."""
@@ -154,6 +154,27 @@ def _unkept(job: Job, result: Result | None) -> str:
     promised = bool(job.spec.extra.get(METRICS)) or job.spec.recipe != "command"
     if promised or (result is not None and result.values):
         return f"{job.spec.run}: finished without {name}"
+    return ""
+
+
+def unread(lab: Lab, jobs: Sequence[Job]) -> str:
+    """Why the end of a launch cannot be told yet; empty where it can.
+
+    A result, or the experiment file that says which runs there are, cannot be read now.
+    """
+    if torn := next((job for job in jobs if RESULT in job.problem), None):
+        return f"{torn.name}: {torn.problem}"
+    spec = jobs[-1].spec if jobs else None
+    if spec is None or not spec.experiment:
+        return ""
+    from vitlab.jobs.experiment.experiment import load_experiment  # the first picture: no YAML
+
+    try:
+        path = lab.paths.inside(spec.experiment)
+        if path.is_file():
+            load_experiment(path)
+    except UsageError as error:
+        return str(error)
     return ""
 
 

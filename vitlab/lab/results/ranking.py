@@ -39,7 +39,14 @@ from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import ceiling_of, ceilings, with_ceiling
 from vitlab.lab.results.decided import decided_by_person
-from vitlab.lab.results.job_results import Finished, finished, latest, run_of
+from vitlab.lab.results.job_results import (
+    RESULT,
+    Finished,
+    finished,
+    latest,
+    of_roadmap,
+    run_of,
+)
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.lab.results.sealed import (
     Opening,
@@ -182,7 +189,41 @@ def judged_gates(
     newest: Sequence[Finished],
     evidence: Pairs,
 ) -> list[Verdict]:
-    """The verdicts of some of its gates; each result is held against the ceilings known now."""
+    """The verdicts of some of its gates; each result is held against the ceilings known now.
+
+    A gate of an MVP with a full run that cannot be read is open: it may be what fails a check.
+    """
+    gates, torn = list(gates), _unread(lab, roadmap, newest)
+    verdicts = _judged(lab, gates, roadmap, newest, evidence)
+    for at, (gate, verdict) in enumerate(zip(gates, verdicts, strict=True)):
+        why = next((torn[mvp] for mvp in gate.mvps if mvp in torn), "")
+        if why and verdict.verdict != "manual":
+            open_ = replace(verdict, verdict="open", because=why, because_in_document=why)
+            verdicts[at] = replace(open_, rule=None, reopens=False)
+    return verdicts
+
+
+def _unread(lab: Lab, roadmap: Roadmap, newest: Sequence[Finished]) -> dict[str, str]:
+    """Why a full run of an MVP is not known, by the MVP; not where the run was made again since."""
+    path = roadmap.document.path
+    if path is None:
+        return {}
+    last = {(one.result.mvp, one.result.run): one.job.spec.submitted for one in newest}
+    return {
+        job.spec.mvp: f"{job.name}: {job.problem}"
+        for job in of_roadmap(lab, all_jobs(lab.paths), path)
+        if RESULT in job.problem and job.spec.profile == "full"
+        if last.get((job.spec.mvp, job.spec.run), 0.0) < job.spec.submitted
+    }
+
+
+def _judged(
+    lab: Lab,
+    gates: Sequence[Gate],
+    roadmap: Roadmap,
+    newest: Sequence[Finished],
+    evidence: Pairs,
+) -> list[Verdict]:
     known = ceilings(one.job for one in newest)
     by_person = decided_by_person(lab, roadmap)
     if evidence.kept is None:

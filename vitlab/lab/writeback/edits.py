@@ -18,7 +18,7 @@ from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary, status_
 from vitlab.docs.save import FileChange, Reverted, change, open_elsewhere, save
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import left_shared, not_restored, set_status
-from vitlab.jobs.store import all_jobs
+from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.after_save import WRITTEN
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import (
@@ -29,17 +29,17 @@ from vitlab.lab.linked_files import (
     linked_lost,
 )
 from vitlab.lab.results.job_results import of_roadmap
-from vitlab.lab.results.launches import full_jobs, has_ended, last_launch
+from vitlab.lab.results.launches import full_jobs, has_ended, last_launch, unread
 from vitlab.lab.writeback.checks.outdated import GateUpdate, gate_updates
 from vitlab.lab.writeback.contradictions import lint_file
 from vitlab.lab.writeback.decisions import carried_out, keep_verdicts
 from vitlab.lab.writeback.sync_ledger import (
     ends_of,
     is_refused,
-    launch_to_write,
     record_refused,
     record_unwritten,
     record_written,
+    unwritten,
     withdraw_refusal,
 )
 from vitlab.lab.writeback.writeback import MvpUpdate, Pending, pending, plan_mvp
@@ -200,29 +200,42 @@ def _past_writes(lab: Lab) -> Iterator[PastWrite]:
 
 
 def pending_results(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
-    """As `pending`, with a line on each MVP that has not ended though its results were written.
+    """As `pending`, with a line on each MVP whose end cannot be told, or is not in the plan.
 
-    The plan may have come back out of git or a backup, or a person plans the MVP anew: so only of
-    an MVP that is named the results count as unwritten from here on.
+    A plan in which an MVP has not ended though its results were written may have come back out of
+    git or a backup, or a person plans the MVP anew: so only of an MVP that is named the results
+    count as unwritten from here on.
     """
     roadmap = lab.read_roadmap(roadmap_path)
-    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
-    lines = {}
-    for mvp in roadmap.mvps:
+    jobs, lines = of_roadmap(lab, all_jobs(lab.paths), roadmap_path), list[str]()
+    named = None if mvp_id is None else roadmap.mvp(mvp_id).id
+    for mvp in {mvp.id: mvp for mvp in roadmap.mvps if named in (None, mvp.id)}.values():
         mine = [job for job in jobs if job.spec.mvp == mvp.id]
-        written = mine and has_ended(last_launch(mine)) and not launch_to_write(lab, mine)
-        written = written and not is_refused(lab, roadmap_path, mvp.id, jobs)
+        if not mine or is_refused(lab, roadmap_path, mvp.id, jobs):
+            continue
+        if why := _unread(lab, mine):
+            lines.append(f"MVP-{mvp.id}: nothing is written of it: {why}")
+            continue
+        last = last_launch(mine)
+        written = has_ended(last) and not unwritten(lab, last)
         if mvp.status not in ("planned", "ready", "running") or not written:
             continue
-        if mvp_id is not None and mvp.id == roadmap.mvp(mvp_id).id:
+        if named is not None:
             record_unwritten(lab, mine)
-        elif mvp_id is None:
-            lines[mvp.id] = (
+        else:
+            lines.append(
                 f"MVP-{mvp.id} is {mvp.status}, though its results were written once: "
                 f"`vitlab sync {mvp.id}` writes them again"
             )
     plan = pending(lab, roadmap_path, mvp_id)
-    return replace(plan, left=(*plan.left, *lines.values()))
+    return replace(plan, left=(*plan.left, *lines))
+
+
+def _unread(lab: Lab, mine: Sequence[Job]) -> str:
+    """Why what ended of an MVP is not written yet: a file of it cannot be read."""
+    launches = (last_launch(full_jobs(mine)), last_launch(mine))
+    waiting = (one for one in launches if has_ended(one) and unwritten(lab, one))
+    return next(filter(None, (unread(lab, one) for one in waiting)), "")
 
 
 def accept(lab: Lab, plan: Pending) -> list[Path]:
@@ -270,6 +283,8 @@ def _why_nothing(lab: Lab, roadmap_path: Path, mvp_id: str) -> str:
             return f"waits for {waited_for[0]}{more} to end: `vitlab wait {mvp_id}`, then again"
     if not jobs:
         return f"has not run: `vitlab run {mvp_id}` first"
+    if why := _unread(lab, jobs):
+        return f"nothing is written of it: {why}"
     if is_refused(lab, roadmap_path, mvp_id, jobs):
         return "nothing is left to write, a person refused to have its results written"
     return (

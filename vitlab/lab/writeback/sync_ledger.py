@@ -15,7 +15,7 @@ from vitlab.docs.journal import digest
 from vitlab.jobs.store import Job
 from vitlab.lab.after_save import locked
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.launches import full_jobs, has_ended, last_launch
+from vitlab.lab.results.launches import full_jobs, has_ended, last_launch, unread
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ def launch_to_write(lab: Lab, jobs: Sequence[Job]) -> list[Job]:
     """The launch of an MVP whose end is to be written next; empty without one.
 
     `jobs`: all of the MVP. The last full launch goes before a trial made after it, and no trial is
-    written while a full one runs.
+    written while a full one runs, nothing of a launch whose end cannot be told yet.
     """
     full, last = last_launch(full_jobs(jobs)), last_launch(jobs)
     if not has_ended(full):
         return []
     if any(ended_well(job.state) for job in full) and unwritten(lab, full):
-        return full
-    return last if has_ended(last) and unwritten(lab, last) else []
+        return [] if unread(lab, full) else full
+    return last if has_ended(last) and unwritten(lab, last) and not unread(lab, last) else []
 
 
 def results_to_write(lab: Lab, jobs: Iterable[Job], mvps: Iterable[str]) -> dict[str, int]:
