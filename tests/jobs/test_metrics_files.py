@@ -736,6 +736,24 @@ def test_scales_come_from_the_run(tmp_path: Path) -> None:
     assert "it was 4 first, then 3, which is taken" in scales.problems[0]
 
 
+@pytest.mark.parametrize("rest", [b"", b"15,0.4\n", b"epoch,other\n15,0.4\n"])
+def test_a_file_that_was_cut_has_no_older_last_value(tmp_path: Path, rest: bytes) -> None:
+    path, clock = tmp_path / "m.csv", Clock()
+    clock.write(path, b"epoch,val_r2\n" + b"".join(b"%d,0.5\n" % i for i in range(9)))
+    follower = FileFollower(source(), path)
+    list(follower.poll())
+    clock.write(path, rest)
+    list(follower.poll())
+    again = FileFollower(source(), path, json.loads(json.dumps(follower.cursor)))
+    list(again.poll(last=True))
+    assert again.status["unknown"] == ["val_r2"]
+    assert again.status["names"] == {"val_r2": R2}
+    assert "it was cut or written anew, and has no val_r2 any more" in again.status["note"]
+    clock.write(path, b"epoch,val_r2\n16,0.6\n")
+    assert values(again, last=True) == [0.6]
+    assert (again.status["unknown"], again.status["note"]) == ([], "")
+
+
 def test_a_scale_that_two_runs_write_is_of_none(tmp_path: Path) -> None:
     stats, clock = tmp_path / "stats.json", Clock()
     scale = {"as": "val/mae/log_g", "scale": {"file": "stats.json", "key": "std"}}

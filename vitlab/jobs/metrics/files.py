@@ -51,6 +51,7 @@ class FileReader(Reader):
         self._known = KnownRows(list(source.names), source.step, source.epoch)
         self._longest = 0  # rows that were in it at once
         self._cut = False  # its last line has no end
+        self._before: set[str] = set()  # names that it had before it was cut or written anew
         self._wait_until = 0.0
 
     def skip_existing(self) -> None:
@@ -121,7 +122,14 @@ class FileReader(Reader):
             and os.pread(descriptor, len(self._tail), end) == self._tail
         )
 
+    @property
+    def gone(self) -> set[str]:
+        """Names that the file had, and has no more: what came of them is older than its rows."""
+        return self._before.difference(self.decoder.matched if self.decoder else ())
+
     def _begin_again(self) -> None:
+        if self.decoder and not self._earlier:
+            self._before |= self.decoder.matched.intersection(self.source.names)
         self.decoder, self._offset, self._cut = None, 0, False
         self._head = self._tail = b""
         if self._earlier:
@@ -216,6 +224,9 @@ class FileReader(Reader):
     def notes(self) -> list[str]:
         decoder = self.decoder
         notes = [self.note] if self.note else []
+        if self.gone:
+            names = ", ".join(sorted(self.gone))
+            notes.append(f"it was cut or written anew, and has no {names} any more: no last value")
         if decoder is None:
             return notes
         notes += [decoder.problem] if decoder.problem else []
@@ -248,7 +259,8 @@ class FileReader(Reader):
             "offset": self._offset, "stamp": self._stamp, "head": self._head.decode("latin-1"),
             "tail": self._tail.decode("latin-1"), "earlier": self._earlier,
             "skipped": self._skipped, "longest": self._longest, "known": self._known.state,
-            "things": self._things, "several": sorted(self.of_several),
+            "before": sorted(self._before), "things": self._things,
+            "several": sorted(self.of_several),
             "kind": self.decoder.kind if self.decoder else "",
             "decoder": self.decoder.state if self.decoder else None,
         }  # fmt: skip
@@ -259,6 +271,7 @@ class FileReader(Reader):
         self._known.restore(state["known"])
         self._earlier, self._skipped = state["earlier"], state["skipped"]
         self._longest = state.get("longest", 0)
+        self._before = set(state.get("before", ()))
         self._things = {k: (x, y) for k, (x, y) in state.get("things", {}).items()}
         self.of_several = set(state.get("several", ()))
         if state["kind"] in KINDS and "sums" in state["known"]:
@@ -326,7 +339,8 @@ class FileFollower(Grouped[FileReader]):
         """
         decoders = [reader.decoder for reader in self._readers if reader.decoder]
         columns = decoders[0].columns if decoders else []
-        matched = {name for decoder in decoders for name in decoder.matched}
+        gone = {name for reader in self._readers for name in reader.gone}
+        matched = gone.union(*(decoder.matched for decoder in decoders))
         found = matched.union(self._source.in_log, *(
             one.twice for one in decoders if isinstance(one, Table)))  # fmt: skip
         missing = [name for name in self._names if name not in found]
@@ -336,7 +350,7 @@ class FileFollower(Grouped[FileReader]):
                 for one, count in zip(decoders, rows, strict=True)]  # fmt: skip
         unknown = {name for one, all_ in zip(decoders, lost, strict=True)
                    for name in (one.matched if all_ else one.unknown)}  # fmt: skip
-        unknown = unknown.union(*(reader.of_several for reader in self._readers))
+        unknown = unknown.union(gone, *(reader.of_several for reader in self._readers))
         return {
             "file": str(self._path),
             "kind": decoders[0].kind if decoders else "",
