@@ -41,6 +41,16 @@ def test_a_bar_redrawn_by_backspaces(tmp_path: Path, width: int) -> None:
     assert found + values(follower) == [0.1, 0.2, 0.3, 0.4, 0.5]
 
 
+def test_a_line_behind_a_bar_or_a_rank(tmp_path: Path) -> None:
+    log = tmp_path / "out.log"
+    log.write_text(
+        "\r  0%|   | 0/4 [00:00<?, ?it/s]epoch 0 r2=0.1\n\r 25%|## | 1/4 [00:00, 3.1it/s]"
+        "epoch 1 r2=0.2\n[rank0]: epoch 2 r2=0.3\n[rank1]: epoch 2 r2=0.9\nbest epoch 2 r2=0.9\n"
+    )
+    follower = LogFollower(source(pattern=rf"^\s*{PATTERN}$", file=""), log)
+    assert values(follower) == [0.1, 0.2, 0.3]
+
+
 def test_seventy_megabytes_without_a_newline(tmp_path: Path) -> None:
     log = tmp_path / "out.log"
     with log.open("wb") as file:

@@ -33,6 +33,8 @@ _SHOWN = 100
 _NUMERIC = re.compile(r".*[deEfFgGn%]")
 """A format that takes numbers alone."""
 _COUNTERS = re.compile(r"(num_|n_|max_|total_)?(epochs?|steps?|iters?|batch(es)?)|ep?|it?|n|k")
+_MARKS = re.compile(r"(?:is_?)?(?:best|mark|star|flag|suffix|sign|asterisk)\w*")
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _WORDS = re.compile(r"[^\W\d_]+")
 _NEUTRAL = {
     *("epoch", "epochs", "ep", "step", "steps", "iter", "iteration", "info", "after", "in", "at"),
@@ -55,6 +57,8 @@ class Slot:
 
     is_number: bool
     """Whether that is sure by its format, or as it is a counter."""
+    is_mark: bool = False
+    """Whether it is called a mark, as of the best epoch: at a line's end it says nothing."""
 
 
 Part = str | Slot
@@ -83,7 +87,23 @@ def parts_of(node: ast.expr) -> list[Part]:
             return split_text(PERCENT, text)
         case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format")):
             return split_text(BRACES, text)
+        case ast.BinOp(op=ast.Add()):
+            return _joined(node)
     return []
+
+
+def _joined(node: ast.expr) -> list[Part]:
+    """The parts of `"epoch " + str(epoch) + " r2 " + str(r2)`; empty where no text is in it."""
+    pieces = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        pieces.append(node.right)
+        node = node.left
+    parts: list[Part] = []
+    for piece in (node, *reversed(pieces)):
+        text = piece.value if isinstance(piece, ast.Constant) else None
+        within = parts_of(piece) if isinstance(piece, ast.JoinedStr) else None
+        parts += within or [text if isinstance(text, str) else Slot(False)]
+    return parts if any(isinstance(part, str) for part in parts) else []
 
 
 def _slot(node: ast.expr) -> Slot:
@@ -94,7 +114,8 @@ def _slot(node: ast.expr) -> Slot:
     if isinstance(value, ast.BinOp) and isinstance(value.right, ast.Constant):
         value = value.left  # `epoch + 1`
     name = getattr(value, "attr", getattr(value, "id", ""))
-    return Slot(bool(_NUMERIC.fullmatch(spec) or _COUNTERS.fullmatch(name)))
+    is_number = bool(_NUMERIC.fullmatch(spec) or _COUNTERS.fullmatch(name))
+    return Slot(is_number, _MARKS.fullmatch(name) is not None)
 
 
 def split_text(pattern: str, text: str) -> list[Part]:
@@ -169,7 +190,7 @@ def _alternating(parts: Sequence[Part]) -> tuple[list[str], list[Slot]]:
             slots.append(part)
             texts.append("")
         else:
-            texts[-1] += part
+            texts[-1] += _COLOUR.sub("", part)
     return texts, slots
 
 
@@ -190,7 +211,8 @@ def _named(before: str, after: str) -> _Named | None:
 
 def _is_sure(k: int, texts: list[str], slots: list[Slot], named: list[_Named | None]) -> bool:
     """Whether nothing in its line may say that score `k` is of something else."""
-    for slot, one in zip(slots, named, strict=True):
+    marked = slots[-1].is_mark and not texts[-2].strip() and not texts[-1].strip()
+    for slot, one in list(zip(slots, named, strict=True))[: -1 if marked else None]:
         words = set() if one is None else {word.lower() for word in _WORDS.findall(one.text)}
         is_named = one is not None and (one.is_set or words <= _NEUTRAL or split_of(one.group))
         if words & _OF_WHAT or not (slot.is_number or is_named):

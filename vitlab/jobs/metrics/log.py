@@ -24,6 +24,8 @@ LONGEST = 1 << 16
 """Bytes of a line that is searched."""
 _ENDS = re.compile(rb"(?:[\r\n]|\x08{20,})+")
 """Also so many backspaces as take a whole bar back."""
+_AHEAD = re.compile(r"[^%]{0,99}%\|[^\]]{0,200}\]|\[?[A-Za-z_]{0,12}0\]?:(?=\s)")
+"""A bar that a line is printed behind, or the first rank as a launcher writes it before one."""
 _BACK = re.compile("(\b+)")
 
 
@@ -129,12 +131,19 @@ class LogReader(Reader):
 
     def _read(self, last: bool, without: frozenset[str]) -> Iterator[Event]:
         for lines in self._log.new(last):
-            found = [match.groupdict() for line in lines if (match := self._pattern.search(line))]
+            found = [match.groupdict() for line in lines if (match := self._match(line))]
             chunk, done = self._cells.chunk_of(found), 0
             while done < chunk.rows:
                 end = min(chunk.rows, done + stretch_end(self.rows) - self.rows)
                 yield from self._events_of(self.rows, chunk.part(done, end), without)
                 done = end
+
+    def _match(self, line: str) -> re.Match[str] | None:
+        """What the pattern finds, of a line or behind a bar or a rank at its beginning."""
+        if match := self._pattern.search(line):
+            return match
+        ahead = _AHEAD.match(line)
+        return self._pattern.search(line[ahead.end() :]) if ahead else None
 
     def _thinned(self) -> str:
         return f"the log: {self.events.kept} of {self.rows} matching lines are kept"
