@@ -28,12 +28,13 @@ from tests.waiting import (
     wait_for,
 )
 from vitlab.contract.events import read_events
-from vitlab.contract.job import Done, Lost, Queued
-from vitlab.contract.paths import UsageError
+from vitlab.contract.job import Done, Lost, Queued, Running
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.tracking import read_link
 from vitlab.jobs import files, processes
 from vitlab.jobs.files import read_json
 from vitlab.jobs.process import child
+from vitlab.jobs.process.supervisor import POLL
 from vitlab.jobs.queue import scheduler
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.store import read_state
@@ -361,6 +362,30 @@ def test_a_folder_deleted_under_a_running_job(shop: Workshop) -> None:
         shutil.rmtree(job.folder, ignore_errors=True)
     assert ended(waiting).outcome == "ok"
     assert not job.folder.exists()
+
+
+def test_a_lab_that_is_moved_ends_no_job(shop: Workshop) -> None:
+    code = "import os, time\nwhile not os.path.exists('done'): time.sleep(0.05)\nprint('end')"
+    config = {"argv": [sys.executable, "-c", code], "cwd": "."}
+    jobs = [shop.submit("", config=config), shop.submit(SLEEP)]
+    shop.settings("cpu_slots: 2\n")
+    advance(shop.lab)
+    for job in jobs:
+        running(job)
+    time.sleep(0.5)  # it has begun
+    there = shop.lab.root.with_name("moved")
+    shop.lab.root.rename(there)
+    finishes, stopped = (JobPaths(there / job.folder.relative_to(shop.lab.root)) for job in jobs)
+    time.sleep(2 * POLL)
+    assert isinstance(read_state(finishes), Running)
+    (there / "done").touch()
+    state = ended(finishes)
+    assert state.outcome == "ok"
+    assert state.detail == "no result: its folder was moved while it ran"
+    assert finishes.log.read_text() == "end\n"
+    stop(stopped)
+    assert ended(stopped).detail.startswith("stopped on request")
+    assert not shop.lab.root.exists()
 
 
 def test_half_an_event_line(shop: Workshop) -> None:

@@ -86,26 +86,44 @@ class ReservedFile:
     """Disk space for one record, reserved before the job can fill the disk."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._reserved = path.with_name(f".{path.name}.reserved")
         write_atomic(self._reserved, b" " * (_RESERVED_BYTES - 1) + b"\n")
 
     def write(self, document: Mapping[str, Any]) -> None:
         """Write the record over the reserved blocks and put it in its place."""
         data = json.dumps(document, ensure_ascii=False, indent=1).encode("utf-8", "replace")
-        if self._path.is_dir() and not self._path.is_symlink():  # the job has put it there
-            self._path.rename(self._path.with_name(f"{self._path.name}.folder"))
+        if self.path.is_dir() and not self.path.is_symlink():  # the job has put it there
+            self.path.rename(self.path.with_name(f"{self.path.name}.folder"))
         try:
             descriptor = os.open(self._reserved, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:  # the job has removed or replaced it
-            write_atomic(self._path, data + b"\n")
+            write_atomic(self.path, data + b"\n")
             return
         try:
             os.ftruncate(descriptor, os.pwrite(descriptor, data + b"\n", 0))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        self._reserved.replace(self._path)
+        self._reserved.replace(self.path)
+
+
+def place_of(folder: int, path: Path) -> Path | None:
+    """Where a folder that is open is now, as it is not at `path` any more; None once it is deleted.
+
+    `path` where that cannot be known, as while its disk is gone.
+    """
+    try:
+        status = os.fstat(folder)
+        if status.st_nlink == 0:
+            return None
+        now = Path(os.readlink(f"/proc/self/fd/{folder}"))  # noqa: PTH115
+        is_trash = any(part == "Trash" or part.startswith(".Trash") for part in now.parts)
+        if os.path.samestat(now.stat(), status):
+            return None if is_trash else now
+    except OSError:
+        pass
+    return path
 
 
 def open_appending(path: Path) -> int:

@@ -26,6 +26,7 @@ from vitlab.jobs.files import (
     ReservedFile,
     archive_run,
     exit_record,
+    place_of,
     read_json,
     take_lock,
     write_json,
@@ -93,6 +94,8 @@ class Supervisor:
 
     def __init__(self, job: JobPaths, lock: int) -> None:
         self.job = job
+        self._named = job.folder  # by its processes, wherever it is moved to
+        self._folder = os.open(job.folder, os.O_PATH | os.O_DIRECTORY)
         self.lock = lock
         self.root = job.root
         self.orders = read_json(job.lock)
@@ -168,20 +171,20 @@ class Supervisor:
         kills = KernelKills()
         log_from = file_size(self.job.log, self.began if self.adopted else None)
         self.failure = None
-        metrics = self._read_metrics(0 if self.adopted else log_from)
+        metrics = _metrics(self, 0 if self.adopted else log_from)
         events_from = file_size(self.job.events)
         try:
             if self.is_command:
                 write_start(self.job, self.orders, resumed, self.began if self.adopted else None)
             try:
-                child = self._start(argv, cwd)
+                child = _start(self, argv, cwd)
             except (OSError, ValueError) as error:  # no memory for another process, an odd text
                 words = f"cannot start {argv[0]}: {getattr(error, 'strerror', None) or error}"
                 return End(127, None, last_words=words), 0
             monitor = Monitor(self.job, child.pid, events_from, self.policy.limits, metrics)
             code, peak = self._watch(monitor, child.pid, kills)
             if metrics is not None:
-                metrics.finish(self._is_stopped)
+                metrics.finish(self.is_stopped)
             monitor.check(alive=True, last=True, whole=not self.stop_reason[0])
         finally:
             if metrics is not None:
@@ -209,23 +212,10 @@ class Supervisor:
             self.no_result = f"its end is not looked at: {type(error).__name__}: {error}"
         return end, 0 if self.uses_srun else peak  # of `srun` alone; the nodes' is not known here
 
-    def _start(self, argv: list[str], cwd: Path) -> Child:
-        if self.adopted:
-            return Child(self.adopted[0])
-        if why := lacking_secrets(self.job):
-            write_health(self.job, Health("warn", "environment", why))
-        return start(self.job, argv, cwd, self.orders.get("environment", {}))
-
-    def _read_metrics(self, log_from: int) -> MetricsProcess | None:
-        """Start what writes events for a program that writes none."""
-        if "metrics" not in self.extra:
-            return None
-        metrics = MetricsProcess(self.job, log_from)
-        metrics.start(self._is_stopped)
-        return metrics
-
     def _write_result(self, monitor: Monitor, metrics: MetricsProcess | None) -> None:
         """Write the last values of a program that wrote no result itself, if all were read."""
+        if self.no_result:
+            return
         if metrics is not None and metrics.fault:
             self.no_result = f"no result: its metrics are not read to their end ({metrics.fault})"
             return
@@ -288,7 +278,7 @@ class Supervisor:
     def _members(self) -> list[processes.Process]:
         if self.adopted:
             return processes.tree(*self.adopted)
-        return processes.members(self.session, self.ticks, self.job.folder)
+        return processes.members(self.session, self.ticks, self._named)
 
     def _check_stop(self) -> None:
         if self.stop_reason[0]:
@@ -297,9 +287,18 @@ class Supervisor:
             if self.job.stop.exists():
                 self.stop_reason = ("killed", STOPPED)
             elif not self.job.folder.exists():
-                self.stop_reason = ("killed", "its folder was deleted")
+                self._follow_folder()
 
-    def _is_stopped(self) -> bool:
+    def _follow_folder(self) -> None:
+        """It was deleted, moved, or its disk is gone for a while, which harms no process."""
+        now = place_of(self._folder, self.job.folder)
+        if now is None:
+            self.stop_reason = ("killed", "its folder was deleted")
+        elif now != self.job.folder:
+            self.job, self.root = JobPaths(now), JobPaths(now).root
+            self.no_result = "no result: its folder was moved while it ran"
+
+    def is_stopped(self) -> bool:
         self._check_stop()
         return bool(self.stop_reason[0])
 
@@ -334,9 +333,28 @@ class Supervisor:
         words = [printable(one) for one in (detail, self.no_result, self.gpu_memory)]
         detail = "; ".join(one for one in words if one)
         began = self.watch.began
+        if reserve.path != self.job.exit:
+            reserve = ReservedFile(self.job.exit)
         reserve.write(
             exit_record(reason, detail, began, code=end.code, number=end.signal, peak=peak)
         )
+
+
+def _start(own: Supervisor, argv: list[str], cwd: Path) -> Child:
+    if own.adopted:
+        return Child(own.adopted[0])
+    if why := lacking_secrets(own.job):
+        write_health(own.job, Health("warn", "environment", why))
+    return start(own.job, argv, cwd, own.orders.get("environment", {}))
+
+
+def _metrics(own: Supervisor, log_from: int) -> MetricsProcess | None:
+    """Start what writes events for a program that writes none."""
+    if "metrics" not in own.extra:
+        return None
+    metrics = MetricsProcess(own.job, log_from)
+    metrics.start(own.is_stopped)
+    return metrics
 
 
 def _not_requeued(job: JobPaths, number: str) -> str:
@@ -394,7 +412,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     supervisor = Supervisor(job, lock)
     with contextlib.suppress(FileNotFoundError):  # the folder was deleted under the job
         _run(supervisor)
-        start_notice(job, wait=bool(supervisor.slurm))
+        start_notice(supervisor.job, wait=bool(supervisor.slurm))
     # This releases the lock; the same process then schedules the next jobs.
     scheduler = [*PYTHON, "-m", "vitlab.jobs.queue.scheduler", str(supervisor.root)]
     os.execv(sys.executable, [*scheduler, "--no-local"] if supervisor.slurm else scheduler)
