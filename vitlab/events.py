@@ -77,7 +77,9 @@ def _write(
     at["step"] = writer.step + 1 if step is None else step
     for split, named in splits.items():
         about = {"split": split} if split else {}
-        line, odd = writer.line("eval" if split else "step", **at, **about, values=named)
+        line, odd = writer.line(
+            "eval" if split else "step", **at, **about, by=os.getpid(), values=named
+        )
         _waiting.setdefault(folder, deque(maxlen=_MOST_WAITING)).append(line)
         at["step"] = writer.step  # of a step that is no number: the same for all splits
         for name, told in odd.items():

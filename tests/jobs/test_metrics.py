@@ -140,6 +140,30 @@ def test_no_result_where_the_last_numbers_were_not_written(shop: Workshop) -> No
     assert result.values == {"test/r2": 0.9}
 
 
+@pytest.mark.parametrize(("first", "known"), [("0", False), ("5", True)])
+def test_several_trainings_in_one_job_have_no_result(
+    shop: Workshop, first: str, known: bool
+) -> None:
+    """Unless the later one goes on where the first was, as after a checkpoint."""
+    train = (
+        "import sys; from vitlab.events import log; first = int(sys.argv[1])\n"
+        "for i in range(3): log({'val/r2': 0.5, 'train/loss': 1.0}, first + i, epoch=first + i)\n"
+        "log({'test/r2': 0.7}, first + 3)"
+    )
+    (shop.lab.root / "train.py").write_text(train)
+    run = f"{sys.executable} train.py"
+    config = {"argv": ["bash", "-c", f"{run} 0; {run} {first}"], "cwd": str(shop.lab.root)}
+    job = shop.submit("", config=config)
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    result = read_result(job.result)
+    assert result is not None
+    expected = {"val/r2": 0.5, "test/r2": 0.7} if known else {"val/r2": None, "test/r2": None}
+    assert result.values == {**expected, "train/loss": 1.0}
+    told = "2 processes report test/r2, val/r2, each from its beginning" in job.health.read_text()
+    assert told is not known
+
+
 WANDB = """
 import wandb
 run = wandb.init(project="p", mode="offline", dir=".", settings=wandb.Settings(console="off"))

@@ -284,7 +284,7 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> str
         (source.get("names") or {}).get(theirs)
         for source in sources
         for theirs in source.get("unknown") or ()
-    }
+    } | history.unclear
     values = {name: None if name in unknown else value
               for name, value in history.values.items() if name not in shared}  # fmt: skip
     if not values:

@@ -178,6 +178,12 @@ class History:
     """The last value of each name; None for one that is not finite."""
     speed: Speed = field(default_factory=Speed)
     """Its samples per second."""
+    writers: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """By the number of a process that reports: epoch (-1 without) and step where it began."""
+    reporters: dict[str, int] = field(default_factory=dict)
+    """By name: the process that reported it last."""
+    unclear: frozenset[str] = frozenset()
+    """Names that several processes reported that each began anew: their last is of one of them."""
     left_out: int = 0
     """Values of names that are too many or too long to keep."""
     ended: bool = False
@@ -213,7 +219,8 @@ class Facts:
 def add_events(history: History, events: Iterable[Event], slow: float = Limits.slow) -> History:
     """The history after `events`; `slow` as in `Limits`."""
     after = replace(history, series=dict(history.series), values=dict(history.values))
-    after.epochs = dict(history.epochs)
+    after.epochs, after.writers = dict(history.epochs), dict(history.writers)
+    after.reporters = dict(history.reporters)
     for event in events:
         if event.kind == "start":
             # A resumed job is judged by its new events only.
@@ -240,8 +247,22 @@ def _add(history: History, event: Event) -> None:
         history.values[name] = value
         if isinstance(value, int | float) and math.isfinite(value):
             history.series[name] = (*history.series.get(name, ())[-_KEPT + 1 :], float(value))
+    if isinstance(by := event.data.get("by"), int) and len(history.writers) < MAX_NAMES:
+        _add_writer(history, event, by)
     history.ended |= event.kind == "end"
     history.first = history.first or reach_of([event])
+
+
+def _add_writer(history: History, event: Event, by: int) -> None:
+    """Who reports: a process that goes on where another was is the same training."""
+    began = history.writers.setdefault(by, (event.data.get("epoch", -1.0), event.step))
+    for name in event.values:
+        before = history.reporters.get(name, by)
+        is_anew = before != by and began <= history.writers[before]
+        if is_anew and name.startswith(("val/", "test/")):
+            history.unclear |= {name}
+        if name in history.values:
+            history.reporters[name] = by
 
 
 def _add_place(history: History, event: Event) -> None:
@@ -268,6 +289,7 @@ def health(history: History, facts: Facts, limits: Limits) -> Health:
         *_number_findings(history, limits),
         *_speed_findings(history, facts),
         *_resume_findings(history),
+        *_writer_findings(history),
         *_metrics_findings(facts),
     ]
     for status in ("bad", "warn"):
@@ -299,6 +321,13 @@ def _resume_findings(history: History) -> Iterator[Health]:
         return
     if why := history.first.restart_after(history.before):
         yield Health("warn", "resume", f"resumed, but {why}: no checkpoint was loaded")
+
+
+def _writer_findings(history: History) -> Iterator[Health]:
+    if history.unclear:
+        names = ", ".join(sorted(history.unclear)[:3])
+        text = f"{len(history.writers)} processes report {names}, each from its beginning: "
+        yield Health("warn", "several", f"{text}no result of it; a run of its own for each has one")
 
 
 def _metrics_findings(facts: Facts) -> Iterator[Health]:
