@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.jobs.metric_files import short, source, values
 from vitlab.jobs.metrics.files import FileFollower
 from vitlab.jobs.metrics.log import LogFollower
+from vitlab.jobs.process.monitor import cut_log
 
 R2 = "val/r2/log_g"
 PATTERN = r"epoch (?P<epoch>\d+).* r2=(?P<val_r2>\S+)"
@@ -118,6 +120,27 @@ def test_a_log_begins_at_its_run_and_again_when_it_was_cut(tmp_path: Path) -> No
     log.write_text("epoch 3 r2=0.3\n")
     assert values(follower) == [0.3]
     assert follower.status["missing"] == [{"name": "train_loss", "near": []}]
+
+
+@pytest.mark.parametrize(("kept", "found"), [(150, [0.2, 0.3]), (20, [])])
+def test_lines_that_were_not_read_before_a_cut(
+    tmp_path: Path, kept: int, found: list[float]
+) -> None:
+    log = tmp_path / "out.log"
+    log.write_text("x" * 500 + "\nepoch 1 r2=0.1\n")
+    follower = LogFollower(source(pattern=PATTERN), log)
+    assert values(follower) == [0.1]
+    with log.open("a") as file:
+        file.write("y" * 50 + "\nepoch 2 r2=0.2\nepoch 3 r2=0.3\nlast line\n")
+    assert cut_log(log, 100, kept)
+    again = LogFollower(source(pattern=PATTERN), log, 0, json.loads(json.dumps(follower.cursor)))
+    assert values(again) == found
+    assert again.status["unknown"] == ([] if found else ["val_r2"])
+    assert ("it was cut, perhaps before all was read" in again.status["note"]) is (not found)
+    with log.open("a") as file:
+        file.write("epoch 4 r2=0.4\n")
+    assert values(again, last=True) == [0.4]
+    assert again.status["unknown"] == []
 
 
 def test_a_value_in_the_file_and_in_the_log(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_a_log_that_grows_too_large_is_cut(tmp_path: Path) -> None:
         writer.write(b"goes on\n")
     lines = log.read_text().splitlines()
     assert lines == [
-        "[vitlab] the log had 11000 bytes and was cut; its end is in out.1.log",
+        "[vitlab] the log had 11000 bytes and was cut; its end is in out.1.log, from byte 10901 on",
         "goes on",
     ]
     assert (tmp_path / "out.1.log").read_text().splitlines()[-1] == "line 00999"

@@ -27,6 +27,10 @@ _ENDS = re.compile(rb"(?:[\r\n]|\x08{20,})+")
 _AHEAD = re.compile(r"[^%]{0,99}%\|[^\]]{0,200}\]|\[?[A-Za-z_]{0,12}0\]?:(?=\s)")
 """A bar that a line is printed behind, or the first rank as a launcher writes it before one."""
 _BACK = re.compile("(\b+)")
+_CUT = re.compile(
+    rb"\[vitlab\] the log had .* and was cut; its end is in (\w[\w.]*), from byte (\d+)"
+)
+"""What stands in a log that `cut_log` has cut."""
 
 
 class LogLines:
@@ -45,6 +49,8 @@ class LogLines:
         """Whether that is within a line that is too long."""
         self.left_out = 0
         """Lines that are too long, or have zeros in them as a crash of the machine leaves."""
+        self.lost = False
+        """Whether lines were cut that may not have been read."""
         self.problem = ""
 
     def new(self, last: bool) -> Iterator[list[str]]:
@@ -59,8 +65,26 @@ class LogLines:
     def _new(self, descriptor: int, last: bool) -> Iterator[list[str]]:
         status = os.fstat(descriptor)
         if status.st_size < self.offset or self.inode not in (0, status.st_ino):
+            yield from self._kept(descriptor)
             self.offset, self.dropping = 0, False  # it was cut, as it had grown too large
         self.inode = status.st_ino
+        yield from self._lines(descriptor, last)
+
+    def _kept(self, descriptor: int) -> Iterator[list[str]]:
+        """The lines from the last one read to a cut of ours, whose end stands beside the log."""
+        self.lost = True
+        if not (told := _CUT.search(os.pread(descriptor, BLOCK, 0))):
+            return
+        self.offset -= int(told[2])
+        with contextlib.suppress(OSError):
+            if self.offset >= 0:
+                kept = self._path.with_name(os.fsdecode(told[1]))
+                with os.fdopen(open_regular(kept), "rb", 0) as file:
+                    yield from self._lines(file.fileno(), last=True)
+                    self.lost = False
+
+    def _lines(self, descriptor: int, last: bool) -> Iterator[list[str]]:
+        status = os.fstat(descriptor)
         at, half = self.offset, b""
         while at < status.st_size and (block := os.pread(descriptor, BLOCK, at)):
             if not block.strip(b"\0"):  # a cut log that its program writes on far behind its end
@@ -128,15 +152,25 @@ class LogReader(Reader):
         self._pattern = re.compile(source.pattern)
         self._log = LogLines(path, start)
         self._cells = Cells(*source.columns)
+        self._before_cut: set[str] = set()
 
     def _read(self, last: bool, without: frozenset[str]) -> Iterator[Event]:
         for lines in self._log.new(last):
+            self._forget_if_lost()
             found = [match.groupdict() for line in lines if (match := self._match(line))]
             chunk, done = self._cells.chunk_of(found), 0
             while done < chunk.rows:
                 end = min(chunk.rows, done + stretch_end(self.rows) - self.rows)
                 yield from self._events_of(self.rows, chunk.part(done, end), without)
                 done = end
+        self._forget_if_lost()  # nothing came behind it
+
+    def _forget_if_lost(self) -> None:
+        """What came before a cut is not the last, unless it comes again."""
+        if self._log.lost:
+            self._log.lost = False
+            self._before_cut = {*self._cells.matched}.intersection(self.source.names)
+            self._cells.unknown |= self._before_cut
 
     def _match(self, line: str) -> re.Match[str] | None:
         """What the pattern finds, of a line or behind a bar or a rank at its beginning."""
@@ -162,6 +196,9 @@ class LogReader(Reader):
         notes = [self._log.problem] if self._log.problem else []
         if not self.rows:
             notes.append("no line matches the pattern so far")
+        if cut := self._before_cut & self._cells.unknown:
+            names = ", ".join(sorted(cut))
+            notes.append(f"it was cut, perhaps before all was read: {names} before is not the last")
         if self._log.left_out:
             kinds = f"of more than {LONGEST >> 10} kB or with zeros"
             notes.append(f"{self._log.left_out} lines {kinds} in them are left out")
@@ -176,7 +213,7 @@ class LogReader(Reader):
     def state(self) -> dict[str, Any]:
         log = self._log
         own = {"log": [log.offset, log.inode, log.dropping, log.left_out],
-               "decoder": self._cells.state}  # fmt: skip
+               "decoder": self._cells.state, "cut": sorted(self._before_cut)}  # fmt: skip
         return {**super().state, **own}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -184,6 +221,7 @@ class LogReader(Reader):
         log = self._log
         log.offset, log.inode, log.dropping, log.left_out = state["log"]
         self._cells.restore(state["decoder"])
+        self._before_cut = set(state.get("cut", ()))
 
 
 class LogFollower(Grouped[LogReader]):

@@ -41,7 +41,7 @@ def cut_log(log: Path, limit: int = LIMIT, kept: int = KEPT) -> bool:
     """
     if log.is_symlink():
         return False
-    kept_in = JobPaths(log.parent).old_log
+    kept_in, begins = JobPaths(log.parent).old_log, 0
     try:
         size = log.stat().st_size
         if size <= limit:
@@ -50,6 +50,7 @@ def cut_log(log: Path, limit: int = LIMIT, kept: int = KEPT) -> bool:
         with log.open("rb") as source, kept_in.open("xb") as target:
             source.seek(size - kept)
             source.readline()
+            begins = source.tell()
             while block := source.read(1 << 20):
                 target.write(block)
     except FileNotFoundError:
@@ -58,7 +59,8 @@ def cut_log(log: Path, limit: int = LIMIT, kept: int = KEPT) -> bool:
         with contextlib.suppress(OSError):
             kept_in.unlink(missing_ok=True)
     os.truncate(log, 0)
-    notice = f"[vitlab] the log had {size} bytes and was cut; its end is in {kept_in.name}\n"
+    end = f"its end is in {kept_in.name}, from byte {begins} on"
+    notice = f"[vitlab] the log had {size} bytes and was cut; {end}\n"
     with contextlib.suppress(OSError), log.open("ab") as file:
         file.write(notice.encode())
     return True
