@@ -108,6 +108,13 @@ def test_data_that_do_not_fit_the_run(tmp_path: Path) -> None:
     lacking = replace(good, config={"data": {**data, "train_size": 60}})
     text = "bad config.data.source: data.h5: 12 spectra, not 60 train + 3 val + 3 test"
     assert texts(tmp_path, lacking) == [text]
+    with h5py.File(tmp_path / "data.h5", "r+") as file:
+        rows = file["dataset/params/table"][()]
+        for name in rows.dtype.names:
+            rows[name][...] = 4 if rows[name].dtype.kind == "f" else rows[name]
+        file["dataset/params/table"][...] = rows
+    text = "bad config.data.source: data.h5: log_g is 4 in all spectra: nothing to learn"
+    assert text in texts(tmp_path, good)
     (tmp_path / "data.h5").write_text("no HDF5")
     [text] = texts(tmp_path, good)
     assert "data.h5: not a readable HDF5 file" in text
@@ -252,6 +259,12 @@ def test_a_headline_of_a_label_that_is_not_learned(tmp_path: Path) -> None:
     ]
     assert texts(tmp_path, replace(magnitudes, headline="test/r2/T_eff")) == []
     assert texts(tmp_path, replace(magnitudes, headline="val/loss")) == []
+    assert texts(tmp_path, replace(magnitudes, headline="test/r3/T_eff")) == [
+        "bad headline: test/r3/T_eff: no run gives r3; r2, mae, rmse, bias, scatter are given"
+    ]
+    assert texts(tmp_path, replace(magnitudes, headline="test/r2")) == [
+        "bad headline: test/r2: names no label; headline: test/r2/T_eff does"
+    ]
 
 
 SCRIPT = {"argv": ["python3", "train.py"]}

@@ -40,7 +40,14 @@ from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.tracking import wandb_of
 from vitlab.contract.user_key import own_record, sealed
 from vitlab.contract.validation import ConfigError
-from vitlab.contract.value import CALIBRATION, DENSITY, SCORES, Value
+from vitlab.contract.value import (
+    CALIBRATION,
+    DENSITY,
+    LOG_SCORE_EXACT,
+    NATS_LOST,
+    SCORES,
+    Value,
+)
 from vitlab.jobs.environment import differing, secrets_in, this_environment
 from vitlab.jobs.experiment.estimate import parameters, training_bytes
 from vitlab.jobs.experiment.settings import host_of, load_settings
@@ -65,6 +72,8 @@ INSPECTION = 3
 """Changed with what an inspection finds, so that none of an older version is used."""
 LOOKING = 30
 """Seconds for which spectra are read."""
+_TESTED = (*SCORES, *CALIBRATION, *DENSITY, LOG_SCORE_EXACT, NATS_LOST)
+"""Metrics on the test set."""
 MUCH = 0.05
 """Share of pixels without data from which a launch is warned."""
 
@@ -104,6 +113,12 @@ class Datasets:
         for name in missing:
             known = ", ".join(sorted(columns))
             yield Finding("bad", f"{source}: no column {name} (found: {known})")
+        for name in labels:
+            low, high = layout["labels"].get(name) or (0, 1)
+            if low == high and n > 1:
+                yield Finding(
+                    "bad", f"{source}: {name} is {low:g} in all spectra: nothing to learn"
+                )
         if missing:
             return
         for note in layout["notes"]:
@@ -262,6 +277,12 @@ def _labels(config: Config, headline: str) -> Iterator[Finding]:
         other = replace(value, label=labels[0])
         text = f"{value.label} is not among config.labels ({', '.join(labels)})"
         yield Finding("bad", f"headline: {headline}: {text}; headline: {other} would be")
+    elif labels and value.split == "test" and value.metric not in _TESTED:
+        text = f"no run gives {value.metric}; {', '.join(SCORES)} are given"
+        yield Finding("bad", f"headline: {headline}: {text}")
+    elif labels and value.split == "test" and value.metric in SCORES and not value.label:
+        other = replace(value, label=labels[0])
+        yield Finding("bad", f"headline: {headline}: names no label; headline: {other} does")
 
 
 def _command(known: _Known, spec: Spec) -> Iterator[Finding]:
