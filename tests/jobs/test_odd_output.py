@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from vitlab.contract.paths import JobPaths
 from vitlab.jobs.files import read_json
 from vitlab.jobs.metrics import follow
 from vitlab.jobs.process.child import keep_outputs
-from vitlab.jobs.process.ending import End, explain
+from vitlab.jobs.process.ending import End, behind_shell, explain
 from vitlab.jobs.queue.scheduler import advance, stop
 
 R2 = "val/r2/log_g"
@@ -204,6 +205,25 @@ def raised(line: str, head: str = "") -> str:
     return "".join(f"{head}{one}\n" for one in stack)
 
 
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["python", "train.py"], False),
+        (["python", "train.py", "--task", "make"], False),
+        (["bash", "-c", "python train.py | tee log"], True),
+        (["nice", "-n", "5", "/bin/sh", "run"], True),
+        (["./run"], True),
+        (["./missing"], False),
+    ],
+)
+def test_a_shell_may_hide_how_its_program_ended(
+    argv: list[str], expected: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "run").write_text("#!/usr/bin/env bash\npython train.py\n")
+    (tmp_path / "train.py").write_text("#!/usr/bin/env python\n")
+    assert behind_shell(argv, tmp_path) == expected
+
+
 OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
 
 
@@ -248,22 +268,28 @@ OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
         (End(None, 6, "terminate called: 'std::bad_alloc'\n  what(): x\n"), "oom", "SIGABRT"),
         (End(1, None, "\x1b[2J\x9b1mgone\n"), "failed", "gone"),
         # A pipe or script hides its program's end.
-        (End(0, None, raised(OOM), own_codes=True), "unknown", "exit code 0, but its log ends in"),
-        (End(0, None, raised("E: x") + "done\n", own_codes=True), "unknown", "ends in E: x"),
-        (End(0, None, raised("E: x") + "on\n" * 4, own_codes=True), "ok", ""),
         (
-            End(0, None, raised("E: x") + "on\n" * 4, own_codes=True, proof=("", "epoch 1 of 9")),
+            End(0, None, raised(OOM), behind_shell=True),
+            "unknown",
+            "exit code 0, but its log ends in",
+        ),
+        (End(0, None, raised("E: x") + "done\n", behind_shell=True), "unknown", "ends in E: x"),
+        (End(0, None, raised("E: x") + "on\n" * 4, behind_shell=True), "ok", ""),
+        (
+            End(
+                0, None, raised("E: x") + "on\n" * 4, behind_shell=True, proof=("", "epoch 1 of 9")
+            ),
             "unknown",
             "E: x; it came to epoch 1 of 9",
         ),
         (
-            End(0, None, "run.sh: line 1: 253 Killed   python t.py\nfinished\n", own_codes=True),
+            End(0, None, "run.sh: line 1: 253 Killed   python t.py\nfinished\n", behind_shell=True),
             "unknown",
             "line 1: 253 Killed",
         ),
-        (End(0, None, raised("E: x"), own_codes=True, proof=("it wrote x", "")), "ok", ""),
-        (End(0, None, "Exception ignored in: <f>\n" + raised("E: x"), own_codes=True), "ok", ""),
-        (End(0, None, raised("E: x")), "ok", ""),
+        (End(0, None, raised("E: x"), behind_shell=True, proof=("it wrote x", "")), "ok", ""),
+        (End(0, None, "Exception ignored in: <f>\n" + raised("E: x"), behind_shell=True), "ok", ""),
+        (End(0, None, raised("E: x"), own_codes=True), "ok", ""),  # it was caught
         # Started by hand: its exit code is not known.
         (End(None, None, raised("ValueError: x") + "see the run\n"), "failed", "ValueError: x"),
         (End(None, None, raised(OOM), proof=("it wrote x", "")), "oom", "CUDA out of memory"),

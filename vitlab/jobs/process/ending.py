@@ -36,6 +36,12 @@ AFTERWARDS = 30
 AFTER_SHELL = 3
 """Those of a shell script behind it."""
 
+_SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "fish", "csh", "tcsh", "tee", "make"))
+_WRAPPER = (
+    r"nice|ionice|env|timeout|nohup|time|numactl|taskset|stdbuf|setsid|srun|-.*|\d+\w?|\w+=.*"
+)
+"""Words before the program of a command."""
+
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FULL_DISK = 1 << 16
 
@@ -86,12 +92,14 @@ class End:
     epoch seen, where it is known how many there are."""
     own_codes: bool = False
     """Whether its exit code is a user's program's own: `NAN_CODE` means nothing there."""
+    behind_shell: bool = False
+    """Whether that code may be another's than the training's: `behind_shell`."""
 
 
 def explain(end: End) -> tuple[Outcome, str]:
     """How the job ended, and a line for people."""
     if end.code == 0:
-        why = _hidden_failure(end) if end.own_codes and not end.proof[0] else ""
+        why = _hidden_failure(end) if end.behind_shell and not end.proof[0] else ""
         return ("unknown", why) if why else ("ok", "")
     if end.code is None and end.signal is None:
         if end.error or _ends_in_traceback(end.last_words):
@@ -124,6 +132,25 @@ def explain(end: End) -> tuple[Outcome, str]:
     if outcome == "failed" and end.disk_free is not None and end.disk_free < _FULL_DISK:
         return "disk_full", f"no space left on the disk; {last}"
     return outcome, last
+
+
+def behind_shell(argv: Sequence[str], cwd: Path) -> bool:
+    """Whether a command is a shell or a script of one, whose exit code may be another program's.
+
+    Python's own tells whether an exception ended it: one in its log was caught.
+    """
+    for word in argv:
+        name = Path(word).name
+        if name in _SHELLS:
+            return True
+        if re.fullmatch(_WRAPPER, name):
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            with os.fdopen(open_regular(cwd / word, follow=True), "rb", 0) as file:
+                first = (file.read(128) or b"").partition(b"\n")[0].decode("utf-8", "replace")
+            return first.startswith("#!") and not _SHELLS.isdisjoint(re.split(r"[\s/]+", first))
+        return False
+    return False
 
 
 def _hidden_failure(end: End) -> str:

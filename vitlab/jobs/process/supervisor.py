@@ -50,6 +50,7 @@ from vitlab.jobs.process.child import (
 from vitlab.jobs.process.ending import (
     End,
     KernelKills,
+    behind_shell,
     disk_free,
     explain,
     file_size,
@@ -191,7 +192,8 @@ class Supervisor:
                 metrics.kill()
         if why := child.failure():
             return End(127, None, last_words=f"cannot start {argv[0]}: {why}"), 0
-        end = End(*_code_and_signal(code), own_codes=self.is_command)
+        shell = self.is_command and behind_shell(argv, cwd)
+        end = End(*_code_and_signal(code), own_codes=self.is_command, behind_shell=shell)
         try:
             self.gpu_memory = unreleased_gpu_memory(self.orders, self._grace)
             if self.gpu_memory:
