@@ -66,6 +66,22 @@ def test_what_waits_is_what_the_next_write_shows(lab: Lab, roadmap: Path, ended:
     assert read_snapshot(lab, roadmap, kept=kept).pending == 0
 
 
+def test_a_report_that_cannot_be_read_stops_no_other_mvp(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.75)
+    accept(lab, pending(lab, roadmap, "1.0"))
+    [report] = roadmap.parent.glob("exp_*.md")
+    ended("one", 0.78)
+    ended("three", 0.7, mvp="2.0", exp_id="VIT-20260101-another-01")
+    report.write_bytes(b"\xff\xfe#\0")
+    assert pending(lab, roadmap).mvps == ("2.0",)
+    assert [update.mvp for update in document_state(lab, roadmap).updates] == ["2.0"]
+    assert any("MVP-1.0: nothing is written of it: " in line for line in lab.notes)
+    with pytest.raises(UsageError, match="not UTF-8"):
+        pending(lab, roadmap, "1.0")
+
+
 def test_what_is_refused_waits_no_more_until_it_is_offered_again(
     lab: Lab, roadmap: Path, ended: Ended
 ) -> None:

@@ -63,6 +63,18 @@ def test_an_end_is_told_once(lab: Lab, roadmap: Path, ended: Ended) -> None:
 
 
 @pytest.mark.usefixtures("running")
+def test_an_mvp_that_is_not_in_the_plan_stops_no_other(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", mvp="7.7", exp_id="VIT-20260101-another-01")
+    ended("two", outcome="failed")
+    assert sync_status(lab, roadmap) == [roadmap]
+    assert status(lab, roadmap) == "failed"
+    assert "MVP-7.7: its status is not written: " in str(lab.notes)
+    assert "no MVP '7.7'" in str(lab.notes)
+
+
+@pytest.mark.usefixtures("running")
 def test_two_that_see_the_same_end_write_it_once(
     lab: Lab, roadmap: Path, ended: Ended, monkeypatch: pytest.MonkeyPatch
 ) -> None:

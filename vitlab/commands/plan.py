@@ -457,7 +457,7 @@ def sync_results(args: argparse.Namespace) -> int:
             warn_of_editors(written)
         count += len(plan.changes)
     tell_broken(broken)
-    if not count:
+    if not count and not broken:
         print("nothing to write: no finished job has results that were not written")
     if waiting := len(Tray(lab).waiting()):
         print_note(f"`vitlab tray` shows what assistants propose ({waiting})")

@@ -7,7 +7,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -96,6 +96,13 @@ class Lab:
             self.notes.append(line)
             if self.on_note is not None:
                 self.on_note(line)
+
+    def tell_passed_over(self, passed_over: Mapping[str, Exception], others: bool) -> None:
+        """Tell what could not be done of one of several; where there are no others, raise why."""
+        for what, error in passed_over.items():
+            if not others:
+                raise error
+            self.tell(f"{what}: {cause(error)}")
 
     def vocabulary_of(self, path: Path) -> Vocabulary:
         """The lab's words, and what its settings say of the columns of this document."""
@@ -198,6 +205,15 @@ class Lab:
             return found[0]
         where = named if named is not None else self.paths.roadmaps
         raise UsageError(f"{where}: no MVP {mvp_id!r} (known: {', '.join(known) or 'none'})")
+
+
+@contextlib.contextmanager
+def passing_over(what: str, errors: dict[str, Exception]) -> Iterator[None]:
+    """Keep why something cannot be done of one of several; `Lab.tell_passed_over` tells it."""
+    try:
+        yield
+    except (UsageError, Unreadable) as error:
+        errors[what] = error
 
 
 def open_lab(start: Path, on_note: Callable[[str], None] | None = None) -> Lab:

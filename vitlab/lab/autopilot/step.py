@@ -130,12 +130,11 @@ def note_due(lab: Lab, pilot: Autopilot, facts: Facts) -> None:
 def write_back(lab: Lab, pilot: Autopilot) -> None:
     """Write statuses, and numbers and conclusions where the settings allow, of its roadmaps."""
     for name in pilot.roadmaps:
-        try:
-            path = lab.paths.inside(name)
-            sync_status(lab, path)
-            accept_automatically(lab, path)
-        except (UsageError, OSError) as error:  # a document that a person edits: the next time
-            lab.tell(cause(error))
+        for write in (sync_status, accept_automatically):
+            try:
+                write(lab, lab.paths.inside(name))
+            except (UsageError, OSError) as error:  # a document that is being edited: next time
+                lab.tell(cause(error))
 
 
 def act(lab: Lab, pilot: Autopilot, action: Action) -> None:

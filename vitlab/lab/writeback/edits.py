@@ -20,7 +20,7 @@ from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import left_shared, not_restored, set_status
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.after_save import WRITTEN
-from vitlab.lab.lab import Lab
+from vitlab.lab.lab import Lab, passing_over
 from vitlab.lab.linked_files import (
     earlier_state,
     find_hub,
@@ -174,7 +174,11 @@ def document_state(
     roadmap = lab.read_roadmap(roadmap_path)
     ids = list(dict.fromkeys(mvp.id for mvp in roadmap.mvps))
     jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
-    updates = [plan_mvp(lab, roadmap_path, mvp_id) for mvp_id in ids]
+    updates, errors = list[MvpUpdate | None](), dict[str, Exception]()
+    for mvp_id in ids:
+        with passing_over(f"MVP-{mvp_id}: nothing is written of it", errors):
+            updates.append(plan_mvp(lab, roadmap_path, mvp_id))
+    lab.tell_passed_over(errors, bool(updates))
     hub = find_hub(lab, roadmap)
     documents = [roadmap_path, *([hub] if hub else [])]
     return DocumentState(

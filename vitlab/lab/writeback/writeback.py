@@ -38,7 +38,7 @@ from vitlab.docs.write.rows import set_key_number
 from vitlab.docs.write.status import set_end, unique_edits
 from vitlab.jobs.files import read_json
 from vitlab.jobs.store import Job, all_jobs
-from vitlab.lab.lab import Lab
+from vitlab.lab.lab import Lab, passing_over
 from vitlab.lab.linked_files import (
     earlier_saves,
     find_hub,
@@ -116,15 +116,14 @@ def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
     """
     roadmap = lab.read_roadmap(roadmap_path)
     mvps = [roadmap.mvp(mvp_id)] if mvp_id is not None else roadmap.mvps
-    changes: list[FileChange] = []
-    updates = []
+    changes, updates, errors = list[FileChange](), list[MvpUpdate](), dict[str, Exception]()
     for each in dict.fromkeys(mvp.id for mvp in mvps):
         texts = {change.path: change.new_text for change in changes}
-        update = plan_mvp(lab, roadmap_path, each, texts)
-        if update is None:
-            continue
-        updates.append(update)
-        changes = merged([*changes, *update.changes])
+        with passing_over(f"MVP-{each}: nothing is written of it", errors):
+            if (update := plan_mvp(lab, roadmap_path, each, texts)) is not None:
+                updates.append(update)
+                changes = merged([*changes, *update.changes])
+    lab.tell_passed_over(errors, bool(updates))
     texts = {change.path: change.new_text for change in changes}
     gates = gate_updates(lab, roadmap_path, texts, None if mvp_id is None else mvps[0].id)
     changes = merged([*changes, *(one for gate in gates for one in gate.changes)])
