@@ -24,9 +24,10 @@ from vitlab.contract.paths import UsageError
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.process.child import proof_of_end
 from vitlab.jobs.process.health import History, add_events
-from vitlab.jobs.processes import process
+from vitlab.jobs.processes import ADOPTED, process
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.queue.trainings import (
+    Training,
     _declared,
     adopt,
     as_glob,
@@ -34,6 +35,7 @@ from vitlab.jobs.queue.trainings import (
     metrics_files,
     training,
     trainings,
+    watched_by,
 )
 from vitlab.jobs.store import find_job, read_job, read_state, submit
 
@@ -336,3 +338,9 @@ def test_what_can_not_be_adopted(shop: Workshop, by_hand: subprocess.Popen[bytes
         adopt(shop.lab, shop.spec(""), child)
     stop(job)
     ended(job)
+
+
+def test_a_record_of_a_process_that_is_none_is_passed_over(shop: Workshop) -> None:
+    shop.submit("pass", extra={ADOPTED: {"x": 1}})
+    found = Training(os.getpid(), 1, (), Path(), 0.0, None, (), "", "cpu", "")
+    assert watched_by(shop.lab, found) == ""

@@ -95,6 +95,12 @@ def is_alive(pid: int, ticks: int) -> bool:
     return running is not None and running.ticks == ticks
 
 
+def identity(record: Mapping[str, Any]) -> tuple[int, int]:
+    """Pid and start of the process that a record names; 0 for what is no whole number there."""
+    pid, ticks = record.get("pid"), record.get("ticks")
+    return pid if type(pid) is int else 0, ticks if type(ticks) is int else 0
+
+
 def began(ticks: int) -> float:
     """When a process that started `ticks` after the machine did, in unix seconds."""
     return time.time() - (uptime() - ticks / os.sysconf("SC_CLK_TCK"))
@@ -222,7 +228,7 @@ def wake(started: Mapping[str, Any]) -> None:
     By SIGCONT, which any other process ignores.
     """
     if started.get("boot") == boot():
-        pid, ticks = int(started.get("pid", 0)), int(started.get("ticks", 0))
+        pid, ticks = identity(started)
         if (running := process(pid)) is not None and running.ticks == ticks:
             _send(running, signal.SIGCONT)
 

@@ -37,7 +37,7 @@ from vitlab.jobs.metrics.log import LogFollower, Scales
 from vitlab.jobs.metrics.ownership import LogWriters
 from vitlab.jobs.metrics.run_files import REMEDY, RunFiles
 from vitlab.jobs.metrics.source import Name, Source, read_source
-from vitlab.jobs.processes import ADOPTED, INCOMPLETE
+from vitlab.jobs.processes import ADOPTED, INCOMPLETE, identity
 
 INTERVAL = 2.0
 """Seconds between two rounds."""
@@ -157,7 +157,7 @@ class Follow:
         self._attempt, self._log_from = attempt, log_from
         self._began = time.monotonic()
         run = (spec.get("extra") or {}).get(ADOPTED)
-        self._writers = LogWriters(job.log, int(run["pid"]), int(run["ticks"])) if run else None
+        self._writers = LogWriters(job.log, *identity(run)) if run else None
         self._files = RunFiles(job, spec, self._source.file)
         self._scales = self._new_scales(log_from)
         self._no_scales = ""

@@ -26,6 +26,7 @@ from vitlab.jobs.processes import (
     all_processes,
     ancestors,
     began,
+    identity,
     job_of,
     proc_file,
     tree,
@@ -248,7 +249,7 @@ def _declaring(lab: LabPaths) -> Iterator[Path | tuple[int, int]]:
         if (extra.get(METRICS) or {}).get("file") and is_locked(job.lock) is not False:
             yield real(job.folder)
             if adopted := extra.get(ADOPTED):
-                yield int(adopted["pid"]), int(adopted["ticks"])
+                yield identity(adopted)
 
 
 def _adopted(spec: Mapping[str, Any]) -> object:

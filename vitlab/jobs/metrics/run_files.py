@@ -75,11 +75,11 @@ class RunFiles:
         self._named = program.makes_cwd or bool(words_in(file) & set(values))
         self._script = script_of(program.argv, str(self.folder))
         adopted = (spec.get("extra") or {}).get(processes.ADOPTED) or {}
-        self._adopted = (int(adopted["pid"]), int(adopted["ticks"])) if adopted else None
+        self._adopted = processes.identity(adopted) if adopted else None
         user = user_of(self._adopted[0]) if self._adopted else -1
         self._user = os.getuid() if user < 0 else user
         self._above = set(processes.ancestors(self._adopted[0])) if self._adopted else set[int]()
-        self._session = int(started.get("session", -1)), int(started.get("ticks", 0))
+        self._session = int(started.get("session", -1)), processes.identity(started)[1]
         safe = {word: glob.escape(value) for word, value in values.items()}
         self._places = list(self._patterns(expand(file, safe), program.env))
         self._since = time.time()

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -112,7 +112,7 @@ class Supervisor:
         self.extra: dict[str, Any] = extra if isinstance(extra, dict) else {}
         self.policy = read_policy(self.extra)
         adopted = self.extra.get(processes.ADOPTED)
-        self.adopted = _identity(adopted) if isinstance(adopted, dict) else None
+        self.adopted = processes.identity(adopted) if isinstance(adopted, dict) else None
         """Pid and start of an adopted process."""
         if self.adopted:  # nothing we notice ends a run that a person started
             self.policy = replace(self.policy, action="warn")
@@ -375,10 +375,6 @@ def _code_and_signal(status: int | None) -> tuple[int | None, int | None]:
     if status is None:
         return None, None
     return (status, None) if status >= 0 else (None, -status)
-
-
-def _identity(adopted: Mapping[str, Any]) -> tuple[int, int]:
-    return int(adopted.get("pid", 0)), int(adopted.get("ticks", 0))
 
 
 def _own_session() -> int:

@@ -56,7 +56,7 @@ def _is_left(claim: Path) -> bool:
     """Whether its maker has died."""
     owner = read_json(claim)
     if owner.get("boot") == processes.boot():
-        return not processes.is_alive(int(owner.get("pid", 0)), int(owner.get("ticks", 0)))
+        return not processes.is_alive(*processes.identity(owner))
     try:
         return time.time() - claim.lstat().st_mtime > CLAIM
     except FileNotFoundError:

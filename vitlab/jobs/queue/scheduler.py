@@ -304,7 +304,7 @@ def left_running(record: Job) -> int | None:
     adopted = record.spec.extra.get(ADOPTED)
     if not isinstance(record.state, Lost) or not isinstance(adopted, dict):
         return None
-    pid, ticks = int(adopted.get("pid", 0)), int(adopted.get("ticks", 0))
+    pid, ticks = processes.identity(adopted)
     return pid if processes.is_alive(pid, ticks) else None
 
 
@@ -335,9 +335,9 @@ def end_orphans(job: JobPaths, grace: float) -> bool:
     if not os.path.lexists(job.started):
         return True
     started = read_json(job.started)  # empty for one half written: it may have begun at any time
-    if started and started.get("boot") != processes.boot():
+    if isinstance(begun := started.get("boot"), str) and begun != processes.boot():
         return True
-    since = int(started.get("ticks", 0))
+    _, since = processes.identity(started)
     return processes.end_all(lambda: processes.members(-1, since, job.folder), grace)
 
 

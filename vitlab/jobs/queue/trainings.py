@@ -356,11 +356,12 @@ def watched_by(lab: LabPaths, found: Training) -> str:
     return ""
 
 
-def _share(adopted: Mapping[str, int], found: Training) -> bool:
+def _share(adopted: Mapping[str, Any], found: Training) -> bool:
     """Whether one of the two processes is the other, or descends from it."""
-    watched = processes.tree(adopted["pid"], adopted["ticks"])
+    pid, ticks = processes.identity(adopted)
+    watched = processes.tree(pid, ticks)
     ours = processes.tree(found.pid, found.ticks)
-    return found.pid in [one.pid for one in watched] or adopted["pid"] in [one.pid for one in ours]
+    return found.pid in [one.pid for one in watched] or pid in [one.pid for one in ours]
 
 
 def _start(lab: LabPaths, job: JobPaths, pid: int) -> None:
