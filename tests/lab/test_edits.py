@@ -183,3 +183,14 @@ def test_a_plan_out_of_a_backup_gets_its_results_again_where_they_are_asked_for(
     record_unwritten(lab, all_jobs(lab.paths))
     refuse(lab, roadmap, "1.0")
     assert pending_results(lab, roadmap, "1.0").changes == ()
+
+
+def test_only_what_was_shown_is_written(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    ended("one", 0.54)
+    shown, before = pending_results(lab, roadmap), roadmap.read_bytes()
+    ended("one", 0.7)
+    with pytest.raises(UsageError, match="MVP-1.0: other results since this was shown"):
+        accept(lab, shown)
+    assert roadmap.read_bytes() == before
+    accept(lab, pending_results(lab, roadmap))
+    assert "0.700" in roadmap.read_text(encoding="utf-8")

@@ -168,6 +168,14 @@ def test_two_at_once_never_get_one_number(
     assert plan(lab, roadmap, replace(made, name="Deeper")).id != first.id
 
 
+def test_a_number_that_jobs_have_is_not_given_again(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    free = plan_mvp(lab, roadmap, NewMvp("Wider")).id
+    ended("one", 0.75, mvp=free)  # of an MVP that was taken out of the plan
+    assert plan_mvp(lab, roadmap, NewMvp("Wider")).id != free
+    told = plan_mvp(lab, roadmap, NewMvp("Wider", id=free)).notes
+    assert f"MVP-{free} has jobs or an experiment file already: they are its own" in told
+
+
 def test_a_gate_says_what_no_program_can_judge(lab: Lab, roadmap: Path) -> None:
     before = bytes_of(lab)
     new = plan_gate(lab, roadmap, NewGate("Wider", "test R2 log_g >= 0.6", "2.0", "go", "stop"))

@@ -36,10 +36,13 @@ from vitlab.docs.write.new_mvp import (
 )
 from vitlab.docs.write.new_report import Skeleton
 from vitlab.docs.write.results import report_link
+from vitlab.jobs.experiment.experiment import known_mvps
 from vitlab.jobs.git import not_ignored
+from vitlab.jobs.store import all_jobs
 from vitlab.lab.documents import is_board
 from vitlab.lab.lab import Lab
 from vitlab.lab.linked_files import find_hub, linked_files, path_from, report_path
+from vitlab.lab.results.job_results import of_roadmap
 
 LANGUAGES = ("zh", "en")
 _HYPOTHESIS_ID = re.compile(r"[A-Za-z]{1,3}-?\d[\w.-]*")
@@ -101,7 +104,9 @@ def plan_mvp(lab: Lab, roadmap: Path, new: NewMvp) -> Creation:
     """The edits that add an MVP: overview, section, boards, check lists, report; UsageError."""
     before = lab.read_roadmap(roadmap)
     name = _one_line(new.name, "name")
-    mvp_id = checked_mvp_id(before, new.id) if new.id else next_mvp_id(before)
+    used = {job.spec.mvp for job in of_roadmap(lab, all_jobs(lab.paths), roadmap)}
+    used |= known_mvps(lab.paths, lab.paths.relative(roadmap)).keys()
+    mvp_id = checked_mvp_id(before, new.id) if new.id else next_mvp_id(before, used)
     gate = find_gate(before, new.gate) if new.gate else None
     hypothesis = _hypothesis(lab, before, new.hypothesis)
     date = datetime.date.today().isoformat()
@@ -113,7 +118,9 @@ def plan_mvp(lab: Lab, roadmap: Path, new: NewMvp) -> Creation:
     report, target = _report(lab, after, edits)
     link = report_link(path_from(roadmap.parent, target))
     first = change(before.document, replace(edits, report=link).all())
-    changes, notes = [first, *([report] if report else [])], []
+    changes, notes = [first, *([report] if report else [])], list[str]()
+    if mvp_id in used:
+        notes.append(f"MVP-{mvp_id} has jobs or an experiment file already: they are its own")
     taken = {real(target)}
     for one in files:
         if one.path in taken or not _takes_cards(one.path, lab, before):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from vitlab.contract.paths import UsageError
 from vitlab.contract.reading import whole_number
@@ -43,8 +43,12 @@ _IN_LIST = re.compile(r"[ \t>]*[-*+][ \t]+\S|[ \t]+\S")
 """The next item of a list, or more of the one before."""
 
 
-def next_mvp_id(roadmap: Roadmap) -> str:
-    """The next free number after the last MVP's: `7.0` -> `8.0`, or `2.1` -> `2.2` in a phase."""
+def next_mvp_id(roadmap: Roadmap, taken: Collection[str] = ()) -> str:
+    """The next free number after the last MVP's: `7.0` -> `8.0`, or `2.1` -> `2.2` in a phase.
+
+    `taken`: ids that something else has, as jobs of an MVP that was taken out of the plan.
+    """
+    first_free = partial(_first_free, roadmap, taken)
     numbers = [tuple(map(int, m.groups())) for mvp in roadmap.mvps
                if (m := _NUMBERED.fullmatch(mvp.id))]  # fmt: skip
     last = roadmap.mvps[-1].id if roadmap.mvps else ""
@@ -53,21 +57,30 @@ def next_mvp_id(roadmap: Roadmap) -> str:
     if numbers and (_NUMBERED.fullmatch(last) or not _ENDS_IN_NUMBER.fullmatch(last)):
         major = max(numbers)[0]
         if _counts_phases(roadmap):
-            return _first_free(roadmap, f"{major}.", max(n for m, n in numbers if m == major) + 1)
-        return _first_free(roadmap, "", major + 1, ".0")
+            return first_free(f"{major}.", max(n for m, n in numbers if m == major) + 1)
+        return first_free("", major + 1, ".0")
     if counted:
         stem, digits = counted.groups()
-        return _first_free(roadmap, stem, int(digits) + 1, digits=len(digits))
-    return _first_free(roadmap, "", 1, ".0")
+        return first_free(stem, int(digits) + 1, digits=len(digits))
+    return first_free("", 1, ".0")
 
 
-def _first_free(roadmap: Roadmap, stem: str, number: int, end: str = "", digits: int = 1) -> str:
+def _first_free(
+    roadmap: Roadmap,
+    taken: Collection[str],
+    stem: str,
+    number: int,
+    end: str = "",
+    digits: int = 1,
+) -> str:
     """The first id from `number` that no MVP of the roadmap has, and of which it does not speak."""
     like = rf"(?<![\w.-])MVP[-_ ]?{re.escape(stem)}(\d+){re.escape(end)}(?!\w|[.-]\w)"
     named = set(re.findall(like, roadmap.document.text, re.I))
-    while (text := f"{number:0{digits}}") in named or _is_known(roadmap, f"{stem}{text}{end}"):
+    while (text := f"{number:0{digits}}") in named or (
+        (found := f"{stem}{text}{end}") in taken or _is_known(roadmap, found)
+    ):
         number += 1
-    return f"{stem}{text}{end}"
+    return found
 
 
 def _is_known(roadmap: Roadmap, mvp_id: str) -> bool:

@@ -16,6 +16,7 @@ from vitlab.docs.model.roadmap import parse_roadmap
 from vitlab.docs.model.status_sites import kept_places
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary, status_argument
 from vitlab.docs.save import FileChange, Reverted, change, open_elsewhere, save
+from vitlab.docs.text.edit import Conflict
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import left_shared, not_restored, set_status
 from vitlab.jobs.store import Job, all_jobs
@@ -247,11 +248,15 @@ def accept(lab: Lab, plan: Pending) -> list[Path]:
 
     Each MVP is planned again on the files as they are now, so an edit made meanwhile survives;
     where it contradicts this one, `Conflict` names the place and nothing of the MVP is written.
+    Nor is it where a run that ended meanwhile concludes otherwise than what was shown.
     """
     written: list[Path] = []
     for mvp_id in plan.mvps:
         update = plan_mvp(lab, plan.path, mvp_id)
         if update is not None:
+            if not any(update.conclusion in line for line in plan.summary):
+                why = "other results since this was shown; nothing of it is written, look again"
+                raise Conflict(f"MVP-{mvp_id}: {why}")
             written += [path for path in _write(lab, update) if path not in written]
     for gate in gate_updates(lab, plan.path) if plan.gates else ():
         if gate.gate in plan.gates:
