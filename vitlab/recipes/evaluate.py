@@ -40,6 +40,7 @@ from vitlab.ml.scoring import (
     Residuals,
     Scores,
     against_exact,
+    is_same_r2,
     load_residuals,
     overall,
     save_residuals,
@@ -63,10 +64,6 @@ from vitlab.recipes.scores import (
 )
 
 Array = NDArray[np.float64]
-
-
-ROUNDING = 0.002
-"""Of 1 + R2."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +99,7 @@ class Rescored:
         return [*(one.text("en") for one in failed_phrases(self.checks)), *self.unlike()]
 
     def unlike(self) -> list[str]:
-        """A line for each R2 that is not its result's on the job's own stars: another run's model.
-
-        Another device or library may change one by `ROUNDING`.
-        """
+        """A line for each R2 that is not its result's on the job's own stars: another's."""
         if self.result is None or self.result.data.get("hash") != self.residuals.hash:
             return []
         stated, found = self.result.values, self.named()[0]
@@ -113,8 +107,7 @@ class Rescored:
         return [
             f"the model kept here has {name} {found[name]:.4f}, its result {old:.4f}"
             for name in names
-            if (old := stated.get(name)) is not None
-            and abs(found[name] - old) > ROUNDING * (1 + abs(old))
+            if (old := stated.get(name)) is not None and not is_same_r2(old, found[name])
         ]
 
     def named(self) -> tuple[dict[str, float], dict[str, float]]:

@@ -446,7 +446,8 @@ def residuals_of(
     residual_sets = []
     for one in data.results:
         with contextlib.suppress(UsageError):
-            residual_sets.append((one, load_residuals(one.job.paths.residuals)))
+            stars = load_residuals(one.job.paths.residuals, one.result.values)
+            residual_sets.append((one, stars))
     if needed and not residual_sets:
         names = ", ".join(one.job.name for one in data.results[:3])
         raise UsageError(f"{figure}: no residuals in {names} (`vitlab evaluate JOB` makes them)")

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vitlab.contract.config import EnsembleConfig, EvaluateConfig, Scored, read_config
-from vitlab.contract.job import read_spec
+from vitlab.contract.job import read_result, read_spec
 from vitlab.contract.paths import JobPaths, NoLab, UsageError, find_lab
 from vitlab.contract.reading import parse
 from vitlab.contract.value import unit_of
@@ -197,10 +197,16 @@ def open_inspector(job: JobPaths, progress: Callable[[str], object]) -> Inspecto
     )
 
 
+def _scored(job: JobPaths) -> Residuals:
+    """What a job kept of each test star; `UsageError` where it is not that of its result."""
+    result = read_result(job.result)
+    return load_residuals(job.residuals, result.values if result else None)
+
+
 def _own_residuals(job: JobPaths, spectra: Spectra, notes: list[str]) -> Residuals | None:
     """The job's residuals, if they are of these stars; else None, and a note says why."""
     try:
-        residuals = load_residuals(job.residuals)
+        residuals = _scored(job)
     except UsageError:
         notes.append(f"no saved predictions; `vitlab evaluate {job.name}` makes them")
         return None
@@ -395,7 +401,7 @@ class JobPredictions:
         """The residuals in a file of the same stars; of other files no column is read."""
         with contextlib.suppress(UsageError, *bad_parquet()):
             if residuals_about(path)["hash"] == self.hash:
-                return load_residuals(path)
+                return _scored(JobPaths(path.parent))
         return None
 
 

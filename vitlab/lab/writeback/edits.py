@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_state_path
@@ -35,6 +35,7 @@ from vitlab.lab.writeback.checks.outdated import GateUpdate, gate_updates
 from vitlab.lab.writeback.contradictions import lint_file
 from vitlab.lab.writeback.decisions import carried_out, keep_verdicts
 from vitlab.lab.writeback.sync_ledger import (
+    as_unwritten,
     ends_of,
     is_refused,
     record_refused,
@@ -204,15 +205,24 @@ def _past_writes(lab: Lab) -> Iterator[PastWrite]:
             yield PastWrite(number, state == "undone", entry.changes, entry.what, entry.at)
 
 
-def pending_results(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
+@dataclass(frozen=True)
+class Shown(Pending):
+    """What waits to be written as a person sees it."""
+
+    again: tuple[Job, ...] = ()
+    """Jobs of which it writes what was written once."""
+
+
+def pending_results(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Shown:
     """As `pending`, with a line on each MVP whose end cannot be told, or is not in the plan.
 
     A plan in which an MVP has not ended though its results were written may have come back out of
-    git or a backup, or a person plans the MVP anew: so only of an MVP that is named the results
-    count as unwritten from here on.
+    git or a backup, or a person plans the MVP anew: so only those of an MVP that is named are
+    planned again.
     """
     roadmap = lab.read_roadmap(roadmap_path)
-    jobs, lines = of_roadmap(lab, all_jobs(lab.paths), roadmap_path), list[str]()
+    jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
+    lines, again = list[str](), list[Job]()
     named = None if mvp_id is None else roadmap.mvp(mvp_id).id
     for mvp in {mvp.id: mvp for mvp in roadmap.mvps if named in (None, mvp.id)}.values():
         mine = [job for job in jobs if job.spec.mvp == mvp.id]
@@ -226,14 +236,15 @@ def pending_results(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> 
         if mvp.status not in ("planned", "ready", "running") or not written:
             continue
         if named is not None:
-            record_unwritten(lab, mine)
+            again = mine
         else:
             lines.append(
                 f"MVP-{mvp.id} is {mvp.status}, though its results were written once: "
                 f"`vitlab sync {mvp.id}` writes them again"
             )
-    plan = pending(lab, roadmap_path, mvp_id)
-    return replace(plan, left=(*plan.left, *lines))
+    with as_unwritten(again):
+        plan = pending(lab, roadmap_path, mvp_id)
+    return Shown(**{**vars(plan), "left": (*plan.left, *lines)}, again=tuple(again))
 
 
 def _unread(lab: Lab, mine: Sequence[Job]) -> str:
@@ -250,6 +261,8 @@ def accept(lab: Lab, plan: Pending) -> list[Path]:
     where it contradicts this one, `Conflict` names the place and nothing of the MVP is written.
     Nor is it where a run that ended meanwhile concludes otherwise than what was shown.
     """
+    if isinstance(plan, Shown) and plan.again:
+        record_unwritten(lab, plan.again)
     written: list[Path] = []
     for mvp_id in plan.mvps:
         update = plan_mvp(lab, plan.path, mvp_id)

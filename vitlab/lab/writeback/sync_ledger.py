@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -33,12 +35,27 @@ class _Entry:
 def unwritten(lab: Lab, jobs: Iterable[Job]) -> list[Job]:
     """The ended jobs whose end is neither written nor refused."""
     entries = [entry for entry in _read(lab) if not entry.undone]
-    covered = {(name, end) for entry in entries for name, end in entry.jobs.items()}
+    again = _AGAIN.get()
+    ends = (end for entry in entries for end in entry.jobs.items() if end[0] not in again)
+    covered = set(ends)
     return [
         job
         for job in jobs
         if isinstance(job.state, Done) and (job.paths.name, job.state.ended) not in covered
     ]
+
+
+@contextmanager
+def as_unwritten(jobs: Iterable[Job]) -> Iterator[None]:
+    """Within it nothing of `jobs` counts as written: to show what a person may have written."""
+    token = _AGAIN.set(frozenset(job.paths.name for job in jobs))
+    try:
+        yield
+    finally:
+        _AGAIN.reset(token)
+
+
+_AGAIN: ContextVar[frozenset[str]] = ContextVar("again", default=frozenset())
 
 
 def launch_to_write(lab: Lab, jobs: Sequence[Job]) -> list[Job]:
