@@ -14,6 +14,7 @@ from tests.lab.conftest import Ended, error_of_mean
 from tests.lab.test_figures import bounded
 from tests.lab.test_pairs import scored
 from tests.lab.test_results_table import configured
+from vitlab.commands.common import judge_gates
 from vitlab.contract.job import Spec, read_result, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.docs.judge.budget import Budget
@@ -126,6 +127,23 @@ def test_what_leaks_is_no_result(lab: Lab, roadmap: Path, ended: Ended, leak: st
         )
         wanted = "above the Bayes ceiling 0.600: a leak, not a result"
     assert wanted in concluded(lab, roadmap)
+
+
+@pytest.mark.parametrize("torn", ["result", "spec", "ceiling"])
+def test_a_gate_is_open_while_what_may_forbid_its_pass_cannot_be_read(
+    lab: Lab, roadmap: Path, ended: Ended, torn: str
+) -> None:
+    ended("main")
+    other = ended("control", 0.5) if torn != "ceiling" else ended("bound", 0.0, mvp="8.0")
+    if torn == "ceiling":
+        spec = json.loads(other.spec.read_bytes())
+        other.spec.write_text(json.dumps({**spec, "recipe": "ceiling"}), encoding="utf-8")
+    assert judge_gates(lab, roadmap)[1][0].verdict == "pass"
+    path = other.spec if torn == "spec" else other.result
+    path.write_text('{"mvp', encoding="utf-8")
+    found = judge_gates(lab, roadmap)[1][0]
+    assert found.verdict == "open"
+    assert f"{other.name}: {path.name} is not JSON" in found.because
 
 
 def sized(job: JobPaths, n: int) -> JobPaths:

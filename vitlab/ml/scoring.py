@@ -317,7 +317,8 @@ def load_residuals(path: Path, values: Mapping[str, float | None] | None = None)
     for k, label in enumerate(residuals.labels):
         stated = (values or {}).get(str(Value("test", "r2", label)))
         pair = residuals.true[:, k], residuals.predicted[:, k]
-        if stated is not None and not is_same_r2(stated, _r2(*pair)):
+        r2 = float(metrics(np.ones((1, len(pair[0]))), *pair, ("r2",))["r2"][0])
+        if stated is not None and not is_same_r2(stated, r2):
             raise UsageError(f"{path}: not the residuals of its job's result")
     return residuals
 
@@ -325,10 +326,6 @@ def load_residuals(path: Path, values: Mapping[str, float | None] | None = None)
 def is_same_r2(one: float, other: float) -> bool:
     """Whether two R2 may be of one model: another device or library changes the last digits."""
     return abs(one - other) <= 0.002 * (1 + abs(one))
-
-
-def _r2(true: Array, predicted: Array) -> float:
-    return float(metrics(np.ones((1, len(true))), true, predicted, ("r2",))["r2"][0])
 
 
 def _load(path: Path) -> Residuals:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vitlab.contract.checks import CEILING
 from vitlab.contract.job import Result
-from vitlab.contract.paths import LabPaths, UsageError, write_atomic
+from vitlab.contract.paths import SPEC, LabPaths, UsageError, write_atomic
 from vitlab.contract.user_key import own_record, sealed
 from vitlab.contract.validation import misfit
 from vitlab.contract.value import LOG_SCORE, SCORES, Value, judged_by
@@ -191,12 +191,14 @@ def judged_gates(
 ) -> list[Verdict]:
     """The verdicts of some of its gates; each result is held against the ceilings known now.
 
-    A gate of an MVP with a full run that cannot be read is open: it may be what fails a check.
+    A gate of an MVP with a full run that cannot be read is open: it may be what fails a check. So
+    is one that would pass while a ceiling cannot be read: no result may be above it.
     """
     gates, torn = list(gates), _unread(lab, roadmap, newest)
     verdicts = _judged(lab, gates, roadmap, newest, evidence)
     for at, (gate, verdict) in enumerate(zip(gates, verdicts, strict=True)):
         why = next((torn[mvp] for mvp in gate.mvps if mvp in torn), "")
+        why = why or (torn.get(CEILING, "") if verdict.verdict == "pass" else "")
         if why and verdict.verdict != "manual":
             open_ = replace(verdict, verdict="open", because=why, because_in_document=why)
             verdicts[at] = replace(open_, rule=None, reopens=False)
@@ -204,17 +206,26 @@ def judged_gates(
 
 
 def _unread(lab: Lab, roadmap: Roadmap, newest: Sequence[Finished]) -> dict[str, str]:
-    """Why a full run of an MVP is not known, by the MVP; not where the run was made again since."""
+    """Why a full run of an MVP is not known, by the MVP; not where the run was made again since.
+
+    One whose spec cannot be read is of the MVPs of its folder. By `CEILING`: why one is not known.
+    """
     path = roadmap.document.path
-    if path is None:
+    jobs = all_jobs(lab.paths) if path else []
+    bad = [job for job in jobs if RESULT in job.problem or SPEC in job.problem]
+    if path is None or not bad:
         return {}
     last = {(one.result.mvp, one.result.run): one.job.spec.submitted for one in newest}
-    return {
-        job.spec.mvp: f"{job.name}: {job.problem}"
-        for job in of_roadmap(lab, all_jobs(lab.paths), path)
-        if RESULT in job.problem and job.spec.profile == "full"
-        if last.get((job.spec.mvp, job.spec.run), 0.0) < job.spec.submitted
-    }
+    found: dict[str, str] = {}
+    for job in bad:
+        of = {one.result.mvp for one in newest if one.job.spec.exp_id == job.spec.exp_id}
+        if SPEC not in job.problem:
+            spec, own = job.spec, of_roadmap(lab, [job], path)
+            is_last = last.get((spec.mvp, spec.run), 0.0) < spec.submitted
+            of = {spec.mvp} if own and spec.profile == "full" and is_last else set()
+            of |= {CEILING} if spec.recipe == CEILING else set()
+        found |= dict.fromkeys(of, f"{job.name}: {job.problem}")
+    return found
 
 
 def _judged(
