@@ -154,6 +154,32 @@ def test_a_lab_whose_experiments_are_a_link_to_mine_starts_nothing(
     assert is_submitted(job, anew=True)
 
 
+def test_two_disks_that_number_their_folders_alike_keep_both_labs_jobs(
+    shop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Workshop(tmp_path / "other")
+    mine, theirs = shop.submit(MAKES), other.submit(MAKES)
+    real = os.stat
+    pairs = [(theirs.folder, mine.folder), (other.lab.experiments, shop.lab.experiments)]
+    numbers = {str(one): real(alike).st_ino for one, alike in pairs}
+
+    def numbered(path: Any, *rest: Any, **how: Any) -> os.stat_result:
+        found = real(path, *rest, **how)
+        return os.stat_result((found.st_mode, numbers.get(str(path), found.st_ino), *found[2:]))
+
+    monkeypatch.setattr(os, "stat", numbered)
+    submissions.record(mine.folder)
+    submissions.record(theirs.folder)
+    assert is_submitted(mine, anew=True)
+    assert is_submitted(theirs, anew=True)
+    old = submissions._earlier_place(mine.folder)  # as an earlier version wrote it
+    submissions._place(mine.folder).rename(old)
+    assert is_submitted(mine, anew=True)
+    submissions.forget(mine.folder)
+    assert not is_submitted(mine, anew=True)
+    assert is_submitted(theirs, anew=True)
+
+
 @pytest.mark.parametrize("above", [0, 1, 2])
 def test_a_running_job_is_not_stopped_through_a_link(
     shop: Workshop, tmp_path: Path, above: int
@@ -360,7 +386,8 @@ def test_records_of_what_is_gone_are_removed(shop: Workshop, tmp_path: Path) -> 
     for path in (*mine.iterdir(), mine, theirs):
         os.utime(path, (1e9, 1e9))
     submissions.prune(shop.lab.experiments)
-    assert [path.name for path in mine.iterdir()] == [str(kept.folder.stat().st_ino)]
+    [left] = mine.iterdir()
+    assert left.name.partition("-")[0] == str(kept.folder.stat().st_ino)
     assert theirs.exists()
     shutil.rmtree(other.root)
     submissions.prune(shop.lab.experiments)
@@ -455,12 +482,13 @@ def test_on_a_disk_without_locks_a_job_starts_once(
     assert advance(shop.lab) == [other]
     assert begun == []
     assert ended(other).outcome == "ok"
-    third = shop.submit("print('ran')")
+    fresh = Workshop(shop.lab.root.with_name("fresh"))  # no supervisor looks on there
+    third = fresh.submit("print('ran')")
     gone = json.dumps({"pid": 2**22 - 1, "ticks": 1, "boot": boot()})
     third.lock.with_name("lock.claim").write_text(gone)  # of a process that was killed
-    assert advance(shop.lab) == [third]
+    assert advance(fresh.lab) == [third]
     assert ended(third).outcome == "ok"
-    assert not list(shop.lab.root.rglob("*.claim"))
+    assert not list(shop.lab.root.parent.rglob("*.claim"))
 
 
 STAGES = """

@@ -179,8 +179,9 @@ def record(folder: Path) -> None:
 
 def forget(folder: Path) -> None:
     """Remove the record of a job's folder, if there is one."""
-    with contextlib.suppress(OSError, UsageError):
-        _place(folder).unlink()
+    for place in (_place, _earlier_place):
+        with contextlib.suppress(OSError, UsageError):
+            place(folder).unlink()
 
 
 def is_submitted(job: JobPaths, *, anew: bool = False) -> bool:
@@ -194,7 +195,9 @@ def is_submitted(job: JobPaths, *, anew: bool = False) -> bool:
         if not anew and _known.get(name) == mark:
             return True
         _known.pop(name, None)
-        text = _place(job.folder).read_text("utf-8", "surrogateescape")
+        place = _place(job.folder)
+        place = place if place.exists() else _earlier_place(job.folder)
+        text = place.read_text("utf-8", "surrogateescape")
         born, *others = text.split("\n", 1)[0].split(" ")
         now, *ours = _identity(job.folder)
     except (OSError, UsageError):
@@ -231,7 +234,7 @@ def prune(experiments: Path) -> None:
         for place in (records / mine).iterdir():
             # One that is just submitted may not have been there when we looked; and a folder on
             # another disk may have this one's number.
-            if place.name in there or _age(place) < _DAY:
+            if place.name.partition("-")[0] in there or _age(place) < _DAY:
                 continue
             if _lab_of(place) == os.fsencode(experiments):
                 place.unlink()
@@ -259,7 +262,13 @@ def _age(path: Path) -> float:
 
 
 def _place(folder: Path) -> Path:
-    """The file of its record."""
+    """The file of its record: by its number and when it was made, as two disks number alike."""
+    made, place = _birth(folder), _earlier_place(folder)
+    return place if made == _UNKNOWN else place.with_name(f"{place.name}-{made}")
+
+
+def _earlier_place(folder: Path) -> Path:
+    """As of earlier versions, and where it is not known when a folder was made."""
     lab, job = os.stat(folder.parent.parent).st_ino, os.stat(folder).st_ino  # noqa: PTH116
     return Path(_records(*map(os.environ.get, ("XDG_STATE_HOME", "HOME"))), str(lab), str(job))
 
