@@ -126,6 +126,14 @@ def own_record(path: Path) -> dict[str, Any]:
     return {}
 
 
+def write_own(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record sealed; a file in its place that is no record of this user is kept aside."""
+    if os.path.lexists(path) and not own_record(path):
+        with contextlib.suppress(OSError):
+            path.rename(path.with_name(f"{path.name}.aside"))
+    write_atomic(path, json.dumps(sealed(record, path), ensure_ascii=False).encode())
+
+
 def _parts(record: Mapping[str, Any], path: Path) -> tuple[bytes, ...]:
     # The name alone: a lab may be moved.
     return b"record", os.fsencode(path.name), json.dumps(record, sort_keys=True).encode()

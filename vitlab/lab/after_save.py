@@ -16,7 +16,7 @@ from typing import Any
 
 from vitlab.contract.paths import LabPaths, UsageError, real, write_atomic
 from vitlab.contract.reading import read_document
-from vitlab.contract.user_key import own_record, sealed
+from vitlab.contract.user_key import own_record, write_own
 from vitlab.docs.journal import Outcome, digest
 from vitlab.jobs.files import take_lock
 
@@ -80,9 +80,7 @@ def raw_decisions(lab: LabPaths) -> list[dict[str, Any]]:
 
 def write_decisions(lab: LabPaths, decisions: Sequence[dict[str, Any]]) -> None:
     """Replace the file of decisions, sealed; with the lock held."""
-    path = lab.private.decisions
-    record = sealed({"v": VERSION, "decisions": list(decisions)}, path)
-    write_atomic(path, json.dumps(record, ensure_ascii=False).encode())
+    write_own(lab.private.decisions, {"v": VERSION, "decisions": list(decisions)})
 
 
 def _raw_ledger(lab: LabPaths) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from vitlab.contract.paths import JobPaths, LabPaths, NoLab, UsageError, cause, find_lab, real
-from vitlab.contract.reading import Unreadable
+from vitlab.contract.reading import Unreadable, read_document
 from vitlab.contract.user_key import own_record
 from vitlab.docs.journal import Journal
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
@@ -241,4 +241,16 @@ def open_lab(start: Path, on_note: Callable[[str], None] | None = None) -> Lab:
     if os.path.lexists(pilot) and not own_record(pilot):
         was = "is not of this user, or was changed"
         lab.tell(f"{paths.relative(pilot)}: {was}: no autopilot goes on by it")
+    _tell_torn(lab, paths.private.decisions, "what persons decided is not known")
+    _tell_torn(lab, paths.private.agents, "the budget of assistants begins anew")
     return lab
+
+
+def _tell_torn(lab: Lab, path: Path, what: str) -> None:
+    """Tell that a record cannot be read; a stranger's can, and counts for nothing."""
+    try:
+        read_document(path)
+    except (Unreadable, ValueError):
+        lab.tell(f"{lab.paths.relative(path)}: cannot be read: {what}")
+    except OSError:
+        pass

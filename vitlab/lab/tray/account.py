@@ -19,9 +19,9 @@ from pathlib import Path
 
 from vitlab.contract.job import Done, Lost, Spec, Unreadable
 from vitlab.contract.paths import UsageError, cause
-from vitlab.contract.user_key import own_record, sealed
+from vitlab.contract.user_key import own_record, write_own
 from vitlab.contract.validation import checked
-from vitlab.jobs.files import take_lock, write_json
+from vitlab.jobs.files import take_lock
 from vitlab.jobs.processes import ASSISTANTS, boot
 from vitlab.jobs.queue.machine import gpus_wanted, read_machine
 from vitlab.jobs.store import Job, all_jobs
@@ -247,7 +247,7 @@ class Account:
         due = _uptime() + self._spent_in(spent(jobs), specs)
         document = {"v": VERSION, **asdict(replace(record, due=due)), "active": bool(specs)}
         plain = json.loads(json.dumps(document))  # tuples as they are read again
-        write_json(self._path, sealed(plain, self._path))
+        write_own(self._path, plain)
 
     def _spent_in(self, used: Spent, specs: Sequence[Spec]) -> float:
         """Seconds until the budget may be spent, if all jobs that are left ran from now on."""
