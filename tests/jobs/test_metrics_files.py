@@ -64,6 +64,10 @@ FOUR = [(i, float(i), {R2: x}) for i, x in enumerate((0.0, 0.2, 0.4, 0.6))]
         ("h.json", b'{"epoch": [0, 1, 2, 3], "val_r2": [0.0, 0.2, 0.4, 0.6], "size": [9, 9]}'),
         ("h.json", b'{"epoch": {"0": 0, "1": 1, "2": 2, "3": 3}, '
                    b'"val_r2": {"0": 0.0, "1": 0.2, "2": 0.4, "3": 0.6}}'),
+        ("m.txt", b"{'epoch': 0, 'val_r2': 0.0, 'best': True}\n"
+                  b"{'epoch': 1, 'val_r2': tensor(0.2)}\n"
+                  b"{'epoch': 2, 'val_r2': np.float64(0.4), 'lr': None}\n"
+                  b"{'epoch': 3, 'val_r2': tensor([0.6], device='cuda:0'), 'x': nan}\n"),
         ("h.json", b'{"epoch_0": {"val_r2": 0.0}, "epoch_1": {"val_r2": 0.2}, '
                    b'"epoch_2": {"val_r2": 0.4}, "epoch_3": {"val_r2": 0.6}}'),
         ("m.csv", b"# val_r2 of today, lr=0.1\nepoch,val_r2\n0,0.0\n1,0.2\n2,0.4\n3,0.6\n"),
@@ -165,6 +169,14 @@ def test_the_elements_of_a_list_are_named_by_their_places(tmp_path: Path) -> Non
     path.write_text('{"epoch": 1, "test_bbox": [0.5, 0.1]}\n{"epoch": 2, "test_bbox": [0.6, 0.2]}')
     found = read(path, source({"test_bbox.0": R2}))
     assert found == [(1, 1.0, {R2: 0.5}), (2, 2.0, {R2: 0.6})]
+
+
+def test_a_python_array_is_no_number(tmp_path: Path) -> None:
+    path = tmp_path / "m.txt"
+    path.write_text("{'epoch': 0, 'val_r2': 0.5}\n{'epoch': 1, 'val_r2': array([0.1, 0.2])}\n")
+    follower = FileFollower(source(), path)
+    assert values(follower, last=True) == [0.5]
+    assert follower.status["unknown"] == ["val_r2"]
 
 
 def test_rows_by_their_numbers(tmp_path: Path) -> None:

@@ -22,6 +22,13 @@ _BETWEEN = re.compile(r"[, \t\r\n]*")
 """What stands between two objects."""
 
 
+_PYTHON = re.compile(
+    r"\b(?:None|True|False|nan|inf)\b|'|\b[A-Za-z_][\w.]{0,40}\(\[?([-+]?[\w.]{1,40}(?:[eE][-+]\d+)?)"
+    r"\]?(?:,\s*\w+=[^()]{0,99})?\)"
+)
+"""What Python writes of a dict otherwise than JSON: its words, quotes, `np.float64(0.5)`."""
+_WORDS = {"None": "null", "True": "true", "False": "false", "nan": "NaN", "inf": "Infinity",
+          "'": '"'}  # fmt: skip
 _NUMBERED = re.compile(r"(?:(epoch|step|iteration|iter)[ _:=-]?|)(\d{1,9})", re.I)
 """The name of a row among others."""
 
@@ -84,11 +91,19 @@ class JsonDocument(Decoder):
 
 
 def row_of(line: bytes) -> dict[str, Any] | None:
-    """The object at the end of a line; None where there is none."""
+    """The object at the end of a line, also as Python prints a dict; None where there is none."""
     row = parsed(line)
-    if row is None and (start := line.find(b"{")) > 0:
-        row = parsed(line[start:])
+    if row is None and (start := line.find(b"{")) >= 0:
+        text = line[start:]
+        row = parsed(text) if start else None
+        if row is None and text.startswith((b"{'", b"{ '")):
+            row = parsed(_PYTHON.sub(_as_json, text.decode("utf-8", "replace")).encode())
     return row if isinstance(row, dict) else None
+
+
+def _as_json(match: re.Match[str]) -> str:
+    number = match[1]
+    return _WORDS.get(number or match[0], number or match[0])
 
 
 def parsed(text: bytes, encoding: str = "utf-8") -> Any:

@@ -61,6 +61,7 @@ def decoder_of(head: bytes, source: Source, last: bool) -> Decoder | str | None:
         return _table_or_lines(text, names, encoding, last or len(head) >= HEAD)
     first, end, rest = text.partition(b"\n")
     row = parsed(first)
+    row = row_of(first) if row is None else row
     if row is None and not end and len(head) < HEAD and not last:
         return None
     lines = isinstance(row, dict) and (rest.strip() or rows_in(row, [*names[0]]) == [row])
