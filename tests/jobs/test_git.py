@@ -14,6 +14,7 @@ from tests.jobs.conftest import Workshop
 from tests.waiting import ended
 from vitlab.jobs.experiment.placeholders import filled
 from vitlab.jobs.git import (
+    differ,
     in_repository,
     is_secret_file,
     is_tracked,
@@ -83,6 +84,21 @@ def test_nothing_a_repository_names_is_run(
     assert in_repository(repository / "src")
     not_ignored(repository, (".vitlab/", "runs/"))
     assert not ran.exists(), ran.read_text()
+
+
+def test_commits_that_change_documents_alone_are_of_one_code(repository: Path) -> None:
+    def commit(name: str) -> str:
+        (repository / name).write_text("changed\n")
+        git(repository, "add", "-A")
+        git(repository, "commit", "-qm", name)
+        return git(repository, "rev-parse", "HEAD").strip()
+
+    first, plan, code = commit("new.py"), commit("plan.md"), commit("other.py")
+    assert not differ(str(repository), first)
+    assert not differ(str(repository), first, plan)
+    assert differ(str(repository), first, plan, code)
+    assert differ(str(repository), first, "0" * 40)
+    assert differ(str(repository.parent), first, plan)
 
 
 def test_a_submodule_and_a_missing_object_run_nothing(repository: Path, tmp_path: Path) -> None:

@@ -89,6 +89,23 @@ def test_a_sound_result_passes_every_check(lab: Lab, roadmap: Path, sound: JobPa
     assert sound.result.is_file()
 
 
+def test_seeds_of_a_program_that_was_changed_are_marked(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    for seed, commit in ((42, "a" * 40), (43, "b" * 40)):
+        job = ended(f"main seed={seed}", 0.75)
+        config = {"argv": ["python", "train.py"], "seed": seed}
+        spec = {**json.loads(job.spec.read_bytes()), "recipe": "command", "config": config}
+        job.spec.write_text(json.dumps(spec), encoding="utf-8")
+        started = {"v": 1, "started": 1.0, "pid": 1, "commit": commit, "dirty": seed == 43}
+        job.started.write_text(json.dumps(started), encoding="utf-8")
+    earlier = job.started.with_name("started.1.json")
+    earlier.write_text(json.dumps({"commit": "c" * 40}), encoding="utf-8")
+    text = report(lab, roadmap)
+    assert "- ❌ main: its 2 seeds ran different code (aaaaaaaaaaaa, bbbbbbbbbbbb+)" in text
+    assert "main seed=43: commit `cccccccccccc, bbbbbbbbbbbb+`" in text
+
+
 def test_spectra_left_out_of_a_file_are_counted(lab: Lab, roadmap: Path, sound: JobPaths) -> None:
     line = "- Spectra left out of the file"
     assert line not in report(lab, roadmap)

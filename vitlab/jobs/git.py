@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -36,6 +37,10 @@ _HARMLESS = (
 )  # fmt: skip
 """In place of what a repository's configuration says, which would be run as a program, or hold
 large files in memory."""
+
+
+_CODE = ("--", ":/", ":!/*.md")
+"""Every launch writes into the roadmap, which makes the code no other."""
 
 
 class _GitError(Exception):
@@ -78,10 +83,25 @@ def read_code(folder: Path) -> Code:
     return Code(commit.decode(), diff, os.fsdecode(root.rstrip(b"\n")))
 
 
+@lru_cache(256)
+def differ(repository: str, first: str, *others: str) -> bool:
+    """Whether commits differ in more than documents; True where git does not say."""
+    if not others:
+        return False
+    if any(not re.fullmatch(r"[0-9a-f]{7,64}", commit) for commit in (first, *others)):
+        return True
+    try:
+        without = _without_filters(Path(repository))
+        names = [_diff(Path(repository), without or (), "--name-only", first, other, *_CODE)
+                 for other in others]  # fmt: skip
+    except (_GitError, OSError):
+        return True
+    return without is None or not _work_tree(Path(repository)) or any(names)
+
+
 def _changes(folder: Path, without: Sequence[str]) -> bytes:
     """What was changed since the commit; files that may hold secrets are named only."""
-    # Every launch writes into the roadmap, which makes the code no other.
-    every = ("HEAD", "--", ":/", ":!/*.md")
+    every = ("HEAD", *_CODE)
     changed = _diff(folder, without, "--name-only", "-z", *every)
     if len(changed) > MAX_DIFF:
         raise _GitError(f"the names of the changed files alone take over {MAX_DIFF >> 20} MiB")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from vitlab.contract.config import GRID_SOURCES
 from vitlab.contract.contradictions import find_contradictions
 from vitlab.contract.excluded import excluded_text
 from vitlab.contract.job import Result
+from vitlab.contract.reading import read_regular
 from vitlab.contract.world import read_world
 from vitlab.docs.judge.ceiling import Ceiling
 from vitlab.docs.judge.checks import check_lines, control_fails
@@ -15,8 +19,10 @@ from vitlab.docs.judge.conclusion import value_text
 from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.text.inline import code
 from vitlab.jobs.files import read_json
+from vitlab.jobs.git import differ
 from vitlab.lab.results.ceilings import Bounds, ceiling_in, ceiling_of, ceilings, is_tested
 from vitlab.lab.results.job_results import Finished
+from vitlab.lab.results.repeats import grouped
 from vitlab.lab.results.run_settings import seed_of, settings_of
 
 
@@ -27,6 +33,7 @@ def sanity_checks(results: Sequence[Finished], everything: Sequence[Finished]) -
         for one in results
         for found in find_contradictions(one.result.values)
     ]
+    disagreeing += _code(results)
     scored = [one for one in results if is_tested(one.result)]
     if not scored:
         return disagreeing
@@ -39,6 +46,29 @@ def sanity_checks(results: Sequence[Finished], everything: Sequence[Finished]) -
         *_ceiling(models, ceilings(one.job for one in everything)),
         *_excluded([one.result for one in scored]),
     ]
+
+
+def _code(results: Sequence[Finished]) -> list[Phrase]:
+    """Seeds of a program that was changed while they waited, or before more were added."""
+    phrases = []
+    for group in grouped(one for one in results if one.job.spec.recipe == "command"):
+        records = [read_json(one.job.paths.started) for one in group.members]
+        changes = {_diff(one) for one in group.members}
+        commits = dict.fromkeys(str(record.get("commit") or "") for record in records)
+        if len(changes) > 1 or differ(str(records[0].get("repository") or ""), *commits):
+            shown = ", ".join(dict.fromkeys(map(_commit, records)))
+            phrases.append(phrase("sanity_code", group.name, len(records), shown))
+    return phrases
+
+
+def _diff(one: Finished) -> int:
+    with contextlib.suppress(OSError):
+        return zlib.crc32(read_regular(one.job.paths.code_diff))
+    return 0
+
+
+def _commit(started: Mapping[str, Any]) -> str:
+    return str(started.get("commit") or "-")[:12] + ("+" if started.get("dirty") else "")
 
 
 def _excluded(results: Sequence[Result]) -> list[Phrase]:
@@ -55,8 +85,9 @@ def provenance(results: Sequence[Finished]) -> list[Phrase]:
     """Commit, configuration and seed of each run."""
     phrases = []
     for one in results:
-        started = read_json(one.job.paths.started)
-        commit = str(started.get("commit") or "-")[:12] + ("+" if started.get("dirty") else "")
+        folder = one.job.paths.folder  # a resumed job may have run several versions
+        attempts = [*sorted(folder.glob("started.*.json")), one.job.paths.started]
+        commit = ", ".join(dict.fromkeys(_commit(read_json(path)) for path in attempts))
         seed = seed_of(settings_of(one.job.spec))
         phrases.append(
             phrase(
