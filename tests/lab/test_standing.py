@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.lab.conftest import ROADMAP, Ended
-from vitlab.contract.job import Result
+from vitlab.contract.job import Result, Spec
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import submissions
-from vitlab.jobs.files import take_lock
+from vitlab.jobs.files import take_lock, write_owner
 from vitlab.jobs.queue.scheduler import hold
-from vitlab.jobs.store import all_jobs, read_job
+from vitlab.jobs.store import all_jobs, read_job, submit
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.snapshot import job_views
 from vitlab.lab.live.standing import BY_HAND, Best, best_scores, standings
@@ -154,3 +155,19 @@ def test_a_score_of_another_label_is_named() -> None:
     ):
         one = replace(plain, headline=headline, profile=profile, model={"name": "x"})
         assert Best(one, is_only).shown == shown
+
+
+def test_who_holds_the_queue_is_told(lab: Lab) -> None:
+    spec = Spec("1.0", "main", "demo", "ridge", {}, "A-20260101-x-01", "roadmaps/plan_roadmap.md")
+    submit(lab.paths, spec)
+    lab.paths.private.make()
+    lease = take_lock(lab.paths.private.lease)
+    assert lease is not None
+    write_owner(lease, {"pid": os.getpid(), "t": time.time()})
+    assert [view.why for view in job_views(lab)] == [""]
+    write_owner(lease, {"pid": os.getpid(), "t": time.time() - 60})
+    [view] = job_views(lab)
+    assert view.why.startswith("the queue is held since ")
+    assert f"by another vitlab, pid {os.getpid()}, which may be stopped" in view.why
+    os.close(lease)
+    assert [view.why for view in job_views(lab)] == [""]

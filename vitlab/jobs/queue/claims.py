@@ -9,11 +9,30 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from vitlab.contract.paths import LabPaths
+from vitlab.contract.reading import LATEST, is_finite
 from vitlab.jobs import processes
 from vitlab.jobs.files import is_locked, read_json
 
 CLAIM = 120.0
 """Seconds after which a claim made on another machine is taken for one of a process that died."""
+
+
+HELD = 30.0
+"""Seconds after which whoever holds the queue is named: nothing starts meanwhile."""
+
+
+def queue_holder(lab: LabPaths) -> str:
+    """Who holds the queue for so long, as a process that was stopped (ctrl+z); empty for nobody."""
+    owner = read_json(lab.private.lease)
+    since, (pid, _) = owner.get("t"), processes.identity(owner)
+    if not is_finite(since) or not 0 < since < min(LATEST, time.time() - HELD):
+        return ""
+    if is_locked(lab.private.lease) is not True:
+        return ""
+    clock = time.strftime("%H:%M", time.localtime(since))
+    who = f", pid {pid}," if processes.process(pid) else ""
+    return f"the queue is held since {clock} by another vitlab{who} which may be stopped"
 
 
 @contextlib.contextmanager

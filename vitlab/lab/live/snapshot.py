@@ -29,6 +29,7 @@ from vitlab.contract.value import Value
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp, passed_over
 from vitlab.jobs.process.health import Health, read_health
+from vitlab.jobs.queue.claims import queue_holder
 from vitlab.jobs.store import METRICS_FIELDS, Job, all_jobs, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.judged import Judged, KeptJudgements, judge_roadmap
@@ -334,7 +335,9 @@ def _views(
         from vitlab.jobs.queue.queue import left_behind, plan
 
         slots = read_machine(lab.paths)
-        why = plan(jobs, slots).reasons
+        planned = plan(jobs, slots)
+        held = queue_holder(lab.paths) if planned.starts else ""
+        why = {**{start.job.name: held for start in planned.starts}, **planned.reasons}
         left = {job.name for job in jobs if left_behind(job, slots)}
     if quick:
         return [
