@@ -260,8 +260,13 @@ def test_a_headline_of_a_label_that_is_not_learned(tmp_path: Path) -> None:
     assert texts(tmp_path, replace(magnitudes, headline="test/r2/T_eff")) == []
     assert texts(tmp_path, replace(magnitudes, headline="val/loss")) == []
     assert texts(tmp_path, replace(magnitudes, headline="test/r3/T_eff")) == [
-        "bad headline: test/r3/T_eff: no run gives r3; r2, mae, rmse, bias, scatter are given"
+        "bad headline: test/r3/T_eff: ridge gives no r3; "
+        "r2, mae, rmse, bias, scatter and more are given"
     ]
+    for headline in ("test/sigma/T_eff", "test/chi2/per_pixel"):
+        template = replace(magnitudes, recipe="template", headline=headline)
+        assert texts(tmp_path, template) == []
+        assert "ridge gives no" in texts(tmp_path, replace(template, recipe="ridge"))[0]
     assert texts(tmp_path, replace(magnitudes, headline="test/r2")) == [
         "bad headline: test/r2: names no label; headline: test/r2/T_eff does"
     ]
