@@ -25,6 +25,8 @@ _waiting: dict[str, deque[bytes]] = {}
 _MOST_WAITING = 20_000
 _marked: set[str] = set()
 """Folders in which a file says that lines wait, or are lost."""
+_lossy: set[str] = set()
+"""Folders of which lines were lost."""
 _warned: set[str] = set()
 _MOST_WARNINGS = 20
 """Lines on stderr: a program whose names change at every step must not fill its log."""
@@ -76,11 +78,14 @@ def _write(
     writer = _opened.get(folder) or _open(folder)
     at["step"] = writer.step + 1 if step is None else step
     for split, named in splits.items():
-        about = {"split": split} if split else {}
-        line, odd = writer.line(
-            "eval" if split else "step", **at, **about, by=os.getpid(), values=named
-        )
-        _waiting.setdefault(folder, deque(maxlen=_MOST_WAITING)).append(line)
+        about: dict[str, object] = {"by": os.getpid(), **({"split": split} if split else {})}
+        if step is None:
+            about["counted"] = True  # by us, from 1 in each process
+        line, odd = writer.line("eval" if split else "step", **at, **about, values=named)
+        waiting = _waiting.setdefault(folder, deque(maxlen=_MOST_WAITING))
+        if len(waiting) == _MOST_WAITING:
+            _lossy.add(folder)
+        waiting.append(line)
         at["step"] = writer.step  # of a step that is no number: the same for all splits
         for name, told in odd.items():
             _warn(name, told)
@@ -90,7 +95,6 @@ def _write(
 def _write_waiting(folder: str) -> None:
     """Write what waits; while there is any, a file in the job's folder says so."""
     waiting, mark = _waiting[folder], JobPaths(Path(folder)).unwritten
-    is_whole = len(waiting) < _MOST_WAITING
     try:
         writer = _opened[folder]
         if not writer.is_open():
@@ -110,7 +114,7 @@ def _write_waiting(folder: str) -> None:
         raise
     if folder in _marked:
         _marked.discard(folder)
-        if is_whole:
+        if folder not in _lossy:
             mark.unlink(missing_ok=True)
 
 

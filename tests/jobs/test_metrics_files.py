@@ -181,8 +181,13 @@ def test_a_python_array_is_no_number(tmp_path: Path) -> None:
 
 def test_rows_by_their_numbers(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
-    for keys, found in (("012", [0.0, 0.3, 0.6]), ("345", []), (("fold1", "fold2"), [])):
+    epochs = [f"epoch_{i}" for i in range(3)]
+    for keys, found in ((epochs, [0.0, 0.3, 0.6]), ("345", []), (("fold1", "fold2"), [])):
         path.write_text(json.dumps({key: {"val_r2": 0.3 * i} for i, key in enumerate(keys)}))
+        assert [x[R2] for *_, x in read(path)] == found
+    for own, found in (({"epoch": 1}, [0.0, 0.3, 0.6]), ({}, [])):  # `0..2` alone may be folds
+        rows = {str(i): {"val_r2": 0.3 * i, **own} for i in range(3)}
+        path.write_text(json.dumps(rows))
         assert [x[R2] for *_, x in read(path)] == found
 
 
@@ -493,6 +498,12 @@ def test_the_last_of_several_folds_is_no_result(
         ('{"mag": 20, "val_r2": 0.8}\n{"mag": 22, "val_r2": 0.3}\n', "mag"),
         ('{"mag": [20, 22], "val_r2": [0.8, 0.3]}', "mag"),
         ("epoch,model,val_r2\n0,vit,.7\n1,vit,.8\n", ""),
+        ("iteration,checkpoint,val_r2\n0,a.pt,.7\n1,b.pt,.8\n", ""),
+        (
+            '{"epoch": 0, "phase": "warm", "val_r2": 0.7}\n'
+            '{"epoch": 1, "phase": "main", "val_r2": 0.8}\n',
+            "",
+        ),
         ("epoch,dataset,val_r2\n0,sim,.7\n1,desi,.8\n", ""),
         ("epoch,phase,val_r2\n0,train,\n0,val,.8\n1,train,\n1,val,.9\n", ""),
         ("train_loss,val_r2\n.5,.7\n.4,.8\n", ""),
@@ -512,6 +523,28 @@ def test_the_last_row_of_several_things_is_no_result(
     assert again.status["unknown"] == ["val_r2"] * bool(column)
     told = f"val_r2: rows differ in {column}: the last one is no result"
     assert (told in again.status["note"]) == bool(column)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "unknown"),
+    [
+        ("checkpoint,val_r2\ne1.pt,.1\n", "checkpoint,val_r2\ne2.pt,.2\n", []),
+        ("seed,val_r2\n42,.1\n", "seed,val_r2\n42,.2\n", []),
+        ("model,val_r2\nvit,.1\n", "model,val_r2\nvit,.1\nridge,.2\n", ["val_r2"]),
+        ('{"0": {"val_r2": 0.1}}', '{"0": {"val_r2": 0.1}, "1": {"val_r2": 0.2}}', []),
+    ],
+)
+def test_a_file_that_is_written_anew_is_judged_as_it_is(
+    before: str, after: str, unknown: list[str], tmp_path: Path
+) -> None:
+    path, clock = tmp_path / "m.csv", Clock()
+    clock.write(path, before.encode())
+    follower = FileFollower(source(), path)
+    list(follower.poll())
+    clock.write(path, after.encode())
+    found = values(follower, last=True)
+    assert found == ([] if after.startswith("{") else [0.2])  # folds without a word are no rows
+    assert follower.status["unknown"] == unknown
 
 
 def test_a_row_of_each_run_in_one_table_is_no_fold(tmp_path: Path) -> None:

@@ -290,6 +290,11 @@ OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
         (End(0, None, raised("E: x"), behind_shell=True, proof=("it wrote x", "")), "ok", ""),
         (End(0, None, "Exception ignored in: <f>\n" + raised("E: x"), behind_shell=True), "ok", ""),
         (End(0, None, raised("E: x"), own_codes=True), "ok", ""),  # it was caught
+        (
+            End(0, None, "a.sh: line 2: 12 Killed   nap\n" + "on\n" * 9, behind_shell=True),
+            "ok",
+            "",
+        ),
         # Started by hand: its exit code is not known.
         (End(None, None, raised("ValueError: x") + "see the run\n"), "failed", "ValueError: x"),
         (End(None, None, raised(OOM), proof=("it wrote x", "")), "oom", "CUDA out of memory"),

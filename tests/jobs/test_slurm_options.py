@@ -88,6 +88,11 @@ def test_a_job_that_comes_no_further_is_not_queued_again(
         assert without_progress(job.events) == why
         writer.write("start")
         writer.write("step", step=1, epoch=3, values={})
+    with EventWriter(shop.submit("pass").events) as writer:
+        for _ in range(9):  # steps that `log` has counted itself
+            writer.write("start")
+            writer.write("step", step=1, counted=True, values={})
+        assert without_progress(writer._path) == ""
     asked: list[str] = []
     monkeypatch.setattr("vitlab.jobs.slurm.requeue", lambda _, number: asked.append(number))
     assert _not_requeued(job, "7_0") == ""

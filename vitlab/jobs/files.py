@@ -121,8 +121,9 @@ def place_of(folder: int, path: Path) -> Path | None:
         is_trash = any(part == "Trash" or part.startswith(".Trash") for part in now.parts)
         if os.path.samestat(now.stat(), status):
             return None if is_trash else now
-    except OSError:
-        pass
+    except OSError as error:
+        if error.errno == errno.ESTALE and path.parent.is_dir():
+            return None  # deleted from another machine
     return path
 
 

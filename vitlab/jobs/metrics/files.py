@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vitlab.jobs.metrics.formats.decoder import LINE_ENDS, THING, Chunk, Decoder
+from vitlab.jobs.metrics.formats.decoder import LINE_ENDS, Chunk, Decoder
 from vitlab.jobs.metrics.formats.kinds import HEAD, KINDS, decoder_of
 from vitlab.jobs.metrics.formats.records import WandbFile
 from vitlab.jobs.metrics.formats.table import Table, is_of_folds
 from vitlab.jobs.metrics.grouped import Grouped, Reader
 from vitlab.jobs.metrics.rows import ALL, Event, KnownRows
 from vitlab.jobs.metrics.source import Source, near
+from vitlab.jobs.metrics.things import Things
 
 BLOCK = 1 << 17
 """Bytes read at once."""
@@ -44,10 +45,7 @@ class FileReader(Reader):
         self._head = self._tail = b""  # of what was read
         self._earlier = False  # all rows so far are an earlier run's
         self._skipped = False  # the first rows may be
-        self._things: dict[str, tuple[float, float | None]] = {}
-        """By name: of what its last row was, and its step or epoch."""
-        self.of_several: set[str] = set()
-        """Names whose rows are of several things, so that the last is no result."""
+        self.things = Things(source)
         self._known = KnownRows(list(source.names), source.step, source.epoch)
         self._longest = 0  # rows that were in it at once
         self._cut = False  # its last line has no end
@@ -130,6 +128,7 @@ class FileReader(Reader):
     def _begin_again(self) -> None:
         if self.decoder and not self._earlier:
             self._before |= self.decoder.matched.intersection(self.source.names)
+        self.things.forget()
         self.decoder, self._offset, self._cut = None, 0, False
         self._head = self._tail = b""
         if self._earlier:
@@ -182,28 +181,14 @@ class FileReader(Reader):
         self, chunks: Sequence[Chunk], without: frozenset[str] | None
     ) -> Iterator[Event]:
         for chunk in chunks:
+            if without is not None and not self._skipped:
+                self.things.look_at(chunk, self.decoder.columns if self.decoder else ())
             for start, part in self._known.new(chunk):
                 if without is not None:
                     self._earlier = False
-                    self._look_at_things(part)
+                    if self._skipped:  # other rows may be another run's
+                        self.things.look_at(part, self.decoder.columns if self.decoder else ())
                     yield from self._events_of(start, part, without)
-
-    def _look_at_things(self, part: Chunk) -> None:
-        """Note names with rows of several things where time does not go on between them."""
-        things = part.columns.get(THING, ())
-        places = part.columns.get(self.source.step) or part.columns.get(self.source.epoch)
-        for name, ours in self.source.columns[0].items() if things else ():
-            if ours.partition("/")[0] not in ("val", "test") or name not in part.columns:
-                continue
-            for at, (thing, value) in enumerate(zip(things, part.columns[name], strict=True)):
-                if thing is None or value is None:
-                    continue
-                place = places[at] if places else None
-                before, since = self._things.get(name, (thing, place))
-                goes_on = place is not None and since is not None and place > since
-                if before != thing and not goes_on:
-                    self.of_several.add(name)
-                self._things[name] = thing, place
 
     def _pass_over(self, data: bytes) -> None:
         self._offset += len(data)
@@ -238,11 +223,11 @@ class FileReader(Reader):
             if name in decoder.matched:
                 notes.append(f"{name}: {count} cells are not numbers, like {example!r}")
         notes += [f"{name}: {why}" for name, why in decoder.others.items()]
-        if self.of_several:
-            names, told = ", ".join(sorted(self.of_several)), ", ".join(decoder.things)
+        if several := self.things.of_several:
+            names, told = ", ".join(sorted(several)), ", ".join(decoder.things)
             notes.append(f"{names}: rows differ in {told}: the last one is no result")
         if isinstance(decoder, Table):
-            if is_of_folds(decoder, self.rows):
+            if is_of_folds(decoder, self.in_file):
                 notes.append("rows are parts of a whole, as folds: the last one is no result")
             if decoder.summaries:
                 notes.append(f"{decoder.summaries} rows begin with a word, no number: left out")
@@ -259,8 +244,7 @@ class FileReader(Reader):
             "offset": self._offset, "stamp": self._stamp, "head": self._head.decode("latin-1"),
             "tail": self._tail.decode("latin-1"), "earlier": self._earlier,
             "skipped": self._skipped, "longest": self._longest, "known": self._known.state,
-            "before": sorted(self._before), "things": self._things,
-            "several": sorted(self.of_several),
+            "before": sorted(self._before), "things": self.things.state,
             "kind": self.decoder.kind if self.decoder else "",
             "decoder": self.decoder.state if self.decoder else None,
         }  # fmt: skip
@@ -272,8 +256,7 @@ class FileReader(Reader):
         self._earlier, self._skipped = state["earlier"], state["skipped"]
         self._longest = state.get("longest", 0)
         self._before = set(state.get("before", ()))
-        self._things = {k: (x, y) for k, (x, y) in state.get("things", {}).items()}
-        self.of_several = set(state.get("several", ()))
+        self.things.restore(state.get("things", {}))
         if state["kind"] in KINDS and "sums" in state["known"]:
             self.decoder = KINDS[state["kind"]](*self.source.columns)
             self.decoder.restore(state["decoder"])
@@ -345,12 +328,12 @@ class FileFollower(Grouped[FileReader]):
             one.twice for one in decoders if isinstance(one, Table)))  # fmt: skip
         missing = [name for name in self._names if name not in found]
         names = {name: one.ours for name, one in self._names.items() if name in matched}
-        rows = [reader.rows for reader in self._readers if reader.decoder]
+        rows = [reader.in_file for reader in self._readers if reader.decoder]
         lost = [one.lost_last or (isinstance(one, Table) and is_of_folds(one, count))
                 for one, count in zip(decoders, rows, strict=True)]  # fmt: skip
         unknown = {name for one, all_ in zip(decoders, lost, strict=True)
                    for name in (one.matched if all_ else one.unknown)}  # fmt: skip
-        unknown = unknown.union(gone, *(reader.of_several for reader in self._readers))
+        unknown = unknown.union(gone, *(reader.things.of_several for reader in self._readers))
         return {
             "file": str(self._path),
             "kind": decoders[0].kind if decoders else "",

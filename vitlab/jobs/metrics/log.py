@@ -28,7 +28,7 @@ _AHEAD = re.compile(r"[^%]{0,99}%\|[^\]]{0,200}\]|\[?[A-Za-z_]{0,12}0\]?:(?=\s)"
 """A bar that a line is printed behind, or the first rank as a launcher writes it before one."""
 _BACK = re.compile("(\b+)")
 _CUT = re.compile(
-    rb"\[vitlab\] the log had .* and was cut; its end is in (\w[\w.]*), from byte (\d+)"
+    rb"\[vitlab\] the log had \d+ bytes and was cut; its end is in (\w[\w.]*), from byte (\d+)"
 )
 """What stands in a log that `cut_log` has cut."""
 
@@ -339,7 +339,7 @@ class Scales:
         value = self.known.get(names[0])
         if value is None or status.st_mtime < self._since:
             return
-        if self._written.setdefault(scale, value) != value:
+        if not math.isclose(self._written.setdefault(scale, value), value, rel_tol=1e-4):
             self.unclear.update(names)
             why = f"{scale.file} was written with {self._written[scale]:g}, then {value:g}"
             self._other[scale] = f"{why}, perhaps by another run: no result"

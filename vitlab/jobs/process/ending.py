@@ -159,7 +159,9 @@ def _hidden_failure(end: End) -> str:
     A pipe's code is that of its last program, a script's that of its last line.
     """
     lines = end.last_words.replace("\r", "\n").split("\n")
-    killed = [line for line in lines if re.fullmatch(_KILLED_IN_SHELL, line)]
+    most = AFTERWARDS if end.proof[1] else AFTER_SHELL
+    full = [line for line in lines if line.strip()]
+    killed = [one for one in full[-most - 1 :] if re.fullmatch(_KILLED_IN_SHELL, one)]
     found = _exceptions(lines)
     sign = printable(killed[-1]) if killed else ""
     if found and not sign:
@@ -167,7 +169,7 @@ def _hidden_failure(end: End) -> str:
         start = max(n for n, line in enumerate(lines[:at]) if _TRACEBACK in line)
         after = [line for line in lines[at + 1 :] if line.strip()]
         is_ignored = re.match(_IGNORED, "".join(lines[start - 1 : start]).strip())
-        if not is_ignored and len(after) <= (AFTERWARDS if end.proof[1] else AFTER_SHELL):
+        if not is_ignored and len(after) <= most:
             sign = printable(text)
     came_to = f"; it came to {end.proof[1]}" if end.proof[1] else ""
     return sign and f"exit code 0, but its log ends in {sign}{came_to}"

@@ -102,6 +102,8 @@ def without_progress(events: Path) -> str:
         for event in block:
             if event.kind == "start":
                 reached.append((-1.0, -1.0))
+            elif event.data.get("counted") and "epoch" not in event.data:
+                return ""
             elif reached and event.kind in ("step", "eval"):
                 here = (event.data.get("epoch", -1.0), event.step)
                 reached[-1] = max(reached[-1], here)

@@ -65,7 +65,8 @@ def _make_claim(path: Path) -> bool:
             continue
         me = processes.process(os.getpid())
         owner = {"pid": os.getpid(), "ticks": me.ticks if me else 0, "boot": processes.boot()}
-        with os.fdopen(descriptor, "w") as file:
+        # On a full disk it is one of a maker that is not known, until its time is up.
+        with contextlib.suppress(OSError), os.fdopen(descriptor, "w") as file:
             json.dump(owner, file)
         return True
     return False

@@ -17,6 +17,7 @@ from vitlab.jobs.metrics.formats.decoder import (
     flattened,
     whole_lines,
 )
+from vitlab.jobs.metrics.formats.named_rows import TIMES
 
 _BETWEEN = re.compile(r"[, \t\r\n]*")
 """What stands between two objects."""
@@ -153,7 +154,7 @@ def rows_in(document: Any, names: Sequence[str] = ()) -> list[dict[str, Any]] | 
 def _by_number(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows by their epochs or steps, `{"epoch_0": {...}, "epoch_1": {...}}`; none by anything else.
 
-    Without a word they count from 0 or 1: others may be seeds.
+    Without a word they count from 0 or 1, and each has its step or epoch: others may be seeds.
     """
     keys = [key for name in document if (key := _NUMBERED.fullmatch(name))]
     words = {(key[1] or "").lower() for key in keys}
@@ -164,7 +165,8 @@ def _by_number(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     if word:
         return [{word: at, **row} for at, row in zip(numbers, rows, strict=True)]
     first = int(numbers[0] > 0)
-    return rows if numbers == [*range(first, first + len(rows))] else []
+    in_time = all({*TIMES} & {name.lower() for name in row} for row in rows)
+    return rows if in_time and numbers == [*range(first, first + len(rows))] else []
 
 
 def _columns(document: Mapping[str, Any]) -> dict[str, list[Any]]:

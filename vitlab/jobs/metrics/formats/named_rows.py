@@ -134,7 +134,8 @@ def _meant(column: str, cell: str) -> Parts:
     kind, joined = _KINDS[column], "_".join(word for word, *_ in words)
     if kind == "metric":
         parts = parts if parts["metric"] else {}
-        parts["metric"] = parts.get("metric", set()) | {joined}
+        plain = all(of for _, of, _ in words)  # `val_r2_std`, `best_val_r2` are others
+        parts["metric"] = (parts.get("metric", set()) if plain else set()) | {joined}
     elif kind == "label" and joined.replace("_", "") in _OTHER_LABELS:
         parts = {"label": {joined}}
     else:  # what has a word that is none may be the name of a run
