@@ -140,6 +140,19 @@ def test_no_result_where_the_last_numbers_were_not_written(shop: Workshop) -> No
     assert result.values == {"test/r2": 0.9}
 
 
+def test_an_evaluation_by_another_program_is_no_second_training(shop: Workshop) -> None:
+    train = "from vitlab.events import log\nfor e in range(3): log({'val/r2': 0.1 * e}, epoch=e)"
+    (shop.lab.root / "train.py").write_text(train)
+    test = "from vitlab.events import log; log({'val/r2': 0.2, 'test/r2': 0.3})"
+    (shop.lab.root / "eval.py").write_text(test)
+    run = f"{sys.executable} train.py; {sys.executable} eval.py"
+    job = shop.submit("", config={"argv": ["bash", "-c", run], "cwd": str(shop.lab.root)})
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    assert (result := read_result(job.result)) is not None
+    assert result.values == {"val/r2": 0.2, "test/r2": 0.3}
+
+
 @pytest.mark.parametrize(("first", "known"), [("0", False), ("5", True)])
 def test_several_trainings_in_one_job_have_no_result(
     shop: Workshop, first: str, known: bool

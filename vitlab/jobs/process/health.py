@@ -182,6 +182,8 @@ class History:
     """By the number of a process that reports: epoch (-1 without) and step where it began."""
     reporters: dict[str, int] = field(default_factory=dict)
     """By name: the process that reported it last."""
+    again: dict[str, int] = field(default_factory=dict)
+    """By name: values of processes that each began anew, where another had reported it."""
     unclear: frozenset[str] = frozenset()
     """Names that several processes reported that each began anew: their last is of one of them."""
     left_out: int = 0
@@ -220,7 +222,7 @@ def add_events(history: History, events: Iterable[Event], slow: float = Limits.s
     """The history after `events`; `slow` as in `Limits`."""
     after = replace(history, series=dict(history.series), values=dict(history.values))
     after.epochs, after.writers = dict(history.epochs), dict(history.writers)
-    after.reporters = dict(history.reporters)
+    after.reporters, after.again = dict(history.reporters), dict(history.again)
     for event in events:
         if event.kind == "start":
             # A resumed job is judged by its new events only.
@@ -257,12 +259,13 @@ def _add_writer(history: History, event: Event, by: int) -> None:
     """Who reports: a process that goes on where another was is the same training."""
     began = history.writers.setdefault(by, (event.data.get("epoch", -1.0), event.step))
     for name in event.values:
-        before = history.reporters.get(name, by)
-        is_anew = before != by and began <= history.writers[before]
-        if is_anew and name.startswith(("val/", "test/")):
-            history.unclear |= {name}
-        if name in history.values:
+        before = history.reporters.setdefault(name, by) if name in history.values else by
+        if before != by and began <= history.writers[before] and name.startswith(("val/", "test/")):
+            history.again[name] = history.again.get(name, 0) + 1
+        elif before != by:
             history.reporters[name] = by
+    if max(history.again.values(), default=0) > 1:  # one may be an evaluation of the training's
+        history.unclear = frozenset(history.again)
 
 
 def _add_place(history: History, event: Event) -> None:
