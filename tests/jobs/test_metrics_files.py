@@ -7,6 +7,7 @@ import json
 import math
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -185,10 +186,12 @@ def test_rows_by_their_numbers(tmp_path: Path) -> None:
     for keys, found in ((epochs, [0.0, 0.3, 0.6]), ("345", []), (("fold1", "fold2"), [])):
         path.write_text(json.dumps({key: {"val_r2": 0.3 * i} for i, key in enumerate(keys)}))
         assert [x[R2] for *_, x in read(path)] == found
-    for own, found in (({"epoch": 1}, [0.0, 0.3, 0.6]), ({}, [])):  # `0..2` alone may be folds
-        rows = {str(i): {"val_r2": 0.3 * i, **own} for i in range(3)}
+    for own, found in (((1, 2), [0.0, 0.3]), ((9, 7), []), ((9, 9), []), ((), [])):
+        rows = {str(i): {"val_r2": 0.3 * i} for i in range(2)}  # may be folds, and their best epoch
+        for row, at in zip(rows.values(), own, strict=False):
+            row["round"] = at
         path.write_text(json.dumps(rows))
-        assert [x[R2] for *_, x in read(path)] == found
+        assert [x[R2] for *_, x in read(path, replace(source(), epoch="round"))] == found
 
 
 def test_columns_within_objects(tmp_path: Path) -> None:

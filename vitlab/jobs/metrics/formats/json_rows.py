@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from vitlab.contract.reading import MAX_DEPTH
@@ -71,7 +71,7 @@ class JsonDocument(Decoder):
         if document is None:
             self.problem = "is not valid JSON" if last else ""  # or is being written
             return (len(block) if last else 0), []
-        rows = rows_in(document, self.names)
+        rows = rows_in(document, self.names, {*self.wanted}.difference(self.names))
         if rows is None:
             self.problem = "is JSON without a single list of rows"
         return len(block), [self.chunk_of(rows or [])]
@@ -127,7 +127,9 @@ def _is_shallow(document: Any) -> bool:
     return False
 
 
-def rows_in(document: Any, names: Sequence[str] = ()) -> list[dict[str, Any]] | None:
+def rows_in(
+    document: Any, names: Sequence[str] = (), axes: Collection[str] = ()
+) -> list[dict[str, Any]] | None:
     """The rows of a document; None where it has none, or more than one list of them."""
     if isinstance(document, list):
         found = [row for row in document if isinstance(row, dict)]
@@ -146,15 +148,16 @@ def rows_in(document: Any, names: Sequence[str] = ()) -> list[dict[str, Any]] | 
         return [dict(zip(columns, cells, strict=True)) for cells in across]
     if flattened(document).keys() & {*names}:
         return [document]
-    if numbered := _by_number(document):
+    if numbered := _by_number(document, {*axes, *TIMES}):
         return numbered
     return None if len(lists) > 1 else next(iter(lists.values()), [document])
 
 
-def _by_number(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _by_number(document: Mapping[str, Any], axes: Collection[str]) -> list[dict[str, Any]]:
     """Rows by their epochs or steps, `{"epoch_0": {...}, "epoch_1": {...}}`; none by anything else.
 
-    Without a word they count from 0 or 1, and each has its step or epoch: others may be seeds.
+    Without a word they count from 0 or 1, and each names its own, later step or epoch: others
+    may be folds or seeds.
     """
     keys = [key for name in document if (key := _NUMBERED.fullmatch(name))]
     words = {(key[1] or "").lower() for key in keys}
@@ -165,8 +168,15 @@ def _by_number(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     if word:
         return [{word: at, **row} for at, row in zip(numbers, rows, strict=True)]
     first = int(numbers[0] > 0)
-    in_time = all({*TIMES} & {name.lower() for name in row} for row in rows)
-    return rows if in_time and numbers == [*range(first, first + len(rows))] else []
+    if numbers != [*range(first, first + len(rows))]:
+        return []
+    lower = [{name.lower(): cell for name, cell in row.items()} for row in rows]
+    return rows if any(_rises([row.get(axis.lower()) for row in lower]) for axis in axes) else []
+
+
+def _rises(places: Sequence[object]) -> bool:
+    numbers = [at for at in places if isinstance(at, int | float)]
+    return numbers == sorted({*numbers}) and len(numbers) == len(places)
 
 
 def _columns(document: Mapping[str, Any]) -> dict[str, list[Any]]:

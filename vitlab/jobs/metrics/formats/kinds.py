@@ -64,7 +64,9 @@ def decoder_of(head: bytes, source: Source, last: bool) -> Decoder | str | None:
     row = row_of(first) if row is None else row
     if row is None and not end and len(head) < HEAD and not last:
         return None
-    lines = isinstance(row, dict) and (rest.strip() or rows_in(row, [*names[0]]) == [row])
+    lines = isinstance(row, dict) and (
+        rest.strip() or rows_in(row, [*names[0]], names[1:]) == [row]
+    )
     lines = lines and (end or last)  # else a document, for now
     if lines or (text[:1] == b"{" and rest[:1] == b"{"):
         return JsonLines(*names, encoding)
