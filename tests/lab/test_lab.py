@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.conftest import ROADMAP, Ended
+from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import NoLab, UsageError
 from vitlab.contract.reading import Search
 from vitlab.docs.save import change, save
@@ -79,6 +80,17 @@ def test_a_job_is_of_the_roadmap_it_was_launched_from_and_of_no_like_named_one(
 
 
 PLAN = "# Plan\n\n| MVP | Name | Status |\n|---|---|---|\n| 1.0 | Base | done |\n"
+
+
+def test_an_ended_job_is_shown_at_its_best_step(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    """A search over ridges ends far beyond the best one, and another model was shown as better."""
+    job, name = ended("ridge", 0.4), "val/r2/log_g"
+    with EventWriter(job.events) as events:
+        events.write("start", host="x")
+        for step, r2 in enumerate((0.1, 0.37, 0.01)):
+            events.write("eval", step=step, epoch=0, split="val", n=9, values={name: r2})
+    (view,) = read_snapshot(lab, roadmap).jobs
+    assert view.values == {name: 0.4, "test/r2/log_g": 0.4}
 
 
 def test_roadmaps_are_found_anywhere_below_and_none_hides_another(lab: Lab) -> None:

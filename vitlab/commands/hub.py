@@ -102,7 +102,7 @@ def _add(args: argparse.Namespace, named: str | None, kind: str, text: str) -> i
         raise UsageError("hub add: no text")
     lab, path = _where(named)
     change = new_statement(lab, path, known[kind.casefold()], text.strip(), args.evidence.strip())
-    _write(lab, [change], args.dry_run)
+    _write(lab, [change], args.dry_run, exact=True)
     return 0
 
 
@@ -112,11 +112,13 @@ def _where(named: str | None) -> tuple[Lab | None, Path | None]:
     return lab_around(existing(named)), existing(named)
 
 
-def _write(lab: Lab | None, changes: list[FileChange], dry_run: bool) -> None:
+def _write(
+    lab: Lab | None, changes: list[FileChange], dry_run: bool, *, exact: bool = False
+) -> None:
     for change in changes:
         print_exact(unified(change.old_text, change.new_text, _name(lab, change.path)))
     if changes and not dry_run:
-        save(changes, journal_of(lab), what="hub", exact=True)
+        save(changes, journal_of(lab), what="hub", exact=exact)
         warn_of_editors(change.path for change in changes)
 
 

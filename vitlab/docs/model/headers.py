@@ -156,7 +156,7 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "成功", "已成功", "已确认", "已证实", "成立", "冻结", "已冻结", "已达成", "达成", "done",
         "complete", "completed", "achieved", "finished", "archived", "success", "successful",
         "succeeded", "shipped", "concluded", "frozen", "confirmed", "verified", "validated",
-        "supported", "resolved", "merged", "released", "100%", "100 %", "完工", "搞定", "已结项",
+        "supported", "resolved", "merged", "released", "100%", "完工", "搞定", "已结项",
     ),
     "partial": (
         "部分", "部分完成", "部分通过", "部分成立", "部分验证", "待确认", "无定论", "partial",

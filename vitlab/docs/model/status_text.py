@@ -18,6 +18,7 @@ from vitlab.docs.text.inline import folded
 
 _EMPHASIS = re.compile(r"\*{1,3}|~~|__|`")
 _LEADING = re.compile(r"[\s*_~`\[]*")
+_PAIR = re.compile(r"<(\w+)[^<>]*>[^<>]*</\1>")
 _CLOSED = re.compile(r"\s*(?:</[a-z][a-z0-9]*>)+")
 _LINK_END = re.compile(r"\]\([^()]*\)")
 _CLAUSE_ENDS = re.compile(
@@ -117,7 +118,7 @@ class StatusText:
             for mark in inner:
                 remark = remark.replace(mark, "", 1)
         else:
-            tags = "".join(_CLOSED.findall(remark))
+            tags = "".join(_CLOSED.findall(_PAIR.sub("", remark)))
             remark = "".join(reversed(_unclosed(f"{opened} {self.tail}"))) + tags
         word_follows = new[-1:].isalnum() and (remark[:1].isalnum() or remark[:1] == "_")
         gap = " " if word_follows and not self.tail else ""  # only whole words are read

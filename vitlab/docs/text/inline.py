@@ -15,8 +15,8 @@ _IMAGE_OR_LINK = re.compile(
 )
 _WIKI = re.compile(r"\[\[([^\[\]|\\]*)(?:\\?\|([^\[\]]*))?\]\]")
 _TAG = re.compile(r"</?[a-z][a-z0-9]*(?:\s[^<>]*)?/?>")
-OPENED = r"<[a-z][a-z0-9]*(?:\s[^<>]*)?>|<!--[^<>]*-->"
-"""A tag that opens, or a comment, as a pattern."""
+OPENED = r"<(?!(?:del|s|strike)\b)[a-z][a-z0-9]*(?:\s[^<>]*)?>|<!--[^<>]*-->"
+"""A tag that opens and strikes nothing out, or a comment, as a pattern."""
 _COMMENT = re.compile(r"<!--.*?-->")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _STRIKE = re.compile(r"~~(?=\S)(.+?)(?<=\S)~~(?!~)")

@@ -49,7 +49,8 @@ def judge_roadmap(
     """
     path = roadmap.document.path or Path()
     private, before = lab.paths.private, kept.get(path)
-    files = (private.sync_ledger, private.ceilings, private.decisions, lab.paths.openings)
+    files = [private.sync_ledger, private.ceilings, private.decisions, lab.paths.openings]
+    files += [lab.paths.root / name for name in sorted({job.spec.experiment for job in here})]
     marks = tuple(map(_mark, files))
     if before is not None and (before.roadmap is not roadmap or before.marks != marks):
         before = None

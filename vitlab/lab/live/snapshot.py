@@ -35,7 +35,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.live.judged import Judged, KeptJudgements, judge_roadmap
 from vitlab.lab.live.standing import Standing, standings
 from vitlab.lab.progress import TREND, Progress
-from vitlab.lab.results.job_results import names_of_roadmap
+from vitlab.lab.results.job_results import finished, names_of_roadmap
 from vitlab.lab.tray.proposals import Tray
 
 
@@ -416,7 +416,7 @@ def _view(job: Job, progress: Progress, why: str = "", left: bool = False) -> Jo
         step=progress.step,
         of=progress.of,
         epoch=progress.epoch,
-        values=progress.values,
+        values=_values(job, progress),
         health="" if health is None else _health_line(health),
         why=why,
         seconds=seconds,
@@ -431,6 +431,12 @@ def _view(job: Job, progress: Progress, why: str = "", left: bool = False) -> Jo
         problem="; ".join(dict.fromkeys(problems)),
         foreign=job.foreign,
     )
+
+
+def _values(job: Job, progress: Progress) -> Mapping[str, float | None]:
+    """Those of the result before the last of the training: they are at its best step."""
+    ended = finished([job]) if progress.values else []  # old ones of a first picture have none yet
+    return {**progress.values, **(ended[0].result.values if ended else {})}
 
 
 def _metrics(job: JobPaths) -> Mapping[str, Any] | None:

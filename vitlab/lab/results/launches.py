@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 from vitlab.contract.events import NEVER_BEGAN
@@ -167,12 +169,21 @@ def unread(lab: Lab, jobs: Sequence[Job]) -> str:
     spec = jobs[-1].spec if jobs else None
     if spec is None or not spec.experiment:
         return ""
-    from vitlab.jobs.experiment.experiment import load_experiment  # the first picture: no YAML
-
     try:
         path = lab.paths.inside(spec.experiment)
-        if path.is_file():
-            load_experiment(path)
+        found = path.stat()
+    except (UsageError, OSError):  # it is gone
+        return ""
+    return _fault(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(1024)
+def _fault(path: Path, *_stamp: int) -> str:
+    """What is wrong with an experiment file, read again only when it has changed."""
+    from vitlab.jobs.experiment.experiment import load_experiment  # most have nothing to write
+
+    try:
+        load_experiment(path)
     except UsageError as error:
         return str(error)
     return ""

@@ -43,7 +43,7 @@ def settings_of(spec: Spec) -> Mapping[str, object]:
     return _settings(spec.recipe, json.dumps(spec.config))
 
 
-@lru_cache(4096)
+@lru_cache(1 << 15)
 def _settings(recipe: str, text: str) -> Mapping[str, object]:
     config: Mapping[str, object] = json.loads(text)
     with contextlib.suppress(UsageError):  # of another version: defaults unknown

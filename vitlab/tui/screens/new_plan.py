@@ -260,7 +260,7 @@ class FormScreen(Dialog["Creation | None"]):
         screen = WriteScreen(summary, shown or [], title=f"Create this {form.kind}")
         if not await self.app.push_screen_wait(screen):
             return
-        files = await self._attempt(lambda: save_new(lab, new))
+        files = await self._attempt(lambda: _save(lab, form, answers, new))
         if files is not None:
             report_written(self._session, files)
             self.dismiss(new)
@@ -270,6 +270,14 @@ class FormScreen(Dialog["Creation | None"]):
         return await self._session.attempt(
             call, lambda words: self._text.update(self._problem(words))
         )
+
+
+def _save(lab: Lab, form: Form, answers: Answers, shown: Creation) -> list[Path]:
+    """Write it, planned on the documents as they are by now; the files."""
+    new = form.plan(lab, answers)
+    if new.id != shown.id:
+        raise UsageError(f"{form.kind} {shown.id} was made meanwhile; the next is {new.id}")
+    return save_new(lab, new)
 
 
 def _title(form: Form, new: Creation) -> str:

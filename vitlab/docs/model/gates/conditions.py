@@ -113,7 +113,8 @@ _REMARK = re.compile(
     r"(?:\s*[\d.]+%?)?"
     r"|(?:主|最终)?目标|(?:main |primary |stretch )?(?:target|goal)|论文主?结果|publishable"
     r"|优秀|良好|及格|excellent|good|acceptable|strong|primary|threshold|must|required|主要|阈值|必须"
-    rf"|(?:see|cf\.?|见|参见)\s*[^()<>≥≤]{{0,40}}(?=\)|$)"
+    r"|(?:see|cf\.?|参?见)\s*(?:MVP|Gate|§|sec|fig|tab|app|eq|ref|note|图|表|节|附录|实验|报告|\[|#|\d)"
+    r"[^()<>≥≤]{0,40}(?=\)|$)"
     rf"|(?:{MODEL}|baseline|current(?:ly)?|基线|目前)\s*[:=]?\s*(?:R2\s*=?\s*)?{NUMBER}(?=\)))*+$",
     re.I,
 )

@@ -46,7 +46,7 @@ _ABOUT_GATES = re.compile(r"gates?\b|门控|决策", re.I)
 _NUMBERS = ("number", "name", "letter", "short_number", "point_number")
 _SEPARATOR = re.compile(r"\s*[:：—–(（]")
 _IN_BRACKETS = re.compile(r"^\s*[(（][^()（）]*[)）]\s*[:：]\s*")
-_AT_END = re.compile(r"\s*[(（]\s*MVPs?[-_: ]?[\dA-Z.,，、/&+ -]+[)）]\s*$")
+_AT_END = re.compile(r"(?<!\s)\s*[(（]\s*MVPs?[-_: ]?[\dA-Z.,，、/&+ -]+[)）]\s*$")
 _LISTED = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s+)?(?P<text>.+)$")
 _ID_HEAD = re.compile(
     r"^\W*(?:(?:decision\s*)?gate|门控|决策门|门|DP|DG|decision point|决策点)\W*$", re.I

@@ -54,6 +54,8 @@ _COMPARED = re.compile(
     rf"\s*(?={NUMBER}\s*(?:(?:K|dex|nats?|on|for|of)\b|[^\sA-Za-z]|$))",
     re.I,
 )
+_REACHED = re.compile(r"reach(?:es)?|达到", re.I)
+_LARGER_IS_BETTER = re.compile(r"R2|R\^2|ρ|rho|log", re.I)
 _TURNED = re.compile(
     rf"^(?P<value>{NUMBER})\s*(?P<op>{OP})\s*(?P<of>(?:{METRIC}){SPLIT})(?P<rest>[^<>≥≤≧≦]*)$", re.I
 )
@@ -91,6 +93,8 @@ def normalised(text: str) -> str:
 
 
 def _with_sign(match: re.Match[str]) -> str:
+    if _REACHED.search(match[0]) and not _LARGER_IS_BETTER.match(match["of"]):
+        return match[0]  # an error that reaches a number may be meant either way
     said = (sign for n, sign in enumerate(_SIGNS) if match[f"s{n}"])
     return f"{match['of'].strip()} {match['op'] or next(said)} ".lstrip()
 
