@@ -229,6 +229,10 @@ def test_a_condition_that_is_certain_is_read(text: str, expected: Condition) -> 
         "MAE (test, T_eff) < 100",
         "R² (trained on 10k) > 0.7",
         "R² (train+val) > 0.7",
+        "MAE 达到 0.1",
+        "RMSE reaches 0.1 dex",
+        "R² > 0.7 (see giants only)",
+        "R² > 0.7 见于暗星",
         "R²(valley) > 0.7",
     ],
 )

@@ -113,6 +113,7 @@ WORDS = default_vocabulary()
         ("\u200f\u202e⏳ 计划", "planned"),
         ("待✅", None),
         ("~~✅~~", None),
+        ("<del>✅ done</del> 🚀 running", None),
         ("~~⏳~~", "planned"),
         ("not ✅", None),
         ("✅→❌", "failed"),
