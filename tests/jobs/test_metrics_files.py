@@ -105,6 +105,12 @@ def test_a_table_however_it_is_written(tmp_path: Path, name: str, data: bytes) -
         ("r2", '{"mode": "train_eval", "r2": 0.9}\n{"mode": "eval", "r2": 0.6}\n', [0.6]),
         ("r2", "epoch,label,r2\n0,log_g,.6\n0,T_eff,.9\n0,[Fe/H],.9\n", [0.6]),
         ("value", "metric,value\nval_r2,.6\ntrain_r2,.9\nval_mae,.1\nlr,.01\n", [0.6]),
+        ("value", "metric,value\nval_r2_logg,.6\nval_r2_teff,.3\nval_r2,.2\n", [0.6]),
+        ("value", "metric,value\nmetrics/val_r2,.5\nmetrics/val_r2,.6\n", [0.5, 0.6]),
+        ("r2", "label,r2\nlogg (dex),.6\nTeff (K),.5\nvsini (km/s),.4\nmean,.3\n", [0.6]),
+        ("r2", '{"target": "log_g", "lr": 0.1}\n{"epoch": 0, "r2": 0.6}\n', [0.6]),
+        ("r2", "label,r2\nsurface gravity,.6\nEffective temperature,.5\n", [0.6]),
+        ("r2", "label,r2\nlogg_pred,.6\nteff_pred,.5\n", [0.6]),
         ("val_r2", "phase,val_r2\ntrain,.6\n", [0.6]),  # its name says it
         ("r2", "epoch,mode,name,r2\n0,min,test,.5\n1,auto,train 1,.6\n", [0.5, 0.6]),
     ],

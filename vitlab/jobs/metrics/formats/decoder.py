@@ -170,6 +170,8 @@ class Cells:
         self._own = {theirs: own_parts(theirs, ours) for theirs, ours in names.items()}
         self.parts_seen: dict[str, list[str]] = {}
         """Which splits, labels and metrics rows said that they are of."""
+        self.labelled: set[str] = set()
+        """Names of which rows name the label."""
         self.things: list[str] = []
         """Columns that may say that rows are of several things."""
         self.at = 0
@@ -227,11 +229,22 @@ class Cells:
                         for one in found]}  # fmt: skip
 
     def own_cells(self, name: str, cells: Sequence[T], rows: Sequence[Parts], empty: T) -> list[T]:
-        """The cells of a column, with `empty` in rows that say that they are of another value."""
+        """The cells of a column, with `empty` in rows that say that they are of another value.
+
+        Once rows with a cell of it name its label, one that names none is a mean over labels.
+        """
         own = self._own.get(name)
-        if not own or not rows:
+        if not own or not (rows or name in self.labelled):
             return [*cells]
-        return [cell if fits(row, own) else empty for cell, row in zip(cells, rows, strict=True)]
+        rows = rows or [{}] * len(cells)
+        fit = [fits(row, own) for row in rows]
+        if "label" in own:
+            told = zip(cells, rows, fit, strict=True)
+            if any(ok and "label" in row and cell != empty for cell, row, ok in told):
+                self.labelled.add(name)
+        if name in self.labelled:
+            fit = [ok and "label" in row for row, ok in zip(rows, fit, strict=True)]
+        return [cell if ok else empty for cell, ok in zip(cells, fit, strict=True)]
 
     @property
     def others(self) -> Mapping[str, str]:
@@ -272,7 +285,7 @@ class Cells:
         """As JSON."""
         return {"columns": self.columns, "matched": sorted(self.matched), "skipped": self.skipped,
                 "odd": self.odd, "unknown": sorted(self.unknown), "seen": self.parts_seen,
-                "things": self.things,
+                "things": self.things, "labelled": sorted(self.labelled),
                 "lost_last": self.lost_last,
                 "encoding": self.encoding, "dropping": self.dropping}  # fmt: skip
 
@@ -282,7 +295,7 @@ class Cells:
         self.skipped, self.encoding = state["skipped"], state["encoding"]
         self.dropping, self.lost_last = bool(state.get("dropping")), bool(state.get("lost_last"))
         self.unknown, self.parts_seen = set(state["unknown"]), dict(state.get("seen", {}))
-        self.things = list(state.get("things", ()))
+        self.things, self.labelled = list(state.get("things", ())), {*state.get("labelled", ())}
         self.odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
 
 

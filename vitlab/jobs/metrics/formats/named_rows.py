@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
@@ -20,9 +21,13 @@ _ANY_METRIC = ("value", "values", "metric_value", "scalar", "值", "数值")
 _OTHER_LABELS = ("feh", "afe", "alpham", "alphafe", "vsini", "rv", "age", "mass", "radius", "snr")
 _EVALUATED = ("eval", "evaluate", "evaluation")
 """On validation or test."""
-_BESIDE = ("set", "split", "data", "phase", "epoch", "loop")
+_BESIDE = ("set", "split", "data", "phase", "epoch", "loop", "metric", "metrics")
 """Words beside a split's that say nothing more."""
-_CHINESE = (("训练", "train"), ("验证", "val"), ("测试", "test"))
+_SPOKEN = (("训练", "train"), ("验证", "val"), ("测试", "test"),
+           (r"(?:(?:log|surface)[ _]?)?gravity|表面重力", "log_g"),
+           (r"(?:effective[ _]?)?temperature|有效温度", "T_eff"))  # fmt: skip
+_PREDICTED = ("pred", "predicted", "mean")
+"""Words beside a label's that say nothing more, as its unit does not."""
 _THINGS = ("model", "network", "net", "method", "algorithm", "estimator", "regressor", "variant",
            "config", "experiment", "checkpoint", "ckpt", "weights", "dataset", "data", "survey",
            "sample", "population", "group", "category", "class", "bin", "region", "split", "set",
@@ -124,8 +129,8 @@ def thing(row: Mapping[str, object]) -> str:
 
 @lru_cache(1024)
 def _meant(column: str, cell: str) -> Parts:
-    for chinese, english in _CHINESE:
-        cell = cell.replace(chinese, f" {english} ")
+    for spoken, ours in _SPOKEN:
+        cell = re.sub(spoken, f" {ours} ", cell, flags=re.IGNORECASE)
     words = [one for one in meanings(cell) if one[0] not in _BESIDE and not one[0].isdigit()]
     parts = {kind: {part for _, of, part in words if of == kind} for kind in _COLUMNS}
     surely = {part for word, of, part in words if of == "split" and word not in _EVALUATED}
@@ -139,5 +144,7 @@ def _meant(column: str, cell: str) -> Parts:
     elif kind == "label" and joined.replace("_", "") in _OTHER_LABELS:
         parts = {"label": {joined}}
     else:  # what has a word that is none may be the name of a run
-        parts = {kind: parts[kind]} if {of for _, of, _ in words} == {kind} else {}
+        telling = {of for word, of, _ in words
+                   if kind != "label" or (of != "unit" and word not in _PREDICTED)}  # fmt: skip
+        parts = {kind: parts[kind]} if telling == {kind} else {}
     return {of: frozenset(some) for of, some in parts.items() if some - {""}}
