@@ -39,6 +39,8 @@ _BINS = ("snr", "s/n", "sn", "mag", "magnitude", "noise", "noise_level", "n_trai
          "ntrain", "星等", "信噪比")  # fmt: skip
 """First columns whose numbers do."""
 _NUMBERED = (*_REPEATS, *_BINS)
+_OF_STATE = ("best", "is_best", "improved", "saved", "status", "state", "date", "day", "weekday")
+"""First columns that say how or when a row was, not of what."""
 TIMES = ("step", "epoch", "iteration", "iter", "time", "global_step", "batch", "_step")
 """Columns of one run over time."""
 _LONGEST, _SHOWN = 64, 8
@@ -108,7 +110,8 @@ def of_things(columns: Sequence[str], wanted: Sequence[str], any_first: bool) ->
     ]
     if in_time or not first or first in wanted or first in found:
         return found
-    return [first, *found] if any_first or first.lower() in _BINS else found
+    may_say = any_first and first.lower() not in _OF_STATE
+    return [first, *found] if may_say or first.lower() in _BINS else found
 
 
 def thing(row: Mapping[str, object]) -> str:
