@@ -116,6 +116,8 @@ def test_a_result_of_another_run_is_not_that_of_its_folder(shop: Workshop) -> No
     own = Result(spec.mvp, spec.run, spec.profile, spec.recipe, values)
     write_result(job.result, own)
     assert [one.result for one in finished(all_jobs(shop.lab))] == [own]
+    write_result(job.result, named := replace(own, mvp=f"MVP-{spec.mvp}"))  # by a program
+    assert [one.result for one in finished(all_jobs(shop.lab))] == [named]
     write_result(job.result, replace(own, run="another"))
     found = read_job(job)
     assert found is not None

@@ -215,7 +215,7 @@ def load_result(path: Path, limit: int = MAX_KEPT) -> Result | None:
 
 def named_as(one: Spec | Result) -> str:
     """Of what the spec and the result of one job are."""
-    return f"MVP {one.mvp}, run {one.run}, profile {one.profile}"
+    return f"MVP {bare_id(one.mvp)}, run {one.run}, profile {one.profile}"
 
 
 def read_result(path: Path) -> Result | None:
