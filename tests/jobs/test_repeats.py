@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,8 @@ def test_settings_as_documents_have_them_hide_secrets(tmp_path: Path) -> None:
     argv = "[python, train.py, --lr, '0.1', --api-key, abc123, --hf_token=hf_AbCdEfGhIj]"
     (spec,) = specs(tmp_path, f"{head}config: {{argv: {argv}, env: {{WANDB_API_KEY: abc}}}}\n")
     shown = {name: value for name, value in settings_of(spec).items() if value is not None}
+    other = replace(spec, config={**spec.config, "env": {"WANDB_API_KEY": "another"}})
+    assert seedless_hash(other) != seedless_hash(spec)  # what is hidden may be a setting
     assert shown["args.lr"] == 0.1
     assert {shown[name] for name in ("args.api_key", "args.hf_token", "env.WANDB_API_KEY")} == {
         "***"

@@ -22,7 +22,12 @@ from vitlab.contract.job import Done, Lost, Queued, Spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, find_lab
 from vitlab.contract.user_key import state_folder
 from vitlab.jobs import slurm, submissions
-from vitlab.jobs.environment import is_secret_setting, record_environment
+from vitlab.jobs.environment import (
+    differing,
+    is_secret_setting,
+    record_environment,
+    this_environment,
+)
 from vitlab.jobs.files import read_json, take_lock, touch, write_json
 from vitlab.jobs.process import slurm_step
 from vitlab.jobs.processes import boot
@@ -412,7 +417,8 @@ def test_options_that_are_secrets_are_told_from_settings() -> None:
     secrets = {"wandb_api_key": key, "token": key, "password": 1234, "x": "ghp_1234567890",
                "url": "https://me:pw@host/x", "args.auth": key}  # fmt: skip
     plain = {"sort_key": "log_g", "tokens": 512, "use_token": True, "lr": 1e-3, "key": "flux_2",
-             "tokenizer": "LC-1234567890123456"}  # fmt: skip
+             "tokenizer": "LC-1234567890123456", "model": "hf_vit_base_patch16",
+             "kind": "sk_learn_forest"}  # fmt: skip
     assert [
         name for name, value in (secrets | plain).items() if is_secret_setting(name, value)
     ] == [*secrets]
@@ -546,3 +552,11 @@ def test_a_lab_whose_name_is_not_utf_8_takes_no_job(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"a name that is not UTF-8, .*: rename the folder"):
         stage(lab, spec)
     assert list(lab.experiments.iterdir()) == []
+
+
+def test_what_a_program_computes_may_be_in_its_environment_and_not_in_a_terminal_s(
+    shop: Workshop,
+) -> None:
+    job, here = shop.submit(""), this_environment()
+    changed = {**here, "DETERMINISTIC": "1", "TERM": "another", "WEZTERM_PANE": "7"}
+    assert differing(job, changed) == ["DETERMINISTIC"]

@@ -20,7 +20,7 @@ _PARTS = ("APIKEY", "CREDENTIAL", "PASSWD", "PASSWORD", "SECRET")
 _NO_SECRET = ("_SOCK", "_SOCKET", "_DIR")
 """Ends of names that say where something is."""
 _KEY = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])\S{16,}")
-_ISSUED = re.compile(r"(?:hf|sk|gh[opsu]|glpat|xox[abps])[-_][\w-]{8,}")
+_ISSUED = re.compile(r"(?:hf|gh[opsu])_[A-Za-z0-9]{8,}|(?:sk|glpat|xox[abps])-[\w-]{8,}")
 """What well-known services give out as keys."""
 _OPTION = re.compile(r"(?:^|\s)-{0,2}([A-Za-z][\w.-]*)(?:=|\s+)(?!-)(\S+)")
 """`--lr 0.1`, `--lr=0.1`, `lr=0.1`, and what else looks so."""
@@ -30,7 +30,7 @@ _LOGIN = re.compile(r"\w://[^/\s@]*:[^/\s@]+@")
 
 _OF_SESSION = re.compile(
     r"_|PWD|OLDPWD|SHLVL|LINES|COLUMNS|DISPLAY|WINDOWID|MAIL|PS\d|HIST.*|CUDA_VISIBLE_DEVICES"
-    r"|LS_COLORS|LESS.*|.*(?:TERM|TMUX|SSH|XDG|DBUS|VSCODE|SESSION|_PID|_TTY|KONSOLE|STY|PROMPT).*"
+    r"|LS_COLORS|LESS.*|.*(?:TERM(?!IN[EI])|TMUX|SSH|XDG|DBUS|VSCODE|SESSION|_PID|_TTY|KONSOLE|STY|PROMPT).*"
 )
 """Variables of a terminal or login, which say nothing of what a program computes."""
 

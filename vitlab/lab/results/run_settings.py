@@ -24,7 +24,8 @@ HIDDEN = "***"
 
 def seedless_hash(spec: Spec) -> str:
     """16 hex digits, equal for two jobs that differ in their seed alone."""
-    settings = {name: value for name, value in settings_of(spec).items() if name not in SEEDS}
+    known = _settings(spec.recipe, json.dumps(spec.config))  # what is hidden tells two apart, too
+    settings = {name: value for name, value in known.items() if name not in SEEDS}
     meaning = [spec.mvp, spec.profile, spec.recipe, base_name(spec.run), settings]
     return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -40,7 +41,15 @@ def settings_of(spec: Spec) -> Mapping[str, object]:
 
     Secrets of a command are `HIDDEN`, as settings come into documents.
     """
-    return _settings(spec.recipe, json.dumps(spec.config))
+    return _shown(spec.recipe, json.dumps(spec.config))
+
+
+@lru_cache(1 << 15)
+def _shown(recipe: str, text: str) -> Mapping[str, object]:
+    settings = _settings(recipe, text)
+    if recipe != "command":
+        return settings
+    return {name: HIDDEN if is_secret_setting(name, x) else x for name, x in settings.items()}
 
 
 @lru_cache(1 << 15)
@@ -48,11 +57,7 @@ def _settings(recipe: str, text: str) -> Mapping[str, object]:
     config: Mapping[str, object] = json.loads(text)
     with contextlib.suppress(UsageError):  # of another version: defaults unknown
         config = asdict(read_config(recipe, config))
-    settings = dict(_flat(config))
-    if recipe != "command":
-        return settings
-    shown = _with_options(settings).items()
-    return {name: HIDDEN if is_secret_setting(name, value) else value for name, value in shown}
+    return _with_options(dict(_flat(config))) if recipe == "command" else dict(_flat(config))
 
 
 def _with_options(settings: dict[str, object]) -> dict[str, object]:
