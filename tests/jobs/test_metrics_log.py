@@ -48,9 +48,12 @@ def test_a_line_behind_a_bar_or_a_rank(tmp_path: Path) -> None:
     log.write_text(
         "\r  0%|   | 0/4 [00:00<?, ?it/s]epoch 0 r2=0.1\n\r 25%|## | 1/4 [00:00, 3.1it/s]"
         "epoch 1 r2=0.2\n[rank0]: epoch 2 r2=0.3\n[rank1]: epoch 2 r2=0.9\nbest epoch 2 r2=0.9\n"
+        "[default0]:epoch 3 r2=0.4\n[default1]:epoch 3 r2=0.9\n 0: epoch 4 r2=0.5\n"
+        "fold0: epoch 5 r2=0.9\nFold 1:  50%|## | 1/2 [00:00, 3.1it/s]epoch 5 r2=0.9\n"
     )
-    follower = LogFollower(source(pattern=rf"^\s*{PATTERN}$", file=""), log)
-    assert values(follower) == [0.1, 0.2, 0.3]
+    for start in (r"^\s*", "^"):
+        follower = LogFollower(source(pattern=rf"{start}{PATTERN}$", file=""), log)
+        assert values(follower) == [0.1, 0.2, 0.3, 0.4, 0.5]
 
 
 def test_seventy_megabytes_without_a_newline(tmp_path: Path) -> None:

@@ -314,6 +314,13 @@ def test_an_end_is_told_by_what_came_last(end: End, outcome: str, detail: str) -
     assert line.isprintable()
 
 
+def test_a_log_of_many_torn_tracebacks_is_explained_at_once() -> None:
+    begun, torn = time.monotonic(), "".join(raised("E: x").splitlines(keepends=True)[:2])
+    words = torn * 800 + raised("ValueError: x")
+    assert explain(End(0, None, words, behind_shell=True))[0] == "unknown"
+    assert time.monotonic() - begun < 2  # of 10
+
+
 def test_a_slow_pattern_makes_nobody_deaf_to_a_stop(shop: Workshop) -> None:
     shop.settings("grace: 1\n")
     extra = declared(pattern=r"(?P<val_r2>(a+)+)$")

@@ -24,7 +24,11 @@ LONGEST = 1 << 16
 """Bytes of a line that is searched."""
 _ENDS = re.compile(rb"(?:[\r\n]|\x08{20,})+")
 """Also so many backspaces as take a whole bar back."""
-_AHEAD = re.compile(r"[^%]{0,99}%\|[^\]]{0,200}\]|\[?[A-Za-z_]{0,12}0\]?:(?=\s)")
+_AHEAD = re.compile(
+    r"(?!\s*(?i:folds?|seed|split|trial)\b)[^%]{0,99}%\|[^\]]{0,200}\]"
+    r"|\[(?:(?:local_)?rank|default|trainer|worker)?[ _]?0\]:\s?"  # torchrun --tee
+    r"|\s{0,9}(?:rank[ _]?)?0:\s"  # srun -l
+)
 """A bar that a line is printed behind, or the first rank as a launcher writes it before one."""
 _BACK = re.compile("(\b+)")
 _CUT = re.compile(

@@ -216,14 +216,17 @@ def _exceptions(lines: Sequence[str]) -> list[tuple[int, str]]:
 
     One process of several puts its rank before each line; lines without it are another's.
     """
-    found = []
+    heads = {}
     for start, line in enumerate(lines):
         head, mark, _ = line.partition(_TRACEBACK)
-        if not mark:
-            continue
-        if not "".join(lines[start + 1 : start + 2]).startswith(head):
-            head = ""  # of a logger, before the first line alone
+        if mark:  # a logger writes its head before the first line alone
+            is_rank = "".join(lines[start + 1 : start + 2]).startswith(head)
+            heads[start] = head if is_rank else ""
+    found = []
+    for start, head in heads.items():
         for at in range(start + 1, len(lines)):
+            if heads.get(at) == head:
+                break  # the last line of this one is not there
             rest = lines[at][len(head) :]
             if lines[at].startswith(head) and re.fullmatch(_EXCEPTION, rest):
                 found.append((at, rest))
