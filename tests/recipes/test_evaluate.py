@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -19,6 +20,7 @@ from vitlab.contract.job import Result, Spec, read_result
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.contract.world import read_world
 from vitlab.jobs.store import all_jobs
+from vitlab.lab.inspector.observed import open_observer
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.ml.baselines.model_file import load_model, save_model
 from vitlab.ml.baselines.ridge import Ridge
@@ -30,6 +32,7 @@ from vitlab.ml.spectra.pfsspec import WAVE, make_file
 from vitlab.ml.spectra.simulate import Simulator
 from vitlab.recipes import evaluate, run
 from vitlab.recipes.evaluate import rescore
+from vitlab.recipes.sealed import score_sealed
 
 EXP_ID = "VIT-20260101-x-01"
 
@@ -272,6 +275,64 @@ def test_a_file_that_was_replaced_is_not_what_it_was_trained_on(
         assert [scored.checks[one].reason for one in (CONTENT, LABELS)] == ["changed"] * 2
     assert job.residuals.read_bytes() == kept
     shutil.rmtree(job.folder)
+
+
+def test_simulated_stars_of_another_grid_are_not_what_it_was_trained_on(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Or of other noise, as after an upgrade."""
+    monkeypatch.chdir(lab)
+    job = JobPaths(lab / "experiments" / EXP_ID / "template")
+    monkeypatch.setattr("vitlab.ml.spectra.dataset.STREAMS", "another")
+    why = "template: simulated stars are not those it was trained on any more"
+    with pytest.raises(UsageError, match=why):
+        rescore(job)
+    with pytest.raises(UsageError, match=why):
+        score_sealed(job, 10)
+    assert vitlab(["evaluate", f"{EXP_ID}/template", "--data", "grid", "--json"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert (report["overlap"], report["before"]) == (None, {})
+    reference: Any = SimpleNamespace(grid=load_grid())
+    assert why in open_observer(job, {None: reference}).notes[0]
+
+
+def test_the_medium_of_a_model_is_that_of_its_training(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of what its file has become."""
+    monkeypatch.chdir(lab)
+    data = {"source": "then.h5", "train_size": 50, "val_size": 20, "test_size": 20}
+    references: Any = {None: SimpleNamespace(grid=load_grid())}
+
+    def made(start: int, medium: str) -> None:
+        list(make_file(Simulator(load_grid(), load_noise()), start, start + 90, lab / "then.h5"))
+        with h5py.File(lab / "then.h5", "r+") as file:
+            file[WAVE].attrs.pop("medium", None)
+            if medium:
+                file[WAVE].attrs["medium"] = medium
+
+    for then in ("air", ""):
+        (lab / "then.h5").unlink(missing_ok=True)
+        made(0, then)
+        run = ran(lab, f"trained in {then}", "ridge", {**CONFIGS["ridge"], "data": data})
+        job, before = run.paths, open_observer(run.paths, references)
+        assert (run.result.data.get("medium", ""), before.notes) == (then, ())
+        (lab / "then.h5").unlink()
+        made(500, "vacuum")
+        if then:
+            after = open_observer(job, references)
+            assert after.wave.tolist() == before.wave.tolist()
+            assert "then.h5 is not the file it was trained on any more" in after.notes[0]
+        else:
+            with pytest.raises(UsageError, match="whether its wavelengths were in air is not kno"):
+                open_observer(job, references)
+        (lab / "then.h5").unlink()
+        made(0, "vacuum")  # the same spectra
+        if then:
+            with pytest.raises(UsageError, match="says that it is in vacuum, and said air at its"):
+                open_observer(job, references)
+        else:
+            assert open_observer(job, references).wave[0] < before.wave[0] - 1.9
 
 
 def test_spectra_in_another_medium_are_refused(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:

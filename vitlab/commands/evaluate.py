@@ -18,6 +18,7 @@ from vitlab.commands.common import (
     print_table,
     results_lab,
 )
+from vitlab.contract.config import GRID_SOURCES
 from vitlab.contract.excluded import sentence
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.terminal import Progress
@@ -62,7 +63,7 @@ def evaluate_jobs(args: argparse.Namespace) -> int:
         return _against_stars(lab, args, roadmap)
     if args.noise is not None and not args.noise >= 0:
         raise UsageError(f"--noise {args.noise:g}: must be >= 0")
-    if args.data is not None and not Path(args.data).exists():
+    if args.data not in (None, *GRID_SOURCES) and not Path(args.data).exists():
         raise UsageError(f"--data {args.data}: no such file")
     jobs = [lookup_job(lab, name, roadmap) for name in args.jobs]
     reports = [_evaluated(lab, job, args) for job in jobs]
@@ -158,6 +159,7 @@ def _against_stars(lab: LabPaths, args: argparse.Namespace, roadmap: str | None)
                 "labels": {label: one and asdict(one) for label, one in sums.items()},
                 "velocity": velocity and asdict(velocity),
                 "stars": [_star_record(one, labels) for one in compared],
+                "notes": list(observer.notes),
             }
         )
     if args.json:
@@ -224,6 +226,8 @@ def _print_stars(report: dict[str, Any]) -> None:
     for star in report["stars"]:
         if star["why"]:
             print(f"{star['file']}: {star['why']}")
+    for note in report["notes"]:
+        print(note)
 
 
 def _finite(values: dict[str, float]) -> dict[str, float | None]:

@@ -10,13 +10,13 @@ from torch import nn
 
 from vitlab.contract.checks import Check, unknown
 from vitlab.contract.config import VitConfig, read_config
-from vitlab.contract.job import read_spec
+from vitlab.contract.job import read_result, read_spec
 from vitlab.contract.paths import JobPaths, UsageError, find_lab, real
 from vitlab.lab.results.job_results import lookup_job
 from vitlab.ml.overlap import Overlap, find_overlap
 from vitlab.ml.scoring import named
 from vitlab.ml.spectra.dataset import Spectra, learned_hash, open_spectra
-from vitlab.ml.spectra.held_out import other_medium
+from vitlab.ml.spectra.held_out import medium_then, other_medium
 from vitlab.ml.spectra.inputs import other_pixels
 from vitlab.ml.spectra.labels import other_labels
 from vitlab.ml.training import checkpoint
@@ -100,7 +100,9 @@ def find_initial(
     trained = open_spectra(data, earlier.noise.level, earlier.labels, CPU)
     wave = trained.wave if saved.inputs.wave is None else saved.inputs.wave
     unlike = _unlike(config, earlier, saved) or other_pixels(wave, spectra.wave)
-    if unlike := unlike or other_medium(trained, spectra):
+    result = read_result(job.result)
+    known = {} if result is None else result.data
+    if unlike := unlike or other_medium(medium_then(known, trained), spectra):
         raise UsageError(f"{where}: {unlike}")
     first = checkpoint.load(best, CPU) if resumed and best.is_file() else saved
     changed = first.data not in ("", learned_hash(trained))

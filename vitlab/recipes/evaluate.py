@@ -45,9 +45,14 @@ from vitlab.ml.scoring import (
     overall,
     save_residuals,
 )
-from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, undisturbed, unpermuted
-from vitlab.ml.spectra.file_spectra import FileSpectra
-from vitlab.ml.spectra.held_out import excluded, other_medium
+from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, undisturbed
+from vitlab.ml.spectra.held_out import (
+    changed_since,
+    excluded,
+    is_changed,
+    medium_then,
+    other_medium,
+)
 from vitlab.ml.spectra.inputs import Rows, other_pixels, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.pfsspec import open_spectra_files
@@ -140,15 +145,17 @@ def rescore(
     trained = _open(data, config.noise.level, config.labels, on)
     level = config.noise.level if noise is None else noise
     result = read_result(job.result)
-    if (changed := _is_changed(result, trained)) and source is None:
-        text = f"{config.data.source} is not the file it was trained on any more"
-        raise UsageError(f"{job.name}: {text} (`--data {config.data.source}` scores it on this)")
+    known = {} if result is None else result.data
+    if (changed := is_changed(known, trained)) and source is None:
+        hint = f"(`--data {config.data.source}` scores it on this)"
+        raise UsageError(f"{job.name}: {changed_since(config.data)} {hint}")
     spectra = trained
     if source is not None or level != config.noise.level or disturb is not None:
         tested = _data(data, source)
         tested = tested if disturb is None else replace(tested, disturb=disturb)
         spectra = _open(tested, level, config.labels, on)
-        unlike = other_pixels(trained.wave, spectra.wave) or other_medium(trained, spectra)
+        media = other_medium(medium_then(known, trained), spectra)
+        unlike = other_pixels(trained.wave, spectra.wave) or media
         if unlike:
             raise UsageError(f"{source}: {job.name} {unlike}")
     true, predicted, sigma, density = predictions(job, config, trained, spectra, on)
@@ -165,14 +172,6 @@ def rescore(
     left_out = excluded(spectra)
     world = world_of_test(config, spectra, level)
     return Rescored(spec, result, residuals, checks, left_out, config.data.seed, world)
-
-
-def _is_changed(result: Result | None, trained: Spectra) -> bool:
-    """Whether the file is known to be another one now than when a model was trained on it."""
-    known, own = {} if result is None else result.data, unpermuted(trained)
-    if not isinstance(own, FileSpectra) or len(str(known.get("hash", ""))) != len(own.hash):
-        return False
-    return known["hash"] != trained.hash or known.get("train_hash") not in (None, own.train_hash)
 
 
 def _overlap(spectra: Spectra, trained: Spectra | None, shown: int | None) -> Overlap:

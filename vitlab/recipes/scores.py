@@ -30,7 +30,7 @@ from vitlab.ml.scoring import (
 )
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, disturbed, undisturbed, unpermuted
 from vitlab.ml.spectra.file_spectra import HASHED, FileSpectra
-from vitlab.ml.spectra.held_out import conditions, excluded
+from vitlab.ml.spectra.held_out import conditions, excluded, medium
 from vitlab.ml.spectra.observation import content_hash
 from vitlab.ml.spectra.pfsspec import SpectraFiles, shard_paths
 from vitlab.ml.spectra.simulate import SPLITS
@@ -185,7 +185,7 @@ def describe_data(
     assert isinstance(config, Scored)
     data: dict[str, object] = {"source": config.data.source, "hash": spectra.hash}
     if isinstance(own := unpermuted(spectra), FileSpectra):
-        data["train_hash"] = own.train_hash
+        data |= {"train_hash": own.train_hash} | ({"medium": said} if (said := medium(own)) else {})
     if CONTENT in checks:
         data["overlap"] = Overlap(checks[CONTENT], checks[LABELS]).stars
     if (left_out := excluded(spectra)) is not None:

@@ -17,6 +17,7 @@ from vitlab.ml.checks import check_alignment
 from vitlab.ml.overlap import find_overlap
 from vitlab.ml.scoring import overall, save_residuals
 from vitlab.ml.spectra.dataset import open_spectra
+from vitlab.ml.spectra.held_out import changed_since, is_changed
 from vitlab.recipes.evaluate import predictions
 from vitlab.recipes.scores import make_residuals, overlap_checks, stars_shown
 
@@ -43,6 +44,8 @@ def score_sealed(job: JobPaths, stars: int) -> Result:
         raise UsageError(f"{job.name}: data.seed {SEED} is that of the stars kept for gates")
     on, data = torch.device("cpu"), config.data.of_lab(job.root)
     trained = open_spectra(data, config.noise.level, config.labels, on)
+    if is_changed(result.data, trained):
+        raise UsageError(f"{job.name}: {changed_since(config.data)}")
     alone = replace(data, permuted=False, seed=SEED, test_size=stars)
     kept = open_spectra(alone, config.noise.level, config.labels, on)
     true, predicted, sigma, *_ = predictions(job, config, trained, kept, on)

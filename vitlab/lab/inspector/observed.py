@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from vitlab.contract.config import Scored, read_config
-from vitlab.contract.job import read_spec
+from vitlab.contract.job import read_result, read_spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.validation import RESOLUTION
 from vitlab.lab.inspector.model import CPU, Explained, Model, NetworkModel, load_model
@@ -20,7 +20,13 @@ from vitlab.lab.inspector.unfamiliar import Unfamiliar, unfamiliar
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
 from vitlab.ml.spectra.disturb.running import make_running_mean
 from vitlab.ml.spectra.grid import load_grid
-from vitlab.ml.spectra.held_out import in_vacuum
+from vitlab.ml.spectra.held_out import (
+    changed_since,
+    in_vacuum,
+    is_trained_on,
+    medium,
+    medium_then,
+)
 from vitlab.ml.spectra.lines import air
 from vitlab.ml.survey import Spectrum
 from vitlab.ml.survey.comparison import (
@@ -119,6 +125,8 @@ class Observer:
     reference: Reference
     resolution: tuple[float, float]
     """The lowest and highest R that the model was trained for."""
+    notes: tuple[str, ...] = ()
+    """On the spectra it was trained on."""
 
     def predict(
         self, spectrum: Spectrum, velocity: float | None = None, resolution: float | None = None
@@ -164,7 +172,7 @@ class Observer:
             match=near,
             found=sight.found,
             left_out=ours.left_out,
-            notes=(*spectrum.notes, *ours.notes, *seen.notes, *sight.notes),
+            notes=(*self.notes, *spectrum.notes, *ours.notes, *seen.notes, *sight.notes),
             resolution=spectrum.resolution_between(*(self.wave[[0, -1]] * shift).tolist()),
         )
         return Answer(predicted, ours, explained)
@@ -248,11 +256,34 @@ def open_observer(job: JobPaths, references: dict[str | None, Reference] | None 
         references[data.grid] = Reference(load_grid(Path(data.grid) if data.grid else None))
     reference = references[data.grid]
     wave = np.asarray(spectra.wave, np.float64)
-    wave = air(wave) if in_vacuum(spectra, reference.grid) else wave
+    vacuum, notes = _in_vacuum(job, config, spectra, reference)
+    wave = air(wave) if vacuum else wave
     one = config.data.disturb.resolution
     ends = (one.lowest, one.highest) if one else (RESOLUTION, RESOLUTION)
     model = load_model(job, config, spectra)
-    return Observer(job, config, spectra, model, wave, reference, ends)
+    return Observer(job, config, spectra, model, wave, reference, ends, notes)
+
+
+def _in_vacuum(
+    job: JobPaths, config: Scored, spectra: Spectra, reference: Reference
+) -> tuple[bool, tuple[str, ...]]:
+    """Whether a model's pixels are in vacuum, and what is to be told of its training spectra.
+
+    `UsageError` where that is not known any more.
+    """
+    result = read_result(job.result)
+    known = {} if result is None else result.data
+    then, now = medium_then(known, spectra), medium(spectra)
+    if is_trained_on(known, spectra):
+        if {then, now} == {"air", "vacuum"}:
+            text = f"{config.data.source} says that it is in {now}, and said {then} at its training"
+            raise UsageError(f"{job.name}: {text}")
+        return in_vacuum(spectra, reference.grid), ()
+    changed = changed_since(config.data)
+    if not then:
+        text = "whether its wavelengths were in air is not known"
+        raise UsageError(f"{job.name}: {changed}: {text}")
+    return then == "vacuum", (f"{job.name}: {changed}",)
 
 
 def _velocity(

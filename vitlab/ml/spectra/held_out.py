@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vitlab.contract.config import GRID_SOURCES, DataConfig
 from vitlab.contract.excluded import Counts
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, unpermuted
 from vitlab.ml.spectra.file_spectra import FileSpectra
@@ -93,12 +96,41 @@ def medium(spectra: Spectra) -> str:
     return spectra.files.medium if isinstance(spectra, FileSpectra) else "air"
 
 
-def other_medium(trained: Spectra, here: Spectra) -> str:
+def is_trained_on(known: Mapping[str, object], spectra: Spectra) -> bool:
+    """Whether a result's `data` may be of these training spectra; not, if they are known others."""
+    if isinstance(own := unpermuted(spectra), FileSpectra):
+        return known.get("train_hash") in (None, own.train_hash)
+    return known.get("hash") in (None, own.hash)
+
+
+def is_changed(known: Mapping[str, object], spectra: Spectra) -> bool:
+    """Whether spectra are known to be others than a result's `data` is of, training or test."""
+    if len(str(known.get("hash", ""))) != len(spectra.hash):
+        return False
+    return known["hash"] != spectra.hash or not is_trained_on(known, spectra)
+
+
+def medium_then(known: Mapping[str, object], spectra: Spectra) -> str:
+    """The medium of the spectra that a result's `data` is of; empty where that is not known."""
+    now = medium(spectra)
+    same = is_trained_on(known, spectra) or not isinstance(unpermuted(spectra), FileSpectra)
+    return str(known.get("medium") or (now if same else ""))
+
+
+def changed_since(data: DataConfig) -> str:
+    """That a model's training spectra `is_trained_on` are others now."""
+    if data.source in GRID_SOURCES:
+        of = f" ({data.grid})" if data.grid else ""
+        return f"simulated stars{of} are not those it was trained on any more"
+    return f"{data.source} is not the file it was trained on any more"
+
+
+def other_medium(trained: str, here: Spectra) -> str:
     """That a model's wavelengths are in another medium than those of spectra; empty: they may not.
 
     The difference is 2.3 A, five pixels.
     """
-    media = medium(trained), medium(here)
+    media = trained, medium(here)
     return "was trained in {}, not in {}".format(*media) if {*media} == {"air", "vacuum"} else ""
 
 
