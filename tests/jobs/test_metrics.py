@@ -153,14 +153,17 @@ def test_an_evaluation_by_another_program_is_no_second_training(shop: Workshop) 
     assert result.values == {"val/r2": 0.2, "test/r2": 0.3}
 
 
-@pytest.mark.parametrize(("first", "known"), [("0", False), ("5", True)])
+@pytest.mark.parametrize(
+    ("first", "val", "known"), [("0", "val", False), ("5", "val", True), ("0", "train", False)]
+)
 def test_several_trainings_in_one_job_have_no_result(
-    shop: Workshop, first: str, known: bool
+    shop: Workshop, first: str, val: str, known: bool
 ) -> None:
     """Unless the later one goes on where the first was, as after a checkpoint."""
     train = (
         "import sys; from vitlab.events import log; first = int(sys.argv[1])\n"
-        "for i in range(3): log({'val/r2': 0.5, 'train/loss': 1.0}, first + i, epoch=first + i)\n"
+        "for i in range(first, first + 3):\n"
+        f"    log({{'{val}/r2': 0.5, 'train/loss': 1.0}}, i, epoch=i)\n"
         "log({'test/r2': 0.7}, first + 3)"
     )
     (shop.lab.root / "train.py").write_text(train)
@@ -172,8 +175,11 @@ def test_several_trainings_in_one_job_have_no_result(
     result = read_result(job.result)
     assert result is not None
     expected = {"val/r2": 0.5, "test/r2": 0.7} if known else {"val/r2": None, "test/r2": None}
+    if val == "train":
+        expected = {"train/r2": 0.5, "test/r2": None}
     assert result.values == {**expected, "train/loss": 1.0}
-    told = "2 processes report test/r2, val/r2, each from its beginning" in job.health.read_text()
+    names = "test/r2, val/r2" if val == "val" else "test/r2"
+    told = f"2 processes report {names}, each from its beginning" in job.health.read_text()
     assert told is not known
 
 

@@ -290,6 +290,9 @@ OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
         (End(0, None, raised("E: x"), behind_shell=True, proof=("it wrote x", "")), "ok", ""),
         (End(0, None, "Exception ignored in: <f>\n" + raised("E: x"), behind_shell=True), "ok", ""),
         (End(0, None, raised("E: x"), own_codes=True), "ok", ""),  # it was caught
+        # A launcher in Python has a code of its own, too.
+        (End(0, None, raised("E: x"), proof=("", "epoch 3 of 9")), "unknown", "came to epoch 3"),
+        (End(0, None, raised("E: x") + "on\n" * 4, proof=("", "epoch 3 of 9")), "ok", ""),
         (
             End(0, None, "a.sh: line 2: 12 Killed   nap\n" + "on\n" * 9, behind_shell=True),
             "ok",

@@ -99,7 +99,8 @@ class End:
 def explain(end: End) -> tuple[Outcome, str]:
     """How the job ended, and a line for people."""
     if end.code == 0:
-        why = _hidden_failure(end) if end.behind_shell and not end.proof[0] else ""
+        may_hide = (end.behind_shell or end.proof[1]) and not end.proof[0]
+        why = _hidden_failure(end) if may_hide else ""
         return ("unknown", why) if why else ("ok", "")
     if end.code is None and end.signal is None:
         if end.error or _ends_in_traceback(end.last_words):
@@ -154,12 +155,13 @@ def behind_shell(argv: Sequence[str], cwd: Path) -> bool:
 
 
 def _hidden_failure(end: End) -> str:
-    """What a shell's exit code of 0 hides, of a command that nothing shows to have finished.
+    """What an exit code of 0 hides, of a command that nothing shows to have finished.
 
-    A pipe's code is that of its last program, a script's that of its last line.
+    A pipe's code is that of its last program, a shell script's that of its last line; a program
+    that starts its training by `os.system` and comes to fewer epochs has a code of its own, too.
     """
     lines = end.last_words.replace("\r", "\n").split("\n")
-    most = AFTERWARDS if end.proof[1] else AFTER_SHELL
+    most = AFTERWARDS if end.proof[1] and end.behind_shell else AFTER_SHELL
     full = [line for line in lines if line.strip()]
     killed = [one for one in full[-most - 1 :] if re.fullmatch(_KILLED_IN_SHELL, one)]
     found = _exceptions(lines)

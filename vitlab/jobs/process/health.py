@@ -184,6 +184,10 @@ class History:
     """By name: the process that reported it last."""
     again: dict[str, int] = field(default_factory=dict)
     """By name: values of processes that each began anew, where another had reported it."""
+    anew: frozenset[int] = frozenset()
+    """The processes that did so."""
+    trained: dict[int, int] = field(default_factory=dict)
+    """By process: steps of training that it reported."""
     unclear: frozenset[str] = frozenset()
     """Names that several processes reported that each began anew: their last is of one of them."""
     left_out: int = 0
@@ -223,6 +227,7 @@ def add_events(history: History, events: Iterable[Event], slow: float = Limits.s
     after = replace(history, series=dict(history.series), values=dict(history.values))
     after.epochs, after.writers = dict(history.epochs), dict(history.writers)
     after.reporters, after.again = dict(history.reporters), dict(history.again)
+    after.trained = dict(history.trained)
     for event in events:
         if event.kind == "start":
             # A resumed job is judged by its new events only.
@@ -262,9 +267,14 @@ def _add_writer(history: History, event: Event, by: int) -> None:
         before = history.reporters.setdefault(name, by) if name in history.values else by
         if before != by and began <= history.writers[before] and name.startswith(("val/", "test/")):
             history.again[name] = history.again.get(name, 0) + 1
+            history.anew |= {by}
         elif before != by:
             history.reporters[name] = by
-    if max(history.again.values(), default=0) > 1:  # one may be an evaluation of the training's
+    if event.kind == "step":
+        history.trained[by] = history.trained.get(by, 0) + 1
+    # One value of a process that has not trained may be an evaluation of the training's.
+    trained = any(history.trained.get(one, 0) > 1 for one in history.anew)
+    if trained or max(history.again.values(), default=0) > 1:
         history.unclear = frozenset(history.again)
 
 
