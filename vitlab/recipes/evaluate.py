@@ -160,8 +160,7 @@ def rescore(
             raise UsageError(f"{source}: {job.name} {unlike}")
     true, predicted, sigma, density = predictions(job, config, trained, spectra, on)
     pair = true, predicted
-    named = source or config.data.source
-    residuals = make_residuals(spectra, config.labels, pair, sigma, named)
+    residuals = make_residuals(spectra, config.labels, pair, sigma, source or config.data.source)
     residuals = replace(residuals, density=density, exact=_exact(job, residuals))
     kind = "" if isinstance(config, TemplateConfig) else config.model.input
     checks = {
