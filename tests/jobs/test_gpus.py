@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -47,8 +48,14 @@ Nvml = Callable[..., None]
 
 
 @pytest.fixture
-def nvml(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Nvml]:
-    """Says what NVML tells from now on, to us and to every process we start."""
+def nvml(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Nvml]:
+    """Says what NVML tells from now on, to us and to every process we start.
+
+    The GPUs of a lab's jobs are none of other tests' at the same time.
+    """
+    host = {"host": f".{os.getpid()}"} if "shop" in request.fixturenames else {}
     place = tmp_path / "nvml.json"
     folder = str(Path(__file__).parent / "nvml")
     monkeypatch.delitem(sys.modules, "pynvml", raising=False)
@@ -59,7 +66,7 @@ def nvml(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Nvml]:
 
     def tell(**said: Any) -> None:
         next_one = place.with_suffix(".new")
-        next_one.write_text(json.dumps(said))
+        next_one.write_text(json.dumps({**host, **said}))
         next_one.replace(place)
 
     tell()
@@ -68,8 +75,8 @@ def nvml(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Nvml]:
 
 
 def said(job: JobPaths) -> str:
-    """The first line of its log, as soon as it is there."""
-    return printed(job).splitlines()[0]
+    """The first line of its log, as soon as it is there, without the host of GPUs."""
+    return re.sub(r"\.\d+", "", printed(job).splitlines()[0])
 
 
 def test_no_gpu_is_a_normal_answer(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +131,26 @@ def test_the_child_sees_its_own_gpu_only(
         assert becomes(job, Running).device in ("gpu0", "gpu1")
         stop(job)
         assert ended(job).detail == "stopped on request"
+
+
+def test_a_gpu_of_another_lab_s_job_is_not_given_twice(
+    shop: Workshop, nvml: Nvml, tmp_path: Path
+) -> None:
+    """Its program has not touched the GPU yet."""
+    other = Workshop(tmp_path / "other")
+    first, second, third = shop.submit(WAIT), other.submit(WAIT), other.submit(SAY)
+    assert advance(shop.lab) == [first]
+    assert advance(other.lab) == [second]
+    assert (said(first), said(second)) == ("GPU-0 PCI_BUS_ID", "GPU-1 PCI_BUS_ID")
+    [pid] = read_machine(other.lab).gpus[0].foreign
+    assert pid == json.loads(first.started.read_bytes())["pid"]
+    why = plan(all_jobs(other.lab), read_machine(other.lab)).reasons[third.name]
+    assert why == f"gpu0: used by another program (pid {pid}); gpu1: used by {second.name}"
+    for job in (first, second):
+        stop(job)
+        ended(job)
+    assert advance(other.lab) in ([third], [])
+    assert ended(third).outcome == "ok"
 
 
 def test_one_lost_gpu_does_not_hide_the_others(shop: Workshop, nvml: Nvml) -> None:

@@ -174,7 +174,9 @@ def test_several_trainings_in_one_job_have_no_result(
     assert ended(job).outcome == "ok"
     result = read_result(job.result)
     assert result is not None
-    expected = {"val/r2": 0.5, "test/r2": 0.7} if known else {"val/r2": None, "test/r2": None}
+    expected: dict[str, float | None] = {"val/r2": 0.5, "test/r2": 0.7}
+    if not known:
+        expected = {"val/r2": None, "test/r2": None}
     if val == "train":
         expected = {"train/r2": 0.5, "test/r2": None}
     assert result.values == {**expected, "train/loss": 1.0}

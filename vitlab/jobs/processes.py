@@ -7,6 +7,7 @@ wall clock does.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -40,6 +41,9 @@ SCRIPTS = (".py", ".sh", ".bash", ".zsh", ".jl", ".r", ".pl", ".lua", ".m")
 PYTHON = (sys.executable, "-P", "-X", "utf8")
 """What starts vitlab's own programs: no modules of the folder they start in, and files named in
 UTF-8 whatever the locale."""
+
+SUPERVISOR = "vitlab.jobs.process.supervisor"
+"""The module that runs one job, whose folder is its first argument."""
 
 _PROC = Path("/proc")
 _POLL_INTERVAL = 0.5
@@ -160,6 +164,15 @@ def all_processes() -> Iterator[Process]:
     for name in os.listdir(_PROC):  # noqa: PTH208 - strings, not a Path for each process
         if name.isdecimal() and (one := process(int(name))) is not None:
             yield one
+
+
+def supervisors() -> Iterator[tuple[int, Path]]:
+    """Pid and job folder of every supervisor that runs on this machine, of any lab and user."""
+    for one in all_processes():
+        with contextlib.suppress(OSError, ValueError):
+            words = proc_file(one.pid, "cmdline").split(b"\0")
+            at = words.index(SUPERVISOR.encode())
+            yield one.pid, Path(os.fsdecode(words[at + 1]))
 
 
 def environment(pid: int) -> list[bytes]:

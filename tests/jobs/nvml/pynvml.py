@@ -2,7 +2,7 @@
 
 `{"count": 2, "pids": [{"4711": bytes}, {}], "taken": [bytes, bytes], "broken": function,
 "lost": [index], "no_rights": [index], "hot": [index], "parts": {"1": 2}}`; every key may miss.
-`parts`: MIG instances of a GPU.
+`parts`: MIG instances of a GPU; `host`: the end of their UUIDs.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def nvmlDeviceGetComputeRunningProcesses(i: int) -> list[SimpleNamespace]:
 
 
 def nvmlDeviceGetUUID(i: int) -> bytes:
-    _state("nvmlDeviceGetUUID")
-    return (f"GPU-{i}" if i < 100 else f"MIG-{i}").encode()
+    host = _state("nvmlDeviceGetUUID").get("host", "")
+    return (f"GPU-{i}{host}" if i < 100 else f"MIG-{i}").encode()
 
 
 def nvmlDeviceGetName(_: int) -> str:

@@ -9,14 +9,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from vitlab.contract.paths import LabPaths
-from vitlab.contract.reading import LATEST, is_finite
+from vitlab.contract.paths import LabPaths, UsageError
+from vitlab.contract.reading import LATEST, Unreadable, is_finite
+from vitlab.contract.user_key import state_folder
 from vitlab.jobs import processes
-from vitlab.jobs.files import is_locked, read_json
+from vitlab.jobs.files import is_locked, read_json, take_lock
 
 CLAIM = 120.0
 """Seconds after which a claim made on another machine is taken for one of a process that died."""
 
+
+GIVING = 3.0
+"""Seconds to wait for another lab that gives out GPUs; it may be stopped."""
 
 HELD = 30.0
 """Seconds after which whoever holds the queue is named: nothing starts meanwhile."""
@@ -33,6 +37,19 @@ def queue_holder(lab: LabPaths) -> str:
     clock = time.strftime("%H:%M", time.localtime(since))
     who = f", pid {pid}," if processes.process(pid) else ""
     return f"the queue is held since {clock} by another vitlab{who} which may be stopped"
+
+
+@contextlib.contextmanager
+def giving_gpus() -> Iterator[None]:
+    """Let one of this user's labs at a time see which GPUs are free, and start jobs on them."""
+    lock = None
+    with contextlib.suppress(OSError, UsageError, Unreadable):
+        lock = take_lock(state_folder() / "gpus.lock", patience=GIVING)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 @contextlib.contextmanager

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from vitlab.contract.job import Running, Spec
-from vitlab.contract.paths import JobPaths, LabPaths
+from vitlab.contract.paths import JobPaths, LabPaths, real
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.files import read_json
 from vitlab.jobs.gpus import VISIBLE, Device, read_gpus, visible
-from vitlab.jobs.processes import boot, job_of, process
+from vitlab.jobs.processes import boot, job_of, process, supervisors
 from vitlab.jobs.store import Job
 
 NETWORKS = ("vit", "mlp")
@@ -25,7 +25,7 @@ GPUS = "gpus"
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU, and the processes on it that are not ours."""
+    """A GPU, and the processes on it that are not ours; supervisors of other labs' jobs as well."""
 
     device: Device
     foreign: tuple[int, ...] = ()
@@ -206,9 +206,10 @@ def _gb(amount: int) -> str:
 def read_machine(lab: LabPaths) -> Machine:
     """This machine, now; a lab without settings has one CPU slot."""
     found = read_gpus()
+    elsewhere = [*_elsewhere(lab)] if found.devices else []
     return Machine(
         cpu=load_settings(lab).cpu_slots,
-        gpus=tuple(_gpu(lab, device) for device in found.devices),
+        gpus=tuple(_gpu(lab, device, elsewhere) for device in found.devices),
         boot=boot(),
         lost=found.lost,
     )
@@ -220,8 +221,19 @@ def threads(settings: Settings) -> int:
     return settings.cpu_threads or max(1, (cores or 1) // settings.cpu_slots)
 
 
-def _gpu(lab: LabPaths, device: Device) -> Gpu:
+def _elsewhere(lab: LabPaths) -> Iterator[tuple[int, str]]:
+    """Supervisor and UUID of each GPU of another lab's job, which it may not have touched yet."""
+    ours = real(lab.experiments)
+    for pid, folder in supervisors():
+        if not real(folder).is_relative_to(ours):
+            for record in read_json(JobPaths(folder).lock).get("devices") or ():
+                yield pid, str(record.get("uuid"))
+
+
+def _gpu(lab: LabPaths, device: Device, elsewhere: Iterable[tuple[int, str]]) -> Gpu:
     """With the processes on it that no job of this lab started; an unknown pid is one of them."""
     ours = f"{lab.experiments.absolute()}/"
     foreign = tuple(pid for pid in device.pids if not job_of(pid).startswith(ours))
-    return Gpu(device, foreign, tuple(pid for pid in foreign if process(pid) is None))
+    unseen = tuple(pid for pid in foreign if process(pid) is None)
+    more = tuple(pid for pid, uuid in elsewhere if uuid == device.uuid)
+    return Gpu(device, foreign + more, unseen)

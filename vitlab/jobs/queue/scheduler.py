@@ -31,7 +31,7 @@ from vitlab.jobs.files import (
 )
 from vitlab.jobs.gpus import child_environment
 from vitlab.jobs.processes import ADOPTED, AUTOPILOT, PYTHON, boot
-from vitlab.jobs.queue.claims import claimed
+from vitlab.jobs.queue.claims import claimed, giving_gpus
 from vitlab.jobs.queue.machine import Machine, read_machine, threads
 from vitlab.jobs.queue.program import CodeReader
 from vitlab.jobs.queue.queue import Start, plan, waiting_in_order
@@ -138,16 +138,25 @@ def _schedule(lab: LabPaths, local: bool) -> list[JobPaths]:
     if any(isinstance(job.state, Queued) and job.spec.after for job in jobs):
         jobs = all_jobs(lab)
     machine = read_machine(lab)
-    starts = [start for start in plan(jobs, machine).starts if local or start.job.in_slurm]
-    starts = _within_budget(lab, starts)
+    starts = _starts(lab, jobs, machine, local)
     code = CodeReader(lab.root)
-    local_starts = [start for start in starts if not start.job.in_slurm]
-    started = [s.job.paths for s in local_starts if _start(lab, s, machine, settings, code)]
+    with contextlib.ExitStack() as stack:
+        if any(start.gpus for start in starts):
+            stack.enter_context(giving_gpus())  # another lab may have given them meanwhile
+            machine = read_machine(lab)
+            starts = _starts(lab, jobs, machine, local)
+        here = [start for start in starts if not start.job.in_slurm]
+        started = [s.job.paths for s in here if _start(lab, s, machine, settings, code)]
     remote = [start.job for start in starts if start.job.in_slurm]
     sent, refused = slurm.submit_batch(lab, remote, code.record, settings.grace)
     for job, reason, detail in refused:
         _close(job.paths, detail, reason)
     return [*started, *sent]
+
+
+def _starts(lab: LabPaths, jobs: list[Job], machine: Machine, local: bool) -> list[Start]:
+    starts = [start for start in plan(jobs, machine).starts if local or start.job.in_slurm]
+    return _within_budget(lab, starts)
 
 
 def _within_budget(lab: LabPaths, starts: list[Start]) -> list[Start]:
@@ -254,7 +263,7 @@ def start_supervisor(lab: LabPaths, job: JobPaths, lock: int) -> int:
             [
                 *PYTHON,
                 "-m",
-                "vitlab.jobs.process.supervisor",
+                processes.SUPERVISOR,
                 str(job.folder),
                 str(lock),
             ],
