@@ -18,7 +18,8 @@ _OPERATORS = {
 }
 _SPLITS = {
     **{"测试": "test", "测试集": "test", "验证": "val", "验证集": "val"},
-    **{"训练": "train", "训练集": "train", "training": "train", "validation": "val"},
+    **{"训练": "train", "训练集": "train", "training": "train"},
+    **dict.fromkeys(("valid", "validation"), "val"),
 }
 _LABELS = {
     "log_g": r"(?<![A-Za-z])log(?:[_ ]?g|\(g\))(?![a-z])",
@@ -50,7 +51,7 @@ _THRESHOLD = re.compile(
 _BETWEEN = re.compile(
     rf"^(?P<of>[^<>≥≤≧≦\d]*?)\s*(?P<delta>Δ\s*)?{METRIC}{SPLIT}"
     rf"\s*(?:in|∈|介于|between|[:=]|在)?\s*[\[(]?\s*(?P<low>{NUMBER})\s*(?:-|–|—|~|to|到|至|and|与|和|,)"
-    rf"\s*(?P<high>{NUMBER}){_UNIT}(?P<rest>.*)$",
+    rf"\s*(?P<high>{NUMBER}){_UNIT}(?:\s*之间)?(?P<rest>.*)$",
     re.I,
 )
 _SANDWICH = re.compile(
@@ -85,7 +86,8 @@ _BARS = re.compile(
     rf"(?:\||\babs\()\s*(?P<inside>Δ?\s*{METRIC}(?:_\{{?\w+\}}?)?(?:\s*\([^()|]*\))?)\s*(?:\||\))",
     re.I,
 )
-_ARGUMENT = "|".join((*_LABELS.values(), MODEL))
+_LABEL = "|".join(_LABELS.values())
+_ARGUMENT = f"{_LABEL}|{MODEL}"
 _ARGUMENTS = re.compile(
     rf"(?P<metric>Δ?\s*{METRIC}{SPLIT})\s*(?:of|for|[_(\[])?\s*\{{?"
     rf"(?P<arguments>(?:{_ARGUMENT})(?:\s*[,/ ]\s*(?:{_ARGUMENT}))*)\}}?\s*[)\]]?"
@@ -94,15 +96,18 @@ _ARGUMENTS = re.compile(
 )
 """A label or a model behind its metric: `MAE(T_eff) <`, `R2_test(ViT) >`, `MAE of log g <`."""
 _TAIL = re.compile(
-    rf"^(?P<rule>[^()]*?{OP}\s*{NUMBER}{_UNIT})(?:\s*\(\s*|\s+(?:for|of|in)\s+)"
-    rf"(?P<arguments>{_ARGUMENT})\s*\)?\s*$",
+    rf"^(?P<rule>[^()]*?{OP}\s*{NUMBER}{_UNIT})"
+    rf"(?:(?:\s*\(\s*|\s+(?:for|of|in)\s+)(?P<label>{_LABEL})"
+    rf"|(?<!%)(?:\s*\(\s*|\s+for\s+)(?P<model>{MODEL}))\s*\)?\s*$",
     re.I,
 )
-"""The same behind the limit: `R2 > 0.7 (ViT)`, `R2 > 0.7 for log_g`."""
+"""The same behind the limit: `R2 > 0.7 (ViT)`, `R2 > 0.7 for log_g`. `95% of ViT` is its share."""
 _ON_SPLIT = re.compile(
-    r"\s+on\s+(?:the\s+)?(test|validation|val|training|train)(?:\s+(?:set|data|split))?(?![\w-])"
+    r"\s+(?:on|in|for)\s+(?:the\s+)?(test|validation|val|training|train)"
+    r"(?:\s+(?:set|data|split))?(?![\w-])"
     r"|(?:在\s*)?(测试|验证|训练)集?上"
-    r"|\s*\(\s*(test|validation|val|training|train|测试|验证|训练)(?:集|\s+(?:set|data|split))?\s*\)"
+    r"|\s*[(\[]\s*(test|validation|val|training|train|测试|验证|训练)"
+    r"(?:集|\s+(?:set|data|split))?\s*[)\]]"
     r"(?=\s*$)",
     re.I,
 )
@@ -135,7 +140,9 @@ _CHANGED = re.compile(
 )
 """Before a metric: not the metric but what is computed from it, as `1 - R²`, `gain in R²`."""
 _ANY_MODEL = re.compile(rf"(?<![A-Za-z])(?:{MODEL})(?![A-Za-z])", re.I)
-_SEEDS = re.compile(r"\(\s*(?:over |of )?\d+\s*(?:seeds|个?种子)\s*\)", re.I)
+_SEEDS = re.compile(
+    r"\(\s*(?:over |of )?\d+\s*(?:seeds|个?种子)\s*\)|\b(?:on|over) \d+ seeds$", re.I
+)
 _ORDINARY = re.compile(r"\b(?:the|its|our|final|overall|headline)\b|最终|整体|总体|模型的?$", re.I)
 _AGAINST = re.compile(r"\(\s*(?:vs\.?|over|相对|对比|比)\s*(?P<of>[^)]+)\)", re.I)
 PASS_WORD = r"pass(?:ed|es)?|通过|达标|满足|成立|success|✅|🟢"
@@ -247,7 +254,7 @@ def _read(text: str, context: tuple[str, ...]) -> Condition:
     norm, absolute = _without_bars(normalised(shown))
     norm, split = _without_split(norm)
     norm = _TAIL.sub(
-        r"\g<arguments> \g<rule>", _ARGUMENTS.sub(r" \g<arguments> \g<metric>", norm).strip()
+        r"\g<label>\g<model> \g<rule>", _ARGUMENTS.sub(r" \g<arguments> \g<metric>", norm).strip()
     )
     if found := _of_gates(shown):
         return found
@@ -362,9 +369,14 @@ def _subject(match: re.Match[str]) -> _Subject | None:
     labels = [name for name, p in _LABELS.items() if re.search(p, of, re.I)]
     for pattern in _LABELS.values():
         of = re.sub(pattern, "", of, flags=re.I).strip(" :,_")
-    word = re.search(r"\b(test|val|train|validation)\b|测试集?|验证集?", of, re.I)
+    word = re.search(
+        r"\b(test|val|valid|validation|train|training)\b(?:[- ](?:set|data|split)\b)?"
+        r"|测试集?|验证集?|训练集?",
+        of,
+        re.I,
+    )
     if word and not split:
-        split = word.group()
+        split = word[1] or word[0]
         of = (of[: word.start()] + of[word.end() :]).strip()
     unlike = _NOT_A_QUALIFIER.search(of) or _MENTION.search(of) or _NO_LABEL.search(of)
     of = _ORDINARY.sub("", of).strip()

@@ -24,13 +24,14 @@ METRICS = {
 _NAMES = "|".join(f"(?P<{name}>{pattern})" for name, pattern in METRICS.items())
 METRIC = rf"(?<![A-Za-z])(?:{_NAMES})(?![A-Za-z])"
 SPLIT = (
-    r"(?:_?\{?(?P<split>test|val|train|测试|验证|训练)\}?"
+    r"(?:(?:_?\{?|\s(?=(?:test|val|valid|train)(?![A-Za-z])))"
+    r"(?P<split>test|val(?:id(?:ation)?)?|train|测试|验证|训练)\}?"
     r"|\s*\(\s*(?P<split2>test|val(?:idation)?|train(?:ing)?|测试集?|验证集?|训练集?)"
     r"(?:\s+(?:set|data|split))?\s*\))?"
 )
 _SPELLED = {
     "R2": r"R[-\s]?squared?|R_\{?2\}?(?![\w.])|R\s?(?:平方|方)"
-    r"|coefficient of determination|决定系数",
+    r"|coefficient of determination|决定系数|R2[-_ ]score",
     "RMSE": r"root[-\s]mean[-\s]squared?[-\s]error|均方根误差",
     "MAE": r"mean[-\s]absolute[-\s]error|平均绝对误差",
 }
@@ -44,17 +45,19 @@ _SIGNS = {
     ">=": r"(?:greater|larger|higher|more) than or equal to|at least|not? less than|not below"
     r"|no lower than|reach(?:es)?|大于或?等于|不低于|不小于|不少于|至少|达到",
     "<=": r"(?:less|smaller|lower) than or equal to|at most|not? more than|not above"
-    r"|no (?:greater|higher|larger) than|小于或?等于|不超过|不高于|不大于|至多",
+    r"|no (?:greater|higher|larger) than"
+    r"|小于或?等于|不超过|[没未]有?超过|不高于|不大于|至多",
     ">": r"exceeds?|exceeding|above|over|(?:greater|larger|higher|more) than|大于|超过|高于",
-    "<": r"below|under|(?:less|smaller|lower) than|小于|低于",
+    "<": r"below|under|(?:less|smaller|lower) than|小于|(?:仍然?)?低于|[没未]有?达到?|达?不到",
 }
 _COMPARED = re.compile(
-    rf"(?P<of>^|(?:{METRIC}){SPLIT}\s*)(?:[:：]|\b(?:is|are|(?:must|should|has to) be)\b|为|是)?\s*"
+    rf"(?P<of>^|(?:{METRIC}){SPLIT}\s*)"
+    r"(?:[:：]|\b(?:is|are|stays|remains|(?:must|should|has to) be)\b|为|是)?\s*"
     rf"(?:{'|'.join(f'(?P<s{n}>{words})' for n, words in enumerate(_SIGNS.values()))}|(?P<op>{OP}))"
     rf"\s*(?={NUMBER}\s*(?:(?:K|dex|nats?|on|for|of)\b|[^\sA-Za-z]|$))",
     re.I,
 )
-_REACHED = re.compile(r"reach(?:es)?|达到", re.I)
+_REACHED = re.compile(r"reach|达", re.I)
 _LARGER_IS_BETTER = re.compile(r"R2|R\^2|ρ|rho|log", re.I)
 _TURNED = re.compile(
     rf"^(?P<value>{NUMBER})\s*(?P<op>{OP})\s*(?P<of>(?:{METRIC}){SPLIT})(?P<rest>[^<>≥≤≧≦]*)$", re.I
@@ -68,7 +71,9 @@ def normalised(text: str) -> str:
     """A condition, as a reader sees it, in one notation."""
     text = _FOOTNOTE.sub("", html.unescape(text) if "&" in text else text)
     text = re.sub(r"\\(?:mathrm|text|textrm|mathit|operatorname)\s*\{([^{}]*)\}", r"\1", text)
-    text = re.sub(r"[$*]|\\mathrm|\\text|\\[lr]vert", lambda m: "|" if "vert" in m[0] else "", text)
+    text = re.sub(
+        r"[$*]|\\mathrm|\\rm\b\s*|\\text|\\[lr]vert", lambda m: "|" if "vert" in m[0] else "", text
+    )
     text = re.sub(r"\\geq?(?![a-z])", "≥", re.sub(r"\\leq?(?![a-z])", "≤", text))
     text = re.sub(r"(?<=\d)([⁰¹²³⁴-⁹]+)", r"^\1", text)  # `10²` and `0.7¹` are not 102 and 0.71
     text = text.replace("²", "2").replace("\\Delta", "Δ").replace("∆", "Δ").replace("\\rho", "ρ")
