@@ -233,6 +233,36 @@ def test_no_value_before_a_row_that_cannot_be_read_is_the_last(
         assert ("its last row cannot be read" in again.status["note"]) == bool(unknown)
 
 
+LOGGED = "10:00:00 INFO train: {'epoch': %d, 'val_r2': %s}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_lost"),
+    [
+        (LOGGED % (0, 0.1) + LOGGED % (1, "0.2, 'best': PosixPath('a')"), True),
+        (LOGGED % (0, 0.1) + (LOGGED % (1, 0.2))[:35], True),
+        (LOGGED % (0, 0.1) + "INFO: Config {'metric': 'val_r2', 'device': <cpu>}\n", False),
+        ('{"epoch": 0, "val_r2": 0.1}\n{"epoch": 1, "val_r2": 0.\n{"event": "end"}\n', True),
+        ('{"val_r2": 0.1}\n{"val_r2": 0.2, "a": b}\ndone in 12 s\n', True),
+        ('{"val_r2": 0.1}\n{"time": 3, "a": b}\ndone in 12 s\n', False),
+        ("epoch,val_r2\n0,0.1\n1,0.2,0.01\n2,\n", True),
+        ("epoch,val_r2\n0,0.1\n1,0.2,0.01\n2,\n3,0.3\n", False),
+        ('[{"epoch": 0, "val_r2": 0.1},\n{"epoch": 1, "val_r2": 0.', True),
+        ('[{"epoch": 0, "val_r2": 0.1},\n', False),
+    ],
+)
+def test_what_is_lost_stays_so_until_it_comes_again(
+    tmp_path: Path, text: str, is_lost: bool
+) -> None:
+    path = tmp_path / "train.log"
+    path.write_text(text)
+    follower = FileFollower(source(), path)
+    list(follower.poll())
+    again = FileFollower(source(), path, follower.cursor)
+    list(again.poll(last=True))
+    assert again.status["unknown"] == ["val_r2"] * is_lost
+
+
 @pytest.mark.parametrize(
     ("rows", "cut", "is_doubted"),
     [

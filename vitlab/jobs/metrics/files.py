@@ -217,7 +217,7 @@ class FileReader(Reader):
         notes += [decoder.problem] if decoder.problem else []
         if decoder.skipped:
             notes.append(f"{decoder.skipped} rows cannot be read and are left out")
-        if decoder.lost_last and decoder.matched:
+        if (decoder.lost_last and decoder.matched) or decoder.lost & decoder.matched:
             notes.append("its last row cannot be read: no value before it counts as the last")
         for name, (count, example) in decoder.odd.items():
             if name in decoder.matched:
@@ -332,7 +332,7 @@ class FileFollower(Grouped[FileReader]):
         lost = [one.lost_last or (isinstance(one, Table) and is_of_folds(one, count))
                 for one, count in zip(decoders, rows, strict=True)]  # fmt: skip
         unknown = {name for one, all_ in zip(decoders, lost, strict=True)
-                   for name in (one.matched if all_ else one.unknown)}  # fmt: skip
+                   for name in (one.matched if all_ else one.unknown | one.lost)}  # fmt: skip
         unknown = unknown.union(gone, *(reader.things.of_several for reader in self._readers))
         return {
             "file": str(self._path),

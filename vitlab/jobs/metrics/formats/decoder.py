@@ -189,6 +189,8 @@ class Cells:
         """Columns whose last cell is no number: a value before it is not the last one."""
         self.lost_last = False
         """Whether the newest row could not be read: the values before it are not the last ones."""
+        self.lost: set[str] = set()
+        """Names of a row that could not be read, of which no later one has a value."""
         self.dropping = False
         """Whether the next block begins within a line that is too long."""
         self.problem = ""
@@ -209,6 +211,11 @@ class Cells:
         if odd:
             count, example = self.odd.get(name, (0, odd[0]))
             self.odd[name] = count + len(odd), example[:40]
+
+    def find_again(self, columns: Mapping[str, Column], start: int) -> None:
+        """Take what rows have from `start` on for no longer lost."""
+        self.lost = {name for name in self.lost
+                     if all(x is None for x in columns.get(name, ())[start:])}  # fmt: skip
 
     def parts_of(self, telling: Mapping[str, Sequence[object]]) -> list[Parts]:
         """What each row says that it is of; `telling`: columns that may say it, by their names."""
@@ -252,8 +259,11 @@ class Cells:
         whys = {name: without_row(self._own[name], self.parts_seen) for name in self.names}
         return {name: why for name, why in whys.items() if why}
 
-    def chunk_of(self, rows: Sequence[Mapping[str, Any]]) -> Chunk:
-        """Rows with named cells, nested ones too: `val.r2` or `val/r2` is `{val: {r2: ...}}`."""
+    def chunk_of(self, rows: Sequence[Mapping[str, Any]], lost_at: int = 0) -> Chunk:
+        """Rows with named cells, nested ones too: `val.r2` or `val/r2` is `{val: {r2: ...}}`.
+
+        `lost_at`: before which of them one was lost.
+        """
         flat = [flattened(row) for row in rows]
         columns: dict[str, Column] = {}
         telling = naming({name for row in flat for name in row}.difference(self.wanted))
@@ -267,6 +277,7 @@ class Cells:
             self.count_odd(name, cells, columns[name], odd)
             if name not in self.matched and any(name in row or plain in row for row in flat):
                 self.matched.add(name)
+        self.find_again(columns, lost_at)
         self._list_columns(rows)
         things = of_things([*dict.fromkeys(chain(*flat))], self.wanted, any_first=False)
         told = {name: [row.get(name) for row in flat] for name in things}
@@ -286,7 +297,7 @@ class Cells:
         return {"columns": self.columns, "matched": sorted(self.matched), "skipped": self.skipped,
                 "odd": self.odd, "unknown": sorted(self.unknown), "seen": self.parts_seen,
                 "things": self.things, "labelled": sorted(self.labelled),
-                "lost_last": self.lost_last,
+                "lost_last": self.lost_last, "lost": sorted(self.lost),
                 "encoding": self.encoding, "dropping": self.dropping}  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -295,6 +306,7 @@ class Cells:
         self.skipped, self.encoding = state["skipped"], state["encoding"]
         self.dropping, self.lost_last = bool(state.get("dropping")), bool(state.get("lost_last"))
         self.unknown, self.parts_seen = set(state["unknown"]), dict(state.get("seen", {}))
+        self.lost = {*state.get("lost", ())}
         self.things, self.labelled = list(state.get("things", ())), {*state.get("labelled", ())}
         self.odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
 
@@ -310,7 +322,7 @@ class Decoder(Cells, ABC):
         if not self.by_line or self.encoding != "utf-8":
             return False
         self.skipped += not self.dropping
-        self.dropping = True
+        self.dropping, self.lost = True, {*self.names}
         return True
 
     def behind(self, block: bytes) -> int:

@@ -42,7 +42,7 @@ class JsonLines(Decoder):
 
     def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
         used, data = whole_lines(block, self.encoding, last)
-        rows = []
+        rows, lost_at = [], 0
         for line in data.split(b"\n"):
             if not line.strip():
                 continue
@@ -51,8 +51,21 @@ class JsonLines(Decoder):
                 rows.append(row)
             else:
                 self.skipped += 1
+                if names := self._names_in(line):
+                    self.lost, lost_at = self.lost | names, len(rows)
             self.lost_last = row is None and line.lstrip().startswith(b"{")
-        return used, [self.chunk_of(rows)]
+        return used, [self.chunk_of(rows, lost_at)]
+
+    def _names_in(self, line: bytes) -> set[str]:
+        """The names that an object in it has, though it cannot be read; all of one that is cut."""
+        _, start, text = line.partition(b"{")
+        found = {
+            name
+            for name in (self.wanted if start else ())
+            if re.search(rb"[\"'/.]" + re.escape(_key(name)) + rb"[\"']\s*:", text)
+        }
+        is_cut = text.count(b"{") + 1 > text.count(b"}")
+        return {*self.names} if found and is_cut else found.intersection(self.names)
 
 
 class JsonDocument(Decoder):
@@ -66,7 +79,7 @@ class JsonDocument(Decoder):
 
     def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
         document = parsed(block, self.encoding)
-        if document is None and (several := self._several(block)):
+        if document is None and (several := self._several(block, last)):
             return len(block), [self.chunk_of(several)]
         if document is None:
             self.problem = "is not valid JSON" if last else ""  # or is being written
@@ -76,7 +89,7 @@ class JsonDocument(Decoder):
             self.problem = "is JSON without a single list of rows"
         return len(block), [self.chunk_of(rows or [])]
 
-    def _several(self, block: bytes) -> list[dict[str, Any]]:
+    def _several(self, block: bytes, last: bool) -> list[dict[str, Any]]:
         """Objects over several lines one after another, also in a list that has no end yet."""
         text, rows = block.decode(self.encoding, "replace").lstrip("\ufeff \t\r\n["), []
         decoder, at = json.JSONDecoder(), 0
@@ -88,7 +101,15 @@ class JsonDocument(Decoder):
                     rows.append(row)
                 else:
                     self.skipped += 1
+        self.lost_last = last and text.startswith("{", at)
+        self.skipped += self.lost_last
         return rows
+
+
+def _key(name: str) -> bytes:
+    """The last word of a name, however it is nested."""
+    words = [word for word in dotted(name).split(".") if not word.isdigit()]
+    return (words or [name])[-1].encode()
 
 
 def row_of(line: bytes) -> dict[str, Any] | None:

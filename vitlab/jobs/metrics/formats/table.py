@@ -68,6 +68,8 @@ class Table(Decoder):
         """Rows that begin with a word all the same, as a mean over all."""
         self._shortest = MANY
         """Letters of the shortest last cell of a row so far."""
+        self._at = self._lost_at = 0
+        """Among the rows that are read together, the next one, and the one behind a lost one."""
 
     def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
         used, data = whole_lines(block, self.encoding, last)
@@ -95,6 +97,8 @@ class Table(Decoder):
         self.skipped += 1
         numbered = cells[:1] if self._numbered else cells
         self.lost_last = any(cell.strip(b" \t\0") and not is_word(cell) for cell in numbered)
+        if self.lost_last:
+            self.lost, self._lost_at = {*self._places}.intersection(self.names), self._at
 
     def _broken(self, held: bytes, line: bytes, cells: Sequence[bytes] | None) -> list[bytes]:
         """The lines to read again, where the quote that began a row was none."""
@@ -148,6 +152,7 @@ class Table(Decoder):
             if odd:
                 return None
         self.lost_last &= not rows
+        self.find_again(columns, 0)
         self._shortest = min([self._shortest, *map(len, cells[width - 2 :: width])])
         return Chunk(rows, columns)
 
@@ -155,7 +160,7 @@ class Table(Decoder):
         rows: list[list[bytes]] = []
         waiting = deque(lines)
         while waiting:
-            line = waiting.popleft()
+            line, self._at = waiting.popleft(), len(rows)
             if not self._open and not line.strip():
                 continue
             if line.lstrip().startswith(b"#") and not self._open:
@@ -183,7 +188,7 @@ class Table(Decoder):
             if len(cells) == len(self._header):
                 rows += self._row(cells, at_end)
                 continue
-            if self._other_delimiter(line):
+            if _is_header_of(self, line):
                 yield self._chunk(rows)
                 rows = []
                 self._read_header(line)
@@ -194,6 +199,7 @@ class Table(Decoder):
                 yield self._chunk(rows)
                 rows, self._places = [], {}
         yield self._chunk(rows)
+        self._at = 0
 
     def _row(self, cells: list[bytes], at_end: bool) -> list[list[bytes]]:
         if self._is_summary(cells[0]):
@@ -215,6 +221,8 @@ class Table(Decoder):
             plain = not any(b"_" in one for one in texts)
             columns[name] = numbers(texts, odd) if plain else [number(one, odd) for one in texts]
             self.count_odd(name, texts, columns[name], odd)
+        self.find_again(columns, self._lost_at)
+        self._lost_at = 0
         things = of_things(self._header, self.wanted, any_first=True)
         return Chunk(len(rows), columns | self.column_of_things(_named(rows, self._header, things)))
 
@@ -255,15 +263,6 @@ class Table(Decoder):
         if self._numbered is None:
             self._numbered = _is_numbered([first])
         return bool(self._numbered) and is_word(first) and _name(first)[:1].isalpha()
-
-    def _other_delimiter(self, line: bytes) -> bool:
-        """Whether it is a header under another delimiter, as below a comment like one."""
-        delimiter, names = _split_names(line, self.wanted)
-        return (
-            delimiter != self._delimiter
-            and not {*self.names}.isdisjoint(names)
-            and all(is_word(name.encode()) for name in names if name)
-        )
 
     def _read_header(self, line: bytes) -> None:
         self._delimiter, self._header = _split_names(line, self.wanted)
@@ -323,6 +322,16 @@ def _with_points(cells: list[bytes]) -> list[bytes]:
         return cells
     cells = [x.strip() + b" or thousands?" if _THOUSANDS.fullmatch(x) else x for x in cells]
     return [x.replace(b",", b".") if _DECIMAL.fullmatch(x) else x for x in cells]
+
+
+def _is_header_of(table: Table, line: bytes) -> bool:
+    """Whether it is a header under another delimiter, as below a comment like one."""
+    delimiter, names = _split_names(line, table.wanted)
+    return (
+        delimiter != table._delimiter
+        and not {*table.names}.isdisjoint(names)
+        and all(is_word(name.encode()) for name in names if name)
+    )
 
 
 def is_of_folds(table: Table, rows: int) -> bool:
