@@ -247,6 +247,25 @@ def test_only_a_refused_requeue_is_submitted_anew(
     assert job.slurm.exists() is kept
 
 
+def test_a_job_that_slurm_queues_again_has_not_ended(shop: Workshop, cluster: None) -> None:
+    """As one that is preempted; it ends where Slurm says so."""
+    job = shop.submit(SLEEP, extra=SLURM)
+    advance(shop.lab)
+    began(shop, job)
+    number = read_json(job.slurm)["id"]
+    subprocess.run(["scontrol", "requeue", number], check=True)
+    wait_for(lambda: not isinstance(read_state(job), Running))
+    assert isinstance(read_state(job), Queued)
+    wait_for(lambda: (query([number]) or {}).get(number) == "PENDING|BeginTime")
+    passed_by(shop, lambda: "said" in read_json(job.slurm))
+    assert read_json(job.slurm)["said"] == "pending (BeginTime)"
+    subprocess.run(["scancel", number], check=True)
+    passed_by(shop, lambda: isinstance(read_state(job), Done))
+    done = read_state(job)
+    assert isinstance(done, Done)
+    assert (done.outcome, job.result.exists()) == ("killed", False)
+
+
 def test_a_killed_batch_step_is_said_and_resumed(shop: Workshop, cluster: None) -> None:
     job = shop.submit(f"import os\nif os.path.exists('go'): raise SystemExit\n{SLEEP}", extra=SLURM)
     advance(shop.lab)

@@ -29,6 +29,7 @@ from vitlab.jobs.files import (
     place_of,
     read_json,
     take_lock,
+    touch,
     write_json,
     write_owner,
 )
@@ -128,6 +129,10 @@ class Supervisor:
         """GPU memory that was not released after the last attempt, with its holder."""
         self.requeue = False
         """Its time limit in Slurm is near: it is to be queued again."""
+        self.by_slurm = False
+        """Slurm ends its batch step: it is preempted, requeued or cancelled."""
+        self.is_over = False
+        """Its process has ended well: what is asked of it from now on comes too late."""
         self.began = processes.began(self.adopted[1]) if self.adopted else time.time()
         self.watch = _Watch(self.began)
 
@@ -158,8 +163,10 @@ class Supervisor:
             write_health(self.job, Health("warn", "restarted", text))
             resumed = True
         if self.adopted and self.job.stop.exists():  # perhaps before we watched it
-            self._end()
-        if not self.requeue or end.code == 0:
+            _end(self)
+        if self.by_slurm and not self.job.stop.exists():
+            touch(self.job.resume)  # Slurm knows whether it starts it again; the next look asks
+        elif not self.requeue or end.code == 0:
             self._write_exit(reserve, end, peak)
         elif why := _not_requeued(self.job, self.slurm):
             self.stop_reason = ("killed", f"{self.stop_reason[1]}; {why}")
@@ -207,6 +214,7 @@ class Supervisor:
                 proof=proof_of_end(self.job, monitor.history),
             )
             if not self.stop_reason[0] and not self.failure and explain(end)[0] == "ok":
+                self.is_over = True
                 self._write_result(monitor, metrics)
                 for why in [] if self.adopted else keep_outputs(self.job):
                     write_health(self.job, Health("warn", "outputs", why))
@@ -238,7 +246,7 @@ class Supervisor:
                     if self.stop_reason[0] or self.failure:
                         if self.adopted and not self.job.stop.exists():
                             return None, 0  # it goes on, without us
-                        self._end()
+                        _end(self)
                     if (ended := waiter.wait(pause)) is not None:
                         return ended
                     pause = POLL
@@ -252,17 +260,6 @@ class Supervisor:
             if not self.adopted:
                 # Processes the job left running would keep its device.
                 processes.end_all(self._members, min(self._grace, 5.0))
-
-    def _end(self) -> None:
-        """TERM, grace, KILL to all processes of the job, on all its nodes."""
-        if self.uses_srun:
-            from vitlab.jobs.slurm import signal_steps  # only a batch step needs it
-
-            # A TERM to `srun` itself would kill what it started before that has saved its state.
-            by_slurm = partial(signal_steps, self.slurm)
-            if processes.end_all(self._members, self._grace, by_slurm):
-                return
-        processes.end_all(self._members, self._grace)
 
     def _judge(self, verdict: Health | None) -> None:
         if verdict is None or verdict.status != "bad" or self.policy.action == "warn":
@@ -305,6 +302,9 @@ class Supervisor:
         return bool(self.stop_reason[0])
 
     def _on_signal(self, number: int, _frame: object) -> None:
+        if self.is_over:
+            return
+        self.by_slurm = bool(self.slurm) and number == signal.SIGTERM
         why = f"its supervisor was ended by {signal.Signals(number).name}"
         if self.adopted:
             self.stop_reason = ("unknown", f"{why}; the run itself continues")
@@ -312,7 +312,8 @@ class Supervisor:
             self.stop_reason = ("killed", why)
 
     def _on_time(self, _number: int, _frame: object) -> None:
-        self.requeue, self.stop_reason = True, ("killed", "its time limit was near")
+        if not self.is_over:
+            self.requeue, self.stop_reason = True, ("killed", "its time limit was near")
 
     def _write_started(self, argv: Sequence[str]) -> None:
         owner: dict[str, Any] = {
@@ -348,6 +349,17 @@ def _start(own: Supervisor, argv: list[str], cwd: Path) -> Child:
     if why := lacking_secrets(own.job):
         write_health(own.job, Health("warn", "environment", why))
     return start(own.job, argv, cwd, own.orders.get("environment", {}))
+
+
+def _end(own: Supervisor) -> None:
+    """TERM, grace, KILL to all processes of the job, on all its nodes."""
+    if own.uses_srun:
+        from vitlab.jobs.slurm import signal_steps  # only a batch step needs it
+
+        # A TERM to `srun` itself would kill what it started before that has saved its state.
+        if processes.end_all(own._members, own._grace, partial(signal_steps, own.slurm)):
+            return
+    processes.end_all(own._members, own._grace)
 
 
 def _metrics(own: Supervisor, log_from: int) -> MetricsProcess | None:
