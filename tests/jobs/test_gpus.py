@@ -34,6 +34,7 @@ from vitlab.jobs.gpus import (
 )
 from vitlab.jobs.process.health import Limits
 from vitlab.jobs.process.monitor import Monitor
+from vitlab.jobs.processes import SUPERVISOR
 from vitlab.jobs.queue.machine import missing_gpu, read_machine
 from vitlab.jobs.queue.preflight import preflight
 from vitlab.jobs.queue.queue import plan
@@ -146,6 +147,13 @@ def test_a_gpu_of_another_lab_s_job_is_not_given_twice(
     assert pid == json.loads(first.started.read_bytes())["pid"]
     why = plan(all_jobs(other.lab), read_machine(other.lab)).reasons[third.name]
     assert why == f"gpu0: used by another program (pid {pid}); gpu1: used by {second.name}"
+    nap = [sys.executable, "-c", "import time; time.sleep(300)", SUPERVISOR, str(tmp_path)]
+    odd = subprocess.Popen(nap)
+    for found in ("[null]", "5", '["x"]', '{"a": 1}', '[{"uuid": [1]}]'):
+        (tmp_path / "lock").write_text(f'{{"devices": {found}}}')
+        assert read_machine(other.lab).gpus[0].foreign == (pid,)
+    odd.kill()
+    odd.wait()
     for job in (first, second):
         stop(job)
         ended(job)

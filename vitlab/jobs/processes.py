@@ -169,7 +169,7 @@ def all_processes() -> Iterator[Process]:
 def supervisors() -> Iterator[tuple[int, Path]]:
     """Pid and job folder of every supervisor that runs on this machine, of any lab and user."""
     for one in all_processes():
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, IndexError):
             words = proc_file(one.pid, "cmdline").split(b"\0")
             at = words.index(SUPERVISOR.encode())
             yield one.pid, Path(os.fsdecode(words[at + 1]))

@@ -226,8 +226,10 @@ def _elsewhere(lab: LabPaths) -> Iterator[tuple[int, str]]:
     ours = real(lab.experiments)
     for pid, folder in supervisors():
         if not real(folder).is_relative_to(ours):
-            for record in read_json(JobPaths(folder).lock).get("devices") or ():
-                yield pid, str(record.get("uuid"))
+            given = read_json(JobPaths(folder).lock).get("devices")
+            for record in given if isinstance(given, list) else ():
+                if isinstance(record, dict):
+                    yield pid, str(record.get("uuid"))
 
 
 def _gpu(lab: LabPaths, device: Device, elsewhere: Iterable[tuple[int, str]]) -> Gpu:
