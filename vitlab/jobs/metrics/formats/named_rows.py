@@ -11,9 +11,11 @@ from vitlab.jobs.experiment.value_names import SPLITS, meanings
 
 _COLUMNS = {
     "split": ("split", "phase", "mode", "stage", "subset", "set", "partition", "dataset", "data",
-              "data_split", "type", "part", "阶段", "数据集"),
+              "data_split", "type", "part", "loop", "阶段", "数据集"),
     "label": ("label", "target", "param", "parameter", "output", "quantity", "标签", "参数"),
     "metric": ("metric", "metric_name", "measure", "variable", "key", "tag", "name", "指标"),
+    "index": ("index", "unnamed: 0", "property", "stellar_param"),  # either of the first two
+    "training": ("training", "is_train", "is_training"),  # True or False
 }  # fmt: skip
 _KINDS = {column: kind for kind, columns in _COLUMNS.items() for column in columns}
 _ANY_METRIC = ("value", "values", "metric_value", "scalar", "值", "数值")
@@ -23,7 +25,7 @@ _EVALUATED = ("eval", "evaluate", "evaluation")
 """On validation or test."""
 _BESIDE = ("set", "split", "data", "phase", "epoch", "loop", "metric", "metrics")
 """Words beside a split's that say nothing more."""
-_SPOKEN = (("训练", "train"), ("验证", "val"), ("测试", "test"),
+_SPOKEN = ((r"训练|\bfit\b", "train"), ("验证", "val"), ("测试", "test"),
            (r"(?:(?:log|surface)[ _]?)?gravity|表面重力", "log_g"),
            (r"(?:effective[ _]?)?temperature|有效温度", "T_eff"))  # fmt: skip
 _PREDICTED = ("pred", "predicted", "mean")
@@ -33,7 +35,8 @@ _THINGS = ("model", "network", "net", "method", "algorithm", "estimator", "regre
            "sample", "population", "group", "category", "class", "bin", "region", "split", "set",
            "subset", "partition", "data_split", "phase", "label", "target", "param", "parameter",
            "output", "quantity", "模型", "方法", "数据集", "样本", "分组")  # fmt: skip
-_REPEATS = ("fold", "folds", "cv", "seed", "rep", "repeat", "run", "trial", "bin")
+_REPEATS = ("fold", "folds", "cv", "seed", "rep", "repeat", "run", "trial", "bin", "rank",
+            "dataloader_idx")  # fmt: skip
 """Columns whose words, or words and numbers, say of what a row is, not when it was."""
 _BINS = ("snr", "s/n", "sn", "mag", "magnitude", "noise", "noise_level", "n_train", "train_size",
          "ntrain", "星等", "信噪比")  # fmt: skip
@@ -72,6 +75,7 @@ def parts_of(row: Mapping[str, object]) -> Parts:
     found: dict[str, frozenset[str]] = {}
     for column, cell in row.items():
         text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
+        text = str(text) if isinstance(text, int) else text
         if isinstance(text, str) and len(text) <= _LONGEST:
             for kind, parts in _meant(column.lower(), text).items():
                 found.setdefault(kind, parts)
@@ -103,11 +107,13 @@ def of_things(columns: Sequence[str], wanted: Sequence[str], any_first: bool) ->
 
     As bins, models, checkpoints. `any_first`: the first column may be called anything.
     """
-    first = "".join(columns[:1])
+    first = next(filter(None, columns), "")  # none before the first bar
     in_time = {*TIMES} & {name.lower() for name in columns}
     found = [
         name for name in columns if name not in wanted and name.lower() in (*_THINGS, *_REPEATS)
     ]
+    if not in_time:
+        found += [name for name in columns if name not in wanted and name.lower() == "name"]
     if in_time or not first or first in wanted or first in found:
         return found
     may_say = any_first and first.lower() not in _OF_STATE
@@ -132,6 +138,13 @@ def thing(row: Mapping[str, object]) -> str:
 
 @lru_cache(1024)
 def _meant(column: str, cell: str) -> Parts:
+    kind = _KINDS[column]
+    if kind == "index":
+        return _meant("label", cell) or _meant("split", cell)
+    if kind == "training":
+        known = {"true": {"train"}, "1": {"train"}, "false": {"val", "test"}, "0": {"val", "test"}}
+        split = known.get(cell.strip().lower())
+        return {"split": frozenset(split)} if split else {}
     for spoken, ours in _SPOKEN:
         cell = re.sub(spoken, f" {ours} ", cell, flags=re.IGNORECASE)
     words = [one for one in meanings(cell) if one[0] not in _BESIDE and not one[0].isdigit()]
@@ -139,9 +152,9 @@ def _meant(column: str, cell: str) -> Parts:
     surely = {part for word, of, part in words if of == "split" and word not in _EVALUATED}
     if parts["split"]:
         parts["split"] = surely or {"val", "test"}
-    kind, joined = _KINDS[column], "_".join(word for word, *_ in words)
+    joined, kinds = "_".join(word for word, *_ in words), {of for _, of, _ in words}
     if kind == "metric":
-        parts = parts if parts["metric"] else {}
+        parts = parts if parts["metric"] or kinds == {"label"} else {}
         plain = all(of for _, of, _ in words)  # `val_r2_std`, `best_val_r2` are others
         parts["metric"] = (parts.get("metric", set()) if plain else set()) | {joined}
     elif kind == "label" and joined.replace("_", "") in _OTHER_LABELS:

@@ -123,7 +123,7 @@ class Table(Decoder):
         width, rows = len(self._header) + 1, data.count(b"\n")
         # A first column of numbers says nothing.
         things = of_things(self._header, self.wanted, any_first=not self._numbered)
-        if self.unknown or things or _telling(self._header, self.wanted):
+        if self.unknown or things or _telling(self):
             return None
         if not self._places:
             if any(name.encode() in data for name in (*self.wanted, *self._header)):
@@ -214,7 +214,7 @@ class Table(Decoder):
     def _chunk(self, rows: Sequence[Sequence[bytes]]) -> Chunk:
         columns: dict[str, Column] = {}
         self._shortest = min([self._shortest, *(len(row[-1].strip(_AROUND)) for row in rows)])
-        parts = self.parts_of(_named(rows, self._header, _telling(self._header, self.wanted)))
+        parts = self.parts_of(_named(rows, self._header, _telling(self)))
         for name, place in self._places.items():
             texts = self.own_cells(name, [row[place] for row in rows], parts, b"")
             odd: list[str] = []
@@ -266,6 +266,7 @@ class Table(Decoder):
 
     def _read_header(self, line: bytes) -> None:
         self._delimiter, self._header = _split_names(line, self.wanted)
+        _name_index(self._header, self._delimiter)
         self._numbered, self._shortest = None, MANY
         _name_axes(self._header, {*self.wanted}.difference(self.names), self.names)
         counts = {name: self._header.count(name) for name in self.wanted}
@@ -296,6 +297,13 @@ class Table(Decoder):
         self._shortest = state.get("shortest", MANY)
 
 
+def _name_index(header: list[str], delimiter: str) -> None:
+    """Name the first column where it has no name, as pandas writes its index."""
+    first = int(delimiter == "|" and header[0] == "")
+    if header[first : first + 1] == [""] and "index" not in header:
+        header[first] = "index"
+
+
 def _name_axes(header: list[str], axes: set[str], names: Sequence[str]) -> None:
     """Call a column as the axis is called that it is but for its case: `Epoch` is the epoch."""
     for axis in axes.difference(header):
@@ -311,9 +319,10 @@ def _named(
     return {name: [row[header.index(name)] for row in rows] for name in names}
 
 
-def _telling(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """Columns whose cells may say what a row is of."""
-    return naming({*header}.difference(wanted))
+def _telling(table: Table) -> list[str]:
+    """Columns whose cells may say what a row is of; a first one of numbers does not."""
+    numbers = table._header[:1] if table._numbered else []
+    return naming({*table._header}.difference(table.wanted, numbers))
 
 
 def _with_points(cells: list[bytes]) -> list[bytes]:
