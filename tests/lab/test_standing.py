@@ -31,7 +31,7 @@ NUMBERS = (
 
 
 def shown(lab: Lab) -> dict[str, str]:
-    best = best_scores(finished(all_jobs(lab.paths)))
+    best = best_scores(finished(all_jobs(lab.paths)), print)
     return {mvp: one.shown for mvp, one in best.items()}
 
 

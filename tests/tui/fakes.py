@@ -178,6 +178,7 @@ def usual_view(**more: Any) -> Any:
             "3": verdict("3", "manual", "no rule could be read"),
             "4": verdict("4", "pass", "R² 0.72 > 0.70"),
         },
+        "faults": {},
         "next": SimpleNamespace(id="2.0", why="this week, P0.2"),
         "passed_over": (),
         "problems": (),

@@ -224,7 +224,7 @@ def _status(lab: Lab | None, path: Path) -> tuple[dict[str, Any], list[str | Non
         lab.tell(f"{path} is {real(path)}, outside the lab: it is read, never written")
     following, held = next_mvp(roadmap), passed_over(roadmap)
     jobs = of_roadmap(lab, all_jobs(lab.paths), path) if lab else []
-    stand, best = standings(lab, roadmap, jobs), best_scores(latest(finished(jobs)))
+    stand, best = standings(lab, roadmap, jobs), best_scores(latest(finished(jobs)), print_note)
     scores = [x.shown if (x := best.get(m.id)) else stand[m.id].stated_text for m in roadmap.mvps]
     report = {
         "roadmap": lab.paths.relative(path) if lab else str(path),

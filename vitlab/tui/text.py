@@ -431,19 +431,21 @@ def best_jobs(view: LabSnapshot) -> Mapping[str, JobView]:
 
     Of these the running ones, once any has a number, and the newest of each run; ended seeds of
     a run are one, with their mean. Chosen on validation where all have such a number. None is best
-    where it is not known which way is better.
+    where it is not known which way is better, none whose numbers are no result.
     """
     best = {}
     for mvp, jobs in index_of(view).of_mvp.items():
-        if mvp not in _best or _best[mvp][0] is not jobs:
-            _best[mvp] = jobs, _best_of(jobs)
-        if (one := _best[mvp][1]) is not None:
+        known = _best.get(mvp)
+        if known is None or known[0] is not jobs or known[1] is not view.faults:
+            sound = [job for job in jobs if job.paths.name not in view.faults]
+            _best[mvp] = jobs, view.faults, _best_of(sound)
+        if (one := _best[mvp][2]) is not None:
             best[mvp] = one
     return best
 
 
-_best: dict[str, tuple[Sequence[JobView], JobView | None]] = {}
-"""MVP id -> its jobs as last asked of, and the best of them."""
+_best: dict[str, tuple[Sequence[JobView], Mapping[str, str], JobView | None]] = {}
+"""MVP id -> its jobs and the faults as last asked of, and the best of them."""
 
 
 def _best_of(jobs: Sequence[JobView]) -> JobView | None:

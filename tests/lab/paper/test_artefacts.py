@@ -256,7 +256,7 @@ def test_invalid_results_never_enter(full: Lab, ended: Ended, roadmap: Path) -> 
     write_result(bad.result, kept)
     control = ended("shuffled", 0.4, mvp="1.0", exp_id="VIT-20260102-1.0")
     write_result(control.result, replace(result_of(control), data={"permuted": True}))
-    assert left_out() == ["MVP-1.0 left out: its control shuffled fails"]
+    assert left_out() == ["MVP-1.0 left out: a control on permuted labels fails: shuffled"]
     paper = make_paper(full, roadmap, draft=False)
     assert "table_main.tex" not in paper.files
     assert any(line.startswith("main: MVP-1.0: no valid result") for line in paper.missing)

@@ -33,7 +33,7 @@ def check_drafts(args: argparse.Namespace) -> int:
     lab = results_lab()
     drafts = [_with_progress("lines", partial(read_draft, path)) for path in args.files]
     results = all_results(lab)
-    facts = facts_of(results)
+    facts = facts_of(results).without_faulty()
     found = [
         (draft.path, _with_progress("numbers", partial(check, draft, facts))) for draft in drafts
     ]

@@ -100,6 +100,8 @@ class Ranking:
     """Checks of the best result that fail, the ceiling aside."""
     missing: tuple[str, ...] = ()
     """Runs that ended without a result."""
+    left_out: tuple[Phrase, ...] = ()
+    """Configurations that are not compared, as their numbers are no results, and why."""
 
     def phrases(self) -> list[Phrase]:
         """What the conclusion adds to the number itself."""
@@ -121,7 +123,7 @@ class Ranking:
             phrases.append(phrase("over_ceiling", str(self.ceiling)))
         elif self.ceiling is not None and self.share is not None:
             phrases.append(phrase("of_ceiling", str(self.share), str(self.ceiling)))
-        phrases += [phrase("not_a_result", one) for one in self.failed]
+        phrases += [phrase("not_a_result", one) for one in (*self.failed, *self.left_out)]
         if self.missing:
             phrases.append(phrase("no_result_of", ", ".join(self.missing)))
         return phrases

@@ -24,6 +24,10 @@ TRIAL_MARK = re.compile(r"\b(?:smoke|demo)\b|[(（]hour[)）]")
 """The mark of a number that is not from a full run."""
 
 
+NO_NUMBER = "-"
+"""The key metric of results of which none can be quoted."""
+
+
 def profile_mark(profile: str) -> str:
     """The mark of a profile's numbers: ` (demo)`; empty for a full run."""
     return "" if profile == "full" else f" ({profile})"
@@ -75,7 +79,7 @@ def key_metric(results: Sequence[Result]) -> str:
     """
     best = best_result(results)
     if best is None:
-        return _range(results) or "-"
+        return _range(results) or NO_NUMBER
     name = _headline(results)
     models = {one.model_name for one in results if one.values.get(name) is not None}
     of = f"{best.model_name} " if len(models) > 1 else ""

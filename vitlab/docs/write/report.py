@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Value, ceiling_split
+from vitlab.docs.judge.checks import failed_checks
 from vitlab.docs.judge.conclusion import ceiling_mags, count_text, gate_sentence, profile_mark
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.judge.phrases import Phrase, phrase
@@ -263,6 +264,7 @@ def _results(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
         size = count_text(params) if isinstance(params, int) else "-"
         numbers = [_cell(result, name) for name in names]
         run = cell_text(result.run) + profile_mark(result.profile)
+        run += " ❌" if failed_checks(result) else ""
         model = cell_text(result.model_name)
         rows.append([run, model, train, size, *numbers, f"{result.seconds:.0f}"])
     return table(header, rows)

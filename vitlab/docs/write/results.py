@@ -11,6 +11,7 @@ from vitlab.contract.job import Result
 from vitlab.contract.tracking import page_or_files
 from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import (
+    NO_NUMBER,
     TRIAL_MARK,
     best_result,
     count_text,
@@ -121,8 +122,8 @@ def record_results(
     done = EVENTS[roadmap.language]["done" if profile != "full" else status]
     trial = "" if profile == "full" else f" {profile}"
     event = f"MVP-{mvp.id}{trial} {done}"
-    unmarked = key.removesuffix(profile_mark(profile))
-    edits += add_timeline_row(roadmap, f"{event} ({unmarked})", date, key)
+    of = "" if key == NO_NUMBER else f" ({key.removesuffix(profile_mark(profile))})"
+    edits += add_timeline_row(roadmap, event + of, date, key)
     edits += add_change_row(roadmap, f"{event}: {key}", sections, date)
     return unique_edits([*edits, *legend])
 

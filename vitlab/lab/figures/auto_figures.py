@@ -26,9 +26,11 @@ from vitlab.lab.figures.figure_specs import (
 )
 from vitlab.lab.figures.training_figures import learning, training
 from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.launches import last_launch
 from vitlab.lab.results.repeats import grouped
+from vitlab.lab.results.sound import faults
 from vitlab.lab.writeback.figure_files import figure_target
 from vitlab.plot.figures.paper import write
 from vitlab.plot.figures.picture import Picture
@@ -105,7 +107,9 @@ def _figures(lab: Lab, spec: Spec, everything: Sequence[Job]) -> Iterator[tuple[
     others: list[Finished] = []
     chosen: tuple[str, ...] = ()
     if spec.recipe == "ceiling":
-        others, chosen = models_of(latest(finished(everything)), spec)
+        newest = latest(finished(everything))
+        why = faults(newest, ceilings(everything))
+        others, chosen = models_of([one for one in newest if one.job.name not in why], spec)
     data = FigureData(lab, seeds_in_order(results), tuple(everything), chosen)
     yield from _worth_drawing(data, others, few=len(launched) <= MOST)
 

@@ -27,11 +27,12 @@ from vitlab.lab.figures.costs import (
 )
 from vitlab.lab.figures.styles import styles_of
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import stars_of, trial_of
+from vitlab.lab.results.ceilings import ceilings, stars_of, trial_of
 from vitlab.lab.results.findings import reference_of
 from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.ranking import group_gap, pairs_of
 from vitlab.lab.results.repeats import Group, grouped
+from vitlab.lab.results.sound import faults, parted
 from vitlab.plot.figures.picture import Curve, Panel, Picture
 from vitlab.plot.figures.styles import Style
 from vitlab.plot.series import Line
@@ -71,6 +72,19 @@ class FigureData:
         """The value that is drawn; for a ceiling the value it limits."""
         value = Value.parse(judged_by(one.result.headline for one in self.results))
         return str(Value("test", "r2", value.label) if value.is_ceiling else value)
+
+    def sound(self) -> tuple[FigureData, list[str]]:
+        """Without the runs whose numbers are no results, for a figure that compares runs.
+
+        With a note on each of those; `UsageError` where no run is left.
+        """
+        why = faults(self.results, ceilings(self.jobs))
+        _, left = parted(grouped(self.results), why)
+        notes = [f"{group.name}: left out: {fault.text('en')}" for group, fault in left]
+        kept = tuple(one for one in self.results if one.job.name not in why)
+        if notes and not kept:
+            raise UsageError(f"no run may be shown: {notes[0]}")
+        return replace(self, results=kept), notes
 
     @property
     def title_mark(self) -> str:
@@ -190,6 +204,7 @@ def scaling(data: FigureData) -> Picture:
     """The headline against the number of training spectra, one curve a model, and their laws."""
     from vitlab.lab.figures.law_curves import laws_of  # loads numpy and scipy
 
+    data, faulty = data.sound()
     name = data.headline
     groups = grouped(data.results)
     models = _by_size(groups, name)
@@ -226,7 +241,7 @@ def scaling(data: FigureData) -> Picture:
     known = sum(len(at) for sizes in models.values() for at in sizes.values())
     left_out = missing(len(groups) - known, len(groups), f"a training size and {name}")
     notes += [*start_notes(shown), *_unequal_at_sizes(shown), *laws.notes]
-    notes += [*left_out, *data.hidden_levels(name)]
+    notes += [*faulty, *left_out, *data.hidden_levels(name)]
     keys = (*data.trial, *error_notes(shown), *laws.keys)
     return Picture(f"Scaling{data.title_mark}", (panel,), tuple(notes), keys)
 
@@ -307,6 +322,7 @@ def _best_at_sizes(
 
 def ablation(data: FigureData) -> Picture:
     """The headline of each run less that of the first one launched, best first."""
+    data, faulty = data.sound()
     name = data.headline
     value = Value.parse(name)
     everything = grouped(data.results)
@@ -342,6 +358,7 @@ def ablation(data: FigureData) -> Picture:
         *_gap_notes([gap for gap in gaps.values() if gap is not None], len(gaps)),
         *_above(data, name, reference),
         *cost_notes(groups),
+        *faulty,
         *left_out,
         *data.hidden_levels(name),
     )

@@ -16,6 +16,7 @@ from vitlab.lab.live.waiting_results import WaitingResults, waiting_results
 from vitlab.lab.results.ceilings import ceiling_in, ceiling_of, ceilings
 from vitlab.lab.results.job_results import finished, latest
 from vitlab.lab.results.ranking import verdicts_of
+from vitlab.lab.results.sound import faults
 from vitlab.lab.results.worlds import planned_world
 
 
@@ -30,6 +31,8 @@ class Judged(NamedTuple):
     waiting: WaitingResults
     ceilings: Mapping[str, float]
     """Job's name -> the ceiling of its headline."""
+    faults: Mapping[str, str]
+    """Job's name -> why its numbers are no result."""
 
 
 KeptJudgements = dict[Path, Judged]
@@ -57,14 +60,16 @@ def judge_roadmap(
     if before is not None and _are(_is_unchanged, before.jobs, jobs):
         return before
     if before is not None and _are(operator.is_, _ended(before.jobs), _ended(jobs)):
-        verdicts = before.verdicts
+        verdicts, why = before.verdicts, before.faults
     else:
         newest = latest(finished(here))
         found = verdicts_of(lab, roadmap, newest, lambda: finished(jobs))
         verdicts = {one.id: one for one in found}
+        known = faults(newest, ceilings(jobs))
+        why = {job: fault.text("en") for job, fault in known.items()}
     bounds = _ceilings(lab, jobs, here)
     waiting = waiting_results(lab, roadmap, here)
-    kept[path] = Judged(roadmap, jobs, marks, verdicts, waiting, bounds)
+    kept[path] = Judged(roadmap, jobs, marks, verdicts, waiting, bounds, why)
     return kept[path]
 
 

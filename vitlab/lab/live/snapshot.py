@@ -215,6 +215,8 @@ class LabSnapshot:
     """The `spec.roadmap` of the jobs launched from this roadmap."""
     ceilings: Mapping[str, float] = field(default_factory=dict)
     """Job's name -> the ceiling of its headline, where one is known, of each run's newest job."""
+    faults: Mapping[str, str] = field(default_factory=dict)
+    """Job's name -> why its numbers are no result, of each run's newest job."""
     standings: Mapping[str, Standing] = field(default_factory=dict)
     """MVP id -> what its jobs and the roadmap's numbers say of it."""
     proposals: tuple[int, ...] = ()
@@ -254,10 +256,9 @@ def read_snapshot(
     the first picture comes soon; modules it does not need are not loaded before it either.
     """
     jobs = all_jobs(lab.paths)
-    problems: list[str] = []
+    problems, here = list[str](), list[Job]()
     roadmap: Roadmap | None = None
     judged: Judged | None = None
-    here: list[Job] = []
     experiments, names = frozenset[str](), frozenset[str]()
     if roadmap_path is not None:
         try:
@@ -287,6 +288,7 @@ def read_snapshot(
         pending=judged.waiting.look(lab, 0 if quick else 1 if kept else None) if judged else 0,
         names=names,
         ceilings=judged.ceilings if judged else {},
+        faults=judged.faults if judged else {},
         standings=standings(lab, roadmap, here, quick=quick) if roadmap else {},
         proposals=Tray(lab).waiting(),
     )

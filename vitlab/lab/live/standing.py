@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitlab.contract.job import Done, Lost, Queued, Result, Running
@@ -11,9 +11,11 @@ from vitlab.docs.judge.conclusion import best_result
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
+from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.launches import has_headline
 from vitlab.lab.results.repeats import grouped
+from vitlab.lab.results.sound import faults, parted
 from vitlab.lab.writeback.sync_ledger import unwritten
 
 BY_HAND = "running (document)"
@@ -93,13 +95,17 @@ class Best:
         }
 
 
-def best_scores(results: Sequence[Finished]) -> Mapping[str, Best]:
+def best_scores(results: Sequence[Finished], tell: Callable[[str], None]) -> Mapping[str, Best]:
     """MVP id -> the best headline of its full runs, or else of trials.
 
-    Seeds of one run are one, with their mean.
+    Seeds of one run are one, with their mean. What is no result is told, a line each.
     """
+    why = faults(results, ceilings(one.job for one in results))
+    sound, left = parted(grouped(results), why)
+    for group, fault in left:
+        tell(f"MVP-{group.first.mvp} {group.name}: not a result: {fault.text('en')}")
     of_mvp: dict[str, list[Result]] = {}
-    for group in grouped(results):
+    for group in sound:
         of_mvp.setdefault(group.first.mvp, []).append(group.as_one())
     found = {}
     for mvp_id, mine in of_mvp.items():

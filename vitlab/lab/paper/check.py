@@ -127,6 +127,13 @@ class _Selection:
         kinds = ("test",) if has_run else ("test", "val")
         return any(f.value.metric in kinds and same_size(f.number, size) for f in self.facts.counts)
 
+    def _faulty(self, label: str) -> Fact | None:
+        """The number that a draft quotes, where it is no result."""
+        one = self.mention
+        value = Value(one.split or "test", one.metric, label)
+        mine = (fact for fact in self.facts.faulty if fact.value == value and self._is_of(fact))
+        return next((fact for fact in mine if one.means(fact.number)), None)
+
     def _is_of(self, fact: Fact) -> bool:
         return not self.mention.models or fact.model in self.mention.models
 
@@ -154,6 +161,16 @@ class _Selection:
         if std <= 0 and own.get("r2", 1.0) < 1:
             std = own.get("rmse", 0.0) / math.sqrt(1 - own["r2"])
         return std if std > 0 else None
+
+    def _right(self, fact: Fact) -> Checked:
+        """The number is right; its error may not be."""
+        one = self.mention
+        if one.error is not None and fact.error is not None and fact.number:
+            step = max(one.step, 10.0 ** (math.floor(math.log10(max(one.error, 1e-12)))))
+            if abs(one.error - fact.error) > max(step, 0.3 * fact.error):
+                why = f"its error is {fact.error:.2g}, not {one.error:g}"
+                return self._answer("not backed", fact, why, value=fact.error)
+        return self._answer("right", fact)
 
     def _other_unit(self, fact: Fact, label: str) -> Checked | None:
         """An error of a temperature in dex, or of a gravity in kelvin."""
@@ -233,19 +250,12 @@ class _Check(_Selection):
             return self._answer("rounded wrongly", best)
         return self._elsewhere(mine, everything, label)
 
-    def _right(self, fact: Fact) -> Checked:
-        """The number is right; its error may not be."""
-        one = self.mention
-        if one.error is not None and fact.error is not None and fact.number:
-            step = max(one.step, 10.0 ** (math.floor(math.log10(max(one.error, 1e-12)))))
-            if abs(one.error - fact.error) > max(step, 0.3 * fact.error):
-                why = f"its error is {fact.error:.2g}, not {one.error:g}"
-                return self._answer("not backed", fact, why, value=fact.error)
-        return self._answer("right", fact)
-
     def _elsewhere(self, mine: Sequence[Fact], everything: Sequence[Fact], label: str) -> Checked:
         """Where a number that is not the one expected comes from."""
         one = self.mention
+        if fact := self._faulty(label):
+            why = f"it is of {fact.job}, which is no result: {fact.fault}"
+            return self._answer("not backed", _should(mine, fact), why)
         older = [f for f in everything if not f.newest and self._is_of(f) and one.means(f.number)]
         if older:
             should = _should(mine, older[-1])

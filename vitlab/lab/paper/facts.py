@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vitlab.contract.job import PROFILES
@@ -13,6 +13,7 @@ from vitlab.lab.paper.names import models_in
 from vitlab.lab.results.ceilings import Bounds, ceiling_of, ceilings
 from vitlab.lab.results.job_results import Finished, latest
 from vitlab.lab.results.repeats import Group, grouped
+from vitlab.lab.results.sound import faults, faults_of
 
 EPOCHS = ("train.epochs", "epochs", "args.epochs")
 
@@ -35,6 +36,8 @@ class Fact:
     seeds: int = 1
     member: int = 0
     """Of how many seeds it is one; 0 for a mean or a single run."""
+    fault: str = ""
+    """Why it is no result, in English."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,13 @@ class Facts:
     numbers: tuple[Fact, ...]
     counts: tuple[Fact, ...]
     """Numbers of stars, epochs, parameters and seeds, by `Value("n", name)`."""
+    faulty: tuple[Fact, ...] = ()
+    """Numbers that are no results."""
+
+    def without_faulty(self) -> Facts:
+        """Those that may be quoted; the others are kept apart."""
+        sound = tuple(one for one in self.numbers if not one.fault)
+        return Facts(sound, self.counts, tuple(one for one in self.numbers if one.fault))
 
     def of(self, metric: str, label: str, split: str) -> list[Fact]:
         """The numbers of a value."""
@@ -81,12 +91,16 @@ def facts_of(results: Sequence[Finished], known: Bounds | None = None) -> Facts:
     newest = {one.job.name: one for one in latest(results)}
     current = grouped(newest.values())
     before = [Group(one.result.run, (one,)) for one in results if one.job.name not in newest]
+    why = {job: fault.text("en") for job, fault in faults(newest.values(), known).items()}
     numbers: list[Fact] = []
     counts: list[Fact] = []
     for group, is_newest in [*((g, True) for g in current), *((g, False) for g in before)]:
         if group.first.recipe == "evaluate":
             continue
-        numbers += _numbers(group, is_newest)
+        job = group.members[0].job.name
+        own = [] if is_newest else [one.text("en") for one in faults_of(group.first, known)]
+        fault = why.get(job, "".join(own[:1]))
+        numbers += (replace(one, fault=fault) for one in _numbers(group, is_newest))
         numbers += _ceilings(group, known, is_newest)
         if is_newest:
             counts += _counts(group)

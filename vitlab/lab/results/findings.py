@@ -10,7 +10,6 @@ from vitlab.contract.job import PROFILES, Result
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value, judged_by, measured
 from vitlab.contract.world import read_world
-from vitlab.docs.judge.checks import checks_of, failed_phrases
 from vitlab.docs.judge.comparison import Gap
 from vitlab.docs.judge.conclusion import ceiling_mags, count_text, profile_mark
 from vitlab.docs.judge.phrases import Phrase, phrase
@@ -20,6 +19,7 @@ from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.ranking import Pairs, group_gap, run_label
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.lab.results.run_settings import SEEDS, settings_of
+from vitlab.lab.results.sound import faults, parted
 
 SIZES = 3
 """Training sizes from which on a trend is told."""
@@ -36,13 +36,15 @@ def findings(
     ended: Sequence[Finished], everything: Sequence[Finished], pairs: Pairs
 ) -> list[Phrase]:
     """The phrases on the ended jobs of a launch; `everything`: the results of its roadmap."""
+    known = ceilings(one.job for one in everything)
     groups = [one for one in grouped(ended) if not one.first.data.get("permuted")]
+    groups, _ = parted(groups, faults(ended, known))
     models = [one for one in groups if one.first.recipe != "ceiling"]
     if not models:
-        return _room(groups, everything)
+        return _room(groups, everything, known)
     name = judged_by(one.first.headline for one in models)
-    known = [one for one in models if one.value(name) is not None]
-    return _trends(known, name, pairs) or _effects(known, name, pairs)
+    models = [one for one in models if one.value(name) is not None]
+    return _trends(models, name, pairs) or _effects(models, name, pairs)
 
 
 def _trends(groups: Sequence[Group], name: str, pairs: Pairs) -> list[Phrase]:
@@ -176,13 +178,12 @@ def _number(gap: Gap) -> str:
     return measured(gap.value, gap.error, signed=True)
 
 
-def _room(groups: Sequence[Group], everything: Sequence[Finished]) -> list[Phrase]:
+def _room(groups: Sequence[Group], everything: Sequence[Finished], known: Bounds) -> list[Phrase]:
     """By how much the best model of a ceiling's own world is below it, in all and by magnitude."""
-    known = ceilings(one.job for one in everything)
     phrases = []
     for group in groups:
         name = str(Value("test", "r2", Value.parse(group.first.headline).label))
-        model = _best_below(group.first, everything, name)
+        model = _best_below(group.first, everything, name, known)
         bound = ceiling_of(model.as_one(), known, name) if model else None
         if model is None or bound is None:
             continue
@@ -201,21 +202,23 @@ def _room(groups: Sequence[Group], everything: Sequence[Finished]) -> list[Phras
     return phrases
 
 
-def _best_below(ceiling: Result, everything: Sequence[Finished], name: str) -> Group | None:
+def _best_below(
+    ceiling: Result, everything: Sequence[Finished], name: str, known: Bounds
+) -> Group | None:
     """The best model, on validation, scored on stars of a ceiling's world, at the highest profile.
 
     None where there is none, or the best is not known.
     """
     world = read_world(ceiling.world)
+    sound, _ = parted(grouped(everything), faults(everything, known))
     models = [
         one
-        for one in grouped(everything)
+        for one in sound
         if world is not None
         and one.first.recipe != "ceiling"
         and read_world(one.first.world) == world
         and one.value(name) is not None
         and not one.first.data.get("permuted")
-        and not any(failed_phrases(checks_of(of_seed)) for of_seed in one.repeats.members)
     ]
     highest = max((PROFILES.index(one.first.profile) for one in models), default=0)
     return _chosen([one for one in models if one.first.profile == PROFILES[highest]], name)

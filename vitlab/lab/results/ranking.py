@@ -37,7 +37,7 @@ from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import ceiling_of, ceilings, with_ceiling
+from vitlab.lab.results.ceilings import Bounds, ceiling_of, ceilings, with_ceiling
 from vitlab.lab.results.decided import decided_by_person
 from vitlab.lab.results.job_results import (
     RESULT,
@@ -56,6 +56,7 @@ from vitlab.lab.results.sealed import (
     openings,
     with_openings,
 )
+from vitlab.lab.results.sound import faults, faults_of, parted
 
 SEED = 42
 """Of the bootstrap: the same two jobs always differ by the same error."""
@@ -341,29 +342,33 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
 
     Best and runner-up are chosen on validation and compared on the test set.
     """
-    groups = grouped(latest(finished(jobs)))
-    controls = [one for g in groups for one in g.members if g.first.data.get("permuted")]
-    groups = [group for group in groups if not group.first.data.get("permuted")]
+    members = latest(finished(jobs))
+    controls = [one for one in members if one.result.data.get("permuted")]
+    groups = grouped(one for one in members if one not in controls)
     name = judged_by(g.first.headline for g in groups if g.value(g.first.headline) is not None)
     ranked = [g for g in groups if g.value(name) is not None]
     known = {one.job.name for one in controls}
     missing = _missing([job for job in jobs if job.name not in known], groups)
     if not ranked:
         return Ranking(missing=missing)
+    bounds = ceilings(one.job for one in everything)
+    sound, left = parted(ranked, faults(members, bounds))
+    left_out = tuple(phrase("reason", run_label(one), why) for one, why in left if sound)
+    ranked = sound or ranked  # of none that is sound the best one's fault is told
     chosen = choose([group.repeats for group in ranked], name)
     if chosen.group is None:
-        return Ranking(missing=missing)  # which is best is not known
+        return Ranking(missing=missing, left_out=left_out)  # which is best is not known
     ranked.sort(key=lambda g: _distance(g, name))
     best = ranked[0]
     score = score_of(chosen, name, pairs.seed_scatter(best.first, name))
     second = ranked[1] if len(ranked) > 1 else None
     # In a sweep of several models the runner-up may be the same model at another size.
     alike = second is None or second.first.model_name == best.first.model_name
-    baseline = _baseline(best, ranked, everything, name) if alike else None
-    ceiling = ceiling_of(best.as_one(), ceilings(one.job for one in everything), name)
+    baseline = _baseline(best, ranked, everything, name, bounds) if alike else None
     over = group_gap(best, baseline, name, pairs) if baseline else None
     lead = group_gap(best, second, name, pairs) if second else None
     rival, ahead = (baseline, over) if alike else (second, lead)
+    ceiling = ceiling_of(best.as_one(), bounds, name)
     return Ranking(
         best=best.as_one(),
         runs=len(ranked),
@@ -380,6 +385,7 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
         leak=ceiling is not None and any(ceiling.leaks(r, name) for r in best.repeats.members),
         failed=_failed(best, controls),
         missing=missing,
+        left_out=left_out,
     )
 
 
@@ -451,7 +457,11 @@ def _distance(group: Group, name: str) -> float:
 
 
 def _baseline(
-    best: Group, ranked: Sequence[Group], everything: Sequence[Finished], name: str
+    best: Group,
+    ranked: Sequence[Group],
+    everything: Sequence[Finished],
+    name: str,
+    known: Bounds,
 ) -> Group | None:
     """The best of another model at the same profile that was scored on the same stars.
 
@@ -467,7 +477,7 @@ def _baseline(
             and group.value(name) is not None
             and same_stars(group.first, best.first)
             and not group.first.data.get("permuted")
-            and not any(failed_phrases(checks_of(one)) for one in group.repeats.members)
+            and not any(faults_of(one, known) for one in group.repeats.members)
         ]
         far = [_distance(group, name) for group in others]
         if len(others) == 1 or (others and max(far) < math.inf):  # else none is chosen

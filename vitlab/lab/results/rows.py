@@ -16,7 +16,6 @@ from vitlab.contract.terminal import harmless, spreadsheet_text
 from vitlab.contract.validation import unknown
 from vitlab.contract.value import Value
 from vitlab.docs.judge.ceiling import Ceiling, Share
-from vitlab.docs.judge.checks import failed_checks
 from vitlab.jobs.experiment.script import CHECKPOINT_OPTIONS, OUTPUT_OPTIONS
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import Bounds, ceiling_of, ceilings
@@ -24,6 +23,7 @@ from vitlab.lab.results.job_results import Finished, all_results, latest
 from vitlab.lab.results.ranking import Pairs, group_gap, pairs_of
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.lab.results.run_settings import SEEDS, seed_of, seedless_hash, settings_of
+from vitlab.lab.results.sound import faults_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -119,7 +119,7 @@ def result_row(group: Group, known: Bounds) -> ResultRow:
         params=_count(result.model.get("params")),
         ceiling=ceiling,
         overlap=_count(result.data.get("overlap")),
-        leak=any(_leaks(member, ceiling) for member in group.members),
+        leak=any(faults_of(member.result, known) for member in group.members),
         data=data_hash if isinstance(data_hash, str) else None,
         group=seedless_hash(one.job.spec),
     )
@@ -127,11 +127,6 @@ def result_row(group: Group, known: Bounds) -> ResultRow:
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) else None
-
-
-def _leaks(one: Finished, ceiling: Ceiling | None) -> bool:
-    over = ceiling is not None and ceiling.leaks(one.result, one.result.headline)
-    return over or bool(failed_checks(one.result))
 
 
 def result_rows(lab: Lab) -> tuple[ResultRow, ...]:

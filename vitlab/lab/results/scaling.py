@@ -16,13 +16,13 @@ from vitlab.contract.value import Value, judged_by
 from vitlab.contract.world import read_world
 from vitlab.docs.judge.budget import count
 from vitlab.docs.judge.ceiling import Ceiling
-from vitlab.docs.judge.checks import failed_checks
 from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.judge.seeds import choose
 from vitlab.lab.results.ceilings import Bounds, ceiling_of
 from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.lab.results.run_settings import seed_of, settings_of
+from vitlab.lab.results.sound import faults
 from vitlab.ml.scaling_law import (
     LIMITS,
     Array,
@@ -211,12 +211,9 @@ def _sound(
 ) -> tuple[list[Finished], list[str]]:
     """The runs of one world that can be trusted, one configuration a size, and what is left out."""
     notes = []
+    why = faults(results, known)
     good = [
-        one
-        for one in results
-        if not one.result.data.get("permuted")
-        and not failed_checks(one.result)
-        and not ((top := ceiling_of(one.result, known, name)) and top.leaks(one.result, name))
+        one for one in results if not one.result.data.get("permuted") and one.job.name not in why
     ]
     if lost := len(results) - len(good):
         notes.append(f"{lost} runs fail a check, are controls or above the ceiling: left out")

@@ -65,6 +65,7 @@ from vitlab.lab.results.launches import (
 from vitlab.lab.results.ranking import Pairs, judged_gates, pairs_of, rank_runs
 from vitlab.lab.results.repeats import Group, grouped, groups_beside
 from vitlab.lab.results.run_settings import settings_of
+from vitlab.lab.results.sound import faults, without_numbers
 from vitlab.lab.writeback.checks.outdated import gate_updates, own_cells
 from vitlab.lab.writeback.figure_files import existing_figures
 from vitlab.lab.writeback.sanity import provenance, sanity_checks
@@ -169,28 +170,28 @@ def _update(
 ) -> MvpUpdate:
     """The update for `mine`, an ended launch; `jobs`: all of the roadmap."""
     mvp_id = mine[-1].spec.mvp
-    vocabulary = lab.vocabulary_of(roadmap_path)
-    roadmap = parse_roadmap(_document(roadmap_path, texts), vocabulary)
+    roadmap = parse_roadmap(_document(roadmap_path, texts), lab.vocabulary_of(roadmap_path))
     mvp = roadmap.mvp(mvp_id)
     end = launch_end(lab, mvp, mine, _of_mvp(jobs, mvp_id))
     links = list(run_links_of(lab, mine, jobs, roadmap_path.parent))
     told = [*other_seeds(mine, jobs), *mine]
     ended = sorted(latest(finished(told)), key=lambda one: one.job.spec.submitted)
-    groups = [group for group in grouped(ended) if has_headline(group.as_one())]
-    if not groups:
+    if not (groups := [one for one in grouped(ended) if has_headline(one.as_one())]):
         return _without_numbers(lab, roadmap, mvp, mine, end, links, texts)
     everything = latest(finished(jobs))
     evidence = pairs_of(lab, everything)
     would_be = _verdicts(lab, roadmap, mvp, everything, evidence)
     verdicts = would_be if mine[-1].spec.profile == "full" else {}  # a trial closes no gate
-    results = [one.result for group in groups for one in group.members]
+    bare = without_numbers(ended, faults(ended, ceilings(one.job for one in everything)))
+    rows = [g for g in grouped(bare) if g.members[0].job in [x.members[0].job for x in groups]]
+    results = [x.result for x in bare if has_headline(x.result)] or [x.result for x in ended]
     ranking, judged = rank_runs(told, everything, evidence), list(verdicts.values())
     found = findings(ended, everything, evidence) + _laws(ended, everything) + partly_run(lab, mine)
     report = _Report(
         roadmap=roadmap,
         mvp=mvp,
-        results=[one.result for one in ended],
-        rows=groups,
+        results=[one.result for one in bare],
+        rows=rows,
         links=links,
         verdicts=verdicts,
         would_be=would_be,
@@ -247,8 +248,9 @@ class _Report:
     roadmap: Roadmap
     mvp: Mvp
     results: Sequence[Result]
+    """Without numbers where these are no results."""
     rows: Sequence[Group]
-    """The same with repeats over seeds as one and a headline: what has a row in roadmap and hub."""
+    """The same with repeats over seeds as one: what has a row in roadmap and hub."""
     links: Sequence[RunLink]
     jobs: Sequence[str]
     """Names of the jobs of `results`."""
@@ -342,8 +344,7 @@ class _Report:
     def hub(self, lab: Lab, source: str, texts: Texts) -> list[FileChange]:
         """The hub's key numbers, one for the best run of each model, and its change log.
 
-        A number that another MVP wrote is replaced by a better one alone; one whose result fails a
-        check is none.
+        A number that another MVP wrote is replaced by a better one alone.
         """
         path = find_hub(lab, self.roadmap)
         if path is None:
@@ -351,8 +352,7 @@ class _Report:
         hub = parse_hub(_document(path, texts), lab.vocabulary)
         edits: list[Edit] = []
         for name in dict.fromkeys(group.first.model_name for group in self.rows):
-            of_model = [group for group in self.rows if group.first.model_name == name]
-            group = _best([one for one in of_model if not failed_checks(one.as_one())])
+            group = _best([one for one in self.rows if one.first.model_name == name])
             if group is None:
                 continue
             best = group.as_one()

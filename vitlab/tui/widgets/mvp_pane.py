@@ -186,7 +186,8 @@ class MvpPane(FollowingPane["MvpSummary"]):
         jobs = in_order(mine)
         for number, job in enumerate(jobs[:RUNS]):
             text.append(fit("runs" if not number else "", LABEL), tone_style(self, "muted"))
-            self._run(text, job, summary, width - LABEL)
+            fault = view.faults.get(job.paths.name, "")
+            self._run(text, job, summary, fault and f"not a result: {fault}", width - LABEL)
         if len(jobs) > RUNS:
             self._row(text, "", f"and {len(jobs) - RUNS} more", width)
         if not jobs:
@@ -194,7 +195,9 @@ class MvpPane(FollowingPane["MvpSummary"]):
             waits = clean(f"none yet{': ' + named if named else ''}")
             self._row(text, "runs", f"{waits} (L launches)", width)
 
-    def _run(self, text: Text, job: JobView, summary: MvpSummary | None, width: int) -> None:
+    def _run(
+        self, text: Text, job: JobView, summary: MvpSummary | None, fault: str, width: int
+    ) -> None:
         words, tone = job_words(job, self.plain)
         score = summary.scores.get(job.paths.name) if summary else None
         if score is not None:
@@ -205,7 +208,7 @@ class MvpPane(FollowingPane["MvpSummary"]):
         else:
             result = score_words(job)
             result += " so far" * (result != "" and isinstance(job.state, Running))
-        more = f"{steps_of(job)} {time_of(job)}" if isinstance(job.state, Running) else ""
+        more = f"{steps_of(job)} {time_of(job)}" if isinstance(job.state, Running) else fault
         name = job_label(job).removeprefix(f"{clean(job.spec.mvp)} ")
         text.append(fit(words, min(11, max(width, 0))), tone_style(self, tone))
         # The score first: a run's name may be as long as it likes.

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitlab.contract.contradictions import contradictions
-from vitlab.contract.job import PROFILES
-from vitlab.docs.judge.checks import control_fails, failed_checks
+from vitlab.contract.job import PROFILES, Result
 from vitlab.docs.judge.comparison import value_of
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import Bounds, ceilings, with_ceiling
+from vitlab.lab.results.ceilings import Bounds, ceilings
 from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
 from vitlab.lab.results.ranking import Pairs, pairs_of
 from vitlab.lab.results.repeats import Group, grouped
+from vitlab.lab.results.sound import faults, parted
 
 
 @dataclass(frozen=True)
@@ -106,32 +106,26 @@ def _names(results: Sequence[Finished]) -> set[str]:
 
 
 def _valid(results: Sequence[Finished], bounds: Bounds) -> tuple[list[Group], list[str]]:
-    """The groups that may be shown, and why others are not.
-
-    A configuration falls with any of its seeds: a mean of those that pass would be chosen by their
-    numbers. With a control that has learned something everything of its MVP falls.
-    """
-    controls = [one for one in results if one.result.data.get("permuted")]
-    bad = [one.result.run for one in controls if control_fails(one.result)]
-    if bad:
-        return [], [f"left out: its control {', '.join(bad)} fails"]
-    groups, why = [], []
-    for group in grouped(one for one in results if one not in controls):
-        faults = [fault for one in group.members for fault in _faults(one, bounds)]
-        if faults:
-            why.append(f"{group.name}: left out: {faults[0]}")
-        else:
-            groups.append(group)
+    """The groups that may be shown, and why others are not, a line each."""
+    models = grouped(one for one in results if not one.result.data.get("permuted"))
+    groups, left = parted(models, faults(results, bounds))
+    whole = "control_failed"
+    lines = (
+        f"{'' if fault.key == whole else f'{group.name}: '}left out: {fault.text('en')}"
+        for group, fault in left
+    )
+    why = list(dict.fromkeys(lines))
+    for group in list(groups):
+        if doubts := [line for one in group.members for line in _doubts(one.result)]:
+            groups.remove(group)
+            why.append(f"{group.name}: left out: {doubts[0]}")
     return groups, why
 
 
-def _faults(one: Finished, bounds: Bounds) -> list[str]:
-    """Why a result may not be shown."""
-    result = one.result
+def _doubts(result: Result) -> list[str]:
+    """Numbers of a result that cannot all be true, or that it lacks."""
     if result.recipe == "ceiling":
         return []
-    faults = failed_checks(with_ceiling(result, bounds))
-    faults += contradictions(result.values)
-    if value_of(result, result.headline) is None:
-        faults.append(f"{result.headline} is not a finite number")
-    return faults
+    lacks = value_of(result, result.headline) is None
+    missing = [f"{result.headline} is not a finite number"] if lacks else []
+    return [*contradictions(result.values), *missing]
