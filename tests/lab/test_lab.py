@@ -164,6 +164,7 @@ def test_a_plan_in_other_words_is_explained_once(
     plan = lab.paths.root / "goals.md"
     plan.write_text(text, encoding="utf-8")
     lab.paths.settings.write_text("tables:\n  old.md: {A: id}\n# kept\nprofile: full", "utf-8")
+    lab.paths.settings.chmod(0o600)
     columns = read_columns("Goal=id, How=status")
     keep_columns(lab.paths.settings, {"goals.md": columns})
     mine = lab.paths.settings.rename(tmp_path_factory.mktemp("mine") / "vitlab.yaml")
@@ -171,9 +172,20 @@ def test_a_plan_in_other_words_is_explained_once(
     with pytest.raises(UsageError, match="a link out of"):
         keep_columns(lab.paths.settings, {"goals.md": {}})
     mine.rename(lab.paths.settings)
+    assert lab.paths.settings.stat().st_mode & 0o777 == 0o600
     settings = lab.paths.settings.read_text("utf-8")
     assert settings.startswith("# kept\nprofile: full\ntables:\n")
     assert "old.md" not in settings
+    for other in (
+        'tables: {\n  "goals.md": {"Goal": "id"}\n}\nprofile: full\n',
+        "{profile: full, cpu_slots: 2}\n",
+        '"tables": {}\nprofile: full\n',
+        "profile: full\n...\n",
+    ):
+        (lab.paths.root / "other.yaml").write_text(other, "utf-8")
+        with pytest.raises(UsageError, match=r'add tables: \{"goals\.md": \{"Goal": "id"'):
+            keep_columns(lab.paths.root / "other.yaml", {"goals.md": columns})
+        assert (lab.paths.root / "other.yaml").read_text("utf-8") == other
     opened = open_lab(lab.paths.root)
     assert plan in opened.roadmaps()
     assert [(m.id, m.status) for m in opened.read_roadmap(plan).mvps] == [("G1", "done")]

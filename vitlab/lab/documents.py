@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -185,7 +186,10 @@ def _walk(
     tell: Tell | None = None,
     jobs: Collection[str] = (),
 ) -> Iterator[Path]:
-    """The files in folders and below them whose names are wanted; no linked folder is entered."""
+    """The files in folders and below them whose names are wanted; no linked folder is entered.
+
+    Hidden ones are none: editors and file systems lay `.#NAME` and `._NAME` beside a file.
+    """
     waiting, search, seen = deque(roots), Search(), set[Path]()
     while waiting and not search.is_cut:
         folder = waiting.popleft()
@@ -197,9 +201,10 @@ def _walk(
         if SPEC in names or "pyvenv.cfg" in names or (folder not in roots and SETTINGS in names):
             continue  # a job, an environment, another lab
         for entry in entries:
+            if entry.name.startswith("."):
+                continue
             if entry.is_dir(follow_symlinks=False):
-                skipped = entry.name.startswith(".") or entry.name in _SKIPPED
-                skipped = skipped or entry.path in jobs
+                skipped = entry.name in _SKIPPED or entry.path in jobs
                 if not skipped and not _TEMPLATE.fullmatch(entry.name):
                     waiting.append(Path(entry.path))
             elif wanted(entry.name) and not is_folder(entry):
@@ -240,14 +245,28 @@ def read_columns(text: str) -> dict[str, str]:
 
 
 def keep_columns(settings: Path, tables: Mapping[str, Mapping[str, str]]) -> None:
-    """Write the settings' key `tables`; every other line stays as it is."""
+    """Write the settings' key `tables`; every other line stays as it is.
+
+    `UsageError` with the line to write where a person's file is of another form.
+    """
+    from vitlab.jobs.experiment import yaml_loader
+
     check_inside(settings.parent, [settings])  # its text would be copied into the lab
-    old = settings.read_text(encoding="utf-8") if settings.is_file() else ""
+    path, there = real(settings), settings.is_file()
+    raw = path.read_bytes() if there else b""
     lines = [
         f"  {json.dumps(name, ensure_ascii=False)}: {json.dumps(columns, ensure_ascii=False)}\n"
         for name, columns in tables.items()
     ]
-    kept = _TABLES.sub("", old)
+    ours = f"tables:\n{''.join(lines)}"
+    kept = _TABLES.sub("", raw.decode(errors="replace").replace("\r\n", "\n"))
     gap = "" if not kept or kept.endswith("\n") else "\n"
-    new = f"{kept}{gap}tables:\n{''.join(lines)}"
-    write_atomic(settings, new.encode())
+    new = f"{kept}{gap}{ours}".replace("\n", "\r\n" if b"\r\n" in raw else "\n").encode()
+    try:
+        before, after = (yaml_loader.load(text)[1] for text in (raw, new))
+    except yaml_loader.BadYaml:
+        before, after = None, None
+    if after is None or after != {**(before or {}), "tables": tables}:
+        line = json.dumps({**tables}, ensure_ascii=False)
+        raise UsageError(f"{settings}: nothing is written in YAML of this form: add tables: {line}")
+    write_atomic(path, new, stat.S_IMODE(path.stat().st_mode) if there else None)
