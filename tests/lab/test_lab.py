@@ -6,16 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import ROADMAP, Ended
+from tests.lab.conftest import EXP_ID, ROADMAP, Ended
 from vitlab.contract.events import EventWriter
 from vitlab.contract.paths import NoLab, UsageError
 from vitlab.contract.reading import Search
 from vitlab.docs.save import change, save
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Span, read
+from vitlab.jobs.store import all_jobs
 from vitlab.lab.documents import keep_columns, notes_near, read_columns
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.live.snapshot import read_snapshot, roadmap_summaries
+from vitlab.lab.results.job_results import of_roadmap
+from vitlab.lab.writeback.writeback import pending
+from vitlab.tui.jobs_index import belongs
 
 
 def test_a_lab_is_found_from_any_folder_below(lab: Lab) -> None:
@@ -79,6 +83,29 @@ def test_a_job_is_of_the_roadmap_it_was_launched_from_and_of_no_like_named_one(
     assert read_snapshot(lab, longer / roadmap.name).names == set()
 
 
+def test_a_new_plan_under_the_path_of_another_has_none_of_its_jobs(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    """Where the rows of their experiments stand in a file of the lab, and not in it."""
+    old = ROADMAP.replace("⏳ | - |", f"⏳ | `{EXP_ID}` |")
+    job = ended("one")
+    roadmap.rename(roadmap.with_name("plan_2025_roadmap.md"))
+    roadmap.write_text(ROADMAP, encoding="utf-8")
+    here = open_lab(lab.paths.root)
+    (mine,) = of_roadmap(here, all_jobs(lab.paths), roadmap)  # no row has it: as it was
+    assert (mine.paths, here.notes) == (job, [])
+    roadmap.with_name("plan_2025_roadmap.md").write_text(old, encoding="utf-8")
+    here = open_lab(lab.paths.root)
+    view = read_snapshot(here, roadmap)
+    assert (pending(here, roadmap).mvps, [belongs(one, view) for one in view.jobs]) == ((), [False])
+    assert here.notes == [
+        "experiments in roadmaps/plan_2025_roadmap.md, launched from roadmaps/plan_roadmap.md, "
+        "are not of its plan now"
+    ]
+    roadmap.write_text(old, encoding="utf-8")  # a copy for safety
+    assert of_roadmap(here, all_jobs(lab.paths), roadmap) == [mine]
+
+
 PLAN = "# Plan\n\n| MVP | Name | Status |\n|---|---|---|\n| 1.0 | Base | done |\n"
 
 
@@ -101,6 +128,8 @@ def test_roadmaps_are_found_anywhere_below_and_none_hides_another(lab: Lab) -> N
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(PLAN, encoding="utf-8")
     (root / "logg" / "gone_roadmap.md").symlink_to("nowhere")
+    (root / "logg" / ".#路线图.md").symlink_to("user@host.123")  # Emacs edits it
+    (root / "logg" / "._路线图.md").write_bytes(b"\0\5Mac OS X")
     (root / "a" / "broken_roadmap.md").write_bytes(b"# \xff")
     found = [lab.paths.relative(path) for path in open_lab(root).roadmaps()]
     assert found[0].startswith("roadmaps/")

@@ -165,6 +165,7 @@ def usual_view(**more: Any) -> Any:
     shape: dict[str, Any] = {
         "path": Path("/lab") / ROADMAP,
         "names": frozenset({ROADMAP}),
+        "elsewhere": frozenset(),
         "roadmap": SimpleNamespace(
             title="ViT Roadmap: Scaling to Fisher Ceiling",
             language="en",

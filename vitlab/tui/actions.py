@@ -23,6 +23,7 @@ from vitlab.lab.launch import Request
 from vitlab.lab.writeback import edits
 from vitlab.tui.allowed import why_not
 from vitlab.tui.autopilot import show_autopilot
+from vitlab.tui.jobs_index import belongs
 from vitlab.tui.screens.base import LabScreen, front_screen
 from vitlab.tui.screens.dialogs import ConfirmScreen, WriteScreen, diffs
 from vitlab.tui.screens.documents import write_documents
@@ -30,7 +31,7 @@ from vitlab.tui.screens.launch import LaunchScreen, last_choice, remember_choice
 from vitlab.tui.screens.new_experiment import make_experiment
 from vitlab.tui.screens.new_plan import add_to_plan
 from vitlab.tui.statuses import set_status
-from vitlab.tui.text import belongs, clean, job_label
+from vitlab.tui.text import clean, job_label
 
 if TYPE_CHECKING:
     from vitlab.docs.save import Reverted

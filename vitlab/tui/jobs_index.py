@@ -45,29 +45,36 @@ class JobsIndex(NamedTuple):
     """Those that have not ended: few, where thousands have."""
 
 
+def belongs(job: JobView, view: LabSnapshot) -> bool:
+    """Whether a job was launched from the roadmap on the screen."""
+    return job.spec.roadmap in view.names and job.spec.exp_id not in view.elsewhere
+
+
 def index_of(view: LabSnapshot) -> JobsIndex:
     """The jobs of this reading, in their order; those that moved on in place of themselves."""
-    if _last and _last[0][0] is view.jobs and _last[0][1] == view.names:
+    of = view.names, view.elsewhere
+    if _last and _last[0][0] is view.jobs and _last[0][1] == of:
         return _last[0][2]
-    moved = _moved(_last[0][0], view.jobs) if _last and _last[0][1] == view.names else None
+    moved = _moved(_last[0][0], view.jobs) if _last and _last[0][1] == of else None
     index = _gathered(view) if moved is None else _with(_last[0][2], moved)
-    _last[:] = [(view.jobs, view.names, index)]
+    _last[:] = [(view.jobs, of, index)]
     return index
 
 
-_last: list[tuple[Sequence[JobView], frozenset[str], JobsIndex]] = []
-"""The jobs last asked of, the names of their roadmap, and what was gathered."""
+_Of = tuple[frozenset[str], frozenset[str]]
+_last: list[tuple[Sequence[JobView], _Of, JobsIndex]] = []
+"""The jobs last asked of, which are of their roadmap, and what was gathered."""
 
 
 def _gathered(view: LabSnapshot) -> JobsIndex:
     of_mvp: dict[str, list[JobView]] = {}
     for job in view.jobs:
-        if job.spec.roadmap in view.names:
+        if belongs(job, view):
             of_mvp.setdefault(job.spec.mvp, []).append(job)
     by_name = {job.paths.name: job for job in view.jobs}
     unfinished = [job for job in view.jobs if not isinstance(job.state, Done)]
     everything = in_order(view.jobs)
-    ordered = [j for j in everything if view.roadmap is None or j.spec.roadmap in view.names]
+    ordered = [j for j in everything if view.roadmap is None or belongs(j, view)]
     first = {job.spec.mvp: job for job in reversed(ordered)}
     return JobsIndex(by_name, of_mvp, everything, ordered, first, unfinished)
 

@@ -372,11 +372,6 @@ def short_count(count: int) -> str:
     return f"{count / 1e6:.1f}M"
 
 
-def belongs(job: JobView, view: LabSnapshot) -> bool:
-    """Whether a job was launched from the roadmap on the screen."""
-    return job.spec.roadmap in view.names
-
-
 def last_r2(job: JobView) -> float | None:
     """The job's last R2: its headline, or the same on the validation split."""
     return shown(job.spec.headline, job.values)

@@ -35,7 +35,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.live.judged import Judged, KeptJudgements, judge_roadmap
 from vitlab.lab.live.standing import Standing, standings
 from vitlab.lab.progress import TREND, Progress
-from vitlab.lab.results.job_results import finished, names_of_roadmap
+from vitlab.lab.results.job_results import finished, moved, names_of_roadmap
 from vitlab.lab.tray.proposals import Tray
 
 
@@ -87,6 +87,8 @@ def roadmap_summaries(
         names = of_path.get(real(path), [])
         mine = [of_name[name] for name in names]
         here = mine[0] if len(mine) == 1 else [job for job in jobs if job.spec.roadmap in names]
+        if gone := moved(lab, here, path):
+            here = [job for job in here if job.spec.exp_id not in gone]
         lines.append(_summary(lab, path, jobs, here, judged, path == shown))
     return tuple(lines)
 
@@ -213,6 +215,8 @@ class LabSnapshot:
     """The MVPs that are never next, and why."""
     names: frozenset[str] = frozenset()
     """The `spec.roadmap` of the jobs launched from this roadmap."""
+    elsewhere: frozenset[str] = frozenset()
+    """Experiments of these that another roadmap has now."""
     ceilings: Mapping[str, float] = field(default_factory=dict)
     """Job's name -> the ceiling of its headline, where one is known, of each run's newest job."""
     faults: Mapping[str, str] = field(default_factory=dict)
@@ -259,7 +263,7 @@ def read_snapshot(
     problems, here = list[str](), list[Job]()
     roadmap: Roadmap | None = None
     judged: Judged | None = None
-    experiments, names = frozenset[str](), frozenset[str]()
+    experiments, names, elsewhere = frozenset[str](), frozenset[str](), frozenset[str]()
     if roadmap_path is not None:
         try:
             roadmap = lab.cached_roadmap(roadmap_path)
@@ -272,8 +276,7 @@ def read_snapshot(
 
             experiments = frozenset(known_mvps(lab.paths, lab.paths.relative(roadmap_path)))
             problems += unreadable(lab.paths)
-        names = names_of_roadmap(lab, jobs, roadmap_path)
-        here = [job for job in jobs if job.spec.roadmap in names]
+        names, elsewhere, here = _own(lab, jobs, roadmap_path)
         if roadmap is not None:
             judged = judge_roadmap(lab, roadmap, jobs, here, kept.judged if kept else {})
     return LabSnapshot(
@@ -287,11 +290,22 @@ def read_snapshot(
         experiments=experiments,
         pending=judged.waiting.look(lab, 0 if quick else 1 if kept else None) if judged else 0,
         names=names,
+        elsewhere=elsewhere,
         ceilings=judged.ceilings if judged else {},
         faults=judged.faults if judged else {},
         standings=standings(lab, roadmap, here, quick=quick) if roadmap else {},
         proposals=Tray(lab).waiting(),
     )
+
+
+def _own(
+    lab: Lab, jobs: Sequence[Job], roadmap: Path
+) -> tuple[frozenset[str], frozenset[str], list[Job]]:
+    """A roadmap's names in its jobs, experiments launched from it that have moved, its jobs."""
+    names = names_of_roadmap(lab, jobs, roadmap)
+    launched = [job for job in jobs if job.spec.roadmap in names]
+    elsewhere = moved(lab, launched, roadmap)
+    return names, elsewhere, [job for job in launched if job.spec.exp_id not in elsewhere]
 
 
 def read_running(lab: Lab, view: LabSnapshot) -> LabSnapshot | None:

@@ -72,9 +72,35 @@ class Finished:
 
 
 def of_roadmap(lab: Lab, jobs: Sequence[Job], roadmap: Path) -> list[Job]:
-    """The jobs launched from `roadmap`."""
+    """The jobs launched from `roadmap`, as far as their experiments have not `moved`."""
     names = names_of_roadmap(lab, jobs, roadmap)
-    return [job for job in jobs if job.spec.roadmap in names]
+    mine = [job for job in jobs if job.spec.roadmap in names]
+    gone = moved(lab, mine, roadmap)
+    return [job for job in mine if job.spec.exp_id not in gone] if gone else mine
+
+
+def moved(lab: Lab, jobs: Sequence[Job], roadmap: Path) -> frozenset[str]:
+    """Of jobs launched from `roadmap`: the experiments whose rows another roadmap has, and it not.
+
+    It is a new plan under the path of one that was put away. The lab tells it.
+    """
+    try:
+        lost = {job.spec.exp_id for job in jobs} - _experiments(lab, roadmap)
+    except (UsageError, OSError):
+        return frozenset()  # what it has is not known
+    found, path = set[str](), real(roadmap)
+    for other in lab.roadmaps(jobs=(job.paths for job in jobs)) if lost else ():
+        with contextlib.suppress(UsageError, OSError):
+            theirs = lost & _experiments(lab, other)
+            if theirs and real(other) != path:
+                found |= theirs
+                here, there = lab.paths.relative(roadmap), lab.paths.relative(other)
+                lab.tell(f"experiments in {there}, launched from {here}, are not of its plan now")
+    return frozenset(found)
+
+
+def _experiments(lab: Lab, roadmap: Path) -> set[str]:
+    return {mvp.exp_id or "" for mvp in lab.cached_roadmap(roadmap).mvps}
 
 
 def names_of_roadmap(lab: Lab, jobs: Iterable[Job], roadmap: Path) -> frozenset[str]:

@@ -38,7 +38,7 @@ from vitlab.jobs.submissions import identity
 from vitlab.lab.after_save import locked
 from vitlab.lab.documents import is_report
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.job_results import finished, names_of_roadmap
+from vitlab.lab.results.job_results import finished, of_roadmap
 from vitlab.lab.results.provenance import Provenance, Source, Sources, best_source
 from vitlab.lab.writeback.sync_ledger import undone_texts
 
@@ -101,9 +101,8 @@ def record_numbers(
     """
     if not jobs:
         return
-    everything = all_jobs(lab.paths)
-    names = names_of_roadmap(lab, everything, lab.paths.root / jobs[-1].spec.roadmap)
-    known = Provenance(finished(job for job in everything if job.spec.roadmap in names))
+    roadmap = lab.paths.root / jobs[-1].spec.roadmap
+    known = Provenance(finished(of_roadmap(lab, all_jobs(lab.paths), roadmap)))
     record = _Record(known, jobs, by_person)
     places = {lab.paths.relative(one.path): list(record.places(one)) for one in changes}
     _record(lab, changes, record.sources, places, _gates_of(lab, changes, jobs[-1].spec.mvp))

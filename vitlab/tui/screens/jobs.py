@@ -17,13 +17,12 @@ from textual.widgets import Static
 from vitlab.contract.job import Done, Queued, Running, Unreadable
 from vitlab.contract.paths import JobPaths
 from vitlab.tui.home.job_panes import JobPanes, JobSelected
-from vitlab.tui.jobs_index import index_of
+from vitlab.tui.jobs_index import belongs, index_of
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.session import Session
 from vitlab.tui.text import (
     age,
-    belongs,
     cell,
     clean,
     device_of,

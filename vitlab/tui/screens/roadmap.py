@@ -17,12 +17,12 @@ from vitlab.jobs import gpus
 from vitlab.tui.home.beside import Beside
 from vitlab.tui.home.job_panes import JobSelected
 from vitlab.tui.home.layout import TABS, side_by_side, stacked
-from vitlab.tui.jobs_index import index_of
+from vitlab.tui.jobs_index import belongs, index_of
 from vitlab.tui.keys import Key, bindings
 from vitlab.tui.screens.base import LabScreen
 from vitlab.tui.screens.dialogs import Dialog
 from vitlab.tui.session import Session
-from vitlab.tui.text import belongs, clean
+from vitlab.tui.text import clean
 from vitlab.tui.widgets.header import Header
 from vitlab.tui.widgets.jobs_pane import JobsPane
 from vitlab.tui.widgets.meters import cpu_times

@@ -20,6 +20,7 @@ from vitlab.lab.lab import Lab
 from vitlab.lab.live import snapshot
 from vitlab.lab.live.snapshot import Kept, LabSnapshot, RoadmapSummary
 from vitlab.plot.series import Line
+from vitlab.tui.jobs_index import belongs
 from vitlab.tui.watch.pace import Change
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ class LabReader:
         from vitlab.lab.figures.curves import ceiling_lines, gate_headlines, gate_lines
 
         gates = view.roadmap.gates if view.roadmap else ()
-        own = [job.spec for job in view.jobs if job.spec.roadmap in view.names]
+        own = [job.spec for job in view.jobs if belongs(job, view)]
         lines = gate_lines(gate_headlines(gates, own), metric)
         if any(job.spec.recipe == "ceiling" for job in view.jobs):
             lines += ceiling_lines(

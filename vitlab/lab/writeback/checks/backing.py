@@ -24,7 +24,7 @@ from vitlab.lab.earlier import ENDED, read_earlier
 from vitlab.lab.lab import Lab
 from vitlab.lab.progress import Progress
 from vitlab.lab.results.decided import given_by_person
-from vitlab.lab.results.job_results import all_results, names_of_roadmap, of_roadmap
+from vitlab.lab.results.job_results import all_results, of_roadmap
 from vitlab.lab.results.provenance import Provenance, Source
 from vitlab.lab.writeback.sync_ledger import unwritten
 from vitlab.lab.writeback.written_numbers import WrittenNumber, WrittenNumbers, read_numbers
@@ -43,9 +43,9 @@ class Backing:
         self.lab, self.roadmap, self.around = lab, roadmap, around
         everything = all_results(lab)
         path = roadmap.document.path
-        jobs = [one.job for one in everything]
-        names = names_of_roadmap(lab, jobs, path) if path and jobs else frozenset()
-        self.own = Provenance(one for one in everything if one.job.spec.roadmap in names)
+        jobs = of_roadmap(lab, [one.job for one in everything], path) if path else []
+        mine = {job.name for job in jobs}
+        self.own = Provenance(one for one in everything if one.job.name in mine)
         self._jobs: dict[str, list[Job]] = defaultdict(list)
         for job in of_roadmap(lab, all_jobs(lab.paths), path) if path else ():
             self._jobs[job.spec.mvp].append(job)
