@@ -19,6 +19,7 @@ import pytest
 from tests.lab.conftest import Ended, error_of_mean
 from tests.lab.test_pairs import scored
 from vitlab.cli import main as vitlab
+from vitlab.commands.common import note_unreadable_jobs
 from vitlab.commands.results import as_latex, short
 from vitlab.contract import reading
 from vitlab.contract.job import Result, load_result, read_result, write_result
@@ -44,6 +45,27 @@ def settle(job: JobPaths, ago: float = 60) -> None:
     then = time.time() - ago
     for path in (job.folder, *job.folder.iterdir()):
         os.utime(path, (then, then))
+
+
+def test_a_copy_of_a_job_s_folder_is_no_job(
+    lab: Lab, ended: Ended, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Made before it was resumed, it would be the launch's end: failed."""
+    job, other = ended("one"), ended("two", 0.5)
+    own = job.folder.name
+    for name in (f"{own}.bak", "kept", f"../{job.folder.parent.name}.old/{own}"):
+        copy = JobPaths(shutil.copytree(job.folder, job.folder.parent / name))
+        if name == "kept":
+            settle(copy)
+            continue  # of an ended one
+        copy.result.unlink()
+        copy.exit.write_text(job.exit.read_text().replace("ok", "failed"), encoding="utf-8")
+    for _ in range(2):
+        assert [one.paths for one in all_jobs(lab.paths)] == [job, other]
+        assert [one.job.paths for one in all_results(lab)] == [job, other]
+    note_unreadable_jobs(lab)
+    told = capsys.readouterr().err
+    assert told.count(f"is a copy of {job.name}, which counts\n") == told.count("\n") == 3
 
 
 def test_the_cache_gives_what_the_folders_hold(

@@ -185,10 +185,10 @@ def results_lab() -> Lab:
 
 
 def note_unreadable_jobs(lab: Lab) -> None:
-    """Tell which jobs have files that cannot be read, as their numbers may be missing."""
+    """Tell which jobs have files that cannot be read or are copies: their numbers are missing."""
     bad = unreadable_jobs(lab)
     for name in list(bad)[:NAMED]:
-        print_note(f"{name}: unreadable: {bad[name]}")
+        print_note(f"{name}: {bad[name]}")
     if len(bad) > NAMED:
         print_note(f"{len(bad) - NAMED} more jobs have such files; `vitlab jobs` names them")
 

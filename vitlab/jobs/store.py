@@ -31,6 +31,7 @@ from vitlab.contract.reading import Unreadable as UnreadableFile
 from vitlab.contract.tracking import VERSION as LINK_VERSION
 from vitlab.contract.tracking import Link
 from vitlab.contract.validation import load_fields, load_record
+from vitlab.jobs.copies import SUBMISSION, copies
 from vitlab.jobs.files import BLOCK, is_locked, last_json_line, read_json
 from vitlab.jobs.processes import SLURM_NUMBER, boot, is_alive
 from vitlab.jobs.submissions import is_submitted, publish, stage, stamp
@@ -311,11 +312,13 @@ def _cluster(job: JobPaths, spec: Spec) -> str:
 
 
 def all_jobs(lab: LabPaths) -> list[Job]:
-    """Every job of the lab with its state, oldest first; most are read once a process."""
+    """Every job of the lab with its state, oldest first, without copies; most are read once."""
     folders = _folders(lab, _kept)
     room = Room(sum(kept[3] for kept in _kept.values()))
     jobs = (_unchanged(folder) or _read_anew(folder, room) for folder in folders)
-    return [job for job in jobs if job is not None]
+    found = [job for job in jobs if job is not None]
+    twins = copies((one.paths, tuple(getattr(one.spec, x) for x in SUBMISSION)) for one in found)
+    return [job for job in found if job.name not in twins] if twins else found
 
 
 def _read_anew(folder: str, room: Room) -> Job | None:

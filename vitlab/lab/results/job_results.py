@@ -29,6 +29,7 @@ from vitlab.contract.reading import Room, read_document
 from vitlab.contract.validation import from_document, misfit
 from vitlab.docs.judge.budget import PRINCIPAL
 from vitlab.docs.judge.seeds import seed_name
+from vitlab.jobs.copies import SUBMISSION, copies
 from vitlab.jobs.experiment.placeholders import SEED
 from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, job_folders, read_job
 from vitlab.lab.results.run_settings import seed_of, seedless_hash, settings_of
@@ -257,7 +258,7 @@ def all_results(lab: Lab) -> list[Finished]:
 
 
 def unreadable_jobs(lab: Lab) -> dict[str, str]:
-    """What is wrong with the files of jobs, by the job's name: their results may be missing."""
+    """Why results of jobs may be missing, by the job's name: files that cannot be read, a copy."""
     return _results_and_problems(lab)[1]
 
 
@@ -269,24 +270,29 @@ def _results_and_problems(lab: Lab) -> tuple[list[Finished], dict[str, str]]:
     fresh: dict[str, _Entry] = {}
     results: list[Finished] = []
     problems: dict[str, str] = {}
+    submissions: dict[JobPaths, tuple[object, ...]] = {}
     for paths in folders:
         entry = cached.get(paths.name)
         stamp = _stamp(paths.folder)
         if entry is not None and entry["stamp"] == stamp:
             fresh[paths.name] = entry
             results += _from_entry(entry, paths)
+            submissions[paths] = tuple(map(entry["spec"].get, SUBMISSION))
         elif (job := read_job(paths, room)) is not None:
             read = finished([job])
             results += read
+            submissions[paths] = tuple(getattr(job.spec, name) for name in SUBMISSION)
             if job.problem:
-                problems[paths.name] = job.problem
+                problems[paths.name] = f"unreadable: {job.problem}"
             elif isinstance(job.state, Done) and time.time() - max(stamp[::3]) / 1e9 > SETTLED:
                 fresh[paths.name] = _entry(job, read[0].result if read else None, stamp)
     if fresh != cached:
         with contextlib.suppress(OSError):  # a read-only lab has no cache
             path.parent.mkdir(exist_ok=True)
             write_atomic(path, json.dumps({"v": VERSION, "jobs": fresh}).encode())
-    return results, problems
+    twins = copies(submissions.items())
+    problems |= {name: f"is a copy of {own.name}, which counts" for name, own in twins.items()}
+    return [one for one in results if one.job.name not in twins], problems
 
 
 def _stamp(folder: Path) -> list[int]:
