@@ -67,6 +67,7 @@ def bias(op: str, value: float, **more: object) -> Threshold:
         ("MAE(T_eff) < 50 K", Threshold("mae", "<", 50.0, None, "T_eff", False, None, "K")),
         ("MAE_test(T_eff) < 50", Threshold("mae", "<", 50.0, "test", "T_eff", False, None)),
         ("MAE of [M/H] < 0.1", Threshold("mae", "<", 0.1, None, "M_H", False, None)),
+        ("[Fe/H] R² > 0.7", Threshold("r2", ">", 0.7, None, "M_H", False, None)),
         ("scatter < 0.5", Threshold("scatter", "<", 0.5, None, None, False, None)),
         ("≥ 90% of the ceiling", r2(">=", 0.9, of_ceiling=True)),
         ("ΔMAE (vs Ridge) < 0", Threshold("mae", "<", 0.0, None, None, True, "ridge")),

@@ -23,7 +23,15 @@ from vitlab.docs.model.ids import (
     without_brackets,
     without_number,
 )
-from vitlab.docs.model.status_marks import Found, HeadingStatus, Mark, find_marks, item_marks
+from vitlab.docs.model.status_marks import (
+    Found,
+    HeadingStatus,
+    Mark,
+    find_marks,
+    item_marks,
+    status_lines,
+    unread_statuses,
+)
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import ParsedStatus, Vocabulary
 from vitlab.docs.text.inline import folded, plain
@@ -43,12 +51,6 @@ _BOX = re.compile(
 _LISTED = re.compile(
     r"^[ \t>]*(?:[-*+]|\d{1,3}[.)])[ \t]+(?!\[[ xX/-]\][ \t])(?P<text>\S[^\r\n]*)", re.M
 )
-_STATUS_LINE = re.compile(
-    r"[ \t>]*(?:[-*+][ \t]+)?[*_]{0,2}(?:当前|实验)?(?:status|state|状态)[*_]{0,2}[ \t]*"
-    r"[:：][*_]{0,2}[ \t]*(?P<value>[^|\s][^|]*?)[ \t]*",
-    re.I,
-)
-"""A line on how an MVP stands: `- **Status:** ✅ Done`."""
 _STEP = re.compile(
     r"[^\w\[(<]*(?P<id>(?:(?:phase|stage|step|milestone|task|experiment|exp|sprint|wp|[METPS])[ -]?"
     r"|阶段|里程碑|任务|实验|步骤)(?:\d{1,3}(?:[.-]\d{1,3})*[a-z]?|[一二三四五六七八九十]{1,3})"
@@ -86,6 +88,8 @@ class Spec:
     runs: tuple[Entry, ...]
     line: HeadingStatus | None = None
     """The status in a line of its own, `- **Status:** ✅`."""
+    unread: str = ""
+    """What stands in such a line where no status can be read."""
 
     @property
     def words(self) -> str:
@@ -124,6 +128,7 @@ def specs_of(
         below = openings[number + 1 : bisect_left(places, end)]
         stop = next((h.index for h, other in below if other[0] != mvp), end)
         inside = views[bisect(firsts, heading.index) : bisect(firsts, stop - 1)]
+        own = heading.index + 1, after.get(heading.index, stop)
         specs.append(
             Spec(
                 mvp,
@@ -132,28 +137,11 @@ def specs_of(
                 _spec_status(heading, mvp, vocabulary),
                 tuple(e for v in inside if v.kind == "facts" for e in v.entries),
                 tuple(e for v in inside if v.kind == "runs" for e in v.entries),
-                next(
-                    status_lines(
-                        document, vocabulary, heading.index + 1, after.get(heading.index, stop)
-                    ),
-                    None,
-                ),
+                next(status_lines(document, vocabulary, *own), None),
+                next(unread_statuses(document, *own), ""),
             )
         )
     return tuple(specs)
-
-
-def status_lines(
-    document: Document, vocabulary: Vocabulary, first: int, end: int
-) -> Iterator[HeadingStatus]:
-    """The statuses in lines of their own between two 0-based lines."""
-    for index in range(first, end):
-        line = document.line_text(index)
-        match = _STATUS_LINE.fullmatch(line) if index not in document.hidden_lines else None
-        parsed = vocabulary.read(match["value"]) if match else None
-        if match and parsed and not parsed.loose:
-            start = document.line_span(index).start + match.start("value")
-            yield HeadingStatus(Span(start, start + len(match["value"])), match["value"], parsed)
 
 
 def _spec_status(heading: Heading, mvp: str, vocabulary: Vocabulary) -> HeadingStatus | None:

@@ -378,6 +378,8 @@ def _stated_mvp(stated: Stated, spec: Spec | None, words: Vocabulary) -> Mvp:
     status, text = (words.status(fact.raw), fact.raw) if fact else (stated.status, stated.text)
     if spec and spec.line and status is None:
         status, text = spec.line.parsed.status, spec.line.text
+    elif spec and status is None and not text:
+        text = spec.unread
     return replace(
         _mvp(stated.entry), id=stated.id, name=stated.name, status=status, status_text=text
     )

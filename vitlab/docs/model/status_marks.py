@@ -27,7 +27,7 @@ _WORD_END = re.compile(
 )
 """The last part of an item, `- done`."""
 _STATED_END = re.compile(
-    r"(?:\s*[—–]+\s*|\s-+\s+)(?P<text>[*_`]*(?:(?:待|已|未|正在)\w{1,3}|\w{1,3}中|完成|就绪|暂停|取消|失败"
+    r"(?:\s*[—–]+\s*|\s-+\s+|(?P<code>\s+)(?=`))(?P<text>[*_`]*(?:(?:待|已|未|正在)\w{1,3}|\w{1,3}中|完成|就绪|暂停|取消|失败"
     r"|部分(?:完成|通过)?|analy[sz]ing|partial(?:ly done)?"
     r"|done|completed?|finished|running|in progress|planned|to ?do|pending|not started|cancell?ed"
     r"|dropped|failed|paused|on hold|ready|skipped|abandoned|wip)[*_`.。]*)\s*$",
@@ -80,6 +80,22 @@ _PIECE = re.compile(r"[^│┃║|\s](?:[^│┃║|]*?[^│┃║|\s])?(?=\s{2,
 _TREE = re.compile(r"[│├└┌┬┴┼─━═>`+|\\\s-]*(?:→\s*)?")
 _DRAWN = ("", "text", "txt", "plain", "ascii", "mermaid")
 """The languages of fenced blocks that hold no code."""
+_STATUS_LINE = re.compile(
+    r"[ \t>]*(?:[-*+][ \t]+)?(?P<open>\[)?[*_]{0,2}"
+    r"(?:(?:当前|实验)?(?:(?P<status>status|状态)|state)|(?:进度|进展)(?=[^\d%]*$))[*_]{0,2}[ \t]*"
+    r"(?:::?|：|=|[-–—](?=[ \t]))[*_]{0,2}[ \t]*(?P<value>[^|\s][^|]*?)[ \t]*(?(open)\])",
+    re.I,
+)
+"""A line on how an MVP stands: `- **Status:** ✅ Done`, `status:: done`."""
+_STATUS_HEAD = re.compile(
+    r"\|[ \t]*[*_]{0,2}(?:当前)?(?P<status>status|状态)[*_]{0,2}[ \t]*\|[ \t]*"
+    r"(?P<value>[^|\s][^|]*?)[ \t]*\|[ \t]*",
+    re.I,
+)
+"""The head of a table of an MVP's properties: `| Status | ✅ Done |`."""
+_RULE = re.compile(r"\|[ \t]*:?-+:?[ \t]*\|[ \t]*:?-+:?[ \t]*\|[ \t]*")
+_LONGEST_STATUS = 60
+"""Characters of a line's value that may be a status in words that are not known."""
 
 
 class Mark(NamedTuple):
@@ -118,6 +134,7 @@ def find_marks(
     if last and len(text) <= _LONGEST and (tail := _STATED_END.search(text, of[1])):
         at = tail.span("text")
         inside = any(m.start < at[1] and at[0] < m.end for m in marks)
+        inside = inside or bool(tail["code"] and not title)  # prose of an item
         parsed = None if inside else vocabulary.read(tail["text"])
         if parsed and not tail["text"][parsed.end :].strip(" *_`.。"):
             marks.append(Mark(*at, parsed))
@@ -393,3 +410,35 @@ def in_diagrams(
                     for mark in marks:
                         span = at + mark.start, at + mark.end
                         yield Found(mvp, "diagram", *span, mark.parsed, several, *beside)
+
+
+def status_lines(
+    document: Document, vocabulary: Vocabulary, first: int, end: int
+) -> Iterator[HeadingStatus]:
+    """The statuses in lines of their own between two 0-based lines."""
+    for index, match in _lines_on_status(document, first, end):
+        parsed = vocabulary.read(match["value"])
+        if parsed and not parsed.loose:
+            start = document.line_span(index).start + match.start("value")
+            yield HeadingStatus(Span(start, start + len(match["value"])), match["value"], parsed)
+
+
+def unread_statuses(document: Document, first: int, end: int) -> Iterator[str]:
+    """The texts of lines that name a status, between two 0-based lines."""
+    for _, match in _lines_on_status(document, first, end):
+        if match["status"] and len(match["value"]) <= _LONGEST_STATUS:
+            yield match["value"]
+
+
+def _lines_on_status(
+    document: Document, first: int, end: int
+) -> Iterator[tuple[int, re.Match[str]]]:
+    """(0-based line, match) of the lines on a status between two 0-based lines."""
+    for index in range(first, end):
+        if index not in document.hidden_lines:
+            line = document.line_text(index)
+            match = _STATUS_LINE.fullmatch(line)
+            if match is None and index + 1 < end and _RULE.fullmatch(document.line_text(index + 1)):
+                match = _STATUS_HEAD.fullmatch(line)
+            if match:
+                yield index, match

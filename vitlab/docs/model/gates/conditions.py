@@ -24,7 +24,7 @@ _SPLITS = {
 _LABELS = {
     "log_g": r"(?<![A-Za-z])log(?:[_ ]?g|\(g\))(?![a-z])",
     "T_eff": r"t[_ ]?eff",
-    "M_H": r"\[m/h\]|m_h|fe/?h",
+    "M_H": r"\[(?:m|fe)/h\]|m_h|fe/?h",
     "a_M": r"a_m|\[(?:α|alpha)/(?:m|fe)\]",
     "C_M": r"c_m|\[c/(?:m|fe)\]",
 }

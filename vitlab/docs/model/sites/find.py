@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from vitlab.docs.model.boards.box import rest_of_card
 from vitlab.docs.model.boards.list_board import last_of_item
 from vitlab.docs.model.ids import exp_id, several_ids, without_number
-from vitlab.docs.model.mvps import Spec, id_pattern, in_steps, status_lines
+from vitlab.docs.model.mvps import Spec, id_pattern, in_steps
 from vitlab.docs.model.report_head import in_head, is_of_something_else
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.sites.site import StatusSite
@@ -21,6 +21,7 @@ from vitlab.docs.model.status_marks import (
     in_items,
     of_parts,
     past_lines,
+    status_lines,
 )
 from vitlab.docs.model.status_text import is_progress_status, read_status_text
 from vitlab.docs.model.table_kinds import Entry, View, marks_beside_name
