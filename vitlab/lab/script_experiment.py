@@ -426,7 +426,7 @@ def _metrics(found: Found) -> Iterator[str]:
         yield f"{mark}    # {name}: {near or '?'}"
     yield from [f"{mark}    # and {len(other) - MAX_OTHER} more columns"] * (len(other) > MAX_OTHER)
     for text in script.unsure[:MAX_OTHER]:
-        yield f"# Printed, and not read, as it may be of something else: {dump(text)}"
+        yield f"# Printed, and not read, as it may be of something else or in percent: {dump(text)}"
 
 
 def _output_option(found: Found) -> Option | None:

@@ -59,6 +59,8 @@ class Slot:
     """Whether that is sure by its format, or as it is a counter."""
     is_mark: bool = False
     """Whether it is called a mark, as of the best epoch: at a line's end it says nothing."""
+    is_percent: bool = False
+    """Whether its format makes it one."""
 
 
 Part = str | Slot
@@ -115,7 +117,7 @@ def _slot(node: ast.expr) -> Slot:
         value = value.left  # `epoch + 1`
     name = getattr(value, "attr", getattr(value, "id", ""))
     is_number = bool(_NUMERIC.fullmatch(spec) or _COUNTERS.fullmatch(name))
-    return Slot(is_number, _MARKS.fullmatch(name) is not None)
+    return Slot(is_number, _MARKS.fullmatch(name) is not None, spec.endswith("%"))
 
 
 def split_text(pattern: str, text: str) -> list[Part]:
@@ -124,7 +126,9 @@ def split_text(pattern: str, text: str) -> list[Part]:
     end = 0
     for found in re.finditer(pattern, text):
         form = found[0].strip("{}%").rpartition(":")[2]
-        parts += [text[end : found.start()], Slot(bool(_NUMERIC.fullmatch(form)))]
+        percent = found[0].endswith("%}")
+        slot = Slot(percent or bool(_NUMERIC.fullmatch(form)), is_percent=percent)
+        parts += [text[end : found.start()], slot]
         end = found.end()
     return [*parts, text[end:]]
 
@@ -210,7 +214,9 @@ def _named(before: str, after: str) -> _Named | None:
 
 
 def _is_sure(k: int, texts: list[str], slots: list[Slot], named: list[_Named | None]) -> bool:
-    """Whether nothing in its line may say that score `k` is of something else."""
+    """Whether nothing in its line may say that score `k` is of something else, or in percent."""
+    if slots[k].is_percent or texts[k + 1].lstrip().startswith("%"):
+        return False
     marked = slots[-1].is_mark and not texts[-2].strip() and not texts[-1].strip()
     for slot, one in list(zip(slots, named, strict=True))[: -1 if marked else None]:
         words = set() if one is None else {word.lower() for word in _WORDS.findall(one.text)}
