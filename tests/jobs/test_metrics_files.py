@@ -548,6 +548,10 @@ def test_the_last_of_several_folds_is_no_result(
         ("epoch,rank,val_r2\n0,0,.8\n0,1,.9\n", "rank"),
         (",val_r2\n0,.7\n1,.8\n", ""),
         ("fold,epoch,val_r2\n0,0,.7\n0,1,.8\n1,0,.3\n", "fold"),
+        ("snr_bin,n,val_r2\n0-5,9,.2\n5-10,9,.9\n", "snr_bin"),
+        ("mag_lo,mag_hi,val_r2\n20,21,.8\n21,22,.3\n", "mag_lo"),
+        ("at,val_r2\n<5,.2\n>5,.9\n", "at"),
+        ("at,val_r2\n11-30,.2\n12-01,.9\n", ""),  # days
         ('{"mag": 20, "val_r2": 0.8}\n{"mag": 22, "val_r2": 0.3}\n', "mag"),
         ('{"mag": [20, 22], "val_r2": [0.8, 0.3]}', "mag"),
         ("epoch,model,val_r2\n0,vit,.7\n1,vit,.8\n", ""),

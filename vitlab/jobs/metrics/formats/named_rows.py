@@ -41,7 +41,11 @@ _REPEATS = ("fold", "folds", "cv", "seed", "rep", "repeat", "run", "trial", "bin
 _BINS = ("snr", "s/n", "sn", "mag", "magnitude", "noise", "noise_level", "n_train", "train_size",
          "ntrain", "星等", "信噪比")  # fmt: skip
 """First columns whose numbers do."""
-_NUMBERED = (*_REPEATS, *_BINS)
+_BIN_WORDS = {"snr", "mag", "magnitude", "bin", "bins", "range"}
+"""Words of others: `snr_bin`, `mag_lo`, `SNR range`."""
+_RANGE = re.compile(
+    r"[<>≤≥]=?\s*[\d.]+|[\[(]\s*[\d.]+\s*,\s*[\d.]+\s*[\])]|[\d.]+\s*(?:–|~|to)\s*[\d.]+"
+)
 _OF_STATE = ("best", "is_best", "improved", "saved", "status", "state", "date", "day", "weekday")
 """First columns that say how or when a row was, not of what."""
 TIMES = ("step", "epoch", "iteration", "iter", "time", "global_step", "batch", "_step")
@@ -117,7 +121,11 @@ def of_things(columns: Sequence[str], wanted: Sequence[str], any_first: bool) ->
     if in_time or not first or first in wanted or first in found:
         return found
     may_say = any_first and first.lower() not in _OF_STATE
-    return [first, *found] if may_say or first.lower() in _BINS else found
+    return [first, *found] if may_say or _is_of_bins(first.lower()) else found
+
+
+def _is_of_bins(name: str) -> bool:
+    return name in _BINS or not _BIN_WORDS.isdisjoint(re.split(r"[\W_]+", name))
 
 
 def thing(row: Mapping[str, object]) -> str:
@@ -127,9 +135,10 @@ def thing(row: Mapping[str, object]) -> str:
         text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
         text = str(text).strip() if isinstance(text, str | int | float) else ""
         name, is_number = column.lower(), not text.strip("+-.0123456789eE")
-        if not text or (is_number and name not in _NUMBERED) or len(text) > _LONGEST:
+        is_bin = name in _REPEATS or _is_of_bins(name) or bool(_RANGE.fullmatch(text))
+        if not text or (is_number and not is_bin) or len(text) > _LONGEST:
             continue
-        if name not in (*_THINGS, *_NUMBERED) and any(letter.isdigit() for letter in text):
+        if name not in _THINGS and not is_bin and any(letter.isdigit() for letter in text):
             continue  # a time, or the like
         is_split = _KINDS.get(name) == "split" and "split" in _meant(name, text)
         found.append(_SPLIT if is_split else text)
