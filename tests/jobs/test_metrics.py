@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -151,6 +152,17 @@ def test_an_evaluation_by_another_program_is_no_second_training(shop: Workshop) 
     assert ended(job).outcome == "ok"
     assert (result := read_result(job.result)) is not None
     assert result.values == {"val/r2": 0.2, "test/r2": 0.3}
+
+
+def test_a_training_in_the_background_that_is_ended_has_no_result(shop: Workshop) -> None:
+    train = "from vitlab.events import log; import time\nlog({'val/r2': 0.1}); time.sleep(300)"
+    (shop.lab.root / "train.py").write_text(train)
+    run = f"{sys.executable} train.py & sleep 2"
+    job = shop.submit("", config={"argv": ["bash", "-c", run], "cwd": str(shop.lab.root)})
+    advance(shop.lab)
+    done = ended(job)
+    assert (done.outcome, job.result.exists()) == ("unknown", False)
+    assert re.match(r"it returned while train.py \(pid \d+\) ran on, which was ended", done.detail)
 
 
 @pytest.mark.parametrize(

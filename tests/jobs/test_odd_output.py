@@ -293,6 +293,11 @@ OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
         # A launcher in Python has a code of its own, too.
         (End(0, None, raised("E: x"), proof=("", "epoch 3 of 9")), "unknown", "came to epoch 3"),
         (End(0, None, raised("E: x") + "on\n" * 4, proof=("", "epoch 3 of 9")), "ok", ""),
+        # What ran on was ended: a monitor, or the training.
+        (End(0, None, left=("gpu.py (pid 7)", False)), "ok", ""),
+        (End(0, None, left=("t.py (pid 7)", True)), "unknown", "while t.py (pid 7) ran on"),
+        (End(0, None, left=("t.py", False), proof=("", "epoch 3 of 9")), "unknown", "epoch 3 of 9"),
+        (End(0, None, left=("t.py", True), proof=("it wrote x", "")), "ok", ""),
         (
             End(0, None, "a.sh: line 2: 12 Killed   nap\n" + "on\n" * 9, behind_shell=True),
             "ok",

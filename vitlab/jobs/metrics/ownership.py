@@ -11,7 +11,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple
@@ -41,6 +41,10 @@ _ONLOOKERS = re.compile(
     r"|\b(py)?lsp|jedi"
 )
 """Command lines of what writes no metrics, as an editor's helpers."""
+WORKERS_GO = 6.0
+"""Seconds in which workers notice that their program has ended: those of PyTorch look each 5 s."""
+HARD = 0.2
+"""Of one core: what a training uses at least."""
 RECHECK = 20.0
 """Seconds between two looks at who else writes a file."""
 QUIET = 3.0
@@ -198,6 +202,30 @@ def _flags(pid: int, number: str) -> int:
     return os.O_RDONLY
 
 
+def left_running(
+    members: Callable[[], list[Process]], reporters: Container[int]
+) -> tuple[str, bool]:
+    """A script that runs on though its job's own program has returned, as one behind `&`.
+
+    With it whether it surely trains: it has reported numbers, or works hard. Workers of a program
+    that has ended go by themselves. `reporters`: pids that have reported numbers.
+    """
+    until, scripts = time.monotonic() + WORKERS_GO, list[tuple[bool, int, str]]()
+    while time.monotonic() < until:
+        scripts = []
+        for one in members():
+            if (script := _script(one.pid)) and _is_program(one.pid):
+                ran = time.time() - began(one.ticks)
+                share = one.cpu_ticks / os.sysconf("SC_CLK_TCK") / max(ran, 1.0)
+                name = f"{PurePath(script[1]).name} (pid {one.pid})"
+                scripts.append((one.pid in reporters or share > HARD, one.cpu_ticks, name))
+        if not scripts:
+            break
+        time.sleep(0.25)
+    surely, _, name = max(scripts, default=(False, 0, ""))
+    return name, surely
+
+
 def name_of(pid: int) -> str:
     """A process for people: its job, or its number and script."""
     if job := job_of(pid):
@@ -307,8 +335,14 @@ def _script(pid: int) -> Script | None:
 def _may_log(pid: int, folder: str) -> bool:
     """Whether a process in that folder may write metrics: an interpreter runs, no onlooker."""
     try:
-        if os.readlink(f"/proc/{pid}/cwd") != folder:  # noqa: PTH115 - of every process
-            return False
+        return os.readlink(f"/proc/{pid}/cwd") == folder and _is_program(pid)  # noqa: PTH115
+    except OSError:
+        return False
+
+
+def _is_program(pid: int) -> bool:
+    """Whether an interpreter runs, no onlooker."""
+    try:
         program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))  # noqa: PTH115, PTH119
         line = proc_file(pid, "cmdline").replace(b"\0", b" ").decode("utf-8", "replace")
     except OSError:

@@ -92,6 +92,8 @@ class End:
     epoch seen, where it is known how many there are."""
     own_codes: bool = False
     """Whether its exit code is a user's program's own: `NAN_CODE` means nothing there."""
+    left: tuple[str, bool] = ("", False)
+    """A program that ran on when its own had returned, and was ended; whether it surely trained."""
     behind_shell: bool = False
     """Whether that code may be another's than the training's: `behind_shell`."""
 
@@ -101,6 +103,9 @@ def explain(end: End) -> tuple[Outcome, str]:
     if end.code == 0:
         may_hide = (end.behind_shell or end.proof[1]) and not end.proof[0]
         why = _hidden_failure(end) if may_hide else ""
+        if end.left[0] and not end.proof[0] and (end.left[1] or end.proof[1]):
+            came_to = f"; it came to {end.proof[1]}" if end.proof[1] else ""
+            why = f"it returned while {end.left[0]} ran on, which was ended: wait for it{came_to}"
         return ("unknown", why) if why else ("ok", "")
     if end.code is None and end.signal is None:
         if end.error or _ends_in_traceback(end.last_words):

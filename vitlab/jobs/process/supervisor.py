@@ -59,7 +59,7 @@ from vitlab.jobs.process.ending import (
     last_words,
     printable,
 )
-from vitlab.jobs.process.health import Health, read_policy
+from vitlab.jobs.process.health import Health, Policy, read_policy
 from vitlab.jobs.process.metrics_process import MetricsProcess, WandbLook
 from vitlab.jobs.process.monitor import Monitor, without_progress, write_health
 from vitlab.jobs.processes import PYTHON
@@ -125,6 +125,8 @@ class Supervisor:
         """The number of the Slurm job we are the batch step of."""
         self.uses_srun = False
         """Whether its process is `srun`, which starts the job on several nodes."""
+        self.left = ("", False)
+        """See `End.left`."""
         self.gpu_memory = ""
         """GPU memory that was not released after the last attempt, with its holder."""
         self.requeue = False
@@ -178,7 +180,7 @@ class Supervisor:
         self.uses_srun = bool(self.slurm) and Path(argv[0]).name == "srun"
         kills = KernelKills()
         log_from = file_size(self.job.log, self.began if self.adopted else None)
-        self.failure = None
+        self.failure, self.left = None, ("", False)
         metrics = _metrics(self, 0 if self.adopted else log_from)
         events_from = file_size(self.job.events)
         try:
@@ -212,6 +214,7 @@ class Supervisor:
                 disk_free=disk_free(self.job.folder),
                 oom_kills=kills.recent(),
                 proof=proof_of_end(self.job, monitor.history),
+                left=self.left,
             )
             if not self.stop_reason[0] and not self.failure and explain(end)[0] == "ok":
                 self.is_over = True
@@ -248,11 +251,12 @@ class Supervisor:
                             return None, 0  # it goes on, without us
                         _end(self)
                     if (ended := waiter.wait(pause)) is not None:
+                        self.left = _left(self, monitor, ended[0])
                         return ended
                     pause = POLL
                     kills.look()
                     budget.look()
-                    self._judge(monitor.check(alive=True))
+                    self.failure = _judged(monitor.check(alive=True), self.policy) or self.failure
                     if self.is_command and "metrics" not in self.extra:
                         with contextlib.suppress(Exception):  # a link of no file it can name
                             wandb.look()
@@ -260,12 +264,6 @@ class Supervisor:
             if not self.adopted:
                 # Processes the job left running would keep its device.
                 processes.end_all(self._members, min(self._grace, 5.0))
-
-    def _judge(self, verdict: Health | None) -> None:
-        if verdict is None or verdict.status != "bad" or self.policy.action == "warn":
-            return
-        outcome = {"not finite": "nan", "stalled": "stalled"}.get(verdict.what, "failed")
-        self.failure = (outcome, f"{verdict.what}: {verdict.evidence}")
 
     @property
     def _grace(self) -> float:
@@ -360,6 +358,23 @@ def _end(own: Supervisor) -> None:
         if processes.end_all(own._members, own._grace, partial(signal_steps, own.slurm)):
             return
     processes.end_all(own._members, own._grace)
+
+
+def _left(own: Supervisor, monitor: Monitor, code: int | None) -> tuple[str, bool]:
+    """See `End.left`."""
+    if code or own.stop_reason[0] or own.adopted or not own._members():
+        return "", False
+    from vitlab.jobs.metrics.ownership import left_running  # rarely needed
+
+    return left_running(own._members, monitor.history.writers)
+
+
+def _judged(verdict: Health | None, policy: Policy) -> tuple[str, str] | None:
+    """Outcome and line where what was found ends the attempt."""
+    if verdict is None or verdict.status != "bad" or policy.action == "warn":
+        return None
+    outcome = {"not finite": "nan", "stalled": "stalled"}.get(verdict.what, "failed")
+    return outcome, f"{verdict.what}: {verdict.evidence}"
 
 
 def _metrics(own: Supervisor, log_from: int) -> MetricsProcess | None:
