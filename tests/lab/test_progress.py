@@ -182,6 +182,21 @@ def test_a_reader_takes_only_what_is_new(tmp_path: Path) -> None:
         assert reader.poll().step == 4
 
 
+def test_the_events_of_another_job_are_none(tmp_path: Path) -> None:
+    """By the spec that its last start names; a spec that cannot be read tells nothing."""
+    job, reader = JobPaths(tmp_path), ProgressReader(JobPaths(tmp_path))
+    spec = Spec("1.0", "one", "full", "mlp", {}, "E-1", "r.md")
+    with EventWriter(job.events) as writer:
+        writer.write("start", spec_hash="another")
+        writer.write("step", step=3)
+        assert reader.poll().step == 3
+        job.spec.write_bytes(spec.to_json())
+        other = ProgressReader(job)
+        assert other.poll() == Progress(problem="events.jsonl is of another job")
+        writer.write("start", spec_hash=spec.hash, resumed_from=3)
+        assert (other.poll().step, other.poll().problem) == (3, "")
+
+
 def test_a_long_file_is_read_to_its_end_over_whatever_stands_between(tmp_path: Path) -> None:
     job = JobPaths(tmp_path)
     line = '{"v": 1, "t": %d, "kind": "step", "step": %d, "values": {"train/loss": 1}}\n'

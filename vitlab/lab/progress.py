@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from vitlab.contract.events import Event, read_events
+from vitlab.contract.job import read_spec
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.reading import Unreadable
 from vitlab.jobs.logs.tail import EventTail
@@ -114,6 +115,8 @@ class Progress:
     """The same of the first epoch."""
     by_hand: bool = False
     """Whether it was started by hand: its first events come at once, when it is adopted."""
+    spec_hash: str = ""
+    """Of the spec of its last start; empty where that does not say it, as of a program."""
     before: float = 0.0
     """Run time of the processes before this one, in seconds."""
     last: float = 0.0
@@ -188,6 +191,7 @@ def _move_on(state: dict[str, Any], event: Event) -> None:
                 "by_hand": data.get("by_hand") is True,
                 "first": None,
                 "first_epoch": None,
+                "spec_hash": str(data.get("spec_hash", "")),
                 "before": before or 0.0,
             }
         case "step" | "eval":
@@ -233,8 +237,11 @@ class ProgressReader:
     """Follows one job's `events.jsonl`; each poll reads only what is new."""
 
     def __init__(self, job: JobPaths) -> None:
+        self._job = job
         self._tail = EventTail(job.events)
         self._folded = self._progress = Progress()
+        self._ours = set[str]()
+        """The hashes known to be of this job's spec, or of one that cannot be read."""
 
     def poll(self) -> Progress:
         """The same object until something has changed."""
@@ -245,4 +252,13 @@ class ProgressReader:
         problem = self._tail.problem or folded.problem
         if folded is not self._folded or problem != self._progress.problem:
             self._folded, self._progress = folded, replace(folded, problem=problem)
+            if folded.spec_hash and self._is_of_another():
+                self._progress = Progress(problem=f"{self._job.events.name} is of another job")
         return self._progress
+
+    def _is_of_another(self) -> bool:
+        if self._folded.spec_hash not in self._ours:
+            spec = read_spec(self._job.spec)
+            if spec is None or spec.hash == self._folded.spec_hash:
+                self._ours.add(self._folded.spec_hash)
+        return self._folded.spec_hash not in self._ours
