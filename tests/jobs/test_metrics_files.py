@@ -198,7 +198,13 @@ def test_a_python_array_is_no_number(tmp_path: Path) -> None:
 def test_rows_by_their_numbers(tmp_path: Path) -> None:
     path = tmp_path / "m.json"
     epochs = [f"epoch_{i}" for i in range(3)]
-    for keys, found in ((epochs, [0.0, 0.3, 0.6]), ("345", []), (("fold1", "fold2"), [])):
+    unordered = [f"epoch_{i}" for i in (0, 10, 9)]  # sort_keys=True
+    for keys, found in (
+        (epochs, [0.0, 0.3, 0.6]),
+        (unordered, [0.0, 0.6, 0.3]),
+        ("345", []),
+        (("fold1", "fold2"), []),
+    ):
         path.write_text(json.dumps({key: {"val_r2": 0.3 * i} for i, key in enumerate(keys)}))
         assert [x[R2] for *_, x in read(path)] == found
     for own, found in (((1, 2), [0.0, 0.3]), ((9, 7), []), ((9, 9), []), ((), [])):
@@ -554,6 +560,11 @@ def test_the_last_of_several_folds_is_no_result(
         ("at,val_r2\n11-30,.2\n12-01,.9\n", ""),  # days
         ('{"mag": 20, "val_r2": 0.8}\n{"mag": 22, "val_r2": 0.3}\n', "mag"),
         ('{"mag": [20, 22], "val_r2": [0.8, 0.3]}', "mag"),
+        ('{"models": ["vit", "ridge"], "val_r2": [0.8, 0.3]}', "models"),
+        (
+            '{"model_name": "vit", "val_r2": 0.8}\n{"model_name": "mlp", "val_r2": 0.7}\n',
+            "model_name",
+        ),
         ("epoch,model,val_r2\n0,vit,.7\n1,vit,.8\n", ""),
         ("iteration,checkpoint,val_r2\n0,a.pt,.7\n1,b.pt,.8\n", ""),
         (
@@ -605,6 +616,59 @@ def test_a_file_that_is_written_anew_is_judged_as_it_is(
     found = values(follower, last=True)
     assert found == ([] if after.startswith("{") else [0.2])  # folds without a word are no rows
     assert follower.status["unknown"] == unknown
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "last"),
+    [
+        ("lr,val_r2\n.1,.9\n.2,.7\n", "lr,val_r2\n.1,.9\n.3,.8\n.2,.7\n", None),  # sorted
+        ("lr,val_r2\n.1,.9\n.2,.7\n", "lr,val_r2\n.3,.8\n.1,.9\n.2,.7\n", None),
+        ("lr,val_r2\n.1,\n.2,.7\n.3,.6\n", "lr,val_r2\n.1,.8\n.2,.7\n.3,.6\n", None),
+        ('[{"val_r2": 0.9}, {"val_r2": 0.7}]',
+         '[{"val_r2": 0.9}, {"val_r2": 0.8}, {"val_r2": 0.7}]', None),
+        ("lr,val_r2\n.1,.9\n.2,.7\n", "lr,val_r2\n.1,.9\n.2,.7\n.3,.8\n", 0.8),
+        ("lr,val_r2\n.1,.9\n.2,.7\n", "lr,val_r2\n.1,.9\n.2,.7\n.2,.7\n", 0.7),  # as good
+        ("loss,val_r2\n3,.5\n2,.6\n1,.7\n", "loss,val_r2\n4,.4\n3,.55\n1,.7\n", 0.7),  # anew
+        ("loss,val_r2\n2,.6\n1,.7\n", "loss,val_r2\n2,.6\n1,.7\n", 0.7),  # the same again
+        ("epoch,val_r2\n0,.6\n1,.7\n", "epoch,val_r2\n0,.6\n1,.7\n1,.8\n2,.7\n", 0.7),
+    ],
+)  # fmt: skip
+def test_a_row_of_before_the_run_is_no_row_of_it_wherever_it_stands(
+    tmp_path: Path, before: str, after: str, last: float | None
+) -> None:
+    path, clock = tmp_path / "m", Clock()
+    clock.write(path, before.encode())
+    follower = FileFollower(source(), path)
+    follower.skip_existing()
+    list(follower.poll())
+    follower = FileFollower(source(), path, json.loads(json.dumps(follower.cursor)))
+    clock.write(path, after.encode())
+    found = values(follower, last=True)
+    assert last is None or found[-1] == last
+    told = "it ends with a row that it had before the run" in follower.status["note"]
+    assert (told, follower.status["unknown"]) == (last is None, ["val_r2"] * (last is None))
+
+
+@pytest.mark.parametrize(
+    ("text", "is_backwards"),
+    [
+        ("epoch,val_r2\n9,.7\n8,.6\n7,.5\n", True),  # newest first
+        ('[{"step": 300, "val_r2": 0.7}, {"step": 200, "val_r2": 0.6}, {"step": 9, "val_r2": 0}]',
+         True),
+        ("epoch,val_r2\n7,.5\n8,.6\n9,.7\n", False),
+        ("epoch,val_r2\n9,.7\n4,.6\n", False),  # resumed from an earlier one
+        ("epoch,val_r2\n9,.7\n8,.6\n7,.5\n8,.6\n", False),
+    ],
+)  # fmt: skip
+def test_the_last_of_rows_in_falling_order_is_no_result(
+    tmp_path: Path, text: str, is_backwards: bool
+) -> None:
+    path = tmp_path / "m"
+    path.write_text(text)
+    follower = FileFollower(source(), path)
+    list(follower.poll(last=True))
+    assert follower.status["unknown"] == ["val_r2"] * is_backwards
+    assert ("back to the first" in follower.status["note"]) == is_backwards
 
 
 def test_a_row_of_each_run_in_one_table_is_no_fold(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from vitlab.jobs.metrics.formats.table import Table, is_of_folds
 from vitlab.jobs.metrics.grouped import Grouped, Reader
 from vitlab.jobs.metrics.rows import ALL, Event, KnownRows
 from vitlab.jobs.metrics.source import Source, near
-from vitlab.jobs.metrics.things import Things
+from vitlab.jobs.metrics.things import EarlierRows, Things
 
 BLOCK = 1 << 17
 """Bytes read at once."""
@@ -45,7 +45,7 @@ class FileReader(Reader):
         self._head = self._tail = b""  # of what was read
         self._earlier = False  # all rows so far are an earlier run's
         self._skipped = False  # the first rows may be
-        self.things = Things(source)
+        self.things, self.before_run = Things(source), EarlierRows(source)
         self._known = KnownRows(list(source.names), source.step, source.epoch)
         self._longest = 0  # rows that were in it at once
         self._cut = False  # its last line has no end
@@ -56,6 +56,7 @@ class FileReader(Reader):
         """What is there now is an earlier run's."""
         for _ in self._read(last=False, without=None):
             pass
+        self.before_run.keep()
         self._earlier = self._skipped = True
 
     @property
@@ -129,6 +130,7 @@ class FileReader(Reader):
         if self.decoder and not self._earlier:
             self._before |= self.decoder.matched.intersection(self.source.names)
         self.things.forget()
+        self.before_run.forget()
         self.decoder, self._offset, self._cut = None, 0, False
         self._head = self._tail = b""
         if self._earlier:
@@ -181,6 +183,8 @@ class FileReader(Reader):
         self, chunks: Sequence[Chunk], without: frozenset[str] | None
     ) -> Iterator[Event]:
         for chunk in chunks:
+            if without is None or self._skipped:
+                self.before_run.look_at(chunk)
             if without is not None and not self._skipped:
                 self.things.look_at(chunk, self.decoder.columns if self.decoder else ())
             for start, part in self._known.new(chunk):
@@ -226,6 +230,12 @@ class FileReader(Reader):
         if several := self.things.of_several:
             names, told = ", ".join(sorted(several)), ", ".join(decoder.things)
             notes.append(f"{names}: rows differ in {told}: the last one is no result")
+        if backwards := self.things.backwards & decoder.matched:
+            names = ", ".join(sorted(backwards))
+            notes.append(f"{names}: rows go from the last step or epoch back to the first: the "
+                         "last one is no result")  # fmt: skip
+        if self.before_run.is_last:
+            notes.append("it ends with a row that it had before the run: the last is no result")
         if isinstance(decoder, Table):
             if is_of_folds(decoder, self.in_file):
                 notes.append("rows are parts of a whole, as folds: the last one is no result")
@@ -245,6 +255,7 @@ class FileReader(Reader):
             "tail": self._tail.decode("latin-1"), "earlier": self._earlier,
             "skipped": self._skipped, "longest": self._longest, "known": self._known.state,
             "before": sorted(self._before), "things": self.things.state,
+            "before_run": self.before_run.state,
             "kind": self.decoder.kind if self.decoder else "",
             "decoder": self.decoder.state if self.decoder else None,
         }  # fmt: skip
@@ -257,6 +268,7 @@ class FileReader(Reader):
         self._longest = state.get("longest", 0)
         self._before = set(state.get("before", ()))
         self.things.restore(state.get("things", {}))
+        self.before_run.restore(state.get("before_run", {}))
         if state["kind"] in KINDS and "sums" in state["known"]:
             self.decoder = KINDS[state["kind"]](*self.source.columns)
             self.decoder.restore(state["decoder"])
@@ -329,11 +341,13 @@ class FileFollower(Grouped[FileReader]):
         missing = [name for name in self._names if name not in found]
         names = {name: one.ours for name, one in self._names.items() if name in matched}
         rows = [reader.in_file for reader in self._readers if reader.decoder]
-        lost = [one.lost_last or (isinstance(one, Table) and is_of_folds(one, count))
-                for one, count in zip(decoders, rows, strict=True)]  # fmt: skip
+        shared = [one.before_run.is_last for one in self._readers if one.decoder]
+        lost = [one.lost_last or is_old or (isinstance(one, Table) and is_of_folds(one, count))
+                for one, count, is_old in zip(decoders, rows, shared, strict=True)]  # fmt: skip
         unknown = {name for one, all_ in zip(decoders, lost, strict=True)
                    for name in (one.matched if all_ else one.unknown | one.lost)}  # fmt: skip
-        unknown = unknown.union(gone, *(reader.things.of_several for reader in self._readers))
+        things = [reader.things for reader in self._readers]
+        unknown = unknown.union(gone, *(one.of_several | one.backwards for one in things))
         return {
             "file": str(self._path),
             "kind": decoders[0].kind if decoders else "",

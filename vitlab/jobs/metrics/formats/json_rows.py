@@ -186,8 +186,9 @@ def _by_number(document: Mapping[str, Any], axes: Collection[str]) -> list[dict[
     if len(words) != 1 or not len(keys) == len(rows) == len(document):
         return []
     (word,), numbers = words, [int(key[2]) for key in keys]
-    if word:
-        return [{word: at, **row} for at, row in zip(numbers, rows, strict=True)]
+    if word:  # `epoch_10` stands before `epoch_9` where the keys are sorted
+        in_order = sorted(zip(numbers, rows, strict=True), key=lambda one: one[0])
+        return [{word: at, **row} for at, row in in_order]
     first = int(numbers[0] > 0)
     if numbers != [*range(first, first + len(rows))]:
         return []
@@ -201,7 +202,7 @@ def _rises(places: Sequence[object]) -> bool:
 
 
 def _columns(document: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The lists of numbers in it, nested ones too: `{"val": {"r2": [0.1, 0.2]}}`.
+    """The lists of numbers or words in it, nested ones too: `{"val": {"r2": [0.1, 0.2]}}`.
 
     Also pandas's `{"val_r2": {"0": 0.1, "1": 0.2}}`.
     """
@@ -210,7 +211,7 @@ def _columns(document: Mapping[str, Any]) -> dict[str, list[Any]]:
         cells = content
         if isinstance(cells, Mapping) and [*cells] == [str(row) for row in range(len(cells))]:
             cells = [*cells.values()]
-        if isinstance(cells, list) and all(isinstance(x, int | float | None) for x in cells):
+        if isinstance(cells, list) and all(isinstance(x, int | float | str | None) for x in cells):
             found[name] = cells
         elif isinstance(content, Mapping):
             inside = _columns(content) if len(name) <= LONGEST else {}

@@ -50,6 +50,7 @@ _OF_STATE = ("best", "is_best", "improved", "saved", "status", "state", "date", 
 """First columns that say how or when a row was, not of what."""
 TIMES = ("step", "epoch", "iteration", "iter", "time", "global_step", "batch", "_step")
 """Columns of one run over time."""
+_KNOWN = frozenset((*_KINDS, *_THINGS, *_REPEATS, *_BINS))
 _LONGEST, _SHOWN = 64, 8
 """Letters of a cell that is looked at, and what rows are of, as far as it is told."""
 _SPLIT = "\0split"
@@ -70,8 +71,15 @@ def own_parts(theirs: str, ours: str) -> dict[str, str]:
 
 def naming(columns: Iterable[str]) -> list[str]:
     """Those of the columns whose cells may say what a row is of, the likeliest first."""
-    order, known = [*_KINDS], [column for column in columns if column.lower() in _KINDS]
-    return sorted(known, key=lambda column: (order.index(column.lower()), column))
+    order, known = [*_KINDS], [column for column in columns if _as_known(column) in _KINDS]
+    return sorted(known, key=lambda column: (order.index(_as_known(column)), column))
+
+
+def _as_known(column: str) -> str:
+    """A column's name as the tables here have it: `Label_Names` is `label`."""
+    name = column.lower()
+    ends = (end for end in ("", "s", "_name", "_names") if name.removesuffix(end) in _KNOWN)
+    return name.removesuffix(next(ends, ""))
 
 
 def parts_of(row: Mapping[str, object]) -> Parts:
@@ -81,7 +89,7 @@ def parts_of(row: Mapping[str, object]) -> Parts:
         text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
         text = str(text) if isinstance(text, int) else text
         if isinstance(text, str) and len(text) <= _LONGEST:
-            for kind, parts in _meant(column.lower(), text).items():
+            for kind, parts in _meant(_as_known(column), text).items():
                 found.setdefault(kind, parts)
     return found
 
@@ -114,10 +122,10 @@ def of_things(columns: Sequence[str], wanted: Sequence[str], any_first: bool) ->
     first = next(filter(None, columns), "")  # none before the first bar
     in_time = {*TIMES} & {name.lower() for name in columns}
     found = [
-        name for name in columns if name not in wanted and name.lower() in (*_THINGS, *_REPEATS)
+        name for name in columns if name not in wanted and _as_known(name) in (*_THINGS, *_REPEATS)
     ]
     if not in_time:
-        found += [name for name in columns if name not in wanted and name.lower() == "name"]
+        found += [name for name in columns if name not in wanted and _as_known(name) == "name"]
     if in_time or not first or first in wanted or first in found:
         return found
     may_say = any_first and first.lower() not in _OF_STATE
@@ -134,7 +142,7 @@ def thing(row: Mapping[str, object]) -> str:
     for column, cell in row.items():
         text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
         text = str(text).strip() if isinstance(text, str | int | float) else ""
-        name, is_number = column.lower(), not text.strip("+-.0123456789eE")
+        name, is_number = _as_known(column), not text.strip("+-.0123456789eE")
         is_bin = name in _REPEATS or _is_of_bins(name) or bool(_RANGE.fullmatch(text))
         if not text or (is_number and not is_bin) or len(text) > _LONGEST:
             continue
