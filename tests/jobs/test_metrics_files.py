@@ -46,6 +46,10 @@ FOUR = [(i, float(i), {R2: x}) for i, x in enumerate((0.0, 0.2, 0.4, 0.6))]
         ("m.txt", b"# run of today\n\nepoch;val_r2\n0;0.0\n1;0.2\n2;0.4\n3;0.6\n"),
         ("m.csv", b"epoch;val_r2\n0;0,0\n1;2,0e-1\n2;\"0,4\"\n3; 0,600\n"),
         ("m.dat", b"# epoch  val_r2\n0 0.0\n 1  0.2\n2   0.4 \n3 0.6\n"),
+        ("m.txt", b'"epoch" "val_r2"\n"1" 0 0.0\n"2" 1 0.2\n"3" 2 0.4\n"4" 3 0.6\n'),  # of R
+        ("m.tsv", b'"epoch"\t"val_r2"\n"1"\t0\t0.0\n"2"\t1\t.2\n"3"\t2\t.4\n"4"\t3\t.6\n'),
+        ("m.txt", b"   epoch  val_r2\n0      0     0.0\n1      1     0.2\n2      2     0.4\n"
+                  b"3      3     0.6\n"),
         ("m.csv", b"   epoch,   val_r2\n 0,  0.0\n 1,  0.2\n 2,  0.4\n 3,  0.6\n"),
         ("m.csv", b"\xef\xbb\xbfval_r2,epoch\r\n0.0,0\r\n0.2,1\r\n0.4,2\r\n0.6,3\r\n"),
         ("m.csv", "val_r2,epoch\r\n0,0\r\n0.2,1\r\n0.4,2\r\n0.6,3\r\n".encode("utf-16")),

@@ -68,6 +68,8 @@ class Table(Decoder):
         """Rows that begin with a word all the same, as a mean over all."""
         self._shortest = MANY
         """Letters of the shortest last cell of a row so far."""
+        self._indented = False
+        """Whether the header begins with blanks, as above an index of pandas."""
         self._at = self._lost_at = 0
         """Among the rows that are read together, the next one, and the one behind a lost one."""
 
@@ -175,7 +177,7 @@ class Table(Decoder):
                 continue
             if self._delimiter == ";" and b"," in line:
                 cells = _with_points(cells)
-            if not cells or self._is_header(cells):
+            if not cells or _is_header(self, cells):
                 yield self._chunk(rows)
                 rows = []
                 self._read_header(line)
@@ -185,6 +187,7 @@ class Table(Decoder):
                 cells = re.split(_OUTSIDE % re.escape(self._delimiter.encode()), line)
             if len(cells) == len(self._header) + 1 and not cells[-1].strip():
                 del cells[-1]  # each row ends with a delimiter, the header does not
+            _name_rows(self, line, len(cells))
             if len(cells) == len(self._header):
                 rows += self._row(cells, at_end)
                 continue
@@ -244,20 +247,6 @@ class Table(Decoder):
                 self.skipped += row is line
             return None
 
-    def _is_header(self, cells: Sequence[bytes]) -> bool:
-        """Whether a line holds names, and no numbers."""
-        if cells[0] and not is_word(cells[0]):
-            return False
-        full = [cell for cell in cells if cell.strip()]
-        if not full or not all(map(is_word, full)):
-            return False
-        names = {_name(cell) for cell in full}
-        if {*self._header, *self.wanted} & names:
-            return True
-        # Words that begin with a digit or a sign are odd cells of a row: `1/4`, `20%`.
-        plain = all(name[:1].isalpha() or name[:1] == "_" for name in names)
-        return plain and len(full) == len(cells) > 1 and len(names) == len(full)
-
     def _is_summary(self, first: bytes) -> bool:
         """Whether a row begins with a word where the others begin with a number."""
         if self._numbered is None:
@@ -268,6 +257,7 @@ class Table(Decoder):
         self._delimiter, self._header = _split_names(line, self.wanted)
         _name_index(self._header, self._delimiter)
         self._numbered, self._shortest = None, MANY
+        self._indented = line[:1].isspace()
         _name_axes(self._header, {*self.wanted}.difference(self.names), self.names)
         counts = {name: self._header.count(name) for name in self.wanted}
         self._places = {name: self._header.index(name) for name in counts if counts[name] == 1}
@@ -284,7 +274,7 @@ class Table(Decoder):
                "places": self._places, "open": self._open.decode("utf-8", "surrogateescape"),
                "twice": sorted(self.twice), "numbered": self._numbered,
                "summaries": self.summaries, "problem": self.problem,
-               "shortest": self._shortest}  # fmt: skip
+               "shortest": self._shortest, "indented": self._indented}  # fmt: skip
         return {**super().state, **own}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -295,6 +285,19 @@ class Table(Decoder):
         self.twice, self.problem = set(state["twice"]), state["problem"]
         self._numbered, self.summaries = state["numbered"], state["summaries"]
         self._shortest = state.get("shortest", MANY)
+        self._indented = bool(state.get("indented"))
+
+
+def _name_rows(table: Table, line: bytes, cells: int) -> None:
+    """Take the first cell for a row's name where the first row has one more than the header.
+
+    As `write.table` of R does, which quotes it, and `to_string` of pandas.
+    """
+    named = line[:1] == b'"' or (table._indented and not line[:1].isspace())
+    blank = table._delimiter in (BLANKS, "\t")
+    if table._numbered is None and blank and named and cells == len(table._header) + 1:
+        table._header.insert(0, "" if "index" in table._header else "index")
+        table._places = {name: place + 1 for name, place in table._places.items()}
 
 
 def _name_index(header: list[str], delimiter: str) -> None:
@@ -331,6 +334,21 @@ def _with_points(cells: list[bytes]) -> list[bytes]:
         return cells
     cells = [x.strip() + b" or thousands?" if _THOUSANDS.fullmatch(x) else x for x in cells]
     return [x.replace(b",", b".") if _DECIMAL.fullmatch(x) else x for x in cells]
+
+
+def _is_header(table: Table, cells: Sequence[bytes]) -> bool:
+    """Whether a line holds names, and no numbers."""
+    if cells[0] and not is_word(cells[0]):
+        return False
+    full = [cell for cell in cells if cell.strip()]
+    if not full or not all(map(is_word, full)):
+        return False
+    names = {_name(cell) for cell in full}
+    if {*table._header, *table.wanted} & names:
+        return True
+    # Words that begin with a digit or a sign are odd cells of a row: `1/4`, `20%`.
+    plain = all(name[:1].isalpha() or name[:1] == "_" for name in names)
+    return plain and len(full) == len(cells) > 1 and len(names) == len(full)
 
 
 def _is_header_of(table: Table, line: bytes) -> bool:
