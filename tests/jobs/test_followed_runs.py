@@ -18,13 +18,14 @@ import pytest
 from tests.jobs.conftest import Workshop
 from tests.waiting import becomes, children, ended, nothing_runs, printed, running, wait_for
 from vitlab.contract.events import Event, read_events
-from vitlab.contract.job import Lost, read_result
-from vitlab.contract.paths import JobPaths
+from vitlab.contract.job import Lost, Queued, read_result
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.jobs.files import read_json
 from vitlab.jobs.processes import INCOMPLETE, all_processes, ancestors, process
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.queue.trainings import adopt
+from vitlab.jobs.store import read_state
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.snapshot import views_of
 
@@ -453,6 +454,27 @@ def test_a_stopped_run_has_no_result_and_a_resumed_one_its_own(shop: Workshop) -
     result = read_result(job.result)
     assert result is not None
     assert result.values == {R2: 0.5}
+
+
+def test_a_run_does_not_go_on_from_another_s_checkpoint(shop: Workshop) -> None:
+    own = {"argv": [sys.executable, "-c", "import time; time.sleep(300)", "{run}"]}
+    named = shop.submit("", config=own, extra=declared())
+    first = shop.submit("import time; time.sleep(300)", extra=declared())
+    for job in (named, first):
+        advance(shop.lab)
+        running(job)
+        stop(job)
+        assert ended(job).outcome == "killed"
+    other = shop.submit("pass", extra=declared())
+    advance(shop.lab)
+    assert ended(other).outcome == "ok"
+    with pytest.raises(UsageError, match=f"{other.name} ran in its folder since"):
+        resume(shop.lab, first)
+    resume(shop.lab, first, force=True)
+    resume(shop.lab, named)
+    for job in (first, named):
+        assert isinstance(read_state(job), Queued)
+        stop(job)
 
 
 def test_rows_written_anew_by_a_resumed_run_are_its_own(shop: Workshop) -> None:

@@ -358,7 +358,12 @@ def _action_options(
             action="store_true",
             help="run it here even if it was not submitted here",
         )
-    parser.set_defaults(handler=change_job, act=act, done=done, here=False)
+        parser.add_argument(
+            "--force",
+            action="store_true",
+            help="go on even if another job has run in its folder since",
+        )
+    parser.set_defaults(handler=change_job, act=act, done=done, here=False, force=False)
 
 
 def _move_options(move: argparse.ArgumentParser) -> None:
@@ -375,7 +380,9 @@ def change_job(args: argparse.Namespace) -> int:
     lab = this_lab()
     job = find_job(lab.paths, args.job)
     record = read_job(job)
-    act = partial(resume, here=True) if args.here else args.act
+    act = args.act
+    if args.here or args.force:
+        act = partial(resume, here=args.here, force=args.force)
     if record is not None and args.act is stop and isinstance(record.state, Done):
         raise UsageError(f"{job.name}: has ended already: {record.state.word}")
     if record is not None and args.act is resume:

@@ -82,17 +82,18 @@ ANEW = "no resume_argv: it starts from scratch unless it loads its own checkpoin
 """What is told of such a resume."""
 
 
-def resume(lab: Lab, job: JobPaths, here: bool = False) -> None:
+def resume(lab: Lab, job: JobPaths, here: bool = False, force: bool = False) -> None:
     """Resume a stopped, failed or lost job in its own folder, from its last checkpoint.
 
-    `here`: also one that this user has not submitted here, as what `preview` shows. One that is
-    done is refused: its result would be run over.
+    `here`: also one that this user has not submitted here, as what `preview` shows; `force`: also
+    where another job has run in its folder since. One that is done is refused: its result would be
+    run over.
     """
     record = read_job(job)
     if record is not None and ended_well(record.state):
         again = f"`vitlab run {record.spec.mvp} --profile {record.spec.profile}` starts a new run"
         raise UsageError(f"{job.name}: is done, so there is nothing to resume: {again}")
-    scheduler.resume(lab.paths, job, here)
+    scheduler.resume(lab.paths, job, here, force)
     write_standing(lab, job)
     scheduler.advance(lab.paths)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vitlab.contract.job import Done, Lost, Queued, Running, ended_well, state_word
 from vitlab.contract.paths import told_apart
 from vitlab.jobs.experiment.command import may_meet, metrics_place
-from vitlab.jobs.experiment.placeholders import METRICS
+from vitlab.jobs.experiment.placeholders import METRICS, words_in
 from vitlab.jobs.processes import ADOPTED
 from vitlab.jobs.queue.machine import Capacity, Gpu, Machine, gpu_limit, gpus_wanted, missing_gpu
 from vitlab.jobs.store import Job
@@ -132,6 +132,27 @@ class _MetricsFiles:
     @staticmethod
     def _place(job: Job) -> str:
         return metrics_place(job.spec, job.paths.root, job.paths.folder)
+
+
+def ran_since(job: Job, jobs: Iterable[Job]) -> list[str]:
+    """The jobs that have run in a job's folder since it began, and may have left a checkpoint.
+
+    Those whose metrics file may be its own, as the queue takes them for runs in one folder;
+    unless its command names a folder of its own.
+    """
+    place, spec = metrics_place(job.spec, job.paths.root, job.paths.folder), job.spec
+    words = words_in(str([spec.config, spec.extra.get(METRICS)]))
+    if not place or "job" in words or not isinstance(job.state, Done | Lost):
+        return []
+    return [
+        one.name
+        for one in jobs
+        if one.name != job.name
+        and isinstance(one.state, Done | Lost | Running)
+        and one.state.started > job.state.started
+        and ("run" not in words or one.spec.run == spec.run)
+        and may_meet(place, metrics_place(one.spec, one.paths.root, one.paths.folder))
+    ]
 
 
 class Dependencies:

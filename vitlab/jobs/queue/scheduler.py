@@ -34,7 +34,7 @@ from vitlab.jobs.processes import ADOPTED, AUTOPILOT, PYTHON, boot
 from vitlab.jobs.queue.claims import claimed, giving_gpus
 from vitlab.jobs.queue.machine import Machine, read_machine, threads
 from vitlab.jobs.queue.program import CodeReader
-from vitlab.jobs.queue.queue import Start, plan, waiting_in_order
+from vitlab.jobs.queue.queue import Start, plan, ran_since, waiting_in_order
 from vitlab.jobs.store import Job, all_jobs, read_job, unfinished
 from vitlab.jobs.submissions import NOT_HERE, is_submitted, links_out
 
@@ -189,7 +189,10 @@ def _handle_requests(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> 
             case Lost() if end_orphans(job.paths, settings.grace):
                 runs = len(list(job.paths.folder.glob("started*.json")))
                 if job.spec.extra.get("on_lost") == "resume" and runs <= AUTO_RESUMES:
-                    resume(lab, job.paths)
+                    if others := ran_since(job, all_jobs(lab)):
+                        _close(job.paths, f"lost, and not resumed: {_mixed(others)}", "failed")
+                    else:
+                        resume(lab, job.paths)
                     changed = True
     return changed
 
@@ -350,12 +353,12 @@ def end_orphans(job: JobPaths, grace: float) -> bool:
     return processes.end_all(lambda: processes.members(-1, since, job.folder), grace)
 
 
-def resume(lab: LabPaths, job: JobPaths, here: bool = False) -> None:
+def resume(lab: LabPaths, job: JobPaths, here: bool = False, force: bool = False) -> None:
     """Resume a job; it starts at the next `advance` that has room for it.
 
     One that ended or was lost runs again in its folder, from its last checkpoint. One that was
     held, or has waited over a restart of the machine, is released. `here`: one that this user has
-    not submitted is submitted.
+    not submitted is submitted. `force`: also where another has run in its folder since.
     """
     record = read_job(job)
     if record is None:
@@ -382,10 +385,17 @@ def resume(lab: LabPaths, job: JobPaths, here: bool = False) -> None:
         case Queued():
             raise UsageError(f"{job.name}: is already waiting")
         case Done() | Lost():
+            if not force and (others := ran_since(record, all_jobs(lab))):
+                raise UsageError(f"{job.name}: {_mixed(others)}")
             job.stop.unlink(missing_ok=True)
             slurm.cancel(job)
             edit_queue(record, boot=processes.boot(), hold=False)
             touch(job.resume)
+
+
+def _mixed(others: Sequence[str]) -> str:
+    text = f"{', '.join(others[:3])} ran in its folder since, and may have left a checkpoint there"
+    return f"{text}: `vitlab resume JOB --force` goes on from what is there"
 
 
 def _submit_here(record: Job) -> None:
