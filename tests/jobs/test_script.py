@@ -107,6 +107,30 @@ def test_a_value_set_in_wandb_s_summary_is_logged(tmp_path: Path) -> None:
     assert seen(tmp_path, "run.summary['test_r2'] = r2\nx = args['y']\n").logged == ["test_r2"]
 
 
+@pytest.mark.parametrize(
+    ("text", "lines", "unsure"),
+    [
+        # The untrained model, before the loop; a result behind it is another matter.
+        ("print(f'epoch 0 val_r2={v}')\nfor e in r:\n  print(f'epoch {e:d} val_r2={v}')\n",
+         ["epoch 3 val_r2=0.6"], 0),
+        ("for e in r:\n  print(f'pretrain epoch {e:d} val_r2={v}')\n"
+         "for e in r:\n  print(f'finetune epoch {e:d} val_r2={v}')\n", [], 2),
+        ("for e in r:\n  sys.stdout.write(f'\\rEpoch {e} [{i}/3]')\n  print(f' val_r2: {v}')\n",
+         ["\rEpoch 0 [3/3] val_r2: 0.6", " val_r2: 0.6"], 0),
+        ("for e in r:\n  sys.stdout.write(f'Epoch {e}\\n')\n  print(f' val_r2: {v}')\n",
+         [" val_r2: 0.6"], 0),
+    ],
+)  # fmt: skip
+def test_which_of_several_printed_lines_is_read(
+    tmp_path: Path, text: str, lines: list[str], unsure: int
+) -> None:
+    script = seen(tmp_path, text)
+    for line in lines:
+        found = [match for one in script.patterns if (match := re.search(one, line))]
+        assert [match["val_r2"] for match in found if "val_r2" in match.groupdict()] == ["0.6"]
+    assert (len(script.unsure), bool(script.patterns)) == (unsure, bool(lines))
+
+
 def test_printed_lines_become_patterns_named_by_their_words(tmp_path: Path) -> None:
     script = seen(tmp_path, PLAIN)
     epochs = script.option("epochs")

@@ -78,6 +78,20 @@ class Line:
     """The texts before scores of which it is not sure what they are of."""
     samples: tuple[str, ...] = ()
     """What it may look like."""
+    module: str = ""
+    at: int = 0
+    """Its line in the module."""
+    loop: int = 0
+    """That of the outermost loop around it; 0 for none."""
+
+    def is_before(self, other: Line) -> bool:
+        """Whether it stands before the loop that the other is in."""
+        return self.module == other.module and self.at < other.loop
+
+    @property
+    def scores(self) -> set[str]:
+        """Names of the scores that its pattern finds."""
+        return {one for one in re.compile(self.pattern).groupindex if split_of(one)}
 
 
 def parts_of(node: ast.expr) -> list[Part]:

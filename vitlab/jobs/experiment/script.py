@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -170,7 +170,13 @@ class _Look:
         self._calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
         # Whether a line is what one call prints.
         keys = (key.arg for one in self._calls for key in one.keywords)
-        self._whole = not any(key in ("end", "nl") for key in keys)
+        is_cut = any(key in ("end", "nl") for key in keys)
+        self._whole = not is_cut and not any(map(_leaves_line_open, self._calls))
+        self._loops: dict[ast.AST, int] = {}
+        for loop in ast.walk(tree):
+            if isinstance(loop, ast.For | ast.While | ast.AsyncFor):
+                for node in ast.walk(loop):
+                    self._loops.setdefault(node, loop.lineno)
 
     def run(self) -> None:
         for node in ast.walk(self._tree):
@@ -328,8 +334,9 @@ class _Look:
             texts = (one.value if isinstance(one, ast.Constant) else "0.5" for one in node.args)
             self._lines.append(Line(samples=(" ".join(map(str, texts)),)))
             return
+        loop = self._loops.get(node, 0)
         for line in lines_of(parts, whole=is_print and self._whole):
-            self._lines.append(line)
+            self._lines.append(replace(line, module=str(self._module), at=node.lineno, loop=loop))
             if line.label_std:
                 self._script.scale = Scale(pattern=line.label_std)
 
@@ -345,14 +352,35 @@ class _Look:
 
 
 def _patterns(script: Script, printed: Sequence[Line]) -> None:
-    """The patterns of its lines, but of those that find numbers of other lines too."""
-    for line in printed:
+    """The patterns of its lines, but of those that find numbers of other lines too.
+
+    Nor of a line before the loop that prints the same score, as that of the untrained model; of
+    lines in several loops, as two trainings have, it is not sure which is meant.
+    """
+    looped = [line for line in printed if line.loop]
+    alike = {
+        line: [one for one in looped if one.pattern != line.pattern and one.scores & line.scores]
+        for line in printed
+    }
+    counted = [x for x in printed if x.loop or not any(x.is_before(one) for one in alike[x])]
+    for line in counted:
         script.unsure += line.unsure
-        others = (text for one in printed if one is not line for text in one.samples)
-        if line.pattern and any(re.search(line.pattern, text) for text in others):
+        others = (text for one in counted if one is not line for text in one.samples)
+        in_others = line.loop and any(one.loop != line.loop for one in alike[line])
+        if line.pattern and (in_others or any(re.search(line.pattern, text) for text in others)):
             script.unsure.append(line.samples[0][:100])
         elif line.pattern:
             script.patterns.append(line.pattern)
+
+
+def _leaves_line_open(node: ast.Call) -> bool:
+    """Whether it is `sys.stdout.write` of a text that does not end its line, as of a bar."""
+    if ast.unparse(node.func) not in ("sys.stdout.write", "sys.stderr.write") or not node.args:
+        return False
+    text = node.args[0]
+    last = text.values[-1] if isinstance(text, ast.JoinedStr) and text.values else text
+    known = isinstance(last, ast.Constant | ast.FormattedValue)
+    return known and not str(constant(last) or "").endswith("\n")
 
 
 def _written_names(arguments: Sequence[ast.expr]) -> list[str]:
