@@ -456,6 +456,25 @@ def test_a_stopped_run_has_no_result_and_a_resumed_one_its_own(shop: Workshop) -
     assert result.values == {R2: 0.5}
 
 
+@pytest.mark.parametrize(("first", "is_known"), [(10, False), (4, True), (1, True)])
+def test_a_launch_that_finds_another_s_checkpoint_is_told(
+    shop: Workshop, first: int, is_known: bool
+) -> None:
+    (shop.lab.root / "metrics.csv").write_text("epoch,val_r2,test_r2\n10,0.1,0.2\n")
+    rows = [f"{epoch},{0.5 if first < 10 else ''},0.6" for epoch in range(first, 11)]
+    text = "\n".join(["epoch,val_r2,test_r2", *rows, ""])
+    code = f"open('metrics.csv', 'w').write({text!r})"
+    config = {"argv": [sys.executable, "-c", code], "epochs": 10}
+    names = {"val_r2": R2, "test_r2": "test/r2/log_g"}
+    extra = {"metrics": {"file": "metrics.csv", "names": names}}
+    job = shop.submit("", config=config, extra=extra, headline=R2)
+    advance(shop.lab)
+    done = ended(job)
+    assert (done.outcome, job.result.exists()) == ("ok", is_known)
+    told = f"it began at epoch {first} of 10, as from a checkpoint of another run"
+    assert (told in done.detail) == (first > 1)
+
+
 def test_a_run_does_not_go_on_from_another_s_checkpoint(shop: Workshop) -> None:
     own = {"argv": [sys.executable, "-c", "import time; time.sleep(300)", "{run}"]}
     named = shop.submit("", config=own, extra=declared())

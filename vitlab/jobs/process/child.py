@@ -276,6 +276,9 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> str
         return ""
     if job.unwritten.exists():
         return "no result: its last numbers were not written to events.jsonl"
+    began_late, is_all = _began_late(job, spec, history)
+    if is_all:
+        return f"no result: {began_late}"
     sources = read_json(job.metrics).get("sources") or ()
     shared = {
         ours for source in shared_sources(job) for ours in (source.get("names") or {}).values()
@@ -306,7 +309,30 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> str
     )
     write_result(job.result, result)
     proof, came_to = proof_of_end(job, history)
-    return f"it came to {came_to}" if came_to and not proof else ""
+    told = [began_late, f"it came to {came_to}" if came_to and not proof else ""]
+    return "; ".join(filter(None, told))
+
+
+def _began_late(job: JobPaths, spec: Mapping[str, Any], history: History) -> tuple[str, bool]:
+    """What shows that a first attempt found another run's checkpoint; whether it trained nothing.
+
+    Its epochs begin late, and another run's metrics file stood in its folder; then it comes to the
+    last one at once, and has no number of its training or validation that it should have.
+    """
+    files = (read_json(job.metrics).get("state") or {}).get("files") or {}
+    others = [path for path in files.get("existing") or () if "/wandb/" not in path]
+    count = (spec.get("config") or {}).get("epochs")
+    if history.before or not others or not history.epochs or not isinstance(count, int):
+        return "", False
+    first = min(one.first for one in history.epochs.values())
+    stride = max(one.stride for one in history.epochs.values())
+    if first <= 1 + stride or first > count + 1:
+        return "", False
+    text = f"it began at epoch {first:g} of {count}, as from a checkpoint of another run"
+    names = ((spec.get("extra") or {}).get("metrics") or {}).get("names") or {}
+    ours = [str(one.get("as") if isinstance(one, dict) else one) for one in names.values()]
+    lacks = [one for one in ours if not one.startswith("test/") and one not in history.values]
+    return text, first >= count - 1 and bool(lacks)
 
 
 def keep_outputs(job: JobPaths) -> list[str]:
