@@ -366,6 +366,31 @@ def test_what_is_not_understood_is_listed_once() -> None:
     assert plain.count("\n") == text.count("\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (r"ViT\footnote{By us. At 0.3.} has 0.54. Next.", "ViT has 0.54. By us. At 0.3.  Next."),
+        (r"ViT\footnote[1]{By us} & 0.5 \\", "ViT & 0.5 \v By us. "),
+        *((rf"ViT\{mark}{{a}} has", "ViT has") for mark in
+          ("textsuperscript", "tablenotemark", "tnote", "tablefootmark", "index")),
+        (r"ViT\strange{a} has $R^2_\strange{test}$", "ViT a has R^2_test"),
+        (r"\cellcolor{gray}ViT", "ViT"),
+        (r"\href{https://adsabs/2013A%26A}{(2013)}. The ViT", "(2013). The ViT"),
+        (r"by \verb|%| in % no text", "by  in "),
+        (r"\iffalse no\else The ViT\fi.", " The ViT."),
+    ],
+)  # fmt: skip
+def test_what_stands_behind_a_word_is_no_part_of_it(text: str, read: str) -> None:
+    assert plain_tex(text)[0] == read
+
+
+def test_the_mark_of_a_note_in_markdown_is_no_part_of_a_model(tmp_path: Path) -> None:
+    for mark in ("", "<sup>a</sup>", "[^1]"):
+        assert verdicts(f"The ViT{mark} reaches R² = 0.123 on the test set.", tmp_path) == [
+            "not backed"
+        ]
+
+
 def test_commands_of_the_draft_cannot_grow_without_end() -> None:
     bomb = "".join(
         rf"\newcommand{{\{c}}}{{\{d}\{d}\{d}\{d}\{d}\{d}\{d}\{d}}}"

@@ -44,6 +44,8 @@ _AUTHORS = re.compile(
 """A citation in markdown: `Ness et al. (2015)`, `(Leung+ 2019)`, `[Ting 等 2019]`."""
 _AUTHORS_IN_TEX = re.compile(_AUTHORS.pattern.replace("&|", "").replace(r"\s", r"[^\S\v]"))
 """The same where `&` stands between cells."""
+_NOTE_MARK = re.compile(r"(?<=\w)<sup>\s?[a-z*†‡§,]{1,5}\s?</sup>|(?<=\w)\[\^[^\]\n]{1,40}\]")
+"""The mark of a note behind a word, which is no part of it; a digit may be a power."""
 _MATH = re.compile(r"\$([^$\n]{1,200})\$")
 _NAMED = re.compile(r"\s*[*_]*(?:table|tab\.|表)", re.IGNORECASE)
 Row = list[tuple[str, int]]
@@ -159,7 +161,7 @@ def _in_markdown(document: Document, reader: Reader) -> Iterator[Mention]:
 
 def _markdown(text: str) -> str:
     """A line as a reader sees it: its markup and math read, citations marked."""
-    text = _MATH.sub(lambda found: plain_tex(found[1])[0], plain(text))
+    text = _MATH.sub(lambda found: plain_tex(found[1])[0], plain(_NOTE_MARK.sub("", text)))
     return _AUTHORS.sub(CITED, text)
 
 

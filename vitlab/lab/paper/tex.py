@@ -14,9 +14,14 @@ BREAK = "\x05"
 """Stands where a section begins: what was said before goes on no further."""
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*")
 _VERBATIM = re.compile(
-    r"\\(begin|end)\{(?:verbatim|lstlisting|comment|thebibliography)\*?\}|\\(iffalse|fi)(?![A-Za-z])"
+    r"\\(begin|end)\{(?:verbatim|lstlisting|comment|thebibliography)\*?\}|\\(iffalse|else|fi)(?![A-Za-z])"
 )
-_IN_LINE = re.compile(r"\\verb\*?([^\w\s{*])[^\n]{0,200}?\1")
+_IN_LINE = re.compile(
+    r"\\verb\*?([^\w\s{*])[^\n]{0,200}?\1|\\(?:url|href|nolinkurl|path)\s?\{[^{}\n]*\}"
+)
+"""What is printed as it is, and addresses: a `%` in them begins no comment."""
+_SENTENCE = re.compile(r"[.;!?](?=\s)|\n\s*\n|\\\\")
+"""Where a sentence ends, or a row."""
 _ERRORS = re.compile(
     r"\^\s?\{?\s?\+\s?(?P<up>\d*\.?\d+)\s?\}?\s?_\s?\{?\s?-\s?(?P<down>\d*\.?\d+)\s?\}?"
     r"|_\s?\{?\s?-\s?(?P<low>\d*\.?\d+)\s?\}?\s?\^\s?\{?\s?\+\s?(?P<high>\d*\.?\d+)\s?\}?"
@@ -32,6 +37,7 @@ _WITH_ARGUMENTS = re.compile(
     r"\[(\d)\](?:\[([^\]]{0,80})\])?\s{0,9}" + _BODY
 )
 """One with arguments, the first perhaps with what it is where it is not given."""
+_FOOTNOTE = re.compile(r"\\footnote(?:\[[^\]]{0,9}\])?\s?" + _BODY)
 _ARGUMENT = re.compile(r"\s{0,9}" + _BODY)
 _GIVEN = re.compile(r"\[([^\]]{0,80})\]")
 _USED = re.compile(r"\\([A-Za-z]{1,200})(?![A-Za-z])(?:\{\})?")
@@ -50,7 +56,8 @@ _NUM = re.compile(r"\\num(?:\[[^\]]{0,80}\])?\{([^{}]{0,80})\}")
 _DROPPED = re.compile(
     r"\\(?:ref|eqref|autoref|[cC]ref|label|url|href|includegraphics|plotone|bibliography\w*|usepackage"
     r"|documentclass|input|include|vspace|hspace|setlength|phantom|footnotemark|cmidrule|tablenum"
-    r"|email|orcid|affil\w*|author|date|color)\*?(?:\([^)]{0,80}\))?(?:\[[^\]]{0,80}\])*(?:\{[^{}]*\})?"
+    r"|email|orcid|affil\w*|author|date|(?:cell|row)?color|index|textsuperscript|tnote|tablenotemark"
+    r"|tablefootmark)\*?(?:\([^)]{0,80}\))?(?:\[[^\]]{0,80}\])*(?:\{[^{}]*\})?"
 )
 _BEGIN = re.compile(
     r"\\begin\{(?:tabular[xy]?\*?|longtable|deluxetable\*?|array)\}"
@@ -140,7 +147,8 @@ def plain_tex(source: str, given: Mapping[str, str] | None = None) -> tuple[str,
     Line ends stay; `TABLE` and `END` enclose rows, with `&` between cells and a vertical tab after
     each row.
     """
-    text = _without_verbatim(_COMMENT.sub(r"\1", source.translate(_MARKS)))
+    text = _COMMENT.sub(r"\1", _IN_LINE.sub("", source.translate(_MARKS)))
+    text = _with_notes_behind(_without_verbatim(text))
     head, begin, body = text.partition(r"\begin{document}")
     defined = [*(given or {}).items(), *_OWN.findall(text)]
     own = _PACKAGES | {name: Command(to) for name, to in defined}
@@ -170,6 +178,8 @@ def plain_tex(source: str, given: Mapping[str, str] | None = None) -> tuple[str,
             unknown[name] = Unknown(name, line)
         if name in _FONTS:
             return ""
+        if name in unknown and text[found.start() - 1 : found.start()].isalnum():
+            return " "  # its argument is no part of the word before it
         return _SYMBOLS.get(name, "") + (" " if found[0].endswith((" ", "\t")) else "")
 
     text = _COMMAND.sub(spoken, text)
@@ -181,13 +191,40 @@ def plain_tex(source: str, given: Mapping[str, str] | None = None) -> tuple[str,
 
 def _without_verbatim(text: str) -> str:
     """The text with what is printed as it is left out, but for its lines."""
-    text = _IN_LINE.sub("", text)
     parts, start, inside = list[str](), 0, False
     for edge in _VERBATIM.finditer(text):
         part = text[start : edge.start()]
         parts.append("\n" * part.count("\n") if inside else part)
         start, inside = edge.end(), edge[1] == "begin" or edge[2] == "iffalse"
     return "".join(parts) + text[start:]
+
+
+def _with_notes_behind(text: str) -> str:
+    """The text with each footnote behind the sentence, or the table, that it is in."""
+    notes: list[tuple[int, int, int, str]] = []
+    for found in _FOOTNOTE.finditer(text):
+        end = _SENTENCE.search(text, found.end())
+        if end is not None and end[0].startswith("\\"):
+            end = _FINISH.search(text, end.end()) or end
+        notes.append((*found.span(), len(text) if end is None else end.end(), found[1]))
+    parts, start, waiting = list[str](), 0, list[tuple[int, str]]()
+
+    def go_to(place: int) -> None:
+        nonlocal start
+        while waiting and waiting[0][0] <= place:
+            at, note = waiting.pop(0)
+            parts.append(f"{text[start:at]} {' '.join(note.split()).rstrip('.')}. ")
+            start = max(start, at)
+        parts.append(text[start:place])
+        start = place
+
+    for begin, end, at, note in notes:
+        go_to(begin)
+        parts.append("\n" * text.count("\n", begin, end))
+        start = end
+        waiting.append((at, note))
+    go_to(len(text))
+    return "".join(parts)
 
 
 def _replaced(text: str, own: Mapping[str, Command]) -> str:
