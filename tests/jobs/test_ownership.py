@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -213,3 +214,20 @@ def test_a_pattern_is_searched_without_end_or_way_out(
     monkeypatch.setattr("vitlab.contract.reading.MAX_FOLDERS", 1)
     limit = "1 folders or 200,000 files"
     assert found()[-1] == f"{where}only the nearest {limit} in {run} are looked at; name a folder"
+
+
+def test_a_file_that_only_moves_to_another_inode_is_none_of_the_run(shop: Workshop) -> None:
+    folder = shop.lab.root / "run"
+    folder.mkdir()
+    path, copy = folder / "m.csv", folder / "copy"
+    path.write_text("step,val_r2\n1,0.5\n")
+    os.utime(path, (1e9, 1e9))
+    metrics = {"file": "m.csv", "names": {"val_r2": "val/r2/log_g"}}
+    job = shop.submit("pass", config={"argv": ["true"], "cwd": "run"}, extra={"metrics": metrics})
+    files = RunFiles(job, read_json(job.spec), "m.csv")
+    files.note_existing()
+    shutil.copy2(path, copy)
+    copy.replace(path)  # as `rsync` does, and some network disks by themselves
+    assert files.claim_new() == []
+    path.write_text("step,val_r2\n1,0.7\n")
+    assert [one for one, _ in files.claim_new()] == [path]
