@@ -24,7 +24,7 @@ from vitlab.docs.judge.limits import (
 from vitlab.docs.judge.meaning import leaves_to_a_person, means_pass
 from vitlab.docs.judge.needs import Needs
 from vitlab.docs.judge.phrases import Phrase, phrase, phrase_list
-from vitlab.docs.judge.reading import named_by, with_known_qualifiers
+from vitlab.docs.judge.reading import named_by, named_in_gate, with_known_qualifiers
 from vitlab.docs.judge.seeds import Chosen, Repeats, Score, by_configuration, choose, score_of
 from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.model.gates.conditions import (
@@ -143,7 +143,7 @@ class _Known:
         if not of or is_model(of) or condition.delta:
             return self
         own = [r for r in self.everything if r.mvp in gate.mvps]
-        named = {id(r) for r in named_by(of, roadmap, own) or own}
+        named = {id(r) for r in named_in_gate(of, gate, roadmap, own)}
         return replace(self, results=[r for r in self.results if id(r) in named])
 
     @property

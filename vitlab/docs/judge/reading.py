@@ -71,9 +71,11 @@ def with_known_qualifiers(gate: Gate, roadmap: Roadmap, results: Sequence[Result
     """A gate whose rules on what nothing names are left to a person: `giants R² > 0.5`.
 
     A qualifier that is no model of the lab's must stand in the gate's title, in the name of one of
-    its MVPs, or of a run or a model there; else the number would be that of all stars.
+    its MVPs, or of a run or a model there; else the number would be that of all stars. Nor is it
+    certain which number is meant where one MVP's name alone has it and a later one has results.
     """
     mine = [r for r in results if r.mvp in gate.mvps]
+    full = [r for r in mine if r.profile == "full"] or mine
     names = [gate.title, *(mvp.name for mvp in roadmap.mvps if mvp.id in gate.mvps)]
     names += [name for r in mine for name in (r.run, r.model_name)]
 
@@ -82,8 +84,14 @@ def with_known_qualifiers(gate: Gate, roadmap: Roadmap, results: Sequence[Result
             return True
         if is_model(condition.of):
             return True
-        refs = roadmap.ids.refs(condition.of)
-        return set(refs) <= {*gate.mvps} if refs else any(_names(condition.of, x) for x in names)
+        if refs := roadmap.ids.refs(condition.of):
+            return set(refs) <= {*gate.mvps}
+        if not any(_names(condition.of, one) for one in names):
+            return False
+        named = named_by(condition.of, roadmap, full)
+        by_mvp = not any(_names(condition.of, f"{r.run} | {r.model_name}") for r in named)
+        last = max((gate.mvps.index(r.mvp) for r in full), default=-1)
+        return not (named and by_mvp) or any(r.mvp == gate.mvps[last] for r in named)
 
     rules = [
         r if is_known(r.condition) else replace(r, condition=Manual(r.if_)) for r in gate.rules
@@ -100,8 +108,24 @@ def named_by(qualifier: str, roadmap: Roadmap, results: Sequence[Result]) -> lis
         return [r for r in results if (r.mvp,) == refs]
     if own := [r for r in results if _names(qualifier, f"{r.run} | {r.model_name}")]:
         return own
-    named = {mvp.id for mvp in roadmap.mvps if _names(qualifier, mvp.name)}
+    named = _mvps_named(qualifier, roadmap)
     return [r for r in results if r.mvp in named]
+
+
+def named_in_gate(
+    qualifier: str, gate: Gate, roadmap: Roadmap, results: Sequence[Result]
+) -> Sequence[Result]:
+    """Those of a gate's results that a qualifier names; all where only the gate's title has it.
+
+    The MVP whose name has it may have no result yet: then none.
+    """
+    if named := named_by(qualifier, roadmap, results):
+        return named
+    return [] if _mvps_named(qualifier, roadmap) & {*gate.mvps} else results
+
+
+def _mvps_named(qualifier: str, roadmap: Roadmap) -> set[str]:
+    return {mvp.id for mvp in roadmap.mvps if _names(qualifier, mvp.name)}
 
 
 def _names(qualifier: str, text: str) -> bool:
