@@ -127,6 +127,20 @@ async def test_x_asks_and_stops_only_on_yes(stage: Open) -> None:
         assert it.lab.asked == [("stop", "VIT-20251226-vit-1m-large-01/20251227-100001-run-2")]
 
 
+async def test_a_dialog_is_not_left_from_below_another(stage: Open) -> None:
+    """As a key pressed twice opens two."""
+    async with stage() as it:
+        lower, upper, answers = ConfirmScreen("lower"), ConfirmScreen("upper"), list[object]()
+        await it.app.push_screen(lower, lambda yes: answers.append(("lower", yes)))
+        await it.app.push_screen(upper, lambda yes: answers.append(("upper", yes)))
+        lower.dismiss(True)
+        await it.press("escape")
+        assert answers == [("upper", False)]
+        await it.press("escape")
+        assert answers == [("upper", False), ("lower", False)]
+
+
+
 async def test_x_on_an_ended_job_stops_nothing(stage: Open) -> None:
     async with stage() as it:
         await it.go("jobs")

@@ -34,12 +34,13 @@ class Dialog(ModalScreen[ScreenResultType]):
     """Over the screen it was asked from, of which only what it covers is drawn anew.
 
     It is left once: of a key pressed twice the second is still to be heard then, and would close
-    the screen below.
+    the screen below. Nor is it left from below another, which a key pressed twice has opened.
     """
 
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
-        """Close it with an answer; nothing once it is closed."""
-        return super().dismiss(result) if self in self.app.screen_stack else AwaitComplete()
+        """Close it with an answer; nothing once it is closed, or while another stands above it."""
+        is_front = self.app.screen_stack[-1:] == [self]
+        return super().dismiss(result) if is_front else AwaitComplete()
 
     def _screen_resized(self, size: Size) -> None:
         """Textual lays it out as it opens, and then tells it the size it already has."""
