@@ -235,6 +235,13 @@ def test_a_long_printed_line_is_not_looked_into(whole: bool) -> None:
         ("print(f'[{epoch}/{n}] {t:.1f}s val_r2={r} (best {b:.2f})')", 0),
         ("print(f'Epoch [{epoch+1}/{n}], val_loss: {v:.4f}, val_r2: {r:.4f}')", 0),
         ("print(f'最终 test_r2={r}')", 0),
+        ("print(f'Epoch {e+1}/{args.epochs} - loss: {l:.4f} - val_r2: {r:.3f}')", 0),
+        ("print(f'[{now}] Epoch {e:d} val_r2 {r:.3f} | ETA {eta}')", 0),
+        ("print(f'{time.strftime(\"%X\")} Epoch {e:d} val_r2 {r:.3f} -> saved to {path}')", 0),
+        ("print(f'[seed={args.seed}] epoch {e:d} val_r2 {r:.3f}')", 0),
+        ("print(f'[seed={seed}] epoch {e:d} val_r2 {r:.3f}')", 1),
+        ("print(f'[{name}] Epoch {e:d} val_r2 {r:.3f}')", 1),
+        ("print(f'best val_r2 {r:.3f}')", 1),
         ("print(f'\\n=== done ===\\nTest results: test_r2 = {r} +- {e:.3f}')", 0),
     ],
 )

@@ -34,6 +34,11 @@ _NUMERIC = re.compile(r".*[deEfFgGn%]")
 """A format that takes numbers alone."""
 _COUNTERS = re.compile(r"(num_|n_|max_|total_)?(epochs?|steps?|iters?|batch(es)?)|ep?|it?|n|k")
 _MARKS = re.compile(r"(?:is_?)?(?:best|mark|star|flag|suffix|sign|asterisk)\w*")
+_TIMES = re.compile(r"(?:\w*_)?(?:now|time|timestamp|stamp|ts|date|clock|elapsed|eta|remaining)")
+_CLOCKS = ("strftime", "now", "ctime", "asctime", "isoformat", "today", "time", "perf_counter")
+"""Functions that give a time."""
+_OPTIONS = ("args", "opt", "opts", "cfg", "config", "conf", "hparams", "FLAGS")
+"""What holds the options of a script."""
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _WORDS = re.compile(r"[^\W\d_]+")
 _NEUTRAL = {
@@ -43,6 +48,8 @@ _NEUTRAL = {
     *("metrics", "lr", "dex", "k", "第", "轮", "完成", "最终", "结果", "耗时", "秒"),
 }
 """Words that do not say of what a number is."""
+_BEHIND = {"eta", "remaining", "left", "elapsed", "saved", "saving", "checkpoint", "to", "best"}
+"""Those that do not where they stand behind it."""
 _OF_WHAT = {
     *("fold", "seed", "model", "split", "subset", "run", "trial", "rep", "repeat", "bin", "class"),
     *("star", "stars", "label", "target", "method", "name", "net", "network", "baseline", "group"),
@@ -61,6 +68,10 @@ class Slot:
     """Whether it is called a mark, as of the best epoch: at a line's end it says nothing."""
     is_percent: bool = False
     """Whether its format makes it one."""
+    is_option: bool = False
+    """Whether it is an option of the script, the same in all lines of a run."""
+    is_time: bool = False
+    """Whether it says when the line is printed, or how long something takes."""
 
 
 Part = str | Slot
@@ -131,7 +142,15 @@ def _slot(node: ast.expr) -> Slot:
         value = value.left  # `epoch + 1`
     name = getattr(value, "attr", getattr(value, "id", ""))
     is_number = bool(_NUMERIC.fullmatch(spec) or _COUNTERS.fullmatch(name))
-    return Slot(is_number, _MARKS.fullmatch(name) is not None, spec.endswith("%"))
+    called = getattr(value, "func", None)
+    is_clock = getattr(called, "attr", getattr(called, "id", "")) in _CLOCKS
+    return Slot(
+        is_number,
+        _MARKS.fullmatch(name) is not None,
+        spec.endswith("%"),
+        getattr(getattr(value, "value", None), "id", "") in _OPTIONS,
+        is_clock or _TIMES.fullmatch(name) is not None,
+    )
 
 
 def split_text(pattern: str, text: str) -> list[Part]:
@@ -232,21 +251,24 @@ def _is_sure(k: int, texts: list[str], slots: list[Slot], named: list[_Named | N
     if slots[k].is_percent or texts[k + 1].lstrip().startswith("%"):
         return False
     marked = slots[-1].is_mark and not texts[-2].strip() and not texts[-1].strip()
-    for slot, one in list(zip(slots, named, strict=True))[: -1 if marked else None]:
+    for at, (slot, one) in enumerate(zip(slots[: -1 if marked else None], named, strict=False)):
         words = set() if one is None else {word.lower() for word in _WORDS.findall(one.text)}
-        is_named = one is not None and (one.is_set or words <= _NEUTRAL or split_of(one.group))
-        if words & _OF_WHAT or not (slot.is_number or is_named):
+        neutral = _NEUTRAL | _BEHIND if at > k else _NEUTRAL
+        is_named = one is not None and (one.is_set or words <= neutral or split_of(one.group))
+        of_what = words & _OF_WHAT - ({"seed", "run"} if slot.is_option else set())
+        if of_what or not (slot.is_number or is_named or slot.is_option or slot.is_time):
             return False
     own = named[k]
     assert own is not None
     lead = texts[k][: own.start]
     after, following = texts[k + 1], named[k + 1] if k + 1 < len(named) else None
     trail = after if following is None else after[: following.start]
-    slashed = lead.rstrip().endswith(("/", "-", "_")) or (
-        k + 1 < len(slots) and after.strip() == "/"
-    )
-    around = {word.lower() for word in _WORDS.findall(f"{lead} {trail}")}
-    return not slashed and around <= _NEUTRAL | {*SPLITS[split_of(own.group)]}
+    slashed = lead.endswith(("-", "_")) or "/" in (
+        lead.rstrip()[-1:], after.strip() if k + 1 < len(slots) else ""
+    )  # fmt: skip
+    before, behind = ({word.lower() for word in _WORDS.findall(one)} for one in (lead, trail))
+    neutral = _NEUTRAL | {*SPLITS[split_of(own.group)]}
+    return not slashed and before <= neutral and behind <= neutral | _BEHIND
 
 
 def _pattern(texts: list[str], groups: dict[int, str], *, whole: bool) -> str:
