@@ -475,16 +475,23 @@ def test_a_launch_that_finds_another_s_checkpoint_is_told(
     assert (told in done.detail) == (first > 1)
 
 
-def test_a_run_does_not_go_on_from_another_s_checkpoint(shop: Workshop) -> None:
-    own = {"argv": [sys.executable, "-c", "import time; time.sleep(300)", "{run}"]}
-    named = shop.submit("", config=own, extra=declared())
-    first = shop.submit("import time; time.sleep(300)", extra=declared())
+@pytest.mark.parametrize("extra", [declared(), {}])
+def test_a_run_does_not_go_on_from_another_s_checkpoint(
+    shop: Workshop, extra: dict[str, Any]
+) -> None:
+    """With one metrics file, or without any in one folder."""
+    waits = [sys.executable, "-c", "import time; time.sleep(300)"]
+    config = {"argv": waits, "resume_argv": waits, "cwd": "."}
+    own = {**config, "resume_argv": [*waits, "out/{run}"]}
+    named = shop.submit("", config=own, extra=extra)
+    first = shop.submit("", config=config, extra=extra)
     for job in (named, first):
         advance(shop.lab)
         running(job)
         stop(job)
         assert ended(job).outcome == "killed"
-    other = shop.submit("pass", extra=declared())
+    ends = {**config, "argv": [sys.executable, "-c", "pass"]}
+    other = shop.submit("", config=ends, extra=extra)
     advance(shop.lab)
     assert ended(other).outcome == "ok"
     with pytest.raises(UsageError, match=f"{other.name} ran in its folder since"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitlab.contract.job import Done, Lost, Queued, Running, ended_well, state_word
 from vitlab.contract.paths import told_apart
 from vitlab.jobs.experiment.command import may_meet, metrics_place
-from vitlab.jobs.experiment.placeholders import METRICS, words_in
+from vitlab.jobs.experiment.placeholders import METRICS, filled, values_of, words_in
 from vitlab.jobs.processes import ADOPTED
 from vitlab.jobs.queue.machine import Capacity, Gpu, Machine, gpu_limit, gpus_wanted, missing_gpu
 from vitlab.jobs.store import Job
@@ -137,10 +138,10 @@ class _MetricsFiles:
 def ran_since(job: Job, jobs: Iterable[Job]) -> list[str]:
     """The jobs that have run in a job's folder since it began, and may have left a checkpoint.
 
-    Those whose metrics file may be its own, as the queue takes them for runs in one folder;
-    unless its command names a folder of its own.
+    Those whose metrics file may be its own, as the queue takes them for runs in one folder; of
+    those without one, in its `config.cwd`. Unless its command names a folder of its own.
     """
-    place, spec = metrics_place(job.spec, job.paths.root, job.paths.folder), job.spec
+    place, spec = _place_of(job), job.spec
     words = words_in(str([spec.config, spec.extra.get(METRICS)]))
     if not place or "job" in words or not isinstance(job.state, Done | Lost):
         return []
@@ -151,8 +152,23 @@ def ran_since(job: Job, jobs: Iterable[Job]) -> list[str]:
         and isinstance(one.state, Done | Lost | Running)
         and one.state.started > job.state.started
         and ("run" not in words or one.spec.run == spec.run)
-        and may_meet(place, metrics_place(one.spec, one.paths.root, one.paths.folder))
+        and (there := _place_of(one))
+        and may_meet(place, there)
     ]
+
+
+def _place_of(job: Job) -> str:
+    """Where a job's checkpoint may lie: beside its metrics file, or in the folder it goes on in."""
+    place = metrics_place(job.spec, job.paths.root, job.paths.folder)
+    config = job.spec.config
+    if place or not (config.get("cwd") and config.get("resume_argv")):
+        return place
+    parts = [*config["resume_argv"], *(config.get("env") or {}).values()]
+    if any("/" in str(part) and words_in(str(part)) for part in parts):
+        return ""  # `out/{lr}`
+    document = {"run": job.spec.run, "config": config, "extra": job.spec.extra}
+    cwd = filled(document, job.paths.root, values_of(document, job.paths.folder)).cwd
+    return os.path.realpath(cwd)
 
 
 class Dependencies:
