@@ -252,6 +252,21 @@ def test_only_a_reports_own_experiment_tells_whose_it_is(
     assert report.read_text(encoding="utf-8") == expected
 
 
+def test_a_copy_of_the_linked_report_stays_as_it_is(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = folder / "roadmaps/exp/exp_a.md"
+    before, copy = report.read_text("utf-8"), report.with_name("exp_a.bak.md")
+    other = report.with_name("exp_a_second.md")
+    copy.write_text(before, "utf-8")
+    other.write_text(before.replace("实验报告：A", "Second part"), "utf-8")
+    set_to("done")
+    assert copy.read_text("utf-8") == before
+    assert "⏳ 待启动" not in report.read_text("utf-8") + other.read_text("utf-8")
+    told = "roadmaps/exp/exp_a.bak.md is a copy of roadmaps/exp/exp_a.md, and stays as it is"
+    assert told in capsys.readouterr().err
+
+
 def test_a_link_in_a_circle_is_named_and_stops_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

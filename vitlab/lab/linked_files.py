@@ -419,11 +419,28 @@ class _Finder:
             named = self._notes.items()
             notes = (path for path, own in named if is_named_for(path, mvp.id, mvp.exp_id, own))
             for path in dict.fromkeys((*((report,) if report else ()), *notes)):
-                found.setdefault(path, []).append(mvp.id)
+                if report is None or path == report or not self._is_copy(path, report):
+                    found.setdefault(path, []).append(mvp.id)
         plans = {real(path) for path in self._roadmaps if is_plan(path)}
         root = real(self._lab.paths.root)  # notes may be links out of it
         inside = (path for path in found if path not in plans and path.is_relative_to(root))
         return {path: found[path] for path in inside}
+
+    def _is_copy(self, path: Path, report: Path) -> bool:
+        """Whether a report is a copy of the one that a row links to: of its experiment and title.
+
+        A person keeps it as it is; the lab tells it.
+        """
+        own, theirs = self._notes.get(report), self._notes.get(path)
+        if not own or own != theirs:
+            return False
+        with contextlib.suppress(UsageError, OSError):
+            ours, copy = (self.document(one).headings[:1] for one in (report, path))
+            if ours and [one.title for one in ours] == [one.title for one in copy]:
+                names = map(self._lab.paths.relative, (path, report))
+                self._lab.tell("{} is a copy of {}, and stays as it is".format(*names))
+                return True
+        return False
 
     def _read(self, path: Path, named: list[str], roadmap: Roadmap) -> LinkedFile | None:
         try:
