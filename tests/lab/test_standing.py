@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.conftest import ROADMAP, Ended
+from vitlab.contract.events import EventWriter
 from vitlab.contract.job import Result, Spec
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import submissions
@@ -171,3 +172,15 @@ def test_who_holds_the_queue_is_told(lab: Lab) -> None:
     assert f"by another vitlab, pid {os.getpid()}, which may be stopped" in view.why
     os.close(lease)
     assert [view.why for view in job_views(lab)] == [""]
+
+
+def test_values_of_the_best_step_are_not_mixed_with_those_of_the_last(
+    lab: Lab, ended: Ended
+) -> None:
+    job = ended("main", 0.7)
+    last = {"val/r2/log_g": 0.0, "val/rmse/log_g": 1.29, "train/loss": 0.5}
+    with EventWriter(job.events) as events:
+        events.write("eval", step=9, epoch=1, split="val", n=9, values=last)
+    (view,) = job_views(lab)
+    assert view.values == {"train/loss": 0.5, "test/r2/log_g": 0.7, "val/r2/log_g": 0.7}
+    assert view.warnings == ()  # R² of the best and RMSE of the last need not agree

@@ -452,7 +452,10 @@ def _view(job: Job, progress: Progress, why: str = "", left: bool = False) -> Jo
 def _values(job: Job, progress: Progress) -> Mapping[str, float | None]:
     """Those of the result before the last of the training: they are at its best step."""
     ended = finished([job]) if progress.values else []  # old ones of a first picture have none yet
-    return {**progress.values, **(ended[0].result.values if ended else {})}
+    own = ended[0].result.values if ended else {}
+    splits = {name.partition("/")[0] for name in own}  # its values are of one state, the best
+    last = {k: x for k, x in progress.values.items() if k.partition("/")[0] not in splits}
+    return {**last, **own}
 
 
 def _metrics(job: JobPaths) -> Mapping[str, Any] | None:
