@@ -483,6 +483,23 @@ def test_a_table_whose_heading_is_of_other_numbers_gets_no_row(title: str, is_ow
     assert ("| 1.0 | 0.750 |" in apply(text, edits)) == is_own
 
 
+@pytest.mark.parametrize(
+    ("validated", "cell"), [((0.6, 0.5), "0.750"), ((0.5, 0.6), "0.850"), ((None, 0.5), "-")]
+)
+def test_of_two_configurations_of_one_name_the_chosen_one_has_the_row(
+    validated: tuple[float | None, float], cell: str
+) -> None:
+    plan = "# Plan\n\n| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | ⏳ |\n"
+    text = f"{plan}\n## Numbers\n\n| MVP | Run | R² |\n|---|---|---|\n| 1.0 | main | - |\n"
+    roadmap = parse_roadmap(Document(text))
+    both = []
+    for test, val in zip((0.75, 0.85), validated, strict=True):
+        one = replace(result(f"1.0 ViT {test}"), run="main")
+        both.append(replace(one, values={**one.values, "val/r2/log_g": val}))
+    edits = number_rows(roadmap, roadmap.mvp("1.0"), both, "done", "full")
+    assert f"| 1.0 | main | {cell} |\n" in (apply(text, edits) if edits else text)
+
+
 def test_runs_that_differ_in_a_sign_have_a_row_each() -> None:
     names = ("x=-0.1", "x=0.1", "lr=1e-4", "lr=1e4", "A_1", "A1", "Run1")
     runs = (*names[:-1], "Run 1")

@@ -109,7 +109,7 @@ def record_results(
             edits += gate_edits(roadmap, gate, verdicts.get(gate.id), status, profile, key, mvp.id)
     legend = legend_edits(roadmap, edits)
     edits += number_rows(roadmap, mvp, results, status, profile)
-    full = [result for result in results if result.profile == "full"]
+    full = [result for result in _one_by_name(results) if result.profile == "full"]
     known = links or [RunLink(result.run, page_or_files(result.wandb)) for result in full]
     single = [result for result in runs if result.profile == "full"]
     edits += [*run_rows(roadmap, mvp, [*single, *full]), *run_links(roadmap, mvp, known)]
@@ -139,6 +139,7 @@ def number_rows(
     views = [v for v in views if any(map(metric_header, v.headers))]
     edits: list[Edit] = []
     of_row: dict[int, Result] = {}
+    results = _one_by_name(results)
     rows = [(v, e, _run_in(roadmap, e, mvp)) for v in views for e in v.entries]
     names = [name for _, _, name in rows if name is not None]
     runs = {"" if result.run == "main" else result.run for result in results}
@@ -160,6 +161,12 @@ def number_rows(
     if profile == "full":
         edits += _status_edits(roadmap, mvp, status, of_row)
     return edits
+
+
+def _one_by_name(results: Sequence[Result]) -> list[Result]:
+    """Those with a name of their own; of several configurations with one name, the chosen one."""
+    names, best = [result.run for result in results], best_result(results)
+    return [one for one in results if names.count(one.run) == 1 or one is best]
 
 
 def _status_edits(
