@@ -161,6 +161,21 @@ def test_a_gpu_of_another_lab_s_job_is_not_given_twice(
     assert ended(third).outcome == "ok"
 
 
+def test_a_gpu_that_a_job_has_chosen_itself_is_taken(shop: Workshop, nvml: Nvml) -> None:
+    first, second = shop.submit(WAIT), shop.submit(SAY)
+    assert advance(shop.lab) == [first, second]
+    assert becomes(first, Running).device == "gpu0"
+    said(first)
+    ended(second)
+    [pid] = children(first)
+    nvml(pids=[{}, {str(pid): 8 * GB}])  # it has set CUDA_VISIBLE_DEVICES by itself
+    third = shop.submit(SAY)
+    why = plan(all_jobs(shop.lab), read_machine(shop.lab)).reasons[third.name]
+    assert why == f"gpu0: used by {first.name}; gpu1: used by {first.name}"
+    stop(first)
+    stop(third)
+
+
 def test_one_lost_gpu_does_not_hide_the_others(shop: Workshop, nvml: Nvml) -> None:
     nvml(count=4, lost=[2])
     assert [device.label for device in devices()] == ["gpu0", "gpu1", "gpu3"]

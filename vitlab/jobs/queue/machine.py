@@ -31,6 +31,8 @@ class Gpu:
     foreign: tuple[int, ...] = ()
     unseen: tuple[int, ...] = ()
     """Those of `foreign` no process here has: another container's, or a dead one's context."""
+    ours: frozenset[str] = frozenset()
+    """Folders of this lab's jobs with a process on it: one may choose another than it was given."""
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,11 @@ class Capacity:
             elsewhere = job.in_slurm or (job.boot and job.boot != machine.boot)
             if not isinstance(job.state, Running) or elsewhere:
                 continue
-            taken = [label for label in job.state.device.split(",") if label in self._use]
-            for label in taken:
+            given = [label for label in job.state.device.split(",") if label in self._use]
+            seen = [gpu.device.label for gpu in machine.gpus if str(job.paths.folder) in gpu.ours]
+            for label in {*given, *seen}:
                 self._take(job, label)
-            if not taken and not job.state.device.startswith("gpu"):  # that one may be lost
+            if not given and not job.state.device.startswith("gpu"):  # that one may be lost
                 self._on_cpu.append(job.name)
 
     def cpu(self, job: Job) -> str:
@@ -235,7 +238,8 @@ def _elsewhere(lab: LabPaths) -> Iterator[tuple[int, str]]:
 def _gpu(lab: LabPaths, device: Device, elsewhere: Iterable[tuple[int, str]]) -> Gpu:
     """With the processes on it that no job of this lab started; an unknown pid is one of them."""
     ours = f"{lab.experiments.absolute()}/"
-    foreign = tuple(pid for pid in device.pids if not job_of(pid).startswith(ours))
+    jobs = {pid: job_of(pid) for pid in device.pids}
+    foreign = tuple(pid for pid, job in jobs.items() if not job.startswith(ours))
     unseen = tuple(pid for pid in foreign if process(pid) is None)
     more = tuple(pid for pid, uuid in elsewhere if uuid == device.uuid)
-    return Gpu(device, foreign + more, unseen)
+    return Gpu(device, foreign + more, unseen, frozenset(jobs.values()))

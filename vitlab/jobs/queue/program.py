@@ -49,12 +49,10 @@ def check_command(root: Path, spec: Spec, code: CodeReader) -> Findings:
     if names := secrets_of(spec.config):
         where = "spec.json, which only you can read; a variable of your shell is not stored"
         yield "warn", f"config: {', '.join(names)}: look like secrets; stand in {where}"
-    if VISIBLE in own:
-        yield (
-            "warn",
-            f"config.env.{VISIBLE}: takes the place of the GPU the job is given; "
-            "`device` or --gpu chooses one",
-        )
+    in_argv = any(part.startswith(f"{VISIBLE}=") for part in command.argv)
+    if VISIBLE in own or in_argv:
+        text = "takes the place of the GPU the job is given; `device` or --gpu chooses one"
+        yield "warn", f"config.{'argv' if in_argv else 'env'}: {VISIBLE}: {text}"
     yield from _code(command, code)
 
 
