@@ -160,7 +160,7 @@ class RunFiles:
         look = _Look(self, (path.parent for path, _, _ in found))
         fresh = []
         for path, declared, stamp in found:
-            if path in self.ours or self._is_as_noted(path, stamp):
+            if path in self.ours or _is_as(stamp, self._existing.get(path)):
                 continue
             before = self._claims.get(path)
             if last and before is not None and before.claim.owner != "unused":
@@ -266,7 +266,7 @@ class RunFiles:
             existed = made is None or made < self._since - TOLERANCE
             changed = stamp[2] / 1e9 >= self._since - TOLERANCE
         else:
-            existed, changed = path in self._existing, not self._is_as_noted(path, stamp)
+            existed, changed = path in self._existing, not _is_as(stamp, self._existing.get(path))
         if existed and not changed:
             return Evidence(existed=True, changed=False)
         own_folder = path.parent != self.folder and not existed
@@ -282,13 +282,6 @@ class RunFiles:
             rivals = [one for one in rivals if one.exact or literal or one.since < self._since]
         foreign = is_foreign(path, self._user, self._job.spec)
         return Evidence(self._named, held, holders, made, existed, changed, foreign, tuple(rivals))
-
-    def _is_as_noted(self, path: Path, stamp: Stamp) -> bool:
-        """Whether it is as it was before the run: of its size and time, in whichever inode.
-
-        Some network disks change these by themselves, and a copy that keeps the time has another.
-        """
-        return self._existing.get(path, [])[1:] == stamp[1:]
 
     def _other_jobs(self, path: Path) -> Iterator[Rival]:
         return other_jobs(self._lab, self._job, path, self._since)
@@ -361,6 +354,14 @@ class _Look:
         """
         held = self.opened.get(str(path), ())
         return all(one.pid in self.pids for one in held) and not all(one.appends for one in held)
+
+
+def _is_as(stamp: Stamp, noted: Stamp | None) -> bool:
+    """Whether a file is as it was noted: of its size and time, in whichever inode.
+
+    Some network disks change these by themselves, and a copy that keeps the time has another.
+    """
+    return noted is not None and stamp[1:] == noted[1:]
 
 
 def _stamp(path: Path) -> Stamp | None:
