@@ -8,6 +8,7 @@ import pytest
 
 from tests.docs.cases import DATE, result
 from vitlab.contract.job import Result
+from vitlab.contract.world import FLUX, World
 from vitlab.docs.judge.conclusion import conclusion, count_text, key_metric, value_text
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.lint.document import lint
@@ -472,13 +473,22 @@ def test_a_number_of_another_label_has_its_name(title: str, head: str, cell: str
 
 
 @pytest.mark.parametrize(
-    ("title", "is_own"), [("6.1 数值汇总", True), ("Numbers (giants)", False), ("T_eff", False)]
+    ("title", "is_own"),
+    [
+        ("6.1 数值汇总", True),
+        ("Numbers (giants)", False),
+        ("T_eff", False),
+        ("Numbers at mag 20.5-22.5", True),
+        ("Numbers (mag 20.5–21, noise 1)", False),
+        ("数值（星等 20.5–22.5）", True),
+    ],
 )
 def test_a_table_whose_heading_is_of_other_numbers_gets_no_row(title: str, is_own: bool) -> None:
     plan = "# Plan\n\n| MVP | Name | Status |\n|---|---|---|\n| 1.0 | giants | ⏳ |\n"
     text = f"{plan}\n## {title}\n\n| MVP | R² |\n|---|---|\n| 0.9 | 0.1 |\n"
     roadmap = parse_roadmap(Document(text))
-    one = replace(result("1.0 ViT 0.75"), run="main")
+    world = World("grid", "Beta", (20.5, 22.5), 1.0, FLUX).record()
+    one = replace(result("1.0 ViT 0.75"), run="main", world=world)
     edits = number_rows(roadmap, roadmap.mvp("1.0"), [one], "done", "full")
     assert ("| 1.0 | 0.750 |" in apply(text, edits)) == is_own
 

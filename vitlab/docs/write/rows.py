@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from vitlab.contract.job import PROFILES, Result
 from vitlab.contract.value import Value
-from vitlab.contract.world import read_world
+from vitlab.contract.world import World, read_world
 from vitlab.docs.judge.conclusion import profile_mark
 from vitlab.docs.model.gates.conditions import is_model, model_key, models_in
 from vitlab.docs.model.gates.rules import WHOLE
@@ -368,7 +368,7 @@ def _is_of_another(text: str, result: Result) -> bool:
     return any(
         (
             _of_other_label(text, result),
-            _STARS.search(text),
+            _STARS.search(_without_own_mags(text, world)),
             whole and not _is_split(whole.group(), result),
             any(part in PROFILES and part != result.profile for part in _parts(text)),
             any(map(_NO_RESULT.fullmatch, _parts(text))) and not judged.is_ceiling,
@@ -381,6 +381,15 @@ def _is_of_another(text: str, result: Result) -> bool:
             world and world.simulator and _REAL.search(text),
             world and level is not None and level != world.noise,
         )
+    )
+
+
+def _without_own_mags(text: str, world: World | None) -> str:
+    """A text without the range of magnitudes that is all of a result's."""
+    if world is None:
+        return text
+    return _MAGS.sub(
+        lambda m: "" if (float(m["low"]), float(m["high"])) == world.mag else m[0], text
     )
 
 
@@ -422,6 +431,11 @@ def _is_size(text: str, result: Result) -> bool:
     return 1 / 1.5 <= _count(match[1], match[2]) / train <= 1.5
 
 
+_MAGS = re.compile(
+    r"(?:\bmag(?:nitude)?s?\b|星等)\s*[=:]?\s*(?P<low>\d+(?:\.\d+)?)\s*(?:-|–|—|~|to|至|到)"
+    r"\s*(?P<high>\d+(?:\.\d+)?)",
+    re.I,
+)
 _STARS = re.compile(rf"{SOME_STARS}|SNR|S/N|信噪|\bmag\b|星等", re.I)
 _ASIDE = re.compile(
     r"\W*(?:(?P<part>SNR|S/N|信噪比?|mag(?:nitude)?s?(?![a-z])|星等|bins?(?![a-z])|分箱|子集|subset)"
