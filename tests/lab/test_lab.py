@@ -18,6 +18,7 @@ from vitlab.lab.documents import keep_columns, notes_near, read_columns
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.live.snapshot import read_snapshot, roadmap_summaries
 from vitlab.lab.results.job_results import of_roadmap
+from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
 from vitlab.tui.jobs_index import belongs
 
@@ -81,6 +82,22 @@ def test_a_job_is_of_the_roadmap_it_was_launched_from_and_of_no_like_named_one(
     assert read_snapshot(lab, roadmap).names == names
     assert read_snapshot(lab, lab.paths.roadmaps / "linked_roadmap.md").names == names
     assert read_snapshot(lab, longer / roadmap.name).names == set()
+
+
+def test_nothing_is_written_into_a_conflict_that_git_has_left(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    """A quote, `>>>>>>> other`, ends a table: the rows behind it were no rows."""
+    row = "| 1.0 | The run | 1 | Gate-1 | ⏳ | - | - |\n"
+    sides = f"<<<<<<< HEAD\n{row}=======\n{row}>>>>>>> other\n"
+    text = roadmap.read_text("utf-8").replace(row, sides)
+    roadmap.write_text(text, encoding="utf-8")
+    ended("one")
+    told = "roadmaps/plan_roadmap.md:19: a conflict that git has left; nothing is written until it"
+    with pytest.raises(UsageError, match=told):
+        accept(lab, pending(lab, roadmap))
+    assert roadmap.read_text("utf-8") == text
+    assert lab.notes == [f"{told} is resolved"]
 
 
 def test_a_new_plan_under_the_path_of_another_has_none_of_its_jobs(

@@ -19,7 +19,7 @@ from vitlab.docs.journal import Journal
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary
 from vitlab.docs.save import repair
-from vitlab.docs.text.source import read
+from vitlab.docs.text.source import CONFLICT, conflict_line, read
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.submissions import remove_abandoned
 from vitlab.lab.after_save import settle
@@ -156,7 +156,10 @@ class Lab:
 
     def read_roadmap(self, path: Path) -> Roadmap:
         """The roadmap in `path`, parsed with the lab's vocabulary."""
-        return parse_roadmap(read(path), self.vocabulary_of(path))
+        document = read(path)
+        if line := conflict_line(document.text):
+            self.tell(f"{self.paths.relative(path)}:{line}: {CONFLICT}")
+        return parse_roadmap(document, self.vocabulary_of(path))
 
     def cached_roadmap(self, path: Path) -> Roadmap:
         """As `read_roadmap`, parsed again only when the file has changed: to show, not to edit."""

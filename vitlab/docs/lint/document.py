@@ -26,7 +26,7 @@ from vitlab.docs.model.status_sites import FREE_KINDS, StatusSite, StatusSites, 
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.text.edit import Edit, apply
 from vitlab.docs.text.inline import plain, same_glyph
-from vitlab.docs.text.source import Document
+from vitlab.docs.text.source import CONFLICT, Document
 from vitlab.docs.text.tables import Table, set_cell, tables_of
 
 RoadmapT = TypeVar("RoadmapT", bound=Roadmap)
@@ -328,8 +328,7 @@ def _broken_rows(document: Document) -> Iterator[Finding]:
     for index in range(len(document.lines)):
         text = document.line_text(index)
         if text.startswith("<<<<<<< "):
-            message = "a conflict that git has left: both of its sides are read and written"
-            yield Finding(index + 1, "merge-conflict", message)
+            yield Finding(index + 1, "merge-conflict", CONFLICT)
         if index not in inside and _ROW.match(text) and text.count("|") >= 3:
             yield Finding(index + 1, "row-outside-table", "a table row that belongs to no table")
 

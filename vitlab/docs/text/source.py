@@ -332,7 +332,7 @@ def read(path: Path, *, edit: bool = False) -> Document:
     """The document in a file, every character kept; UsageError when it cannot be read.
 
     A program that writes it in place now is waited for. One that does not end: a look takes what is
-    there, an `edit` nothing.
+    there, an `edit` nothing; nor one of a file with a conflict that git has left.
     """
     try:
         with whole(path, edit=edit) as (descriptor, is_whole):
@@ -342,7 +342,25 @@ def read(path: Path, *, edit: bool = False) -> Document:
     if not is_whole and (edit or not data):
         empty = "is empty, and " * (not data)
         raise UsageError(f"{path}: {empty}another program is writing it now; try again")
-    return decode(data, path)
+    document = decode(data, path)
+    if edit and (line := conflict_line(document.text)):
+        raise UsageError(f"{path}:{line}: {CONFLICT}")
+    return document
+
+
+CONFLICT = "a conflict that git has left; nothing is written until it is resolved"
+_SIDES = [re.compile(rf"^{mark}", re.MULTILINE) for mark in ("<{7} ", r"={7}\r?$", ">{7} ")]
+
+
+def conflict_line(text: str) -> int:
+    """The 1-based line at which a conflict that git has left begins; 0 for none."""
+    at, found = 0, list[re.Match[str]]()
+    for side in _SIDES:
+        if not (match := side.search(text, at)):
+            return 0
+        found.append(match)
+        at = match.end()
+    return text.count("\n", 0, found[0].start()) + 1
 
 
 def decode(data: bytes, path: Path | None = None) -> Document:
