@@ -80,7 +80,7 @@ def _past(lab: Lab, name: str, hours: Sequence[float], spec: Spec = SPEC) -> Non
     for number, each in enumerate(hours):
         folder = lab.paths.experiments / "E-1" / f"{name}-{number}"
         _leg(folder, 0.0, each * 3600, device="cpu")
-        (folder / "spec.json").write_bytes(replace(spec, submitted=1.0).to_json())
+        (folder / "spec.json").write_bytes(replace(spec, submitted=1.0 + number).to_json())
         job = read_job(JobPaths(folder))
         assert job is not None
         assert isinstance(job.state, Done)
