@@ -635,6 +635,8 @@ def test_a_file_that_is_written_anew_is_judged_as_it_is(
         ("loss,val_r2\n3,.5\n2,.6\n1,.7\n", "loss,val_r2\n4,.4\n3,.55\n1,.7\n", 0.7),  # anew
         ("loss,val_r2\n2,.6\n1,.7\n", "loss,val_r2\n2,.6\n1,.7\n", 0.7),  # the same again
         ("epoch,val_r2\n0,.6\n1,.7\n", "epoch,val_r2\n0,.6\n1,.7\n1,.8\n2,.7\n", 0.7),
+        ("label,val_r2\nT_eff,.9\nlog_g,.6\nfeh,.8\n",
+         "label,val_r2\nT_eff,.9\nlog_g,.7\nfeh,.8\n", 0.7),  # rows of other labels are none
     ],
 )  # fmt: skip
 def test_a_row_of_before_the_run_is_no_row_of_it_wherever_it_stands(

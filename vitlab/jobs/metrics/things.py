@@ -126,7 +126,7 @@ class EarlierRows:
         columns = [part.columns.get(name) or [None] * part.rows for name in self._names]
         self._is_in_time |= any(x is not None for axis in self._axes
                                 for x in part.columns.get(axis) or ())  # fmt: skip
-        rows = [repr(row) for row in zip(*columns, strict=True)]
+        rows = [repr(row) for row in zip(*columns, strict=True) if any(x is not None for x in row)]
         self._now.update(rows)
         self._last = rows[-1] if rows else self._last
 

@@ -203,10 +203,10 @@ def _with_notes_behind(text: str) -> str:
     """The text with each footnote behind the sentence, or the table, that it is in."""
     notes: list[tuple[int, int, int, str]] = []
     for found in _FOOTNOTE.finditer(text):
-        end = _SENTENCE.search(text, found.end())
-        if end is not None and end[0].startswith("\\"):
-            end = _FINISH.search(text, end.end()) or end
-        notes.append((*found.span(), len(text) if end is None else end.end(), found[1]))
+        stop = _SENTENCE.search(text, found.end())
+        if stop is not None and stop[0].startswith("\\"):
+            stop = _FINISH.search(text, stop.end()) or stop
+        notes.append((*found.span(), len(text) if stop is None else stop.end(), found[1]))
     parts, start, waiting = list[str](), 0, list[tuple[int, str]]()
 
     def go_to(place: int) -> None:
