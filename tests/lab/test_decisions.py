@@ -14,6 +14,7 @@ from vitlab.cli import main
 from vitlab.docs.judge.verdict import Verdict
 from vitlab.docs.lint.finding import Finding
 from vitlab.jobs.store import all_jobs
+from vitlab.lab.after_save import write_decisions
 from vitlab.lab.earlier import keep_earlier
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.judged import KeptJudgements, judge_roadmap
@@ -72,6 +73,8 @@ def test_a_person_s_decision_is_kept_with_its_reason(lab: Lab, roadmap: Path, en
     assert found(lab, roadmap) == []
     path = lab.paths.private.decisions
     record = json.loads(path.read_bytes())
+    write_decisions(lab.paths, [{**one, "of_tomorrow": 1} for one in record["decisions"]])
+    assert found(lab, roadmap) == []  # as a newer vitlab has kept it
     record["decisions"][0]["status"] = "failed"
     path.write_text(json.dumps(record))  # not of this user any more
     assert len(found(lab, roadmap)) == 1

@@ -368,6 +368,11 @@ def checked(document: object, kind: type[R], version: int) -> R:
     return kind(**known)
 
 
+def known_fields(kind: type[DataclassInstance], record: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a record of our own `kind` has: a newer version's has more."""
+    return {name: record[name] for name, *_ in _fields(kind) if name in record}
+
+
 @cache
 def _fields(kind: type[DataclassInstance]) -> tuple[tuple[str, str, bool], ...]:
     """Name and type of each, and whether it has no default."""

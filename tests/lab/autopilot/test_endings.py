@@ -16,6 +16,7 @@ from tests.lab.autopilot.test_step import let_end, no_processes, plan
 from vitlab.cli import main
 from vitlab.commands.agents import auto
 from vitlab.contract.job import Queued, Result, write_result
+from vitlab.contract.user_key import own_record, write_own
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.autopilot.record import read_autopilot, write_autopilot
 from vitlab.lab.autopilot.step import carry_on
@@ -97,5 +98,10 @@ def test_it_ends_with_a_line_of_why(
     assert re.findall(r"^MVP-(\S+) +full +2 \w+", said, re.M) == launched
     pilot = read_autopilot(plan.paths)
     assert pilot is not None
+    path = plan.paths.private.autopilot  # as a newer vitlab keeps it
+    record = own_record(path)
+    record["launches"] = [{**one, "of_tomorrow": 1} for one in record["launches"]]
+    write_own(path, {**record, "of_tomorrow": 1})
+    assert read_autopilot(plan.paths) == pilot
     assert [one.mvp for one in pilot.launches] == launched
     assert f"> **Ended:** {why}  \n" in (plan.paths.root / pilot.page).read_text()

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from vitlab.contract.paths import LabPaths, real, write_atomic
 from vitlab.contract.user_key import sealed
+from vitlab.contract.validation import known_fields
 from vitlab.jobs.files import is_locked, read_json, take_lock, touch, write_owner
 from vitlab.jobs.processes import boot, is_alive, process, uptime
 from vitlab.jobs.queue.scheduler import autopilot_record
@@ -125,12 +126,11 @@ def clock(pilot: Autopilot) -> float:
 def read_autopilot(lab: LabPaths) -> Autopilot | None:
     """The lab's autopilot; None where there is none of this user and this lab."""
     record = autopilot_record(lab)  # sealed: it is as it was written
-    record.pop("active", None)
-    if record.pop("v", None) != VERSION:
+    if record.get("v") != VERSION:
         return None
-    launches = tuple(Launch(**one) for one in record.pop("launches"))
+    launches = tuple(Launch(**known_fields(Launch, one)) for one in record["launches"])
     lists = {name: tuple(record.get(name, ())) for name in ("roadmaps", "page_texts")}
-    return Autopilot(**{**record, **lists, "launches": launches})
+    return Autopilot(**{**known_fields(Autopilot, record), **lists, "launches": launches})
 
 
 def write_autopilot(lab: LabPaths, pilot: Autopilot) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vitlab.contract.validation import known_fields
 from vitlab.docs.judge.verdict import STANDING
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.text.inline import folded
@@ -41,7 +42,7 @@ class Decision:
 def read_decisions(lab: Lab) -> list[Decision]:
     """All decisions of a lab, oldest first; none where the file is not this user's."""
     with contextlib.suppress(TypeError, KeyError):
-        return [Decision(**one) for one in raw_decisions(lab.paths)]
+        return [Decision(**known_fields(Decision, one)) for one in raw_decisions(lab.paths)]
     return []
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from vitlab.contract.job import read_result
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.reading import Unreadable, parse, read_regular
+from vitlab.contract.validation import known_fields
 from vitlab.docs.judge.phrases import phrase
 from vitlab.docs.judge.verdict import Verdict
 from vitlab.docs.model.gates.conditions import Comparison, Threshold, is_model, model_key
@@ -57,7 +58,7 @@ def openings(lab: LabPaths, roadmap: Roadmap) -> list[Opening]:
     for number, line in enumerate(lines, 1):
         try:
             record = parse(line)
-            one = Opening(**{**record, "jobs": tuple(record["jobs"])})
+            one = Opening(**{**known_fields(Opening, record), "jobs": tuple(record["jobs"])})
             texts = (one.roadmap, one.gate, *one.jobs)
             if not all(isinstance(text, str) for text in texts) or not isinstance(one.stars, int):
                 raise TypeError
