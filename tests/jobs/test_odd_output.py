@@ -199,6 +199,9 @@ def test_outputs_stay_within_the_run_s_and_the_job_s_folder(shop: Workshop) -> N
     assert not any("passwd" in path.name for path in job.folder.rglob("*"))
 
 
+EARLY = "", "epoch 3 of 9"
+
+
 def raised(line: str, head: str = "") -> str:
     """A traceback that ends with this line."""
     stack = ["Traceback (most recent call last):", '  File "x.py", line 1, in <module>', line]
@@ -293,11 +296,14 @@ OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
         # A launcher in Python has a code of its own, too.
         (End(0, None, raised("E: x"), proof=("", "epoch 3 of 9")), "unknown", "came to epoch 3"),
         (End(0, None, raised("E: x") + "on\n" * 4, proof=("", "epoch 3 of 9")), "ok", ""),
+        (End(0, None, raised("E: x"), proof=EARLY, argv=("python", "x.py")), "ok", ""),
+        (End(0, None, raised("E: x").replace("<module>", "main"), proof=EARLY), "ok", ""),
         # What ran on was ended: a monitor, or the training.
-        (End(0, None, left=("gpu.py (pid 7)", False)), "ok", ""),
-        (End(0, None, left=("t.py (pid 7)", True)), "unknown", "while t.py (pid 7) ran on"),
-        (End(0, None, left=("t.py", False), proof=("", "epoch 3 of 9")), "unknown", "epoch 3 of 9"),
-        (End(0, None, left=("t.py", True), proof=("it wrote x", "")), "ok", ""),
+        (End(0, None, left=("gpu.py (pid 7)", 1)), "ok", "gpu.py (pid 7) ran on"),
+        (End(0, None, left=("plot.py", 0), proof=("", "epoch 3 of 9")), "ok", "plot.py ran on"),
+        (End(0, None, left=("t.py (pid 7)", 2)), "unknown", "while t.py (pid 7) ran on"),
+        (End(0, None, left=("t.py", 1), proof=("", "epoch 3 of 9")), "unknown", "epoch 3 of 9"),
+        (End(0, None, left=("t.py", 2), proof=("it wrote x", "")), "ok", "ran on"),
         (
             End(0, None, "a.sh: line 2: 12 Killed   nap\n" + "on\n" * 9, behind_shell=True),
             "ok",

@@ -11,7 +11,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple
@@ -43,8 +43,6 @@ _ONLOOKERS = re.compile(
 """Command lines of what writes no metrics, as an editor's helpers."""
 WORKERS_GO = 6.0
 """Seconds in which workers notice that their program has ended: those of PyTorch look each 5 s."""
-HARD = 0.2
-"""Of one core: what a training uses at least."""
 RECHECK = 20.0
 """Seconds between two looks at who else writes a file."""
 QUIET = 3.0
@@ -203,27 +201,32 @@ def _flags(pid: int, number: str) -> int:
 
 
 def left_running(
-    members: Callable[[], list[Process]], reporters: Container[int]
-) -> tuple[str, bool]:
+    members: Callable[[], list[Process]], history: Callable[[], Any], files: Iterable[str]
+) -> tuple[str, int]:
     """A script that runs on though its job's own program has returned, as one behind `&`.
 
-    With it whether it surely trains: it has reported numbers, or works hard. Workers of a program
-    that has ended go by themselves. `reporters`: pids that have reported numbers.
+    With it whether it trains: surely (2) where it has reported numbers or holds one of the metrics
+    `files`; perhaps (1) where it had begun before the last number. Workers of a program that has
+    ended go by themselves. `history`: of the job's events, with those of now.
     """
-    until, scripts = time.monotonic() + WORKERS_GO, list[tuple[bool, int, str]]()
+    paths, until = set(files), time.monotonic() + WORKERS_GO
+    scripts = list[tuple[int, int, str]]()
     while time.monotonic() < until:
-        scripts = []
+        now, scripts = history(), []
+        times = filter(None, (_modified(Path(path)) for path in paths))
+        written = max(times, default=now.last - QUIET)
         for one in members():
             if (script := _script(one.pid)) and _is_program(one.pid):
-                ran = time.time() - began(one.ticks)
-                share = one.cpu_ticks / os.sysconf("SC_CLK_TCK") / max(ran, 1.0)
+                holds = not paths.isdisjoint(path for _, path in descriptors(one.pid))
+                surely = one.pid in now.writers or holds
+                trained = 2 if surely else int(began(one.ticks) < written - 1.0)
                 name = f"{PurePath(script[1]).name} (pid {one.pid})"
-                scripts.append((one.pid in reporters or share > HARD, one.cpu_ticks, name))
+                scripts.append((trained, one.cpu_ticks, name))
         if not scripts:
             break
         time.sleep(0.25)
-    surely, _, name = max(scripts, default=(False, 0, ""))
-    return name, surely
+    trained, _, name = max(scripts, default=(0, 0, ""))
+    return name, trained
 
 
 def name_of(pid: int) -> str:

@@ -92,8 +92,11 @@ class End:
     epoch seen, where it is known how many there are."""
     own_codes: bool = False
     """Whether its exit code is a user's program's own: `NAN_CODE` means nothing there."""
-    left: tuple[str, bool] = ("", False)
-    """A program that ran on when its own had returned, and was ended; whether it surely trained."""
+    left: tuple[str, int] = ("", 0)
+    """A program that ran on when its own had returned, and was ended; whether it trained: 2 surely,
+    1 perhaps, 0 not."""
+    argv: tuple[str, ...] = ()
+    """Its own command."""
     behind_shell: bool = False
     """Whether that code may be another's than the training's: `behind_shell`."""
 
@@ -103,10 +106,12 @@ def explain(end: End) -> tuple[Outcome, str]:
     if end.code == 0:
         may_hide = (end.behind_shell or end.proof[1]) and not end.proof[0]
         why = _hidden_failure(end) if may_hide else ""
-        if end.left[0] and not end.proof[0] and (end.left[1] or end.proof[1]):
+        left, trained = end.left
+        if not end.proof[0] and (trained == 2 or (trained and end.proof[1])):
             came_to = f"; it came to {end.proof[1]}" if end.proof[1] else ""
-            why = f"it returned while {end.left[0]} ran on, which was ended: wait for it{came_to}"
-        return ("unknown", why) if why else ("ok", "")
+            why = f"it returned while {left} ran on, which was ended: wait for it{came_to}"
+        told = f"{left} ran on when it had returned, and was ended" if left else ""
+        return ("unknown", why) if why else ("ok", told)
     if end.code is None and end.signal is None:
         if end.error or _ends_in_traceback(end.last_words):
             return _classify(end)
@@ -162,24 +167,36 @@ def behind_shell(argv: Sequence[str], cwd: Path) -> bool:
 def _hidden_failure(end: End) -> str:
     """What an exit code of 0 hides, of a command that nothing shows to have finished.
 
-    A pipe's code is that of its last program, a shell script's that of its last line; a program
-    that starts its training by `os.system` and comes to fewer epochs has a code of its own, too.
+    A pipe's code is that of its last program, a shell script's that of its last line. Of another
+    program that came to fewer epochs, only an exception that ended a process it has started.
     """
     lines = end.last_words.replace("\r", "\n").split("\n")
     most = AFTERWARDS if end.proof[1] and end.behind_shell else AFTER_SHELL
     full = [line for line in lines if line.strip()]
     killed = [one for one in full[-most - 1 :] if re.fullmatch(_KILLED_IN_SHELL, one)]
     found = _exceptions(lines)
-    sign = printable(killed[-1]) if killed else ""
+    sign = printable(killed[-1]) if killed and end.behind_shell else ""
     if found and not sign:
         at, text = found[-1]
         start = max(n for n, line in enumerate(lines[:at]) if _TRACEBACK in line)
         after = [line for line in lines[at + 1 :] if line.strip()]
         is_ignored = re.match(_IGNORED, "".join(lines[start - 1 : start]).strip())
-        if not is_ignored and len(after) <= most:
+        is_its = end.behind_shell or _is_of_another(lines[start + 1], end.argv)
+        if not is_ignored and is_its and len(after) <= most:
             sign = printable(text)
     came_to = f"; it came to {end.proof[1]}" if end.proof[1] else ""
     return sign and f"exit code 0, but its log ends in {sign}{came_to}"
+
+
+def _is_of_another(frame: str, argv: Sequence[str]) -> bool:
+    """Whether the first frame of a traceback is where another program than ours has begun.
+
+    One that a program has caught begins within it.
+    """
+    match = re.search(r'File "([^"]+)", line \d+, in (\S+)', frame)
+    if match is None or match[2] != "<module>":
+        return match is not None and match[2] in ("_bootstrap", "_run_module_as_main")
+    return Path(match[1]).name not in {Path(word).name for word in argv}
 
 
 def _classify(end: End) -> tuple[Outcome, str]:

@@ -59,7 +59,7 @@ from vitlab.jobs.process.ending import (
     last_words,
     printable,
 )
-from vitlab.jobs.process.health import Health, Policy, read_policy
+from vitlab.jobs.process.health import Health, History, Policy, read_policy
 from vitlab.jobs.process.metrics_process import MetricsProcess, WandbLook
 from vitlab.jobs.process.monitor import Monitor, without_progress, write_health
 from vitlab.jobs.processes import PYTHON
@@ -125,7 +125,7 @@ class Supervisor:
         """The number of the Slurm job we are the batch step of."""
         self.uses_srun = False
         """Whether its process is `srun`, which starts the job on several nodes."""
-        self.left = ("", False)
+        self.left = ("", 0)
         """See `End.left`."""
         self.gpu_memory = ""
         """GPU memory that was not released after the last attempt, with its holder."""
@@ -179,8 +179,8 @@ class Supervisor:
         argv, cwd = command(self.job, resumed, self.orders.get("across", ()))
         self.uses_srun = bool(self.slurm) and Path(argv[0]).name == "srun"
         kills = KernelKills()
+        self.failure, self.left = None, ("", 0)
         log_from = file_size(self.job.log, self.began if self.adopted else None)
-        self.failure, self.left = None, ("", False)
         metrics = _metrics(self, 0 if self.adopted else log_from)
         events_from = file_size(self.job.events)
         try:
@@ -201,8 +201,7 @@ class Supervisor:
                 metrics.kill()
         if why := child.failure():
             return End(127, None, last_words=f"cannot start {argv[0]}: {why}"), 0
-        shell = self.is_command and behind_shell(argv, cwd)
-        end = End(*_code_and_signal(code), own_codes=self.is_command, behind_shell=shell)
+        end = End(*_code_and_signal(code), argv=tuple(argv), own_codes=self.is_command)
         try:
             self.gpu_memory = unreleased_gpu_memory(self.orders, self._grace)
             if self.gpu_memory:
@@ -215,6 +214,7 @@ class Supervisor:
                 oom_kills=kills.recent(),
                 proof=proof_of_end(self.job, monitor.history),
                 left=self.left,
+                behind_shell=self.is_command and behind_shell(argv, cwd),
             )
             if not self.stop_reason[0] and not self.failure and explain(end)[0] == "ok":
                 self.is_over = True
@@ -360,13 +360,18 @@ def _end(own: Supervisor) -> None:
     processes.end_all(own._members, own._grace)
 
 
-def _left(own: Supervisor, monitor: Monitor, code: int | None) -> tuple[str, bool]:
+def _left(own: Supervisor, monitor: Monitor, code: int | None) -> tuple[str, int]:
     """See `End.left`."""
     if code or own.stop_reason[0] or own.adopted or not own._members():
-        return "", False
+        return "", 0
     from vitlab.jobs.metrics.ownership import left_running  # rarely needed
 
-    return left_running(own._members, monitor.history.writers)
+    def history() -> History:
+        monitor.check(alive=True)
+        return monitor.history
+
+    files = (read_json(own.job.metrics).get("state") or {}).get("files") or {}
+    return left_running(own._members, history, files.get("ours") or ())
 
 
 def _judged(verdict: Health | None, policy: Policy) -> tuple[str, str] | None:
