@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from vitlab.contract.paths import JobPaths
 
-SUBMISSION = ("exp_id", "mvp", "run", "profile", "submitted")
+SUBMISSION = ("exp_id", "mvp", "run", "profile", "submitted", "config")
 """What no two jobs have alike, of their specs."""
 _MADE = re.compile(r"\d{8}-\d{6}-[\w.=-]+", re.ASCII)
 
@@ -18,15 +18,17 @@ def copies(jobs: Iterable[tuple[JobPaths, tuple[object, ...]]]) -> dict[str, Job
 
     `jobs`: the folder of each, and the values of its `SUBMISSION`.
     """
-    alike = defaultdict[tuple[object, ...], list[JobPaths]](list)
-    for job, submission in jobs:
-        if submission[-1]:
-            alike[submission].append(job)
+    at_once = defaultdict[tuple[object, ...], list[tuple[JobPaths, object]]](list)
+    for job, (*submission, submitted, config) in jobs:
+        if submitted:
+            at_once[*submission, submitted].append((job, config))
     found: dict[str, JobPaths] = {}
-    for (exp_id, *_), folders in alike.items():
-        if len(folders) > 1:
-            own = min(folders, key=lambda job: _rank(job, exp_id))
-            found |= {job.name: own for job in folders if job is not own}
+    for (exp_id, *_), same in at_once.items():
+        if len(same) > 1:
+            best = sorted(same, key=lambda one: _rank(one[0], exp_id))
+            for at, (job, config) in enumerate(best):
+                own = next((one for one, known in best[:at] if known == config), None)
+                found |= {job.name: own} if own else {}
     return found
 
 
