@@ -66,7 +66,7 @@ def test_a_copy_of_a_job_s_folder_is_no_job(
     note_unreadable_jobs(lab)
     told = capsys.readouterr().err
     assert told.count(f"is a copy of {job.name}, which counts\n") == told.count("\n") == 3
-    changed = JobPaths(job.folder.with_name("kept"))
+    changed = JobPaths(shutil.copytree(job.folder, job.folder.with_name("changed")))
     spec = json.loads(changed.spec.read_bytes())
     changed.spec.write_text(json.dumps({**spec, "config": {"argv": ["x"]}}), encoding="utf-8")
     assert changed in [one.paths for one in all_jobs(lab.paths)]  # a stranger's: it has a row
