@@ -24,7 +24,7 @@ from vitlab.docs.judge.limits import (
 from vitlab.docs.judge.meaning import leaves_to_a_person, means_pass
 from vitlab.docs.judge.needs import Needs
 from vitlab.docs.judge.phrases import Phrase, phrase, phrase_list
-from vitlab.docs.judge.reading import named_by, named_in_gate, with_known_qualifiers
+from vitlab.docs.judge.reading import named_by, which_of, why_manual, with_known_qualifiers
 from vitlab.docs.judge.seeds import Chosen, Repeats, Score, by_configuration, choose, score_of
 from vitlab.docs.judge.verdict import STANDING, Verdict
 from vitlab.docs.model.gates.conditions import (
@@ -88,9 +88,7 @@ def judge(
     """
     gate = with_known_qualifiers(gate, roadmap, results)
     if all(isinstance(rule.condition, Manual) or rule.is_consequence for rule in gate.rules):
-        texts = "; ".join(rule.if_ for rule in gate.rules)
-        why = phrase("unreadable", texts) if texts else phrase("no_rule")
-        return _verdict(gate, roadmap, _Decision("manual", why))
+        return _verdict(gate, roadmap, _Decision("manual", why_manual(gate.rules)))
     full = [result for result in results if result.profile == "full"]
     standing = STANDING.get(gate.status or "")
     decision = _decide(gate, _Known(full, results, evidence), roadmap)
@@ -143,7 +141,7 @@ class _Known:
         if not of or is_model(of) or condition.delta:
             return self
         own = [r for r in self.everything if r.mvp in gate.mvps]
-        named = {id(r) for r in named_in_gate(of, gate, roadmap, own)}
+        named = {id(r) for r in named_by(of, roadmap, own) or own}
         return replace(self, results=[r for r in self.results if id(r) in named])
 
     @property
@@ -256,7 +254,8 @@ def _check(
 ) -> Check:
     match condition:
         case Manual(text):
-            return Check(None, phrase("for_a_person", text), {}, readable=False)
+            why = which_of(condition) or phrase("for_a_person", text)
+            return Check(None, why, {}, readable=False)
         case Otherwise():
             if previous is None or previous.holds is None:
                 return Check(None, phrase("else_waits"), {})

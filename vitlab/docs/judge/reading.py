@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from vitlab.contract.job import Result
 from vitlab.contract.value import Value
+from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.model.gates.conditions import (
     Between,
     Comparison,
@@ -20,6 +21,7 @@ from vitlab.docs.model.gates.conditions import (
     variant_of,
 )
 from vitlab.docs.model.gates.gates import Gate
+from vitlab.docs.model.gates.rules import Rule
 from vitlab.docs.model.roadmap import Roadmap
 
 MANUAL = "manual: you decide"
@@ -70,33 +72,42 @@ def _unit(condition: Threshold | Between) -> str:
 def with_known_qualifiers(gate: Gate, roadmap: Roadmap, results: Sequence[Result]) -> Gate:
     """A gate whose rules on what nothing names are left to a person: `giants R² > 0.5`.
 
-    A qualifier that is no model of the lab's must stand in the gate's title, in the name of one of
-    its MVPs, or of a run or a model there; else the number would be that of all stars. Nor is it
-    certain which number is meant where one MVP's name alone has it and a later one has results.
+    A qualifier that is no model of the lab's must stand in the gate's title, in the name of its
+    MVP, or of a run or a model there; else the number would be that of all stars. Of a gate of
+    several MVPs the name of one does not tell whose number is meant: a leak that a later one ends.
     """
     mine = [r for r in results if r.mvp in gate.mvps]
-    full = [r for r in mine if r.profile == "full"] or mine
-    names = [gate.title, *(mvp.name for mvp in roadmap.mvps if mvp.id in gate.mvps)]
-    names += [name for r in mine for name in (r.run, r.model_name)]
+    runs = [name for r in mine for name in (r.run, r.model_name)]
+    of_mvps = [mvp.name for mvp in roadmap.mvps if mvp.id in gate.mvps]
 
-    def is_known(condition: Condition) -> bool:
-        if not isinstance(condition, Threshold | Between) or condition.delta or not condition.of:
-            return True
-        if is_model(condition.of):
-            return True
-        if refs := roadmap.ids.refs(condition.of):
-            return set(refs) <= {*gate.mvps}
-        if not any(_names(condition.of, one) for one in names):
-            return False
-        named = named_by(condition.of, roadmap, full)
-        by_mvp = not any(_names(condition.of, f"{r.run} | {r.model_name}") for r in named)
-        last = max((gate.mvps.index(r.mvp) for r in full), default=-1)
-        return not (named and by_mvp) or any(r.mvp == gate.mvps[last] for r in named)
+    def left(rule: Rule) -> Manual | None:
+        one = rule.condition
+        if not isinstance(one, Threshold | Between) or one.delta or not one.of or is_model(one.of):
+            return None
+        if refs := roadmap.ids.refs(one.of):
+            return None if set(refs) <= {*gate.mvps} else Manual(rule.if_)
+        if any(_names(one.of, run) for run in runs):
+            return None
+        if any(_names(one.of, name) for name in of_mvps):
+            return Manual(rule.if_, one.of, gate.mvps) if len(gate.mvps) > 1 else None
+        return None if _names(one.of, gate.title) else Manual(rule.if_)
 
-    rules = [
-        r if is_known(r.condition) else replace(r, condition=Manual(r.if_)) for r in gate.rules
-    ]
+    rules = [replace(rule, condition=left(rule) or rule.condition) for rule in gate.rules]
     return replace(gate, rules=tuple(rules))
+
+
+def which_of(condition: Condition) -> Phrase | None:
+    """That it is not said whose number a condition is of; None where that is not the reason."""
+    if not isinstance(condition, Manual) or not condition.among:
+        return None
+    return phrase("which_of", ", ".join(f"MVP-{mvp}" for mvp in condition.among), condition.of)
+
+
+def why_manual(rules: Sequence[Rule]) -> Phrase:
+    """Why all rules of a gate are left to a person."""
+    texts = "; ".join(rule.if_ for rule in rules)
+    told = filter(None, (which_of(rule.condition) for rule in rules))
+    return next(told, phrase("unreadable", texts) if texts else phrase("no_rule"))
 
 
 def named_by(qualifier: str, roadmap: Roadmap, results: Sequence[Result]) -> list[Result]:
@@ -108,24 +119,8 @@ def named_by(qualifier: str, roadmap: Roadmap, results: Sequence[Result]) -> lis
         return [r for r in results if (r.mvp,) == refs]
     if own := [r for r in results if _names(qualifier, f"{r.run} | {r.model_name}")]:
         return own
-    named = _mvps_named(qualifier, roadmap)
+    named = {mvp.id for mvp in roadmap.mvps if _names(qualifier, mvp.name)}
     return [r for r in results if r.mvp in named]
-
-
-def named_in_gate(
-    qualifier: str, gate: Gate, roadmap: Roadmap, results: Sequence[Result]
-) -> Sequence[Result]:
-    """Those of a gate's results that a qualifier names; all where only the gate's title has it.
-
-    The MVP whose name has it may have no result yet: then none.
-    """
-    if named := named_by(qualifier, roadmap, results):
-        return named
-    return [] if _mvps_named(qualifier, roadmap) & {*gate.mvps} else results
-
-
-def _mvps_named(qualifier: str, roadmap: Roadmap) -> set[str]:
-    return {mvp.id for mvp in roadmap.mvps if _names(qualifier, mvp.name)}
 
 
 def _names(qualifier: str, text: str) -> bool:

@@ -224,6 +224,10 @@ class Manual:
     """A condition for a person to judge."""
 
     text: str
+    of: str = ""
+    """A qualifier of which it is not said whose number it is, among these."""
+    among: tuple[str, ...] = ()
+    """Bare ids of MVPs."""
 
 
 Condition = Threshold | Between | Comparison | OfGates | Otherwise | Manual
