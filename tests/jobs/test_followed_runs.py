@@ -480,9 +480,10 @@ def test_a_run_does_not_go_on_from_another_s_checkpoint(
     shop: Workshop, extra: dict[str, Any]
 ) -> None:
     """With one metrics file, or without any in one folder."""
-    waits = [sys.executable, "-c", "import time; time.sleep(300)"]
-    config = {"argv": waits, "resume_argv": waits, "cwd": "."}
-    own = {**config, "resume_argv": [*waits, "out/{run}"]}
+    code = "import os, time; time.sleep(0 if os.path.exists('go') else 300)"
+    waits = [sys.executable, "-c", code, "--lr"]
+    config = {"argv": [*waits, "0.1"], "resume_argv": [*waits, "0.1", "--resume"], "cwd": "."}
+    own = {**config, "argv": [*waits, "0.1", "--out", "out/a"]}
     named = shop.submit("", config=own, extra=extra)
     first = shop.submit("", config=config, extra=extra)
     for job in (named, first):
@@ -490,16 +491,33 @@ def test_a_run_does_not_go_on_from_another_s_checkpoint(
         running(job)
         stop(job)
         assert ended(job).outcome == "killed"
-    ends = {**config, "argv": [sys.executable, "-c", "pass"]}
-    other = shop.submit("", config=ends, extra=extra)
+    (shop.lab.root / "go").touch()
+    later = {**config, "argv": [*waits, "0.2"], "resume_argv": [*waits, "0.2", "--resume"]}
+    other = shop.submit("", config=later, extra=extra)
     advance(shop.lab)
     assert ended(other).outcome == "ok"
-    with pytest.raises(UsageError, match=f"{other.name} ran in its folder since"):
+    with pytest.raises(UsageError, match=f": {other.name} ran in its folder since"):
         resume(shop.lab, first)
     resume(shop.lab, first, force=True)
     resume(shop.lab, named)
     for job in (first, named):
         assert isinstance(read_state(job), Queued)
+        stop(job)
+
+
+def test_runs_side_by_side_have_checkpoints_of_their_own(shop: Workshop) -> None:
+    shop.settings("cpu_slots: 2\n")
+    waits = [sys.executable, "-c", "import time; time.sleep(300)"]
+    config = {"argv": waits, "resume_argv": waits, "cwd": "."}
+    both = [shop.submit("", config=config) for _ in range(2)]
+    advance(shop.lab)
+    for job in both:
+        running(job)
+    for job in both:
+        stop(job)
+        ended(job)
+    for job in both:
+        resume(shop.lab, job)
         stop(job)
 
 

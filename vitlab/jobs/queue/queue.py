@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vitlab.contract.job import Done, Lost, Queued, Running, ended_well, state_word
 from vitlab.contract.paths import told_apart
 from vitlab.jobs.experiment.command import may_meet, metrics_place
-from vitlab.jobs.experiment.placeholders import METRICS, filled, values_of, words_in
-from vitlab.jobs.processes import ADOPTED
+from vitlab.jobs.experiment.placeholders import METRICS, Filled, filled, values_of
+from vitlab.jobs.files import read_json
+from vitlab.jobs.processes import ADOPTED, SCRIPTS
 from vitlab.jobs.queue.machine import Capacity, Gpu, Machine, gpu_limit, gpus_wanted, missing_gpu
 from vitlab.jobs.store import Job
 from vitlab.jobs.submissions import NOT_HERE
@@ -100,6 +102,8 @@ def _hold_reason(job: Job, machine: Machine) -> str:
     return ""
 
 
+_PLAIN = re.compile(r"(?:-{0,2}[\w.]+=)?[-+]?[\d.,_]+(?:[eE][-+]?\d+)?")
+"""A number among the words of a command, also as `--lr=0.1`."""
 OWN_FILE = "put {run} into config.cwd or metrics.file"
 """How two runs get metrics files of their own."""
 
@@ -136,39 +140,68 @@ class _MetricsFiles:
 
 
 def ran_since(job: Job, jobs: Iterable[Job]) -> list[str]:
-    """The jobs that have run in a job's folder since it began, and may have left a checkpoint.
+    """The jobs that began in a job's folder after its end, and may have left a checkpoint there.
 
     Those whose metrics file may be its own, as the queue takes them for runs in one folder; of
-    those without one, in its `config.cwd`. Unless its command names a folder of its own.
+    those without one, in its `config.cwd`; and whose command names no other script or folder.
     """
-    place, spec = _place_of(job), job.spec
-    words = words_in(str([spec.config, spec.extra.get(METRICS)]))
-    if not place or "job" in words or not isinstance(job.state, Done | Lost):
+    if not isinstance(job.state, Done | Lost) or job.spec.recipe != "command":
         return []
+    place, ended = _place_of(job), _ended(job)
     return [
         one.name
-        for one in jobs
+        for one in (jobs if place else ())
         if one.name != job.name
         and isinstance(one.state, Done | Lost | Running)
-        and one.state.started > job.state.started
-        and ("run" not in words or one.spec.run == spec.run)
+        and one.state.started > ended
         and (there := _place_of(one))
         and may_meet(place, there)
+        and not _differs(job, one)
+        and _began_first(one) > ended
     ]
 
 
 def _place_of(job: Job) -> str:
     """Where a job's checkpoint may lie: beside its metrics file, or in the folder it goes on in."""
-    place = metrics_place(job.spec, job.paths.root, job.paths.folder)
-    config = job.spec.config
+    place, config = metrics_place(job.spec, job.paths.root, job.paths.folder), job.spec.config
     if place or not (config.get("cwd") and config.get("resume_argv")):
         return place
-    parts = [*config["resume_argv"], *(config.get("env") or {}).values()]
-    if any("/" in str(part) and words_in(str(part)) for part in parts):
-        return ""  # `out/{lr}`
-    document = {"run": job.spec.run, "config": config, "extra": job.spec.extra}
-    cwd = filled(document, job.paths.root, values_of(document, job.paths.folder)).cwd
-    return os.path.realpath(cwd)
+    return os.path.realpath(_commands(job)[0].cwd)
+
+
+def _commands(job: Job) -> tuple[Filled, Filled]:
+    """That of its start, and the one it is resumed by."""
+    document = {"run": job.spec.run, "config": job.spec.config, "extra": job.spec.extra}
+    values = values_of(document, job.paths.folder)
+    return (filled(document, job.paths.root, values),
+            filled(document, job.paths.root, values, resumed=True))  # fmt: skip
+
+
+def _differs(job: Job, other: Job) -> bool:
+    """Whether two commands differ in more than numbers and files that they read."""
+    first, second = ({word for one in _commands(each) for word in (*one.argv, *one.env.values())}
+                     for each in (job, other))  # fmt: skip
+    folder = _commands(job)[0].cwd
+    return any(
+        not _PLAIN.fullmatch(word) and (word.endswith(SCRIPTS) or not (folder / word).is_file())
+        for word in first ^ second
+    )
+
+
+def _ended(job: Job) -> float:
+    """When its last attempt ended; of a lost one, when it wrote its last line."""
+    if isinstance(job.state, Done):
+        return job.state.ended
+    times = [os.stat(path).st_mtime for path in (job.paths.events, job.paths.log)  # noqa: PTH116
+             if os.path.lexists(path)]  # fmt: skip
+    return max(times, default=job.state.started if isinstance(job.state, Lost) else 0.0)
+
+
+def _began_first(job: Job) -> float:
+    """When its first attempt began: one that ran beside another has a checkpoint of its own."""
+    records = map(read_json, job.paths.folder.glob("started*.json"))
+    times = [since for one in records if isinstance(since := one.get("started"), int | float)]
+    return min(times, default=0.0)
 
 
 class Dependencies:

@@ -188,11 +188,9 @@ def _handle_requests(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> 
                 changed = True
             case Lost() if end_orphans(job.paths, settings.grace):
                 runs = len(list(job.paths.folder.glob("started*.json")))
-                if job.spec.extra.get("on_lost") == "resume" and runs <= AUTO_RESUMES:
-                    if others := ran_since(job, all_jobs(lab)):
-                        _close(job.paths, f"lost, and not resumed: {_mixed(others)}", "failed")
-                    else:
-                        resume(lab, job.paths)
+                wanted = job.spec.extra.get("on_lost") == "resume" and runs <= AUTO_RESUMES
+                if wanted and not ran_since(job, all_jobs(lab)):  # else a person's resume says why
+                    resume(lab, job.paths)
                     changed = True
     return changed
 

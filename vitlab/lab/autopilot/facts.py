@@ -27,7 +27,7 @@ from vitlab.jobs.experiment.experiment import find_experiment, load_experiment
 from vitlab.jobs.files import read_json
 from vitlab.jobs.processes import AUTOPILOT
 from vitlab.jobs.queue.machine import Machine, gpus_wanted, read_machine
-from vitlab.jobs.queue.queue import Dependencies, left_behind
+from vitlab.jobs.queue.queue import Dependencies, left_behind, ran_since
 from vitlab.jobs.queue.scheduler import AUTO_RESUMES
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.autopilot.branches import GateFact, gate_facts, order, stopped
@@ -132,6 +132,8 @@ class Reading:
             word = _word(job)
             if word == "waiting" and " ended as " in dependencies.unmet(job):
                 word = "behind"
+            if word == "waiting" and isinstance(job.state, Lost) and ran_since(job, self.jobs):
+                word = "lost"  # it is not resumed by itself
             queued = isinstance(job.state, Queued)  # a lost one is resumed, not released
             release = queued and word == "waiting" and left_behind(job, self.machine)
             yield JobFact(name, number, word, ended, release, job.paths.stop.exists())
