@@ -465,7 +465,7 @@ def test_a_launch_that_finds_another_s_checkpoint_is_told(
     text = "\n".join(["epoch,val_r2,test_r2", *rows, ""])
     code = f"open('metrics.csv', 'w').write({text!r})"
     config = {"argv": [sys.executable, "-c", code], "epochs": 10}
-    names = {"val_r2": R2, "test_r2": "test/r2/log_g"}
+    names = {"val_r2": R2, "test_r2": "test/r2/log_g", "train_loss": "train/loss"}  # without any
     extra = {"metrics": {"file": "metrics.csv", "names": names}}
     job = shop.submit("", config=config, extra=extra, headline=R2)
     advance(shop.lab)

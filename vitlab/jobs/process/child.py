@@ -317,9 +317,10 @@ def _began_late(job: JobPaths, spec: Mapping[str, Any], history: History) -> tup
     """What shows that a first attempt found another run's checkpoint; whether it trained nothing.
 
     Its epochs begin late, and another run's metrics file stood in its folder; then it comes to the
-    last one at once, and has no number of its training or validation that it should have.
+    last one at once, and has no number in a column of its training or validation.
     """
-    files = (read_json(job.metrics).get("state") or {}).get("files") or {}
+    record = read_json(job.metrics)
+    files = (record.get("state") or {}).get("files") or {}
     others = [path for path in files.get("existing") or () if "/wandb/" not in path]
     count = (spec.get("config") or {}).get("epochs")
     if history.before or not others or not history.epochs or not isinstance(count, int):
@@ -329,8 +330,8 @@ def _began_late(job: JobPaths, spec: Mapping[str, Any], history: History) -> tup
     if first <= 1 + stride or first > count + 1:
         return "", False
     text = f"it began at epoch {first:g} of {count}, as from a checkpoint of another run"
-    names = ((spec.get("extra") or {}).get("metrics") or {}).get("names") or {}
-    ours = [str(one.get("as") if isinstance(one, dict) else one) for one in names.values()]
+    ours = [str(one) for source in record.get("sources") or ()
+            for one in (source.get("names") or {}).values()]  # fmt: skip
     lacks = [one for one in ours if not one.startswith("test/") and one not in history.values]
     return text, first >= count - 1 and bool(lacks)
 
