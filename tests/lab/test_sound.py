@@ -14,7 +14,7 @@ from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.docs.text.source import Document
 from vitlab.jobs import submissions
-from vitlab.jobs.store import all_jobs
+from vitlab.jobs.store import all_jobs, read_job
 from vitlab.lab.figures.figure_specs import ablation, figure_data, scaling
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.snapshot import read_snapshot
@@ -23,7 +23,7 @@ from vitlab.lab.paper.check import check
 from vitlab.lab.paper.draft import draft_of
 from vitlab.lab.paper.facts import facts_of
 from vitlab.lab.results.ceilings import ceilings
-from vitlab.lab.results.job_results import all_results
+from vitlab.lab.results.job_results import all_results, finished
 from vitlab.lab.results.scaling import scalings
 from vitlab.lab.results.sound import faults
 from vitlab.lab.writeback.edits import accept
@@ -133,6 +133,13 @@ def test_a_configuration_falls_with_one_of_its_seeds_and_an_mvp_with_its_control
     result = read_result(control.result)
     assert result is not None
     write_result(control.result, replace(result, data={**result.data, "permuted": True}))
-    assert faults(all_results(lab), {})[other.name].text("en") == (
-        "a control on permuted labels fails: control"
+    told = faults(all_results(lab), {})[other.name].text("en")
+    assert told == "a control on permuted labels fails: control"
+    link = lab.paths.root / "roadmaps/old_roadmap.md"  # launched by the plan's other name
+    link.symlink_to("plan_roadmap.md")
+    spec = json.loads(control.spec.read_bytes())
+    control.spec.write_text(json.dumps({**spec, "roadmap": "roadmaps/old_roadmap.md"}))
+    submissions.record(control.folder)
+    assert other.name in faults(
+        finished([one for job in (control, other) if (one := read_job(job))]), {}
     )

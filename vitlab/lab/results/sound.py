@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from vitlab.contract.job import Result
 from vitlab.docs.judge.checks import checks_of, control_fails, failed_phrases
 from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.lab.results.ceilings import Bounds, with_ceiling
-from vitlab.lab.results.job_results import Finished
+from vitlab.lab.results.job_results import Finished, plans_of
 from vitlab.lab.results.repeats import Group, grouped
 
 
@@ -29,20 +29,21 @@ def faults(results: Iterable[Finished], known: Bounds) -> dict[str, Phrase]:
     numbers. With a control that has learned something every model of its MVP and profile falls.
     """
     every = list(results)
-    controls = {_launch(one): one.result.run for one in every if control_fails(one.result)}
+    plans = plans_of(every)
+
+    def launch(one: Finished) -> tuple[str, str, str]:
+        return plans[one.job.spec.roadmap], one.result.mvp, one.result.profile
+
+    controls = {launch(one): one.result.run for one in every if control_fails(one.result)}
     found: dict[str, Phrase] = {}
     for group in grouped(one for one in every if not one.result.data.get("permuted")):
         own = [line for one in group.members for line in faults_of(one.result, known)]
-        control = controls.get(_launch(group.members[0]))
+        control = controls.get(launch(group.members[0]))
         if control is not None and group.first.recipe != "ceiling":
             own.append(phrase("control_failed", control))
         if own:
             found |= {one.job.name: own[0] for one in group.members}
     return found
-
-
-def _launch(one: Finished) -> tuple[str, str, str]:
-    return one.job.spec.roadmap, one.result.mvp, one.result.profile
 
 
 def parted(
@@ -52,6 +53,11 @@ def parted(
     known = [(group, why.get(group.members[0].job.name)) for group in groups]
     sound = [group for group, fault in known if fault is None]
     return sound, [(group, fault) for group, fault in known if fault is not None]
+
+
+def sound_of(groups: Sequence[Group], known: Bounds) -> list[Group]:
+    """Those of the groups that may be quoted."""
+    return parted(groups, faults([one for group in groups for one in group.members], known))[0]
 
 
 def without_numbers(results: Iterable[Finished], why: Mapping[str, Phrase]) -> list[Finished]:

@@ -14,7 +14,6 @@ from vitlab.contract.job import SIZES, Done, Result, read_result
 from vitlab.contract.paths import UsageError, real
 from vitlab.contract.tracking import page_or_files, read_link
 from vitlab.contract.value import Value
-from vitlab.docs.judge.checks import failed_checks
 from vitlab.docs.judge.conclusion import (
     best_result,
     conclusion,
@@ -51,7 +50,7 @@ from vitlab.lab.linked_files import (
     report_path,
     state_before_run,
 )
-from vitlab.lab.results.ceilings import ceilings
+from vitlab.lab.results.ceilings import Bounds, ceilings
 from vitlab.lab.results.findings import findings
 from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap, other_seeds
 from vitlab.lab.results.launches import (
@@ -65,7 +64,7 @@ from vitlab.lab.results.launches import (
 from vitlab.lab.results.ranking import Pairs, judged_gates, pairs_of, rank_runs
 from vitlab.lab.results.repeats import Group, grouped, groups_beside
 from vitlab.lab.results.run_settings import settings_of
-from vitlab.lab.results.sound import faults, without_numbers
+from vitlab.lab.results.sound import faults, sound_of, without_numbers
 from vitlab.lab.writeback.checks.outdated import gate_updates, own_cells
 from vitlab.lab.writeback.figure_files import existing_figures
 from vitlab.lab.writeback.sanity import provenance, sanity_checks
@@ -169,10 +168,9 @@ def _update(
     own_conclusion: str | None,
 ) -> MvpUpdate:
     """The update for `mine`, an ended launch; `jobs`: all of the roadmap."""
-    mvp_id = mine[-1].spec.mvp
     roadmap = parse_roadmap(_document(roadmap_path, texts), lab.vocabulary_of(roadmap_path))
-    mvp = roadmap.mvp(mvp_id)
-    end = launch_end(lab, mvp, mine, _of_mvp(jobs, mvp_id))
+    mvp = roadmap.mvp(mine[-1].spec.mvp)
+    end = launch_end(lab, mvp, mine, _of_mvp(jobs, mine[-1].spec.mvp))
     links = list(run_links_of(lab, mine, jobs, roadmap_path.parent))
     told = [*other_seeds(mine, jobs), *mine]
     ended = sorted(latest(finished(told)), key=lambda one: one.job.spec.submitted)
@@ -182,11 +180,12 @@ def _update(
     evidence = pairs_of(lab, everything)
     would_be = _verdicts(lab, roadmap, mvp, everything, evidence)
     verdicts = would_be if mine[-1].spec.profile == "full" else {}  # a trial closes no gate
-    bare = without_numbers(ended, faults(ended, ceilings(one.job for one in everything)))
+    known = ceilings(one.job for one in everything)
+    bare = without_numbers(ended, faults(ended, known))
     rows = [g for g in grouped(bare) if g.members[0].job in [x.members[0].job for x in groups]]
     results = [x.result for x in bare if has_headline(x.result)] or [x.result for x in ended]
     ranking, judged = rank_runs(told, everything, evidence), list(verdicts.values())
-    found = findings(ended, everything, evidence) + _laws(ended, everything) + partly_run(lab, mine)
+    found = findings(ended, everything, evidence) + _laws(ended, known) + partly_run(lab, mine)
     report = _Report(
         roadmap=roadmap,
         mvp=mvp,
@@ -202,7 +201,7 @@ def _update(
         checks=sanity_checks(ended, everything),
         made_by=provenance(ended),
         settings=[_ran_with(lab, one) for one in ended],
-        others=groups_beside(lab, mvp.id, everything),
+        others=sound_of(groups_beside(lab, mvp.id, everything), known),
     )
     left = left_alone(lab, roadmap, mvp.id, end.status)
     files = report.changes(lab, roadmap_path, end.status, texts)
@@ -212,7 +211,7 @@ def _update(
     return MvpUpdate(mvp.id, files, tuple(mine), *about, bool(own_conclusion), tuple(left))
 
 
-def _laws(ended: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
+def _laws(ended: Sequence[Finished], known: Bounds) -> list[Phrase]:
     """What the scaling laws of a sweep over sizes say; nothing for fewer than `SIZES`."""
     sizes = {(one.result.n.get("train"), one.result.model.get("params")) for one in ended}
     if len(sizes) < SIZES:
@@ -220,7 +219,7 @@ def _laws(ended: Sequence[Finished], everything: Sequence[Finished]) -> list[Phr
     from vitlab.lab.results.scaling import law_phrases, scalings  # they load numpy and scipy
 
     with contextlib.suppress(UsageError):  # not judged by an R2
-        return law_phrases(scalings(ended, ceilings(one.job for one in everything)))
+        return law_phrases(scalings(ended, known))
     return []
 
 
@@ -265,7 +264,7 @@ class _Report:
     settings: Sequence[Mapping[str, object]] = ()
     """What each of `results` ran with."""
     others: Sequence[Group] = ()
-    """Of the roadmap's other MVPs."""
+    """Of the roadmap's other MVPs, those that may be quoted."""
 
     @property
     def profile(self) -> str:
@@ -386,7 +385,7 @@ class _Report:
         for group in self.others:
             other = group.as_one()
             same = other.model_name, other.headline, other.profile
-            if same != like or failed_checks(other):
+            if same != like:
                 continue
             is_shown = row.text("value") == value_text(other, other.headline)
             if is_shown and f"MVP-{other.mvp}" in (row.text("condition") or f"MVP-{other.mvp}"):
