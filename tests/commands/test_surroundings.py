@@ -224,8 +224,10 @@ def test_files_of_a_colleague_that_are_closed_to_others(lab: Path) -> None:
     [job] = (lab / "experiments").glob("*/*/")
     names = ("exit", "spec", "lock", "health", "began", "folder")
     copies = {name: job.with_name(name) for name in names}
-    for copy in copies.values():
+    for number, copy in enumerate(copies.values()):
         shutil.copytree(job, copy)
+        spec = json.loads((copy / "spec.json").read_bytes())  # a job of its own, and no copy
+        (copy / "spec.json").write_text(json.dumps({**spec, "submitted": 1.0 + number}))
     files = ("exit.json", "spec.json", "lock", "health.jsonl")
     for name, file in zip(names, files, strict=False):
         (copies[name] / file).chmod(0o600)
