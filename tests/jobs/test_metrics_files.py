@@ -138,6 +138,34 @@ def test_a_row_that_says_it_is_of_another_value_is_left_out(
     assert (follower.status["note"], follower.status["unknown"]) == ("", [])
 
 
+@pytest.mark.parametrize("by_row", [True, False])
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    ("ours", "other", "last"),
+    [("val", "train", 0.62), ("log_g", "T_eff", 0.62), ("val_loader", "train_loader", 0.62),
+     ("val", "val", 0.92), ("warm", "main", 0.92), ("val", "ok", 0.92)],
+)  # fmt: skip
+def test_cells_that_name_splits_or_labels_say_of_what_a_row_is(
+    tmp_path: Path, kind: str, ours: str, other: str, last: float, by_row: bool
+) -> None:
+    path, clock = tmp_path / "m", Clock()
+    follower = FileFollower(source({"r2": R2}), path)
+    rows = [(epoch, *row) for epoch in range(3) for row in ((ours, 0.6), (other, 0.9))]
+    lines = [
+        f"{epoch},{word},{r2 + epoch / 100:.2f}\n"
+        if kind == "csv"
+        else json.dumps({"epoch": epoch, "which": word, "r2": round(r2 + epoch / 100, 2)}) + "\n"
+        for epoch, word, r2 in rows
+    ]
+    clock.write(path, b"epoch,which,r2\n" if kind == "csv" else b"")
+    found = []
+    for part in lines if by_row else ["".join(lines)]:
+        clock.write(path, part.encode(), append=True)
+        found += values(follower)
+        follower = FileFollower(source({"r2": R2}), path, json.loads(json.dumps(follower.cursor)))
+    assert found[-1] == last
+
+
 def test_a_value_of_which_no_row_is_is_told(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text("epoch,phase,r2\n0,train,.8\n0,test,.9\n")

@@ -17,6 +17,7 @@ from vitlab.jobs.metrics.formats.named_rows import (
     Parts,
     add_seen,
     fits,
+    meaning,
     naming,
     of_things,
     own_parts,
@@ -172,6 +173,8 @@ class Cells:
         """Which splits, labels and metrics rows said that they are of."""
         self.labelled: set[str] = set()
         """Names of which rows name the label."""
+        self._said: dict[str, set[str]] = {}
+        """Columns of any name -> the splits and labels that cells name; "" for what names none."""
         self.things: list[str] = []
         """Columns that may say that rows are of several things."""
         self.at = 0
@@ -216,6 +219,23 @@ class Cells:
         """Take what rows have from `start` on for no longer lost."""
         self.lost = {name for name in self.lost
                      if all(x is None for x in columns.get(name, ())[start:])}  # fmt: skip
+
+    def telling(self, columns: Mapping[str, Sequence[object]]) -> list[str]:
+        """Those of the columns whose cells say what a row is of.
+
+        By their names, or as their cells have named two splits or labels so far, and nothing else.
+        """
+        known = naming(columns)
+        for name, cells in columns.items():
+            said = self._said.setdefault(name, set())
+            if name not in known and "" not in said:
+                said |= {meaning(cell) for cell in cells if cell not in (None, "", b"")}
+        others = (name for name in columns if name not in known)
+        return [*known, *(x for x in others if len(self._said[x]) > 1 and "" not in self._said[x])]
+
+    def may_tell(self, columns: Iterable[str]) -> list[str]:
+        """Those that `telling` is to look at."""
+        return [name for name in columns if "" not in self._said.get(name, ()) or naming([name])]
 
     def parts_of(self, telling: Mapping[str, Sequence[object]]) -> list[Parts]:
         """What each row says that it is of; `telling`: columns that may say it, by their names."""
@@ -266,8 +286,11 @@ class Cells:
         """
         flat = [flattened(row) for row in rows]
         columns: dict[str, Column] = {}
-        telling = naming({name for row in flat for name in row}.difference(self.wanted))
-        parts = self.parts_of({name: [row.get(name) for row in flat] for name in telling})
+        others = self.may_tell(
+            sorted({name for row in flat for name in row}.difference(self.wanted))
+        )
+        cells_of = {name: [row.get(name) for row in flat] for name in others}
+        parts = self.parts_of({name: cells_of[name] for name in self.telling(cells_of)})
         for name in self.wanted:
             plain = dotted(name)
             odd: list[str] = []
@@ -296,6 +319,7 @@ class Cells:
         """As JSON."""
         return {"columns": self.columns, "matched": sorted(self.matched), "skipped": self.skipped,
                 "odd": self.odd, "unknown": sorted(self.unknown), "seen": self.parts_seen,
+                "said": {name: sorted(said) for name, said in self._said.items()},
                 "things": self.things, "labelled": sorted(self.labelled),
                 "lost_last": self.lost_last, "lost": sorted(self.lost),
                 "encoding": self.encoding, "dropping": self.dropping}  # fmt: skip
@@ -307,6 +331,7 @@ class Cells:
         self.dropping, self.lost_last = bool(state.get("dropping")), bool(state.get("lost_last"))
         self.unknown, self.parts_seen = set(state["unknown"]), dict(state.get("seen", {}))
         self.lost = {*state.get("lost", ())}
+        self._said = {name: {*said} for name, said in state.get("said", {}).items()}
         self.things, self.labelled = list(state.get("things", ())), {*state.get("labelled", ())}
         self.odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
 

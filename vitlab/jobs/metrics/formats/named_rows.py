@@ -23,7 +23,7 @@ _ANY_METRIC = ("value", "values", "metric_value", "scalar", "值", "数值")
 _OTHER_LABELS = ("feh", "afe", "alpham", "alphafe", "vsini", "rv", "age", "mass", "radius", "snr")
 _EVALUATED = ("eval", "evaluate", "evaluation")
 """On validation or test."""
-_BESIDE = ("set", "split", "data", "phase", "epoch", "loop", "metric", "metrics")
+_BESIDE = ("set", "split", "data", "phase", "epoch", "loop", "loader", "metric", "metrics")
 """Words beside a split's that say nothing more."""
 _SPOKEN = ((r"训练|\bfit\b", "train"), ("验证", "val"), ("测试", "test"),
            (r"(?:(?:log|surface)[ _]?)?gravity|表面重力", "log_g"),
@@ -94,6 +94,14 @@ def parts_of(row: Mapping[str, object]) -> Parts:
     return found
 
 
+def meaning(cell: object) -> str:
+    """Which split or label a cell of a column of any name is of; empty for none."""
+    text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
+    if not isinstance(text, str) or len(text) > _LONGEST or not text[:1].isalpha():
+        return ""
+    return " ".join(f"{kind} {sorted(parts)}" for kind, parts in _meant("index", text).items())
+
+
 def fits(row: Parts, own: Mapping[str, str]) -> bool:
     """Whether a row may be of a value, by `own_parts` of it."""
     return all(part in row.get(kind, (part,)) for kind, part in own.items())
@@ -155,7 +163,7 @@ def thing(row: Mapping[str, object]) -> str:
 
 @lru_cache(1024)
 def _meant(column: str, cell: str) -> Parts:
-    kind = _KINDS[column]
+    kind = _KINDS.get(column, "index")
     if kind == "index":
         return _meant("label", cell) or _meant("split", cell)
     if kind == "training":

@@ -20,7 +20,7 @@ from vitlab.jobs.metrics.formats.decoder import (
     numbers,
     whole_lines,
 )
-from vitlab.jobs.metrics.formats.named_rows import TIMES, naming, of_things
+from vitlab.jobs.metrics.formats.named_rows import TIMES, meaning, naming, of_things
 
 BLANKS = " "
 """Stands for any number of blanks."""
@@ -125,7 +125,7 @@ class Table(Decoder):
         width, rows = len(self._header) + 1, data.count(b"\n")
         # A first column of numbers says nothing.
         things = of_things(self._header, self.wanted, any_first=not self._numbered)
-        if self.unknown or things or _telling(self):
+        if self.unknown or things or naming(_others(self)):
             return None
         if not self._places:
             if any(name.encode() in data for name in (*self.wanted, *self._header)):
@@ -136,6 +136,9 @@ class Table(Decoder):
         ends = cells[width - 1 :: width]
         if len(cells) != rows * width or ends.count(b"\n") != rows:
             return None
+        first = dict(zip(self._header, cells, strict=False))
+        if rows and any(meaning(first[name]) for name in _others(self)):
+            return None  # `train`: its cells say what the rows are of
         columns: dict[str, Column] = {}
         odd: list[str] = []
         if self._numbered is None and rows:
@@ -217,7 +220,8 @@ class Table(Decoder):
     def _chunk(self, rows: Sequence[Sequence[bytes]]) -> Chunk:
         columns: dict[str, Column] = {}
         self._shortest = min([self._shortest, *(len(row[-1].strip(_AROUND)) for row in rows)])
-        parts = self.parts_of(_named(rows, self._header, _telling(self)))
+        cells = _named(rows, self._header, self.may_tell(_others(self)))
+        parts = self.parts_of({name: cells[name] for name in self.telling(cells)})
         for name, place in self._places.items():
             texts = self.own_cells(name, [row[place] for row in rows], parts, b"")
             odd: list[str] = []
@@ -322,10 +326,10 @@ def _named(
     return {name: [row[header.index(name)] for row in rows] for name in names}
 
 
-def _telling(table: Table) -> list[str]:
+def _others(table: Table) -> list[str]:
     """Columns whose cells may say what a row is of; a first one of numbers does not."""
     numbers = table._header[:1] if table._numbered else []
-    return naming({*table._header}.difference(table.wanted, numbers))
+    return [x for x in dict.fromkeys(table._header) if x and x not in (*table.wanted, *numbers)]
 
 
 def _with_points(cells: list[bytes]) -> list[bytes]:
