@@ -119,6 +119,10 @@ def test_a_new_plan_under_the_path_of_another_has_none_of_its_jobs(
         "experiments in roadmaps/plan_2025_roadmap.md, launched from roadmaps/plan_roadmap.md, "
         "are not of its plan now"
     ]
+    without = ROADMAP.replace(" exp_id |", "").replace(" - | - |", " - |")
+    for text in (ROADMAP.replace("| 1.0 |", "| 1.7 |"), without):
+        roadmap.write_text(text, encoding="utf-8")  # another's row, or no column for it
+        assert of_roadmap(here, all_jobs(lab.paths), roadmap) == [mine]
     roadmap.write_text(old, encoding="utf-8")  # a copy for safety
     assert of_roadmap(here, all_jobs(lab.paths), roadmap) == [mine]
 

@@ -83,7 +83,7 @@ _DRAWN = ("", "text", "txt", "plain", "ascii", "mermaid")
 _STATUS_LINE = re.compile(
     r"[ \t>]*(?:[-*+][ \t]+)?(?P<open>\[)?[*_]{0,2}"
     r"(?:(?:当前|实验)?(?:(?P<status>status|状态)|state)|(?:进度|进展)(?=[^\d%]*$))[*_]{0,2}[ \t]*"
-    r"(?:::?|：|=|[-–—](?=[ \t]))[*_]{0,2}[ \t]*(?P<value>[^|\s][^|]*?)[ \t]*(?(open)\])",
+    r"(?P<sign>::?|：|=|[-–—](?=[ \t]))[*_]{0,2}[ \t]*(?P<value>[^|\s][^|]*?)[ \t]*(?(open)\])",
     re.I,
 )
 """A line on how an MVP stands: `- **Status:** ✅ Done`, `status:: done`."""
@@ -134,7 +134,9 @@ def find_marks(
     if last and len(text) <= _LONGEST and (tail := _STATED_END.search(text, of[1])):
         at = tail.span("text")
         inside = any(m.start < at[1] and at[0] < m.end for m in marks)
-        inside = inside or bool(tail["code"] and not title)  # prose of an item
+        before = (text[: tail.start()].split() or [""])[-1]
+        # In code it is prose in an item, and behind a word of prose.
+        inside = inside or bool(tail["code"] and (not title or before[:1].islower()))
         parsed = None if inside else vocabulary.read(tail["text"])
         if parsed and not tail["text"][parsed.end :].strip(" *_`.。"):
             marks.append(Mark(*at, parsed))
@@ -418,7 +420,8 @@ def status_lines(
     """The statuses in lines of their own between two 0-based lines."""
     for index, match in _lines_on_status(document, first, end):
         parsed = vocabulary.read(match["value"])
-        if parsed and not parsed.loose:
+        sure = parsed and (parsed.glyph or match.re is _STATUS_LINE)  # not `| Status | Done |`
+        if parsed and sure and not parsed.loose:
             start = document.line_span(index).start + match.start("value")
             yield HeadingStatus(Span(start, start + len(match["value"])), match["value"], parsed)
 
@@ -426,8 +429,10 @@ def status_lines(
 def unread_statuses(document: Document, first: int, end: int) -> Iterator[str]:
     """The texts of lines that name a status, between two 0-based lines."""
     for _, match in _lines_on_status(document, first, end):
-        if match["status"] and len(match["value"]) <= _LONGEST_STATUS:
-            yield match["value"]
+        plain_line = match.re is _STATUS_LINE and match["sign"][0] in ":："
+        is_code = match.string.startswith(("    ", "\t"))
+        if plain_line and match["status"] and not is_code:
+            yield from [match["value"]] * (len(match["value"]) <= _LONGEST_STATUS)
 
 
 def _lines_on_status(

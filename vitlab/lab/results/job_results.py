@@ -81,27 +81,27 @@ def of_roadmap(lab: Lab, jobs: Sequence[Job], roadmap: Path) -> list[Job]:
 
 
 def moved(lab: Lab, jobs: Sequence[Job], roadmap: Path) -> frozenset[str]:
-    """Of jobs launched from `roadmap`: the experiments whose rows another roadmap has, and it not.
+    """Of jobs launched from `roadmap`: the experiments that another has in the row of their MVP.
 
-    It is a new plan under the path of one that was put away. The lab tells it.
+    Where its own row of that MVP could have one, and has not: it is a new plan under the path of
+    one that was put away. The lab tells it.
     """
     try:
-        lost = {job.spec.exp_id for job in jobs} - _experiments(lab, roadmap)
+        rows = lab.cached_roadmap(roadmap).mvps
     except (UsageError, OSError):
         return frozenset()  # what it has is not known
+    own, mvps = {mvp.exp_id for mvp in rows}, {m.id for m in rows if "exp_id" in m.entry.cells}
+    lost = {(job.spec.mvp, job.spec.exp_id) for job in jobs}
+    lost = {(mvp, exp_id) for mvp, exp_id in lost if mvp in mvps and exp_id not in own}
     found, path = set[str](), real(roadmap)
     for other in lab.roadmaps(jobs=(job.paths for job in jobs)) if lost else ():
         with contextlib.suppress(UsageError, OSError):
-            theirs = lost & _experiments(lab, other)
+            theirs = {(mvp.id, mvp.exp_id or "") for mvp in lab.cached_roadmap(other).mvps} & lost
             if theirs and real(other) != path:
-                found |= theirs
+                found |= {exp_id for _, exp_id in theirs}
                 here, there = lab.paths.relative(roadmap), lab.paths.relative(other)
                 lab.tell(f"experiments in {there}, launched from {here}, are not of its plan now")
     return frozenset(found)
-
-
-def _experiments(lab: Lab, roadmap: Path) -> set[str]:
-    return {mvp.exp_id or "" for mvp in lab.cached_roadmap(roadmap).mvps}
 
 
 def names_of_roadmap(lab: Lab, jobs: Iterable[Job], roadmap: Path) -> frozenset[str]:
