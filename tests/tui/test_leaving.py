@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,33 @@ def test_it_ends_when_the_terminal_is_gone(is_told: bool) -> None:
     finally:
         screen.kill()
         screen.wait()
+
+
+@pytest.mark.e2e
+def test_it_ends_though_its_loop_never_rests() -> None:
+    """As where one message makes the next: nothing that waits for the loop would be heard."""
+    ours, theirs = pty.openpty()
+    busy = "app.ENDS = 0.5\nspin = lambda: all(iter(lambda: 1, 0))\n"
+    busy += "app.STARTED, app.collect_garbage = 0.1, spin\n"
+    screen = subprocess.Popen(
+        [sys.executable, "-c", SCREEN.replace("install(", busy + "install(")],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        cwd=ROOT,
+        env={**os.environ, "TERM": "xterm-256color", "LINES": "24", "COLUMNS": "80"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        read_until(ours, b"\x1b[?1049h")
+        time.sleep(1)
+        screen.send_signal(signal.SIGTERM)
+        assert screen.wait(DEADLINE) == 128 + signal.SIGTERM
+    finally:
+        screen.kill()
+        screen.wait()
+        os.close(ours)
 
 
 @pytest.mark.e2e

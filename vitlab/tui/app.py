@@ -9,6 +9,7 @@ import inspect
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
@@ -69,7 +70,8 @@ CLOCK, SLOW_CLOCK = 1.0, 10.0
 """Seconds between two looks at what grows old on the screen, and where nothing happens."""
 STARTED = 2.0
 """Seconds after which the first picture is surely there."""
-
+ENDS = 30.0
+"""Seconds in which the screen ends when it is told to from outside; then its process does."""
 MOST_ENDS = 20
 """Jobs ended at once that are told one by one."""
 GREETING = 0.7
@@ -346,8 +348,15 @@ def run_app(lab: Lab, roadmap: Path | None, *, mouse: bool = True) -> int:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         loop.call_later(STARTED, collect_garbage)
+
+        def end(number: int, _: object) -> None:
+            loop.call_soon_threadsafe(app.exit)
+            timer = threading.Timer(ENDS, os._exit, [128 + number])
+            timer.daemon = True
+            timer.start()
+
         for name in (signal.SIGHUP, signal.SIGTERM):
-            loop.add_signal_handler(name, app.exit)
+            signal.signal(name, end)
         await app.run_async(mouse=mouse)
 
     with contextlib.suppress(KeyboardInterrupt):

@@ -170,7 +170,7 @@ class Navigation:
         now = next((i for i, word in enumerate(words) if THEMES[word].name == self._app.theme), -1)
         word = words[(now + 1) % len(words)]
         self._app.theme = THEMES[word].name
-        self._app.call_after_refresh(front_screen(self._app).on_resize)
+        self._app.call_after_refresh(front_screen(self._app).refresh_view)
         self._app.notify(f"theme {word} (`theme: {word}` in vitlab.yaml keeps it)")
 
 

@@ -11,6 +11,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.geometry import Size
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
@@ -112,6 +113,8 @@ class LabScreen(Screen[None]):
         self.filter = Input(id="filter", placeholder="filter: text in a row", compact=True)
         self.filter.display = False
         self._head = Static(id="head", markup=False)
+        self._filled = Size()
+        """The terminal's size that it was filled for."""
 
     @property
     def view(self) -> LabSnapshot | None:
@@ -292,11 +295,11 @@ class LabScreen(Screen[None]):
                 widget.draw_if_due()
 
     def on_resize(self) -> None:
-        self.set_class(self.size.width < ROOMY, "-narrow")
-        self.call_after_refresh(self._fill)
-
-    def _fill(self) -> None:
-        self.refresh_view()
+        size = self.app.size  # a screen's own changes with its scroll bars, so with what it shows
+        self.set_class(size.width < ROOMY, "-narrow")
+        if size != self._filled:
+            self._filled = size
+            self.call_after_refresh(self.refresh_view)
 
     def action_leave(self) -> None:
         """Clear the filter; where there is none, go back."""

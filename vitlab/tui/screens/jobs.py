@@ -210,7 +210,7 @@ class JobsScreen(LabScreen):
         self.table.focus()
 
     def on_resize(self) -> None:
-        self.set_class(self.size.height < SHORT, "-short")
+        self.set_class(self.app.size.height < SHORT, "-short")
         super().on_resize()
 
     def grow_old(self) -> None:
