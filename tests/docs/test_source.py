@@ -120,6 +120,10 @@ def test_prose_has_neither_comments_nor_code_and_keeps_every_place() -> None:
     prose = Document(text).prose
     assert len(prose) == len(text)
     assert prose.split() == ["a", "`<!--`", "b", "e", "h", "-->", "i"]
+    rest = "\n\nseen\n\n<!--\n\nhidden -->\n- <!-- hidden\n\nhidden -->\n"
+    for opened in ("| 1 | a <!-- b |\n| 2 | --> |", "a <!-- b"):  # no end in its row or paragraph
+        prose = Document(opened + rest).prose
+        assert prose.split() == [*opened.split(), "seen", "-"]
 
 
 @pytest.mark.parametrize("name", ["gone.md", "."])

@@ -28,6 +28,8 @@ _HIDDEN = re.compile(
     r"^[ \t]*%%(?:[^\r\n%]*%%|[ \t]*[\r\n].{0,10000}?^[ \t]*%%[ \t]*$)", re.M | re.S
 )
 """A comment of Obsidian."""
+_BLOCK_START = re.compile(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])?[ \t]*")
+_PARAGRAPH_END = re.compile(r"\n[ \t>]*\r?\n")
 _NOT_LINE_ENDS = re.compile(r"[^\r\n]")
 
 
@@ -256,20 +258,28 @@ class Document:
 
     @cached_property
     def comments(self) -> tuple[Span, ...]:
-        """Every HTML comment outside code."""
+        """Every HTML comment outside code; one that opens within a line ends in its paragraph."""
         if "<!--" not in self.text:
             return ()
         code = [(self.lines[f.first].start, self.lines[f.last - 1].end) for f in self.fences]
         spans = []
-        at, end = 0, -1
+        at, end, stop = 0, -1, 0
         while (start := self.text.find("<!--", at)) >= 0:
             end = end if end >= start + 4 else self.text.find("-->", start + 4)
             if end < 0:
                 break
             at = end + 3
             before = self.text[self.lines[self.line_of(start) - 1].start : start]
-            if before.count("`") % 2 or any(first <= start < last for first, last in code):
+            in_code = before.count("`") % 2 or any(first <= start < last for first, last in code)
+            if stop <= start:
+                found = _PARAGRAPH_END.search(self.text, start)
+                stop = found.start() if found else len(self.text)
+            in_row = before.lstrip(" \t>").startswith("|")
+            last = self.text.find("\n", start, stop) if in_row else stop
+            if in_code:
                 at = start + 1
+            elif not _BLOCK_START.fullmatch(before) and -1 < last < at:
+                at = self.lines[self.line_of(start) - 1].end  # so does no later one of its line
             else:
                 spans.append(Span(start, at))
         return tuple(spans)
