@@ -263,7 +263,7 @@ def test_a_trial_s_ceiling_serves_no_full_result(lab: Lab, ended: Ended) -> None
 
     assert shares() == {"whole": None, "trial": pytest.approx(0.57 / 0.85)}
     (full,) = (one for one in all_results(lab) if one.result.run == "whole")
-    told = sanity_checks([full], all_results(lab))
+    told = sanity_checks([full], ceilings(all_jobs(lab.paths)))
     note = "Bayes ceiling 0.850 ± 0.050 from a trial (smoke): not used for full results"
     assert note in [one.text("en") for one in told]
     check = read_check(with_ceiling(full.result, ceilings(all_jobs(lab.paths))).checks, CEILING)

@@ -24,6 +24,7 @@ from vitlab.lab.paper.draft import draft_of
 from vitlab.lab.paper.facts import facts_of
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.job_results import all_results, finished
+from vitlab.lab.results.ranking import verdicts_of
 from vitlab.lab.results.scaling import scalings
 from vitlab.lab.results.sound import faults
 from vitlab.lab.writeback.edits import accept
@@ -66,8 +67,8 @@ def test_the_best_run_of_an_mvp_is_none_that_fails_a_check(
     lab: Lab, roadmap: Path, leak: JobPaths
 ) -> None:
     said: list[str] = []
-    best = best_scores(all_results(lab), said.append)
-    assert (best["1.0"].shown, said) == ("0.500", [f"MVP-1.0 large: not a result: {FAULT}"])
+    best = best_scores(lab, all_jobs(lab.paths), said.append)
+    assert (best["1.0"].shown, said) == ("0.500", [f"MVP-1.0 large: {FAULT}: not a result"])
     view = read_snapshot(lab, roadmap)
     assert best_jobs(view)["1.0"].spec.run == "middle"
     assert view.faults == {leak.name: FAULT}
@@ -95,7 +96,31 @@ def test_where_no_number_is_a_result_none_is_written(lab: Lab, roadmap: Path, en
     assert f"{FAULT}: not a result" in text
     assert "MVP-1.0 done |" in text
     assert text.count("0.99") == 1  # the conclusion, which says that it is none
-    assert best_scores(all_results(lab), print) == {}
+    assert best_scores(lab, all_jobs(lab.paths), print) == {}
+
+
+def test_a_ceiling_of_another_roadmap_counts_and_many_are_told_in_one_line(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    jobs = [ended(f"run {i}", 0.75) for i in range(5)]
+    bound = ended("bound", 0.0, mvp="8.0", roadmap="roadmaps/other_roadmap.md", model="Ceiling")
+    spec = json.loads(bound.spec.read_bytes())
+    config = {"bayes": 4000}
+    bound.spec.write_text(json.dumps({**spec, "recipe": "ceiling", "config": config}))
+    result = read_result(bound.result)
+    assert result is not None
+    values = {"ceiling/r2_bayes/log_g": 0.6}
+    write_result(bound.result, replace(result, recipe="ceiling", values=values, errors={}))
+    fault = "Above the Bayes ceiling by: 0.15 (limit: 0.012)"
+    said: list[str] = []
+    assert best_scores(lab, all_jobs(lab.paths), said.append) == {}
+    named = ", ".join(f"MVP-1.0 run {i}" for i in range(3))
+    assert said == [f"{named} and 2 more: {fault}: not a result"]
+    assert {*read_snapshot(lab, roadmap).faults} == {job.name for job in jobs}
+    accept(lab, pending(lab, roadmap))
+    assert "✅ | 0.75" not in roadmap.read_text(encoding="utf-8")
+    (verdict,) = verdicts_of(lab, lab.read_roadmap(roadmap), all_results(lab))
+    assert verdict.verdict == "open"
 
 
 def test_figures_and_the_law_leave_it_out(lab: Lab, leak: JobPaths, ended: Ended) -> None:

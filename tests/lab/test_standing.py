@@ -19,7 +19,7 @@ from vitlab.jobs.queue.scheduler import hold
 from vitlab.jobs.store import all_jobs, read_job, submit
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.snapshot import job_views
-from vitlab.lab.live.standing import BY_HAND, Best, best_scores, standings
+from vitlab.lab.live.standing import BY_HAND, Best, best_of, standings
 from vitlab.lab.results.job_results import finished
 from vitlab.lab.writeback.status_sync import sync_status
 
@@ -32,7 +32,7 @@ NUMBERS = (
 
 
 def shown(lab: Lab) -> dict[str, str]:
-    best = best_scores(finished(all_jobs(lab.paths)), print)
+    best = best_of(finished(all_jobs(lab.paths)), {}, print)
     return {mvp: one.shown for mvp, one in best.items()}
 
 

@@ -47,7 +47,7 @@ from vitlab.lab.documents import keep_columns, read_columns
 from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import advance_queue
 from vitlab.lab.live.standing import ENDED, best_scores, standings
-from vitlab.lab.results.job_results import finished, latest, newest_results, of_roadmap
+from vitlab.lab.results.job_results import newest_results, of_roadmap
 from vitlab.lab.results.sealed import candidates, record_opening
 from vitlab.lab.tray.proposals import Tray
 from vitlab.lab.writeback.contradictions import lint_fixes
@@ -224,7 +224,7 @@ def _status(lab: Lab | None, path: Path) -> tuple[dict[str, Any], list[str | Non
         lab.tell(f"{path} is {real(path)}, outside the lab: it is read, never written")
     following, held = next_mvp(roadmap), passed_over(roadmap)
     jobs = of_roadmap(lab, all_jobs(lab.paths), path) if lab else []
-    stand, best = standings(lab, roadmap, jobs), best_scores(latest(finished(jobs)), print_note)
+    stand, best = standings(lab, roadmap, jobs), best_scores(lab, jobs, print_note)
     scores = [x.shown if (x := best.get(m.id)) else stand[m.id].stated_text for m in roadmap.mvps]
     report = {
         "roadmap": lab.paths.relative(path) if lab else str(path),

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from vitlab.contract.job import Done, Lost, Queued, Result, Running
 from vitlab.contract.value import Value, score_text
 from vitlab.docs.judge.conclusion import best_result
+from vitlab.docs.judge.phrases import phrase
 from vitlab.docs.model.roadmap import Mvp, Roadmap
-from vitlab.jobs.store import Job
+from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.ceilings import ceilings
-from vitlab.lab.results.job_results import Finished
+from vitlab.lab.results.ceilings import Bounds, ceilings
+from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.launches import has_headline
 from vitlab.lab.results.repeats import grouped
-from vitlab.lab.results.sound import faults, parted
+from vitlab.lab.results.sound import faults, parted, told
 from vitlab.lab.writeback.sync_ledger import unwritten
 
 BY_HAND = "running (document)"
@@ -95,15 +96,24 @@ class Best:
         }
 
 
-def best_scores(results: Sequence[Finished], tell: Callable[[str], None]) -> Mapping[str, Best]:
-    """MVP id -> the best headline of its full runs, or else of trials.
+def best_scores(
+    lab: Lab | None, jobs: Sequence[Job], tell: Callable[[str], None]
+) -> Mapping[str, Best]:
+    """The best of each MVP of a roadmap by its `jobs`, as `best_of` says."""
+    known = ceilings(all_jobs(lab.paths)) if lab else {}
+    return best_of(latest(finished(jobs)), known, tell)
 
-    Seeds of one run are one, with their mean. What is no result is told, a line each.
+
+def best_of(
+    results: Sequence[Finished], known: Bounds, tell: Callable[[str], None]
+) -> Mapping[str, Best]:
+    """MVP id -> the best headline of its full runs, or else of trials; `known`: the ceilings.
+
+    Seeds of one run are one, with their mean. What is no result is told, by its reason.
     """
-    why = faults(results, ceilings(one.job for one in results))
-    sound, left = parted(grouped(results), why)
-    for group, fault in left:
-        tell(f"MVP-{group.first.mvp} {group.name}: not a result: {fault.text('en')}")
+    sound, left = parted(grouped(results), faults(results, known))
+    for one in told((f"MVP-{group.first.mvp} {group.name}", fault) for group, fault in left):
+        tell(phrase("not_a_result", one).text("en"))
     of_mvp: dict[str, list[Result]] = {}
     for group in sound:
         of_mvp.setdefault(group.first.mvp, []).append(group.as_one())

@@ -14,7 +14,7 @@ from vitlab.docs.judge.comparison import Gap
 from vitlab.docs.judge.conclusion import ceiling_mags, count_text, profile_mark
 from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.judge.seeds import choose
-from vitlab.lab.results.ceilings import Bounds, ceiling_in, ceiling_of, ceilings
+from vitlab.lab.results.ceilings import Bounds, ceiling_in, ceiling_of
 from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.ranking import Pairs, group_gap, run_label
 from vitlab.lab.results.repeats import Group, grouped
@@ -36,7 +36,7 @@ def findings(
     ended: Sequence[Finished], everything: Sequence[Finished], pairs: Pairs
 ) -> list[Phrase]:
     """The phrases on the ended jobs of a launch; `everything`: the results of its roadmap."""
-    known = ceilings(one.job for one in everything)
+    known = pairs.bounds
     groups = [one for one in grouped(ended) if not one.first.data.get("permuted")]
     groups, _ = parted(groups, faults(ended, known))
     models = [one for one in groups if one.first.recipe != "ceiling"]

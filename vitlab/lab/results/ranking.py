@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from vitlab.contract.checks import CEILING
@@ -56,7 +56,7 @@ from vitlab.lab.results.sealed import (
     openings,
     with_openings,
 )
-from vitlab.lab.results.sound import faults, faults_of, parted
+from vitlab.lab.results.sound import faults, faults_of, parted, told
 
 SEED = 42
 """Of the bootstrap: the same two jobs always differ by the same error."""
@@ -115,6 +115,11 @@ class Pairs:
             _write(self.cache, self._known)
         return self._known[key]
 
+    @cached_property
+    def bounds(self) -> Bounds:
+        """The lab's ceilings."""
+        return ceilings(one.job for one in self.everything())
+
     def same_population(self, left: Result, right: Result) -> bool:
         """Whether both test sets are known to be of one world."""
         ours, theirs = self.jobs.get(run_of(left)), self.jobs.get(run_of(right))
@@ -122,7 +127,7 @@ class Pairs:
 
     def ceiling(self, result: Result, name: str) -> Bound | None:
         """The Bayes ceiling of a result's value; None where none is known of its world."""
-        bound = ceiling_of(result, ceilings(one.job for one in self.jobs.values()), name)
+        bound = ceiling_of(result, self.bounds, name)
         return Bound(bound.r2, bound.error) if bound else None
 
     def configuration(self, result: Result) -> str:
@@ -236,7 +241,7 @@ def _judged(
     newest: Sequence[Finished],
     evidence: Pairs,
 ) -> list[Verdict]:
-    known = ceilings(one.job for one in newest)
+    known = evidence.bounds
     by_person = decided_by_person(lab, roadmap)
     if evidence.kept is None:
         results = [with_ceiling(one.result, known) for one in newest]
@@ -351,9 +356,9 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
     missing = _missing([job for job in jobs if job.name not in known], groups)
     if not ranked:
         return Ranking(missing=missing)
-    bounds = ceilings(one.job for one in everything)
+    bounds = pairs.bounds
     sound, left = parted(ranked, faults(members, bounds))
-    left_out = tuple(phrase("reason", run_label(one), why) for one, why in left if sound)
+    left_out = tuple(told([(run_label(one), why) for one, why in left])) if sound else ()
     ranked = sound or ranked  # of none that is sound the best one's fault is told
     chosen = choose([group.repeats for group in ranked], name)
     if chosen.group is None:

@@ -12,6 +12,9 @@ from vitlab.lab.results.ceilings import Bounds, with_ceiling
 from vitlab.lab.results.job_results import Finished, plans_of
 from vitlab.lab.results.repeats import Group, grouped
 
+NAMED = 3
+"""Runs that are told by name of those with one fault."""
+
 
 def faults_of(result: Result, known: Bounds) -> list[Phrase]:
     """Why one result is none: a check that fails, or a value above its ceiling.
@@ -53,6 +56,18 @@ def parted(
     known = [(group, why.get(group.members[0].job.name)) for group in groups]
     sound = [group for group, fault in known if fault is None]
     return sound, [(group, fault) for group, fault in known if fault is not None]
+
+
+def told(left: Iterable[tuple[str, Phrase]]) -> list[Phrase]:
+    """Which runs are no results and why, a phrase for each reason; at most `NAMED` by name."""
+    of_reason: dict[Phrase, list[str]] = {}
+    for name, why in left:
+        of_reason.setdefault(why, []).append(name)
+    return [
+        phrase("reason", phrase("and_others", first, rest) if rest else first, why)
+        for why, names in of_reason.items()
+        for first, rest in [(", ".join(names[:NAMED]), len(names[NAMED:]))]
+    ]
 
 
 def sound_of(groups: Sequence[Group], known: Bounds) -> list[Group]:

@@ -20,14 +20,14 @@ from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.text.inline import code
 from vitlab.jobs.files import read_json
 from vitlab.jobs.git import differ
-from vitlab.lab.results.ceilings import Bounds, ceiling_in, ceiling_of, ceilings, is_tested
+from vitlab.lab.results.ceilings import Bounds, ceiling_in, ceiling_of, is_tested
 from vitlab.lab.results.job_results import Finished
 from vitlab.lab.results.repeats import grouped
 from vitlab.lab.results.run_settings import seed_of, settings_of
 
 
-def sanity_checks(results: Sequence[Finished], everything: Sequence[Finished]) -> list[Phrase]:
-    """The checks of an experiment's runs; what failed is marked."""
+def sanity_checks(results: Sequence[Finished], known: Bounds) -> list[Phrase]:
+    """The checks of an experiment's runs; what failed is marked. `known`: the lab's ceilings."""
     disagreeing = [
         phrase("sanity_contradiction", one.result.run, found)
         for one in results
@@ -43,7 +43,7 @@ def sanity_checks(results: Sequence[Finished], everything: Sequence[Finished]) -
         *disagreeing,
         *check_lines([one.result for one in models]),
         *(_control(one.result) for one in controls),
-        *_ceiling(models, ceilings(one.job for one in everything)),
+        *_ceiling(models, known),
         *_excluded([one.result for one in scored]),
     ]
 

@@ -50,7 +50,7 @@ from vitlab.lab.linked_files import (
     report_path,
     state_before_run,
 )
-from vitlab.lab.results.ceilings import Bounds, ceilings
+from vitlab.lab.results.ceilings import Bounds
 from vitlab.lab.results.findings import findings
 from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap, other_seeds
 from vitlab.lab.results.launches import (
@@ -177,15 +177,15 @@ def _update(
     if not (groups := [one for one in grouped(ended) if has_headline(one.as_one())]):
         return _without_numbers(lab, roadmap, mvp, mine, end, links, texts)
     everything = latest(finished(jobs))
-    evidence = pairs_of(lab, everything)
-    would_be = _verdicts(lab, roadmap, mvp, everything, evidence)
+    pairs = pairs_of(lab, everything)
+    would_be = _verdicts(lab, roadmap, mvp, everything, pairs)
     verdicts = would_be if mine[-1].spec.profile == "full" else {}  # a trial closes no gate
-    known = ceilings(one.job for one in everything)
-    bare = without_numbers(ended, faults(ended, known))
+    bare = without_numbers(ended, faults(ended, pairs.bounds))
     rows = [g for g in grouped(bare) if g.members[0].job in [x.members[0].job for x in groups]]
     results = [x.result for x in bare if has_headline(x.result)] or [x.result for x in ended]
-    ranking, judged = rank_runs(told, everything, evidence), list(verdicts.values())
-    found = findings(ended, everything, evidence) + _laws(ended, known) + partly_run(lab, mine)
+    beside = groups_beside(lab, mvp.id, everything)
+    ranking, judged = rank_runs(told, everything, pairs), list(verdicts.values())
+    found = findings(ended, everything, pairs) + _laws(ended, pairs.bounds) + partly_run(lab, mine)
     report = _Report(
         roadmap=roadmap,
         mvp=mvp,
@@ -198,10 +198,10 @@ def _update(
         exp_id=mine[-1].spec.exp_id,
         jobs=[one.job.name for one in ended],
         date=_date(mine),
-        checks=sanity_checks(ended, everything),
+        checks=sanity_checks(ended, pairs.bounds),
         made_by=provenance(ended),
         settings=[_ran_with(lab, one) for one in ended],
-        others=sound_of(groups_beside(lab, mvp.id, everything), known),
+        others=sound_of([one for one in beside if _like(one) in map(_like, rows)], pairs.bounds),
     )
     left = left_alone(lab, roadmap, mvp.id, end.status)
     files = report.changes(lab, roadmap_path, end.status, texts)
@@ -264,7 +264,7 @@ class _Report:
     settings: Sequence[Mapping[str, object]] = ()
     """What each of `results` ran with."""
     others: Sequence[Group] = ()
-    """Of the roadmap's other MVPs, those that may be quoted."""
+    """Of other MVPs, those alike (`_like`) that may be quoted."""
 
     @property
     def profile(self) -> str:
@@ -381,18 +381,20 @@ class _Report:
         row = next((one for one in hub.key_numbers if one.text("indicator") == indicator), None)
         if row is None:
             return False
-        like = new.first.model_name, new.first.headline, new.first.profile
-        for group in self.others:
+        for group in (one for one in self.others if _like(one) == _like(new)):
             other = group.as_one()
-            same = other.model_name, other.headline, other.profile
-            if same != like:
-                continue
             is_shown = row.text("value") == value_text(other, other.headline)
             if is_shown and f"MVP-{other.mvp}" in (row.text("condition") or f"MVP-{other.mvp}"):
                 is_like = other.data.get("hash") == new.first.data.get("hash")
                 is_surer = len(group.members) > len(new.members)
                 return not is_like or is_surer or _best([new, group]) is not new
         return False
+
+
+def _like(group: Group) -> tuple[str, str, str]:
+    """Equal for runs whose numbers stand for one another in the hub."""
+    one = group.as_one()
+    return one.model_name, one.headline, one.profile
 
 
 def _best(groups: Sequence[Group]) -> Group | None:
