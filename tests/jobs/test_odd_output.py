@@ -199,7 +199,8 @@ def test_outputs_stay_within_the_run_s_and_the_job_s_folder(shop: Workshop) -> N
     assert not any("passwd" in path.name for path in job.folder.rglob("*"))
 
 
-EARLY = "", "epoch 3 of 9"
+EARLY, STARTS = ("", "epoch 3 of 9"), "os.system('python x.py')"
+FORKED = 'Traceback (most recent call last):\n  File "p.py", line 1, in _bootstrap\n'
 
 
 def raised(line: str, head: str = "") -> str:
@@ -294,10 +295,17 @@ OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
         (End(0, None, "Exception ignored in: <f>\n" + raised("E: x"), behind_shell=True), "ok", ""),
         (End(0, None, raised("E: x"), own_codes=True), "ok", ""),  # it was caught
         # A launcher in Python has a code of its own, too.
-        (End(0, None, raised("E: x"), proof=("", "epoch 3 of 9")), "unknown", "came to epoch 3"),
-        (End(0, None, raised("E: x") + "on\n" * 4, proof=("", "epoch 3 of 9")), "ok", ""),
-        (End(0, None, raised("E: x"), proof=EARLY, argv=("python", "x.py")), "ok", ""),
-        (End(0, None, raised("E: x").replace("<module>", "main"), proof=EARLY), "ok", ""),
+        (End(0, None, raised("E: x"), proof=EARLY, source=STARTS), "unknown", "came to epoch 3"),
+        (End(0, None, raised("E: x") + "on\n" * 4, proof=EARLY, source=STARTS), "ok", ""),
+        (End(0, None, "ERROR:root:no\n" + raised("E: x"), proof=EARLY, source=STARTS), "ok", ""),
+        (End(0, None, FORKED + "E: x\n", proof=EARLY), "unknown", "ends in E: x"),
+        (End(0, None, FORKED + "EOFError\n", proof=EARLY), "ok", ""),
+        (End(0, None, raised("E: x"), proof=EARLY), "ok", ""),  # a module that it imports
+        (
+            End(0, None, raised("E: x").replace("<module>", "main"), proof=EARLY, source=STARTS),
+            "ok",
+            "",
+        ),
         # What ran on was ended: a monitor, or the training.
         (End(0, None, left=("gpu.py (pid 7)", 1)), "ok", "gpu.py (pid 7) ran on"),
         (End(0, None, left=("plot.py", 0), proof=("", "epoch 3 of 9")), "ok", "plot.py ran on"),

@@ -221,8 +221,11 @@ class FileReader(Reader):
         notes += [decoder.problem] if decoder.problem else []
         if decoder.skipped:
             notes.append(f"{decoder.skipped} rows cannot be read and are left out")
-        if (decoder.lost_last and decoder.matched) or decoder.lost & decoder.matched:
+        if decoder.lost_last and decoder.matched:
             notes.append("its last row cannot be read: no value before it counts as the last")
+        elif lost := decoder.lost & decoder.matched:
+            names = ", ".join(sorted(lost))
+            notes.append(f"a row that cannot be read may have had the last {names}")
         for name, (count, example) in decoder.odd.items():
             if name in decoder.matched:
                 notes.append(f"{name}: {count} cells are not numbers, like {example!r}")

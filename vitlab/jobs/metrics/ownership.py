@@ -43,6 +43,8 @@ _ONLOOKERS = re.compile(
 """Command lines of what writes no metrics, as an editor's helpers."""
 WORKERS_GO = 6.0
 """Seconds in which workers notice that their program has ended: those of PyTorch look each 5 s."""
+HARD = 0.05
+"""Of one core: what a training uses at least, also on a busy machine."""
 RECHECK = 20.0
 """Seconds between two looks at who else writes a file."""
 QUIET = 3.0
@@ -205,28 +207,29 @@ def left_running(
 ) -> tuple[str, int]:
     """A script that runs on though its job's own program has returned, as one behind `&`.
 
-    With it whether it trains: surely (2) where it has reported numbers or holds one of the metrics
-    `files`; perhaps (1) where it had begun before the last number. Workers of a program that has
-    ended go by themselves. `history`: of the job's events, with those of now.
+    With it whether it trains: surely (2) where it has reported numbers, or works and holds one of
+    the metrics `files`; perhaps (1) where it works and had begun before the last number. Workers of
+    a program that has ended go by themselves, or wait for nothing. `history`: of the job's events,
+    with those of now.
     """
-    paths, until = set(files), time.monotonic() + WORKERS_GO
-    scripts = list[tuple[int, int, str]]()
-    while time.monotonic() < until:
-        now, scripts = history(), []
+    paths, begun, used = set(files), time.monotonic(), dict[int, int]()
+    while True:
+        now, taken = history(), time.monotonic() - begun
         times = filter(None, (_modified(Path(path)) for path in paths))
         written = max(times, default=now.last - QUIET)
+        scripts = list[tuple[int, int, str]]()
         for one in members():
             if (script := _script(one.pid)) and _is_program(one.pid):
+                work = one.cpu_ticks - used.setdefault(one.pid, one.cpu_ticks)
                 holds = not paths.isdisjoint(path for _, path in descriptors(one.pid))
-                surely = one.pid in now.writers or holds
-                trained = 2 if surely else int(began(one.ticks) < written - 1.0)
-                name = f"{PurePath(script[1]).name} (pid {one.pid})"
-                scripts.append((trained, one.cpu_ticks, name))
-        if not scripts:
-            break
+                may_train = 2 if holds else int(began(one.ticks) < written - 1.0)
+                works = work > HARD * taken * os.sysconf("SC_CLK_TCK") or taken < 1.0
+                trained = 2 if one.pid in now.writers else may_train * works
+                scripts.append((trained, work, f"{PurePath(script[1]).name} (pid {one.pid})"))
+        trained, _, name = max(scripts, default=(0, 0, ""))
+        if taken > (WORKERS_GO if trained else 1.0) or not name:
+            return name, trained
         time.sleep(0.25)
-    trained, _, name = max(scripts, default=(0, 0, ""))
-    return name, trained
 
 
 def name_of(pid: int) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitlab.contract.events import Outcome
-from vitlab.contract.reading import open_regular
+from vitlab.contract.reading import open_regular, read_regular
 from vitlab.jobs.files import born, last_json_line
 from vitlab.jobs.processes import oom_kills
 
@@ -60,6 +60,8 @@ _KILLED_IN_SHELL = (
 )
 _IGNORED = r"Exception (ignored|in thread)\b"
 """Exceptions that end no program."""
+_PARENT_GONE = r"(EOFError|BrokenPipeError|Connection\w*Error|KeyboardInterrupt)\b"
+"""How a helper ends whose program has ended."""
 _OF_A_CHILD = (
     "ChildFailedError",
     "CalledProcessError",
@@ -95,8 +97,8 @@ class End:
     left: tuple[str, int] = ("", 0)
     """A program that ran on when its own had returned, and was ended; whether it trained: 2 surely,
     1 perhaps, 0 not."""
-    argv: tuple[str, ...] = ()
-    """Its own command."""
+    source: str = ""
+    """The text of its own script, which names those that it starts."""
     behind_shell: bool = False
     """Whether that code may be another's than the training's: `behind_shell`."""
 
@@ -181,22 +183,38 @@ def _hidden_failure(end: End) -> str:
         start = max(n for n, line in enumerate(lines[:at]) if _TRACEBACK in line)
         after = [line for line in lines[at + 1 :] if line.strip()]
         is_ignored = re.match(_IGNORED, "".join(lines[start - 1 : start]).strip())
-        is_its = end.behind_shell or _is_of_another(lines[start + 1], end.argv)
+        around = ["", *lines][start], lines[start + 1]
+        is_its = end.behind_shell or _is_of_another(*around, text, end.source)
         if not is_ignored and is_its and len(after) <= most:
             sign = printable(text)
     came_to = f"; it came to {end.proof[1]}" if end.proof[1] else ""
     return sign and f"exit code 0, but its log ends in {sign}{came_to}"
 
 
-def _is_of_another(frame: str, argv: Sequence[str]) -> bool:
-    """Whether the first frame of a traceback is where another program than ours has begun.
+def _is_of_another(before: str, frame: str, error: str, source: str) -> bool:
+    """Whether a traceback is where a program that ours has started began: it was not caught.
 
-    One that a program has caught begins within it.
+    `before`: the line before it; `frame`: its first one; `error`: its last line; `source`: the text
+    of our script, which names the script that it starts.
     """
     match = re.search(r'File "([^"]+)", line \d+, in (\S+)', frame)
-    if match is None or match[2] != "<module>":
-        return match is not None and match[2] in ("_bootstrap", "_run_module_as_main")
-    return Path(match[1]).name not in {Path(word).name for word in argv}
+    if match is None or re.search(r"\b(ERROR|CRITICAL|WARNING|Error in)\b", before):
+        return False  # a logger's
+    if match[2] == "_bootstrap":
+        return not re.match(_PARENT_GONE, error)
+    name = Path(match[1]).name
+    is_named = re.search(rf"(?<![\w.]){re.escape(name)}\b", source) is not None
+    return match[2] == "<module>" and is_named
+
+
+def source_of(argv: Sequence[str], cwd: Path) -> str:
+    """The text of the script of a command, without its own name; empty where it has none."""
+    for word in argv:
+        with contextlib.suppress(OSError, ValueError):
+            if word.endswith(".py"):
+                text = read_regular(cwd / word, 1 << 20, follow=True).decode("utf-8", "replace")
+                return text.replace(Path(word).name, "")
+    return ""
 
 
 def _classify(end: End) -> tuple[Outcome, str]:

@@ -58,6 +58,7 @@ from vitlab.jobs.process.ending import (
     last_error,
     last_words,
     printable,
+    source_of,
 )
 from vitlab.jobs.process.health import Health, History, Policy, read_policy
 from vitlab.jobs.process.metrics_process import MetricsProcess, WandbLook
@@ -201,7 +202,7 @@ class Supervisor:
                 metrics.kill()
         if why := child.failure():
             return End(127, None, last_words=f"cannot start {argv[0]}: {why}"), 0
-        end = End(*_code_and_signal(code), argv=tuple(argv), own_codes=self.is_command)
+        end = End(*_code_and_signal(code), own_codes=self.is_command)
         try:
             self.gpu_memory = unreleased_gpu_memory(self.orders, self._grace)
             if self.gpu_memory:
@@ -215,9 +216,9 @@ class Supervisor:
                 proof=proof_of_end(self.job, monitor.history),
                 left=self.left,
                 behind_shell=self.is_command and behind_shell(argv, cwd),
+                source=source_of(argv, cwd),
             )
             if not self.stop_reason[0] and not self.failure and explain(end)[0] == "ok":
-                self.is_over = True
                 self._write_result(monitor, metrics)
                 for why in [] if self.adopted else keep_outputs(self.job):
                     write_health(self.job, Health("warn", "outputs", why))
@@ -227,6 +228,7 @@ class Supervisor:
 
     def _write_result(self, monitor: Monitor, metrics: MetricsProcess | None) -> None:
         """Write the last values of a program that wrote no result itself, if all were read."""
+        self.is_over = True
         if self.no_result:
             return
         if metrics is not None and metrics.fault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -192,9 +193,11 @@ def _ended(job: Job) -> float:
     """When its last attempt ended; of a lost one, when it wrote its last line."""
     if isinstance(job.state, Done):
         return job.state.ended
-    times = [os.stat(path).st_mtime for path in (job.paths.events, job.paths.log)  # noqa: PTH116
-             if os.path.lexists(path)]  # fmt: skip
-    return max(times, default=job.state.started if isinstance(job.state, Lost) else 0.0)
+    times = [job.state.started if isinstance(job.state, Lost) else 0.0]
+    for path in (job.paths.events, job.paths.log):
+        with contextlib.suppress(OSError):
+            times.append(path.stat().st_mtime)
+    return max(times)
 
 
 def _began_first(job: Job) -> float:
