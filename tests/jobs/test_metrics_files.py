@@ -166,6 +166,12 @@ def test_cells_that_name_splits_or_labels_say_of_what_a_row_is(
     assert found[-1] == last
 
 
+def test_what_a_model_was_made_with_is_not_of_what_a_row_is(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("trained_on,r2,epoch\nT_eff,.5,1\nlog_g,.6,2\nT_eff,.7,3\n")
+    assert values(FileFollower(source({"r2": R2}), path), last=True)[-1] == 0.7
+
+
 def test_a_value_of_which_no_row_is_is_told(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text("epoch,phase,r2\n0,train,.8\n0,test,.9\n")

@@ -121,7 +121,7 @@ class EarlierRows:
 
     def look_at(self, part: Chunk) -> None:
         """Take note of its rows."""
-        if self._now.total() > MOST_ROWS:
+        if self._is_in_time or self._now.total() > MOST_ROWS:
             return
         columns = [part.columns.get(name) or [None] * part.rows for name in self._names]
         self._is_in_time |= any(x is not None for axis in self._axes
@@ -143,8 +143,9 @@ class EarlierRows:
     @property
     def state(self) -> dict[str, Any]:
         """As JSON."""
-        return {"before": self._before, "now": self._now, "last": self._last,
-                "in_time": self._is_in_time}  # fmt: skip
+        if self._is_in_time or not self._before:
+            return {"in_time": self._is_in_time}
+        return {"before": self._before, "now": self._now, "last": self._last}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""

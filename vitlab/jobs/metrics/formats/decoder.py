@@ -17,6 +17,7 @@ from vitlab.jobs.metrics.formats.named_rows import (
     Parts,
     add_seen,
     fits,
+    may_say,
     meaning,
     naming,
     of_things,
@@ -228,6 +229,8 @@ class Cells:
         known = naming(columns)
         for name, cells in columns.items():
             said = self._said.setdefault(name, set())
+            if name not in known and not may_say(name):
+                said.add("")
             if name not in known and "" not in said:
                 said |= {meaning(cell) for cell in cells if cell not in (None, "", b"")}
         others = (name for name in columns if name not in known)

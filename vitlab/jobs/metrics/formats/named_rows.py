@@ -51,6 +51,10 @@ _OF_STATE = ("best", "is_best", "improved", "saved", "status", "state", "date", 
 TIMES = ("step", "epoch", "iteration", "iter", "time", "global_step", "batch", "_step")
 """Columns of one run over time."""
 _KNOWN = frozenset((*_KINDS, *_THINGS, *_REPEATS, *_BINS))
+_NOT_OF_ROWS = re.compile(
+    r"(?:^|[\W_])(?:on|by|for|from|init|source|pretrain\w*|select\w*)(?:[\W_]|$)"
+)
+"""Names of columns that say what a model was made with, not of what a row's numbers are."""
 _LONGEST, _SHOWN = 64, 8
 """Letters of a cell that is looked at, and what rows are of, as far as it is told."""
 _SPLIT = "\0split"
@@ -75,6 +79,7 @@ def naming(columns: Iterable[str]) -> list[str]:
     return sorted(known, key=lambda column: (order.index(_as_known(column)), column))
 
 
+@lru_cache(1024)
 def _as_known(column: str) -> str:
     """A column's name as the tables here have it: `Label_Names` is `label`."""
     name = column.lower()
@@ -92,6 +97,11 @@ def parts_of(row: Mapping[str, object]) -> Parts:
             for kind, parts in _meant(_as_known(column), text).items():
                 found.setdefault(kind, parts)
     return found
+
+
+def may_say(column: str) -> bool:
+    """Whether cells of a column of any name may say what its rows are of."""
+    return not _NOT_OF_ROWS.search(column.lower())
 
 
 def meaning(cell: object) -> str:
