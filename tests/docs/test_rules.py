@@ -118,6 +118,7 @@ def bias(op: str, value: float, **more: object) -> Threshold:
         ("R² stays below 0.7", r2("<", 0.7)),
         (r"$R^2_{\rm val} > 0.7$", r2(">", 0.7, split="val")),
         ("R² > 0.7 for LightGBM", r2(">", 0.7, of="lightgbm")),
+        ("R² ≥ 95% for LightGBM", r2(">=", 0.95, of="lightgbm")),
         ("R² exceeds 0.7", r2(">", 0.7)),
         ("R² 达到 0.7 以上", r2(">=", 0.7)),
         ("R² > 0.7 for log_g", r2(">", 0.7, label="log_g")),

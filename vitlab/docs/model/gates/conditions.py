@@ -98,7 +98,7 @@ _ARGUMENTS = re.compile(
 _TAIL = re.compile(
     rf"^(?P<rule>[^()]*?{OP}\s*{NUMBER}{_UNIT})"
     rf"(?:(?:\s*\(\s*|\s+(?:for|of|in)\s+)(?P<label>{_LABEL})"
-    rf"|(?<!%)(?:\s*\(\s*|\s+for\s+)(?P<model>{MODEL}))\s*\)?\s*$",
+    rf"|(?:(?<!%)\s*\(\s*|\s+for\s+)(?P<model>{MODEL}))\s*\)?\s*$",
     re.I,
 )
 """The same behind the limit: `R2 > 0.7 (ViT)`, `R2 > 0.7 for log_g`. `95% of ViT` is its share."""
