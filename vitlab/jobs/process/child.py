@@ -332,7 +332,7 @@ def _began_late(job: JobPaths, spec: Mapping[str, Any], history: History) -> tup
     text = f"it began at epoch {first:g} of {count}, as from a checkpoint of another run"
     ours = [str(one) for source in record.get("sources") or ()
             for one in (source.get("names") or {}).values()]  # fmt: skip
-    lacks = [one for one in ours if not one.startswith("test/") and one not in history.values]
+    lacks = [one for one in ours if Value.parse(one).split != "test" and one not in history.values]
     return text, first >= count - 1 and bool(lacks)
 
 

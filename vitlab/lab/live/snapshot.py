@@ -453,8 +453,8 @@ def _values(job: Job, progress: Progress) -> Mapping[str, float | None]:
     """Those of the result before the last of the training: they are at its best step."""
     ended = finished([job]) if progress.values else []  # old ones of a first picture have none yet
     own = ended[0].result.values if ended else {}
-    splits = {name.partition("/")[0] for name in own}  # its values are of one state, the best
-    last = {k: x for k, x in progress.values.items() if k.partition("/")[0] not in splits}
+    splits = {Value.parse(name).split for name in own}  # its values are of one state, the best
+    last = {k: x for k, x in progress.values.items() if Value.parse(k).split not in splits}
     return {**last, **own}
 
 
