@@ -140,7 +140,6 @@ async def test_a_dialog_is_not_left_from_below_another(stage: Open) -> None:
         assert answers == [("upper", False), ("lower", False)]
 
 
-
 async def test_x_on_an_ended_job_stops_nothing(stage: Open) -> None:
     async with stage() as it:
         await it.go("jobs")
