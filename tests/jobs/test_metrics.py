@@ -224,7 +224,7 @@ def test_the_file_of_a_real_wandb_run(shop: Workshop) -> None:
     assert (rows[7]["count"], rows[7]["deep.a"], rows[7]["note"]) == (-7, 14, "x" * 200)
     assert math.isnan(rows[400]["val_r2"])
     evals = [event for event in read_events(job.events)[0] if event.kind == "eval"]
-    assert [event.step for event in evals] == list(range(401))
+    assert [event.step for event in evals] == list(range(401)), job.metrics.read_text("utf-8")
     for end in range(0, len(data), 997):  # a file that is being written
         part = wandb_rows(data[:end])
         assert part == rows[: len(part)]
