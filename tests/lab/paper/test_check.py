@@ -384,6 +384,11 @@ def test_what_stands_behind_a_word_is_no_part_of_it(text: str, read: str) -> Non
     assert plain_tex(text)[0] == read
 
 
+def test_footnotes_without_an_end_of_a_sentence_are_read_in_linear_time() -> None:
+    assert plain_tex(r"\footnote{x} " * 20_000)[0].count("x. ") == 20_000  # was minutes
+    assert plain_tex(r"a\footnote{x} & 1 \\ " * 5_000)[0].count("x. ") == 5_000
+
+
 def test_the_mark_of_a_note_in_markdown_is_no_part_of_a_model(tmp_path: Path) -> None:
     for mark in ("", "<sup>a</sup>", "[^1]"):
         assert verdicts(f"The ViT{mark} reaches R² = 0.123 on the test set.", tmp_path) == [

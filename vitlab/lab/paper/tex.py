@@ -37,6 +37,8 @@ _WITH_ARGUMENTS = re.compile(
     r"\[(\d)\](?:\[([^\]]{0,80})\])?\s{0,9}" + _BODY
 )
 """One with arguments, the first perhaps with what it is where it is not given."""
+_AHEAD = 2000
+"""Characters behind a footnote in which its sentence's end is looked for; a table's in 10 times."""
 _FOOTNOTE = re.compile(r"\\footnote(?:\[[^\]]{0,9}\])?\s?" + _BODY)
 _ARGUMENT = re.compile(r"\s{0,9}" + _BODY)
 _GIVEN = re.compile(r"\[([^\]]{0,80})\]")
@@ -203,10 +205,12 @@ def _with_notes_behind(text: str) -> str:
     """The text with each footnote behind the sentence, or the table, that it is in."""
     notes: list[tuple[int, int, int, str]] = []
     for found in _FOOTNOTE.finditer(text):
-        stop = _SENTENCE.search(text, found.end())
+        end = found.end()
+        stop = _SENTENCE.search(text, end, end + _AHEAD)
         if stop is not None and stop[0].startswith("\\"):
-            stop = _FINISH.search(text, stop.end()) or stop
-        notes.append((*found.span(), len(text) if stop is None else stop.end(), found[1]))
+            stop = _FINISH.search(text, stop.end(), end + 10 * _AHEAD) or stop
+        at = stop.end() if stop else min(end + _AHEAD, len(text))
+        notes.append((*found.span(), at, found[1]))
     parts, start, waiting = list[str](), 0, list[tuple[int, str]]()
 
     def go_to(place: int) -> None:
