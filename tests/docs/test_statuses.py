@@ -168,6 +168,14 @@ def test_a_document_without_a_legend_gets_none() -> None:
     assert len(set_end(before, "1.0", "paused", numbers=False)) == 1
 
 
+def test_a_status_before_a_long_gap_is_read_in_linear_time() -> None:
+    gap = " " * 100_000  # took a minute and more
+    text = (
+        f"# Plan\n\n## MVP-1.0: One\n\n- **Status:** ✅ done\n- status: a{gap}b|\n[status: {gap}]\n"
+    )
+    assert parse_roadmap(Document(text)).mvp("1.0").status == "done"
+
+
 def test_the_places_of_a_thousand_gates_are_found_in_linear_time() -> None:
     facts = "| Item | Content |\n|---|---|\n| MVP | MVP-1.0 |\n" + "| x | y |\n" * 60
     section = f"\n### Gate-{{}}: g\n\n{facts}| Status | ⏳ planned |\n"

@@ -83,13 +83,14 @@ _DRAWN = ("", "text", "txt", "plain", "ascii", "mermaid")
 _STATUS_LINE = re.compile(
     r"[ \t>]*(?:[-*+][ \t]+)?(?P<open>\[)?[*_]{0,2}"
     r"(?:(?:当前|实验)?(?:(?P<status>status|状态)|state)|(?:进度|进展)(?=[^\d%]*$))[*_]{0,2}[ \t]*"
-    r"(?P<sign>::?|：|=|[-–—](?=[ \t]))[*_]{0,2}[ \t]*(?P<value>[^|\s][^|]*?)[ \t]*(?(open)\])",
+    r"(?P<sign>::?|：|=|[-–—](?=[ \t]))[*_]{0,2}[ \t]*"
+    r"(?P<value>[^|\s](?:[^|]*[^|\s])?)\s*(?(open)\])",
     re.I,
 )
 """A line on how an MVP stands: `- **Status:** ✅ Done`, `status:: done`."""
 _STATUS_HEAD = re.compile(
     r"\|[ \t]*[*_]{0,2}(?:当前)?(?P<status>status|状态)[*_]{0,2}[ \t]*\|[ \t]*"
-    r"(?P<value>[^|\s][^|]*?)[ \t]*\|[ \t]*",
+    r"(?P<value>[^|\s](?:[^|]*[^|\s])?)\s*\|[ \t]*",
     re.I,
 )
 """The head of a table of an MVP's properties: `| Status | ✅ Done |`."""
