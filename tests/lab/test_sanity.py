@@ -143,6 +143,17 @@ def test_what_does_not_hold_is_marked(
     assert "❌ Bayes ceiling 0.900: exceeded by main" in said
 
 
+def test_a_run_that_falls_with_its_control_is_marked_in_its_row(
+    lab: Lab, roadmap: Path, sound: JobPaths, ended: Ended
+) -> None:
+    assert sound.result.is_file()
+    assert "| main |" in report(lab, roadmap)
+    control = ended("control", 0.3)
+    rewritten(control, data={"hash": "h", "overlap": 0, "permuted": True})
+    row = next(x for x in report(lab, roadmap).splitlines() if x.startswith("| main"))
+    assert row.startswith("| main ❌ |") and "0." not in row.split("|", 2)[2]
+
+
 def test_a_control_decides_nothing_and_is_no_runner_up(
     lab: Lab, roadmap: Path, sound: JobPaths, ended: Ended
 ) -> None:

@@ -264,7 +264,7 @@ def _results(results: Sequence[Result], words: Mapping[str, str]) -> list[str]:
         size = count_text(params) if isinstance(params, int) else "-"
         numbers = [_cell(result, name) for name in names]
         run = cell_text(result.run) + profile_mark(result.profile)
-        run += " ❌" if failed_checks(result) else ""
+        run += " ❌" if failed_checks(result) or not result.values else ""
         model = cell_text(result.model_name)
         rows.append([run, model, train, size, *numbers, f"{result.seconds:.0f}"])
     return table(header, rows)
