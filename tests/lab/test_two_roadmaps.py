@@ -1,13 +1,17 @@
 """A lab of two roadmaps that both have an MVP-1.0: its results are never taken for the other's."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.lab.conftest import ROADMAP, Ended
+from tests.lab.conftest import EXP_ID, EXPERIMENT, ROADMAP, Ended
 from vitlab.cli import main as vitlab
-from vitlab.contract.paths import UsageError
+from vitlab.contract.job import Queued
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.jobs.queue.queue import Dependencies
-from vitlab.jobs.store import all_jobs
-from vitlab.lab.lab import Lab
+from vitlab.jobs.store import Job, all_jobs
+from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.launch import Request, plan_launch
 from vitlab.lab.results.job_results import all_results, latest, lookup_job, lookup_results
 
 ONE, OTHER = "roadmaps/plan_roadmap.md", "roadmaps/second_roadmap.md"
@@ -67,3 +71,36 @@ def test_a_job_waits_for_those_of_its_own_roadmap(two: Lab, ended: Ended) -> Non
     assert Dependencies(jobs).unmet(job) == ""
     others = [one for one in jobs if one.spec.roadmap == ONE]
     assert Dependencies([*others, job]).unmet(job) == "after 1.0, which has not been launched"
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_no_job_waits_for_one_of_a_plan_that_was_put_away(
+    lab: Lab, ended: Ended, roadmap: Path, renamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor begins with its weights: the new plan's MVP-1.0 is another, whatever its path."""
+    old = ended("one", profile="smoke")
+    first = ROADMAP.replace("⏳ | - |", f"⏳ | `{EXP_ID}` |")
+    roadmap.rename(roadmap.with_name("plan_2025_roadmap.md"))
+    roadmap.with_name("plan_2025_roadmap.md").write_text(first, encoding="utf-8")
+    new = roadmap.with_name("next_roadmap.md") if renamed else roadmap
+    new.write_text(ROADMAP, encoding="utf-8")
+    waits = EXPERIMENT.replace('"1.0"', '"2.0"\nafter: ["1.0"]')
+    text = waits.replace("roadmaps/plan_roadmap.md", f"roadmaps/{new.name}")
+    (lab.paths.experiments / "two.yaml").write_text(text, encoding="utf-8")
+    here = open_lab(lab.paths.root)
+
+    def unmet() -> str:
+        spec = plan_launch(here, Request(new, "2.0", "smoke")).specs[0]
+        folder = JobPaths(lab.paths.experiments / "-" / "-")
+        return Dependencies(all_jobs(lab.paths)).unmet(Job(folder, spec, Queued(0.0)))
+
+    assert unmet() == "after 1.0, which has not been launched"
+    monkeypatch.chdir(lab.paths.root)
+    assert vitlab(["compare", "1.0"]) == (0 if renamed else 2)
+    assert lookup_job(lab.paths, old.name, None, {EXP_ID}) == old
+    with pytest.raises(UsageError, match=r"no job '1\.0'"):
+        lookup_job(lab.paths, "1.0", None, {EXP_ID})
+    ended("one", profile="smoke", exp_id="VIT-20260301-the-run-01", roadmap=f"roadmaps/{new.name}")
+    assert unmet() == ""
+    new.write_text(first, encoding="utf-8")  # a copy of the same plan, or the plan renamed
+    assert unmet() == ""

@@ -21,7 +21,7 @@ from vitlab.lab.figures.axes import AXES
 from vitlab.lab.figures.curves import curves
 from vitlab.lab.figures.figure_specs import figure_data
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.job_results import lookup_results
+from vitlab.lab.results.job_results import all_moved, lookup_results
 from vitlab.lab.writeback.figure_files import figure_target_of, link_in_reports
 from vitlab.plot.chart import draw
 from vitlab.plot.figures.paper import write
@@ -86,9 +86,8 @@ def _figure_options(figure: argparse.ArgumentParser) -> None:
 def draw_figure(args: argparse.Namespace) -> int:
     """`vitlab figure`: drawn from the job folders alone, linked from the reports there are."""
     lab = results_lab()
-    made = figure_data(
-        lab, lookup_results(lab.paths, args.jobs, named_roadmap(lab, args, args.jobs))
-    )
+    of = named_roadmap(lab, args, args.jobs)
+    made = figure_data(lab, lookup_results(lab.paths, args.jobs, of, all_moved(lab)))
     picture = MAKERS[args.name](made)
     stem = figure_target_of(lab, made.results, args.name)
     if args.out is not None:

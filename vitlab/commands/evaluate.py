@@ -26,7 +26,7 @@ from vitlab.contract.value import LOG_SCORE, SCORES, Value, measured
 from vitlab.docs.judge.ceiling import Ceiling, Share
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.results.ceilings import ceiling_in, ceilings
-from vitlab.lab.results.job_results import lookup_job
+from vitlab.lab.results.job_results import all_moved, lookup_job
 
 if TYPE_CHECKING:
     from vitlab.lab.inspector.labelled_stars import Compared
@@ -58,14 +58,14 @@ def evaluate_jobs(args: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     this = results_lab()
-    lab, roadmap = this.paths, named_roadmap(this, args, args.jobs)
+    lab, of, gone = this.paths, named_roadmap(this, args, args.jobs), all_moved(this)
+    jobs = [lookup_job(lab, name, of, gone) for name in args.jobs]
     if args.stars is not None:
-        return _against_stars(lab, args, roadmap)
+        return _against_stars(args, jobs)
     if args.noise is not None and not args.noise >= 0:
         raise UsageError(f"--noise {args.noise:g}: must be >= 0")
     if args.data not in (None, *GRID_SOURCES) and not Path(args.data).exists():
         raise UsageError(f"--data {args.data}: no such file")
-    jobs = [lookup_job(lab, name, roadmap) for name in args.jobs]
     reports = [_evaluated(lab, job, args) for job in jobs]
     if args.json:
         print_json(reports)
@@ -130,7 +130,7 @@ def _earlier_values(rescored: Rescored) -> dict[str, float | None]:
     return {k: v for k, v in result.values.items() if Value.parse(k).split == "test"}
 
 
-def _against_stars(lab: LabPaths, args: argparse.Namespace, roadmap: str | None) -> int:
+def _against_stars(args: argparse.Namespace, jobs: Sequence[JobPaths]) -> int:
     """`--stars`: predicted minus known labels of observed stars, beside the stated errors."""
     if args.data is not None or args.noise is not None or args.device != "cpu":
         raise UsageError("--stars: not with --data, --noise or --device")
@@ -138,8 +138,8 @@ def _against_stars(lab: LabPaths, args: argparse.Namespace, roadmap: str | None)
     from vitlab.lab.inspector.observed import open_observer
 
     reports = []
-    for name in args.jobs:
-        observer = open_observer(lookup_job(lab, name, roadmap))
+    for job in jobs:
+        observer = open_observer(job)
         labels = observer.config.labels
         stars = labelled_stars.read_stars(args.stars, labels)
         compared, progress = list[labelled_stars.Compared](), Progress("stars", len(stars))

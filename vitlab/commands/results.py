@@ -31,7 +31,7 @@ from vitlab.docs.judge.ceiling import Share
 from vitlab.jobs.store import all_jobs, find_job, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.paper.artefacts.latex import escaped, with_scripts
-from vitlab.lab.results.job_results import Finished, all_results, lookup_results
+from vitlab.lab.results.job_results import Finished, all_moved, all_results, lookup_results
 from vitlab.lab.results.rows import (
     compare,
     config_columns,
@@ -228,8 +228,9 @@ def compare_results(args: argparse.Namespace) -> int:
     of = named_roadmap(lab, args, args.jobs or args.to)
     if args.sql is not None or args.out is not None:
         return _table(lab, args)
-    results = lookup_results(lab.paths, args.jobs, of) if args.jobs else all_results(lab)
-    to = lookup_results(lab.paths, [args.to], of)[0] if args.to else None
+    gone = all_moved(lab) if args.jobs or args.to else ()
+    results = lookup_results(lab.paths, args.jobs, of, gone) if args.jobs else all_results(lab)
+    to = lookup_results(lab.paths, [args.to], of, gone)[0] if args.to else None
     rows = compare(lab, results, to=to, sort=args.sort, reverse=args.reverse, each=args.each)
     if args.json:
         print_json(rows)

@@ -20,7 +20,7 @@ from vitlab.contract.job import PROFILES
 from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.budget import count
 from vitlab.lab.results.ceilings import ceilings
-from vitlab.lab.results.job_results import Finished, all_results, latest, lookup_results
+from vitlab.lab.results.job_results import Finished, all_moved, all_results, latest, lookup_results
 from vitlab.lab.results.scaling import AHEAD, EXPONENTS, Scaling, formula, scalings
 from vitlab.ml.scaling_law import LEVEL, Interval, Law
 
@@ -60,7 +60,10 @@ def show_laws(args: argparse.Namespace) -> int:
     lab = results_lab()
     everything = all_results(lab)
     of = named_roadmap(lab, args, args.mvps)
-    results = lookup_results(lab.paths, args.mvps, of) if args.mvps else _newest(everything)
+    if args.mvps:
+        results = lookup_results(lab.paths, args.mvps, of, all_moved(lab))
+    else:
+        results = _newest(everything)
     results = [one for one in results if one.job.spec.recipe not in ("ceiling", "evaluate")]
     if not results:
         raise UsageError("no run has a result yet")

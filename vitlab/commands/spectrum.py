@@ -27,7 +27,7 @@ from vitlab.lab.inspector.client import Client
 from vitlab.lab.inspector.star import Observed, Sources, StarList, StarSheet, to_json
 from vitlab.lab.inspector.words import comparisons, facts, headline
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.job_results import finished, lookup_job
+from vitlab.lab.results.job_results import all_moved, finished, lookup_job
 
 SUFFIXES = (".fits", ".fit", ".gz", ".csv", ".txt", ".dat")
 """Of files, as no job has them."""
@@ -120,7 +120,7 @@ def show_star(args: argparse.Namespace) -> int:
 def _job(lab: Lab, args: argparse.Namespace) -> JobPaths:
     """The job named; else the newest with scores of test stars."""
     if args.job is not None:
-        return lookup_job(lab.paths, args.job, named_roadmap(lab, args, args.job))
+        return lookup_job(lab.paths, args.job, named_roadmap(lab, args, args.job), all_moved(lab))
     for one in reversed(finished(all_jobs(lab.paths))):
         if one.job.paths.residuals.is_file() and one.job.spec.recipe not in (
             "evaluate",
@@ -138,7 +138,7 @@ def _is_file(word: str) -> bool:
 def _model(lab: Lab, args: argparse.Namespace) -> JobPaths:
     """The job named; else the newest that was trained for surveys."""
     if args.job is not None:
-        return lookup_job(lab.paths, args.job, named_roadmap(lab, args, args.job))
+        return lookup_job(lab.paths, args.job, named_roadmap(lab, args, args.job), all_moved(lab))
     for one in trained_for_surveys(job_folders(lab.paths)):
         return one
     raise UsageError(
@@ -152,7 +152,8 @@ def _sources(lab: Lab, args: argparse.Namespace) -> Sources:
     if not path.is_file():
         raise UsageError(f"{args.file}: no such file")
     of = named_roadmap(lab, args, args.also or args.job)
-    also = args.also and tuple(str(lookup_job(lab.paths, x, of).folder) for x in args.also)
+    gone = all_moved(lab) if args.also else ()
+    also = args.also and tuple(str(lookup_job(lab.paths, x, of, gone).folder) for x in args.also)
     return Sources(str(path.absolute()), args.velocity, args.resolution, args.corrected, also)
 
 

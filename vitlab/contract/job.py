@@ -23,11 +23,15 @@ SHAPES = {
     **dict.fromkeys(("config.data", "config.train", "config.noise", "config.env", "config.args",
                      "extra.metrics", "extra.metrics.names", "extra.slurm", "extra.wandb",
                      "extra.adopt"), _MAPPING),
-    **dict.fromkeys(("config.argv", "config.resume_argv", "config.outputs"), _LIST),
+    **dict.fromkeys(("config.argv", "config.resume_argv", "config.outputs",
+                     "extra.elsewhere"), _LIST),
     **dict.fromkeys(("config.cwd", "extra.metrics.file", "extra.backend"), "str | None"),
     **dict.fromkeys(("extra.adopt.pid", "extra.adopt.ticks"), "int"),
 }  # fmt: skip
 """What readers of a spec look into: its type where it is set."""
+ELSEWHERE = "elsewhere"
+"""Key of `Spec.extra`: experiments that were of its roadmap's path, of a plan put away since. An
+MVP's id never means them."""
 
 Recipe = Literal[
     "vit", "lightgbm", "ridge", "mlp", "template", "ceiling", "evaluate", "ensemble", "command"

@@ -49,6 +49,7 @@ from vitlab.jobs.submissions import Staged, discard, is_submitted, publish, stag
 from vitlab.lab.earlier import keep_earlier
 from vitlab.lab.lab import NOT_WRITABLE, Lab
 from vitlab.lab.linked_files import earlier_state, left_alone, linked_changes
+from vitlab.lab.results.job_results import put_away
 
 
 def advance_queue(lab: Lab) -> None:
@@ -290,7 +291,8 @@ def plan_launch(lab: Lab, request: Request) -> Plan:
     wanted = _named_runs(experiment.specs(request.profile, exp_id), request.runs)
     if request.seeds:
         wanted = _further_seeds(lab, wanted, request.seeds)
-    specs = tuple(_with_wandb(lab, _with_options(spec, request)) for spec in wanted)
+    elsewhere = put_away(lab, request.roadmap)
+    specs = tuple(_with_options(lab, spec, request, elsewhere) for spec in wanted)
     reopens = request.profile == "full" or mvp.status != "done"  # a trial leaves it done
     changes = launch_changes(lab, roadmap, mvp, exp_id) if reopens else ()
     left = [Finding("note", one) for one in left_alone(lab, roadmap, mvp.id, "running") if changes]
@@ -464,21 +466,17 @@ def write_launch(lab: Lab, mvp: str, changes: tuple[FileChange, ...]) -> None:
         save(changes, lab.journal, what=f"MVP-{mvp}: status running")
 
 
-def _with_options(spec: Spec, request: Request) -> Spec:
-    """The spec for the device, the backend and the memory asked for."""
+def _with_options(lab: Lab, spec: Spec, request: Request, elsewhere: dict[str, Any]) -> Spec:
+    """The spec for the device, backend and memory asked for, and W&B as the lab's settings say."""
     if request.device != "auto":
         spec = replace(spec, device=request.device)
     if request.memory is not None and spec.recipe not in ("command", "evaluate", "ensemble"):
         data = {**spec.config.get("data", {}), "memory": request.memory}
         spec = replace(spec, config={**spec.config, "data": data})
     more = {} if request.backend == "local" else {"backend": request.backend}
-    return replace(spec, extra={**spec.extra, **more, **request.extra})
-
-
-def _with_wandb(lab: Lab, spec: Spec) -> Spec:
-    """The spec with the lab's W&B settings, where its experiment has none."""
-    wandb = {**lab.settings.wandb, **spec.extra.get("wandb", {})}
-    return replace(spec, extra={**spec.extra, "wandb": wandb}) if wandb else spec
+    if wandb := {**lab.settings.wandb, **spec.extra.get("wandb", {})}:
+        elsewhere = {"wandb": wandb, **elsewhere}
+    return replace(spec, extra={**spec.extra, **more, **elsewhere, **request.extra})
 
 
 def _project(lab: Lab, roadmap: Roadmap) -> str:

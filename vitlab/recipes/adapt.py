@@ -10,7 +10,7 @@ from torch import nn
 
 from vitlab.contract.checks import Check, unknown
 from vitlab.contract.config import VitConfig, read_config
-from vitlab.contract.job import read_result, read_spec
+from vitlab.contract.job import ELSEWHERE, read_result, read_spec
 from vitlab.contract.paths import JobPaths, UsageError, find_lab, real
 from vitlab.lab.results.job_results import lookup_job
 from vitlab.ml.overlap import Overlap, find_overlap
@@ -82,7 +82,8 @@ def find_initial(
     if config.init is None:
         return None
     lab = find_lab(context.paths.root)
-    job = lookup_job(lab, config.init, context.spec.roadmap or None)
+    elsewhere = context.spec.extra.get(ELSEWHERE) or ()
+    job = lookup_job(lab, config.init, context.spec.roadmap or None, elsewhere)
     where = f"config.init: {job.name}"
     best, own = job.checkpoints / BEST, context.paths.checkpoints / LAST
     if job.folder == context.paths.folder:

@@ -24,7 +24,7 @@ from vitlab.contract.config import (
     read_config,
 )
 from vitlab.contract.excluded import Counts, sentence
-from vitlab.contract.job import COST, Result, Spec, read_result, read_spec
+from vitlab.contract.job import COST, ELSEWHERE, Result, Spec, read_result, read_spec
 from vitlab.contract.networks import Disturb
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.contract.value import Value
@@ -193,7 +193,8 @@ def run(context: Context) -> Outcome:
     """The recipe `evaluate`: a trained model scored on the given data."""
     config = context.config
     assert isinstance(config, EvaluateConfig)
-    job = lookup_job(find_lab(context.paths.root), config.job, context.spec.roadmap or None)
+    elsewhere, lab = context.spec.extra.get(ELSEWHERE) or (), find_lab(context.paths.root)
+    job = lookup_job(lab, config.job, context.spec.roadmap or None, elsewhere)
     context.report.note(f"scoring {job.name}")
     rescored = rescore(job, config.source, config.noise, context.device, config.disturb)
     values, errors = rescored.named()

@@ -26,7 +26,7 @@ from vitlab.commands.common import (
 from vitlab.contract.paths import UsageError, new_file
 from vitlab.contract.terminal import Progress, harmless, spreadsheet_text
 from vitlab.contract.value import measured
-from vitlab.lab.results.job_results import lookup_job
+from vitlab.lab.results.job_results import all_moved, lookup_job
 
 if TYPE_CHECKING:
     from vitlab.lab.inspector.observed import Predicted
@@ -60,7 +60,7 @@ def predict_files(args: argparse.Namespace) -> int:
             raise UsageError(f"--out {args.out}: {text}")
     check_observed(args)
     lab = results_lab()
-    job = lookup_job(lab.paths, args.job, named_roadmap(lab, args, args.job))
+    job = lookup_job(lab.paths, args.job, named_roadmap(lab, args, args.job), all_moved(lab))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from vitlab.lab.inspector.observed import open_observer
     from vitlab.ml.survey import read_spectra

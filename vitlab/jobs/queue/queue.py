@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from vitlab.contract.job import Done, Lost, Queued, Running, ended_well, state_word
+from vitlab.contract.job import ELSEWHERE, Done, Lost, Queued, Running, ended_well, state_word
 from vitlab.contract.paths import told_apart
 from vitlab.jobs.experiment.command import may_meet, metrics_place
 from vitlab.jobs.experiment.placeholders import METRICS, Filled, filled, values_of
@@ -241,6 +241,8 @@ class Dependencies:
     def _of_roadmap(self, mvp: str, job: Job) -> list[Job]:
         """The jobs of an MVP of a job's own roadmap."""
         found = self._of_mvp.get((mvp, job.spec.profile), [])
+        elsewhere = job.spec.extra.get(ELSEWHERE) or ()
+        found = [one for one in found if one.spec.exp_id not in elsewhere]
         plans = told_apart(job.paths.root, [one.spec.roadmap for one in (job, *found)])
         return [one for one in found if plans[one.spec.roadmap] == plans[job.spec.roadmap]]
 

@@ -6,13 +6,14 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vitlab.contract.job import (
+    ELSEWHERE,
     PROFILES,
     RESULT_VERSION,
     SPEC_VERSION,
@@ -86,29 +87,60 @@ def moved(lab: Lab, jobs: Sequence[Job], roadmap: Path) -> frozenset[str]:
     Where its own row of that MVP could have one, and has not: it is a new plan under the path of
     one that was put away. The lab tells it.
     """
+    found = set[str]()
+    for other, theirs in _rows_elsewhere(lab, jobs, roadmap):
+        found |= theirs
+        here, there = lab.paths.relative(roadmap), lab.paths.relative(other)
+        lab.tell(f"experiments in {there}, launched from {here}, are not of its plan now")
+    return frozenset(found)
+
+
+def put_away(lab: Lab, roadmap: Path) -> dict[str, Any]:
+    """For `Spec.extra`: experiments `moved` from `roadmap`, or from a path gone, as if renamed."""
+    jobs, own = all_jobs(lab.paths), lab.paths.relative(roadmap)
+    pairs = {name: told_apart(lab.paths.root, (own, name)) for name in _names(jobs)}
+    same = [job for job in jobs if len({*pairs[job.spec.roadmap].values()}) == 1]
+    found = set[str]().union(*(some for _, some in _rows_elsewhere(lab, same, roadmap)))
+    return {ELSEWHERE: sorted(found)} if found else {}
+
+
+def all_moved(lab: Lab) -> frozenset[str]:
+    """Those `moved` away from any roadmap of the lab."""
+    jobs = all_jobs(lab.paths)
+    found = set[str]()
+    for path in lab.roadmaps(jobs=(job.paths for job in jobs)):
+        names = names_of_roadmap(lab, jobs, path)
+        found |= moved(lab, [job for job in jobs if job.spec.roadmap in names], path)
+    return frozenset(found)
+
+
+def _rows_elsewhere(
+    lab: Lab, jobs: Sequence[Job], roadmap: Path
+) -> Iterator[tuple[Path, set[str]]]:
+    """Other roadmaps, and the experiments of these jobs that their rows have in its place."""
     try:
         rows = lab.cached_roadmap(roadmap).mvps
     except (UsageError, OSError):
-        return frozenset()  # what it has is not known
+        return  # what it has is not known
     own, mvps = {mvp.exp_id for mvp in rows}, {m.id for m in rows if "exp_id" in m.entry.cells}
     lost = {(job.spec.mvp, job.spec.exp_id) for job in jobs}
     lost = {(mvp, exp_id) for mvp, exp_id in lost if mvp in mvps and exp_id not in own}
-    found, path = set[str](), real(roadmap)
+    path = real(roadmap)
     for other in lab.roadmaps(jobs=(job.paths for job in jobs)) if lost else ():
         with contextlib.suppress(UsageError, OSError):
             theirs = {(mvp.id, mvp.exp_id or "") for mvp in lab.cached_roadmap(other).mvps} & lost
             if theirs and real(other) != path:
-                found |= {exp_id for _, exp_id in theirs}
-                here, there = lab.paths.relative(roadmap), lab.paths.relative(other)
-                lab.tell(f"experiments in {there}, launched from {here}, are not of its plan now")
-    return frozenset(found)
+                yield other, {exp_id for _, exp_id in theirs}
 
 
 def names_of_roadmap(lab: Lab, jobs: Iterable[Job], roadmap: Path) -> frozenset[str]:
     """The `spec.roadmap` of every job launched from `roadmap`, each resolved once."""
     path = real(roadmap)
-    names = {job.spec.roadmap for job in jobs}
-    return frozenset(name for name in names if real(lab.paths.root / name) == path)
+    return frozenset(name for name in _names(jobs) if real(lab.paths.root / name) == path)
+
+
+def _names(jobs: Iterable[Job]) -> set[str]:
+    return {job.spec.roadmap for job in jobs}
 
 
 def finished(jobs: Iterable[Job]) -> list[Finished]:
@@ -351,22 +383,24 @@ def _read_cache(path: Path, limit: int) -> dict[str, _Entry]:
 
 
 def lookup_results(
-    lab: LabPaths, names: Sequence[str], roadmap: str | None = None
+    lab: LabPaths, names: Sequence[str], roadmap: str | None = None, elsewhere: Collection[str] = ()
 ) -> list[Finished]:
     """The results of MVPs (the newest of each run at its highest profile) and single jobs.
 
-    `roadmap`: whose MVPs, by its path in the lab. `UsageError` for a job without a result, and an
+    `roadmap`: whose MVPs, by its path in the lab. `elsewhere`: experiments that no MVP means, as of
+    a plan that was put away. `UsageError` for a job without a result, and an
     MVP of several roadmaps where none is given.
     """
     everything = finished(all_jobs(lab))
+    counted = [one for one in everything if one.job.spec.exp_id not in elsewhere]
     chosen: dict[str, Finished] = {}
     for name in names:
-        of_mvp = _of_mvp(lab, latest(everything), bare_id(name), roadmap)
+        of_mvp = _of_mvp(lab, latest(counted), bare_id(name), roadmap)
         if of_mvp:
             ranks = [PROFILES.index(one.result.profile) for one in of_mvp]
             matches = [one for one, rank in zip(of_mvp, ranks, strict=True) if rank == max(ranks)]
         else:
-            paths = lookup_job(lab, name, roadmap)
+            paths = lookup_job(lab, name, roadmap, elsewhere)
             matches = [one for one in everything if one.job.paths == paths]
             if not matches:
                 raise UsageError(f"{paths.name}: has no result")
@@ -374,14 +408,17 @@ def lookup_results(
     return list(chosen.values())
 
 
-def lookup_job(lab: LabPaths, text: str, roadmap: str | None = None) -> JobPaths:
+def lookup_job(
+    lab: LabPaths, text: str, roadmap: str | None = None, elsewhere: Collection[str] = ()
+) -> JobPaths:
     """A job by its name or a unique beginning of it, or an MVP's newest with a result.
 
     `1.0` or `MVP-1.0`: the newest of the MVP, which has a model; `1.0/Run 1`: of one of its runs.
-    `roadmap`: as of `lookup_results`.
+    `roadmap`, `elsewhere`: as of `lookup_results`.
     """
     mvp, _, run = bare_id(text).partition("/")
-    of_mvp = _of_mvp(lab, finished(all_jobs(lab)), mvp, roadmap)
+    counted = (job for job in all_jobs(lab) if job.spec.exp_id not in elsewhere)
+    of_mvp = _of_mvp(lab, finished(counted), mvp, roadmap)
     matches = [
         one
         for one in of_mvp
