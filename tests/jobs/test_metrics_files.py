@@ -618,6 +618,22 @@ def test_the_last_of_several_folds_is_no_result(
         ("train_loss,val_r2\n.5,.7\n.4,.8\n", ""),
         ("date,val_r2\n2026-01-02,.7\n2026-01-03,.8\n", ""),
         ("model,val_r2\nvit,.8\n", ""),
+        ("epoch,backbone,val_r2\n0,raw,.7\n1,raw,.8\n1,ema,.9\n", "backbone"),
+        # Models at their best epochs.
+        ("model,epoch,val_r2\nvit_1m,5,.8\nvit_10m,10,.9\n", "model"),
+        ("run_name,epoch,val_r2\na,37,.8\nb,52,.9\nc,60,.3\n", "run_name"),
+        ("seed,epoch,val_r2\n0,37,.8\n1,52,.9\n2,60,.3\n", "seed"),
+        (
+            '[{"tech": "vit16", "epoch": 3, "val_r2": 0.8},'
+            ' {"tech": "swin", "epoch": 9, "val_r2": 0.3}]',
+            "tech",
+        ),
+        ("epoch,model,val_r2\n0,model_1,.7\n1,model_2,.8\n", ""),
+        ("epoch,saved,val_r2\n1,best_1.pt,.7\n2,best_2.pt,.8\n9,best_9.pt,.9\n", ""),
+        ("epoch,note,val_r2\n1,first,.7\n2,better,.8\n9,more,.9\n", ""),
+        ("epoch,why,val_r2\n1,first,.7\n2,,.8\n9,more,.9\n", ""),
+        ("epoch,regime,val_r2\n5,warm,.7\n10,main,.8\n15,cool,.9\n", ""),
+        ("epoch,took,val_r2\n1,1m3s,.7\n2,59s,.8\n9,1:03,.9\n", ""),
     ],
 )
 def test_the_last_row_of_several_things_is_no_result(
@@ -632,6 +648,44 @@ def test_the_last_row_of_several_things_is_no_result(
     assert again.status["unknown"] == ["val_r2"] * bool(column)
     told = f"val_r2: rows differ in {column}: the last one is no result"
     assert (told in again.status["note"]) == bool(column)
+
+
+@pytest.mark.parametrize("column", ["regimen", "优化器"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize(
+    ("rows", "is_several"),
+    [
+        ("0vit 0swin", True),
+        ("0vit 0swin 1vit 1swin 2vit 2swin 3swin 4swin 5swin", True),
+        ("0vit 1vit 2vit 3vit 0swin 1swin", True),
+        ("0vit16 1vit16 2vit16 0vit8 1vit8", True),
+        ("0raw 1raw 2raw 2ema 3raw 3ema 4raw 4ema", True),
+        ("0vit 1vit 2vit", False),
+        ("0vit 1vit 2vit 0vit 1vit", False),
+        ("0warm 1warm 2main 3main", False),
+        ("0warm 0warm 1warm 1main 2main 2main", False),
+        ("0n3 1n3 2n3 3n3 3n7 4n7", False),  # resumed on another host
+        ("0n3 1n3 2n3 3n3 1n7 2n7 3n7 4n7", False),
+        ("0mid 0end 1mid 1end", False),
+        ("0True 0False 1True 1False", False),
+    ],
+)
+def test_words_of_any_column_tell_trainings_apart_within_an_epoch(
+    tmp_path: Path, column: str, kind: str, rows: str, is_several: bool
+) -> None:
+    path, cells = tmp_path / "m", [(int(row[0]), row[1:]) for row in rows.split()]
+    if kind == "csv":
+        lines = [f"epoch,{column},val_r2", *(f"{epoch},{word},0.5" for epoch, word in cells)]
+    else:
+        lines = [json.dumps({column: word, "epoch": epoch, "val_r2": 0.5}) for epoch, word in cells]
+    cursor = None
+    for end in range(1, len(lines) + 1):  # read as it grows, by one reader after another
+        path.write_text("".join(f"{line}\n" for line in lines[:end]), "utf-8")
+        follower = FileFollower(source(), path, cursor)
+        list(follower.poll(last=end == len(lines)))
+        cursor = json.loads(json.dumps(follower.cursor))
+    assert follower.status["unknown"] == ["val_r2"] * is_several
+    assert (f"rows differ in {column}" in follower.status["note"]) == is_several
 
 
 @pytest.mark.parametrize(
@@ -669,6 +723,9 @@ def test_a_file_that_is_written_anew_is_judged_as_it_is(
         ("loss,val_r2\n3,.5\n2,.6\n1,.7\n", "loss,val_r2\n4,.4\n3,.55\n1,.7\n", 0.7),  # anew
         ("loss,val_r2\n2,.6\n1,.7\n", "loss,val_r2\n2,.6\n1,.7\n", 0.7),  # the same again
         ("epoch,val_r2\n0,.6\n1,.7\n", "epoch,val_r2\n0,.6\n1,.7\n1,.8\n2,.7\n", 0.7),
+        ("epoch,val_r2\n0,.6\n1,.7\n2,.8\n", "epoch,val_r2\n0,.6\n1,.71\n2,.8\n", 0.8),  # again
+        ("lr,epoch,val_r2\n.1,9,.9\n.2,8,.7\n",
+         "lr,epoch,val_r2\n.1,9,.9\n.3,5,.8\n.2,8,.7\n", None),  # best epochs, sorted
         ("label,val_r2\nT_eff,.9\nlog_g,.6\nfeh,.8\n",
          "label,val_r2\nT_eff,.9\nlog_g,.7\nfeh,.8\n", 0.7),  # rows of other labels are none
     ],

@@ -230,9 +230,7 @@ class FileReader(Reader):
             if name in decoder.matched:
                 notes.append(f"{name}: {count} cells are not numbers, like {example!r}")
         notes += [f"{name}: {why}" for name, why in decoder.others.items()]
-        if several := self.things.of_several:
-            names, told = ", ".join(sorted(several)), ", ".join(decoder.things)
-            notes.append(f"{names}: rows differ in {told}: the last one is no result")
+        notes += self.things.notes(decoder.things)
         if backwards := self.things.backwards & decoder.matched:
             names = ", ".join(sorted(backwards))
             notes.append(f"{names}: rows go from the last step or epoch back to the first: the "

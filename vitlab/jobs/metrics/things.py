@@ -4,17 +4,96 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from vitlab.jobs.metrics.formats.decoder import THING, Chunk, Column
-from vitlab.jobs.metrics.formats.named_rows import TIMES
+from vitlab.jobs.metrics.formats.decoder import MOST_WORDS, THING, WORD, Chunk, Column
+from vitlab.jobs.metrics.formats.named_rows import TIMES, says_model
 from vitlab.jobs.metrics.source import Source
 
 FALLS = 3
 """Rows from which on their order tells something."""
 MOST_ROWS = 1000
 """Rows of a table that is held against what it was before the run."""
+_FEW, _ENOUGH = 16, 10_000
+"""Words of a column that tells trainings apart at most, where some come more than once, and rows
+that are looked at."""
+
+
+class Course:
+    """Whether the words of a column tell apart rows of several trainings, or of several models.
+
+    Trainings begin at the same step or epoch, one after the other or side by side. Of models each
+    has one row, at its best epoch. What comes and goes within one training, as a note does or the
+    host, begins later, or stands twice in an epoch as often.
+    """
+
+    def __init__(self, of_models: bool) -> None:
+        self._of_models = of_models
+        self._first: dict[float, float] = {}
+        """By word: its first step or epoch."""
+        self._last: tuple[float, float | None] = 0.0, None
+        """Word and step or epoch of the last row."""
+        self._rows = self._blank = self._numbered = 0
+        """Rows with a word, without one, and with one that has their own step or epoch in it."""
+        self._other = self._same = 0
+        """Rows beside the one before with another word; with its word, there or next to a pair."""
+        self._paired = False
+        """Whether the last two rows are at one place."""
+        self._together, self._even, self._gap = False, True, 0.0
+
+    def add(self, number: float | None, place: float) -> None:
+        """The next row: the number of its word, None without one, and its step or epoch."""
+        if number is None:
+            self._blank += 1
+            return
+        word, (before, since) = abs(number), self._last
+        self._same += word == before and (place == since or self._paired)
+        self._other += word != before and place == since
+        self._paired = place == since
+        if word not in self._first:
+            self._together |= any(place <= first for first in self._first.values())
+            self._first[word] = place
+        gap = place - (place if since is None else since)
+        self._gap = gap if self._rows == 1 else self._gap
+        self._even &= self._rows < 2 or math.isclose(gap, self._gap)
+        self._last, self._rows = (word, place), self._rows + 1
+        self._numbered += number < 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether more rows say no more."""
+        words = len(self._first)
+        return self._rows > _ENOUGH or words > (MOST_WORDS if words == self._rows else _FEW)
+
+    @property
+    def is_several(self) -> bool:
+        """Whether they do, by the rows so far."""
+        words = len(self._first)
+        if 2 <= words == self._rows and not self._blank and 2 * self._numbered <= words:
+            return self._of_models or not self._is_regular
+        if words > _FEW or 2 * self._blank > self._rows:
+            return False
+        side_by_side = self._other >= FALLS and self._other > max(self._same, words)
+        return side_by_side or (self._together and (not self._other or self._other >= self._same))
+
+    @property
+    def _is_regular(self) -> bool:
+        """Whether its rows are as far from each other as those of one training."""
+        first = next(iter(self._first.values()))
+        begins = self._rows > 2 or self._gap == 1 or first in (0, 1, self._gap - 1, self._gap)
+        return self._even and self._gap > 0 and begins
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """As JSON."""
+        own = {name.lstrip("_"): content for name, content in vars(self).items()}
+        return {**own, "first": [*self._first.items()]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The opposite of `state`."""
+        vars(self).update({f"_{name}": content for name, content in state.items()})
+        self._first, self._last = dict(state["first"]), tuple(state["last"])
 
 
 class Things:
@@ -28,8 +107,10 @@ class Things:
         """It is read again from its start."""
         self._last: dict[str, tuple[float, float | None]] = {}
         """By name: of what its last row was, and its step or epoch."""
-        self.of_several: set[str] = set()
-        """Names whose rows are of several things, so that the last is no result."""
+        self._several: set[str] = set()
+        """Names whose rows are of several things, by columns of known names."""
+        self._courses: dict[str, dict[str, Course]] = {}
+        """By name and column of words."""
         self._falling: dict[str, tuple[float, int]] = {}
         """By name: the last step or epoch, and how many rows had one, where each was smaller."""
         self._rising: set[str] = set()
@@ -40,32 +121,76 @@ class Things:
 
         `columns`: of the file.
         """
-        things = part.columns.get(THING, ())
+        ours = self._source.columns[0]
+        results = [name for name in ours if name in part.columns
+                   and ours[name].partition("/")[0] in ("val", "test")]  # fmt: skip
         steps, epochs = (part.columns.get(axis) or [None] * part.rows
                          for axis in (self._source.step, self._source.epoch))  # fmt: skip
-        self._look_at_order(part, steps, epochs)
+        self._look_at_order(part, results, steps, epochs)
+        words = {column.removeprefix(WORD): numbers for column, numbers in part.columns.items()
+                 if column.startswith(WORD)}  # fmt: skip
+        things = part.columns.get(THING, ())
         names = {name.lower() for name in columns}
         axes = {self._source.step.lower(), self._source.epoch.lower()}
-        if not things or (not names.isdisjoint(TIMES) and names.isdisjoint(axes)):
+        if not names.isdisjoint(TIMES) and names.isdisjoint(axes):
             return  # in time by a column that is not read
-        for name, ours in self._source.columns[0].items():
-            if ours.partition("/")[0] not in ("val", "test") or name not in part.columns:
-                continue
-            for at, (thing, value) in enumerate(zip(things, part.columns[name], strict=True)):
-                if thing is None or value is None:
-                    continue
-                place = epochs[at] if steps[at] is None else steps[at]
-                before, since = self._last.get(name, (thing, place))
-                goes_on = place is not None and since is not None and place > since
-                if before != thing and not goes_on:
-                    self.of_several.add(name)
-                self._last[name] = thing, place
+        courses = self._courses_of(results, words)
+        if not (things or courses):
+            return
+        places = [epoch if step is None else step
+                  for step, epoch in zip(steps, epochs, strict=True)]  # fmt: skip
+        for name in results:
+            self._look_at_things(name, part.columns[name], things, places)
+        for name, column, course in courses:
+            for value, number, place in zip(part.columns[name], words[column], places, strict=True):
+                if value is not None and place is not None and math.isfinite(place):
+                    course.add(number, place)
 
-    def _look_at_order(self, part: Chunk, steps: Column, epochs: Column) -> None:
-        for name, ours in self._source.columns[0].items():
-            if ours.partition("/")[0] not in ("val", "test") or name in self._rising:
+    def _courses_of(
+        self, results: Sequence[str], columns: Iterable[str]
+    ) -> list[tuple[str, str, Course]]:
+        """Those that more rows may say more of, by name and column."""
+        found = []
+        for name in results:
+            courses = self._courses.setdefault(name, {})
+            for column in columns:
+                course = courses.setdefault(column, Course(says_model(column)))
+                found += [] if course.is_over else [(name, column, course)]
+        return found
+
+    def _look_at_things(self, name: str, values: Column, things: Column, places: Column) -> None:
+        for thing, value, place in zip(things, values, places, strict=False):
+            if thing is None or value is None:
                 continue
-            for at, value in enumerate(part.columns.get(name, ())):
+            before, since = self._last.get(name, (thing, place))
+            goes_on = place is not None and since is not None and place > since
+            if before != thing and not goes_on:
+                self._several.add(name)
+            self._last[name] = thing, place
+
+    @property
+    def of_several(self) -> set[str]:
+        """Names whose rows are of several things, so that the last is no result."""
+        return self._several | {name for name in self._courses if self._differing(name)}
+
+    def notes(self, known: Sequence[str]) -> list[str]:
+        """That they are; `known`: columns of such names as say of what rows are."""
+        by_columns: dict[str, list[str]] = {}
+        for name in sorted(self.of_several):
+            columns = known if name in self._several else self._differing(name)
+            by_columns.setdefault(", ".join(columns), []).append(name)
+        return [f"{', '.join(names)}: rows differ in {told}: the last one is no result"
+                for told, names in by_columns.items()]  # fmt: skip
+
+    def _differing(self, name: str) -> list[str]:
+        courses = self._courses.get(name, {})
+        return [column for column, course in courses.items() if course.is_several]
+
+    def _look_at_order(
+        self, part: Chunk, results: Sequence[str], steps: Column, epochs: Column
+    ) -> None:
+        for name in results:
+            for at, value in enumerate(part.columns[name] if name not in self._rising else ()):
                 place = epochs[at] if steps[at] is None else steps[at]
                 if value is None or place is None:
                     continue
@@ -87,13 +212,19 @@ class Things:
     @property
     def state(self) -> dict[str, Any]:
         """As JSON."""
-        return {"last": self._last, "several": sorted(self.of_several),
+        courses = {name: {column: course.state for column, course in courses.items()}
+                   for name, courses in self._courses.items()}  # fmt: skip
+        return {"last": self._last, "several": sorted(self._several), "courses": courses,
                 "falling": self._falling, "rising": sorted(self._rising)}  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""
         self._last = {name: (x, y) for name, (x, y) in state.get("last", {}).items()}
-        self.of_several = set(state.get("several", ()))
+        self._several = set(state.get("several", ()))
+        for name, courses in state.get("courses", {}).items():
+            self._courses[name] = {column: Course(False) for column in courses}
+            for column, course in self._courses[name].items():
+                course.restore(courses[column])
         self._falling = {name: (x, n) for name, (x, n) in state.get("falling", {}).items()}
         self._rising = set(state.get("rising", ()))
 
@@ -101,8 +232,8 @@ class Things:
 class EarlierRows:
     """Rows that a table of several runs had before this one began, as a leaderboard has.
 
-    The last row of a file without steps and epochs is no row of this run where it stood there
-    before, as all others do, or all but one that was filled in, and there is a new one besides.
+    The last row is no row of this run where it stood there before, as all others do, and there is
+    a new one besides. In a file without steps and epochs one of the others may be filled in.
     """
 
     def __init__(self, source: Source) -> None:
@@ -121,12 +252,14 @@ class EarlierRows:
 
     def look_at(self, part: Chunk) -> None:
         """Take note of its rows."""
-        if self._is_in_time or self._now.total() > MOST_ROWS:
+        if self._now.total() > MOST_ROWS:
             return
-        columns = [part.columns.get(name) or [None] * part.rows for name in self._names]
-        self._is_in_time |= any(x is not None for axis in self._axes
-                                for x in part.columns.get(axis) or ())  # fmt: skip
-        rows = [repr(row) for row in zip(*columns, strict=True) if any(x is not None for x in row)]
+        values, axes = ([part.columns.get(name) or [None] * part.rows for name in names]
+                        for names in (self._names, self._axes))  # fmt: skip
+        self._is_in_time |= any(x is not None for axis in axes for x in axis)
+        rows = [repr((row, places))
+                for row, *places in zip(zip(*values, strict=True), *axes, strict=True)
+                if any(x is not None for x in row)]  # fmt: skip
         self._now.update(rows)
         self._last = rows[-1] if rows else self._last
 
@@ -134,18 +267,19 @@ class EarlierRows:
     def is_last(self) -> bool:
         """Whether the last row is one of them."""
         before, now = self._before, self._now
-        if not before or self._is_in_time or now.total() > MOST_ROWS:
+        if not before or now.total() > MOST_ROWS:
             return False
         gone, new = (before - now).total(), (now - before).total()
-        grown = gone == 0 or (gone == 1 and before.total() >= FALLS)
+        grown = gone == 0 or (gone == 1 and before.total() >= FALLS and not self._is_in_time)
         return grown and new > 0 and 0 < now[self._last] <= before[self._last]
 
     @property
     def state(self) -> dict[str, Any]:
         """As JSON."""
-        if self._is_in_time or not self._before:
-            return {"in_time": self._is_in_time}
-        return {"before": self._before, "now": self._now, "last": self._last}
+        if not self._before:
+            return {}
+        return {"before": self._before, "now": self._now, "last": self._last,
+                "in_time": self._is_in_time}  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""

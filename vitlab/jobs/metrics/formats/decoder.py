@@ -23,13 +23,22 @@ from vitlab.jobs.metrics.formats.named_rows import (
     of_things,
     own_parts,
     parts_of,
+    telling_apart,
     thing,
     without_row,
+    word,
 )
 
 T = TypeVar("T")
 THING = "\0thing"
 """The column of a chunk that tells rows of one thing from those of another, by a number."""
+WORD = "\0word "
+"""Before a column's name: the column of a chunk that has a number for each word of its cells.
+
+Below 0 where the word has the row's own step or epoch in it.
+"""
+MOST_WORDS = 1000
+"""More different ones, of rows that are read together, say of no training what it is."""
 SHOWN = 200
 """Columns that are listed at most."""
 LONGEST = 256
@@ -90,6 +99,7 @@ _WRAPPED = re.compile(  # tensor(0.5), tensor([0.1], device='cuda:0'), np.float3
 )
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})")
 """`1,234.5` and `1,234,567`, whose commas can be nothing else."""
+_DIGITS = re.compile("[0-9]+")
 _BLANK = " \t\r\n\f\v\0\ufeff\u00a0"
 _NAN = re.compile(r"[-+]?(1\.#(qnan|snan|ind|nan)\d*|nan(\(\w*\)|[qs]|\d\d)|\.nan)", re.IGNORECASE)
 _INFINITE = re.compile(r"([-+]?)(1\.#inf\d*|\.inf|inf\d\d)", re.IGNORECASE)
@@ -181,6 +191,7 @@ class Cells:
         self.at = 0
         """The byte of the file where the next block begins."""
         self.wanted = [*dict.fromkeys((*names, step, epoch))]
+        self._axes = step, epoch
         self.columns: list[str] = []
         """Of the file, `SHOWN` at most."""
         self.matched: set[str] = set()
@@ -258,6 +269,26 @@ class Cells:
         return {THING: [float(crc32(one.encode("utf-8", "replace"))) if one else None
                         for one in found]}  # fmt: skip
 
+    def columns_of_words(
+        self, cells_of: Mapping[str, Sequence[object]], columns: Mapping[str, Column]
+    ) -> dict[str, Column]:
+        """`WORD` of those that are `telling_apart`; `columns`: the numbers of the same rows."""
+        found: dict[str, Column] = {}
+        axes = [x for x in (columns.get(axis) for axis in self._axes) if x]
+        for name, cells in cells_of.items():
+            if not word(name, next(filter(None, cells), "")):
+                continue
+            cells = [x if isinstance(x, bytes | str | int | float) else "" for x in cells]
+            known = {cell: _numbered(word(name, cell)) for cell in {*cells}}
+            if len(known) <= MOST_WORDS:
+                found[WORD + name] = [
+                    -number
+                    if own and number and _has_one(own, [axis[at] for axis in axes])
+                    else number
+                    for at, (number, own) in enumerate(known[cell] for cell in cells)
+                ]
+        return found
+
     def own_cells(self, name: str, cells: Sequence[T], rows: Sequence[Parts], empty: T) -> list[T]:
         """The cells of a column, with `empty` in rows that say that they are of another value.
 
@@ -307,6 +338,8 @@ class Cells:
         self._list_columns(rows)
         things = of_things([*dict.fromkeys(chain(*flat))], self.wanted, any_first=False)
         told = {name: [row.get(name) for row in flat] for name in things}
+        others = telling_apart({name for row in flat for name in row}, self.wanted)
+        columns |= self.columns_of_words({x: [row.get(x) for row in flat] for x in others}, columns)
         return Chunk(len(rows), columns | self.column_of_things(told))
 
     def _list_columns(self, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -337,6 +370,16 @@ class Cells:
         self._said = {name: {*said} for name, said in state.get("said", {}).items()}
         self.things, self.labelled = list(state.get("things", ())), {*state.get("labelled", ())}
         self.odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
+
+
+def _numbered(text: str) -> tuple[float | None, frozenset[float]]:
+    """A number above 0 for a word, none for an empty one, and the numbers that stand in it."""
+    number = crc32(text.encode("utf-8", "replace")) + 1.0 if text else None
+    return number, frozenset(map(float, _DIGITS.findall(text)))
+
+
+def _has_one(numbers: frozenset[float], places: Sequence[float | None]) -> bool:
+    return any(x in numbers or x + 1 in numbers for x in places if x is not None)
 
 
 class Decoder(Cells, ABC):

@@ -30,11 +30,27 @@ _SPOKEN = ((r"训练|\bfit\b", "train"), ("验证", "val"), ("测试", "test"),
            (r"(?:effective[ _]?)?temperature|有效温度", "T_eff"))  # fmt: skip
 _PREDICTED = ("pred", "predicted", "mean")
 """Words beside a label's that say nothing more, as its unit does not."""
-_THINGS = ("model", "network", "net", "method", "algorithm", "estimator", "regressor", "variant",
-           "config", "experiment", "checkpoint", "ckpt", "weights", "dataset", "data", "survey",
+_MODELS = (
+    "model",
+    "network",
+    "net",
+    "method",
+    "algorithm",
+    "estimator",
+    "regressor",
+    "variant",
+    "experiment",
+    "arch",
+    "architecture",
+    "backbone",
+    "arm",
+    "模型",
+    "方法",
+)
+_THINGS = (*_MODELS, "config", "checkpoint", "ckpt", "weights", "dataset", "data", "survey",
            "sample", "population", "group", "category", "class", "bin", "region", "split", "set",
            "subset", "partition", "data_split", "phase", "label", "target", "param", "parameter",
-           "output", "quantity", "模型", "方法", "数据集", "样本", "分组")  # fmt: skip
+           "output", "quantity", "数据集", "样本", "分组")  # fmt: skip
 _REPEATS = ("fold", "folds", "cv", "seed", "rep", "repeat", "run", "trial", "bin", "rank",
             "dataloader_idx")  # fmt: skip
 """Columns whose words, or words and numbers, say of what a row is, not when it was."""
@@ -46,8 +62,19 @@ _BIN_WORDS = {"snr", "mag", "magnitude", "bin", "bins", "range"}
 _RANGE = re.compile(
     r"[<>≤≥]=?\s*[\d.]+|[\[(]\s*[\d.]+\s*,\s*[\d.]+\s*[\])]|[\d.]+\s*(?:–|~|to)\s*[\d.]+"
 )
-_OF_STATE = ("best", "is_best", "improved", "saved", "status", "state", "date", "day", "weekday")
-"""First columns that say how or when a row was, not of what."""
+_OF_STATE = ("best", "is_best", "improved", "improvement", "saved", "status", "state", "date",
+             "day", "weekday", "timestamp", "datetime", "now", "eta", "elapsed", "duration", "host",
+             "hostname", "node", "machine", "device", "gpu", "user", "note", "notes", "comment",
+             "comments", "remark", "remarks", "message", "msg", "info", "event", "action", "reason",
+             "path", "file", "filename", "folder", "dir", "url", "commit", "sha", "hash", "备注",
+             "时间", "日期", "状态", "说明")  # fmt: skip
+"""Columns that say how, where or when a row was, not of what."""
+_WHEN = ("true", "false", "yes", "no", "on", "off", "none", "nan", "null", "start", "begin", "init",
+         "initial", "sanity", "mid", "middle", "half", "end")  # fmt: skip
+"""Words of cells that do."""
+_FILE = re.compile(
+    r".*\.(?:pt|pth|ckpt|h5|hdf5|np[yz]|pkl|pickle|keras|safetensors|joblib|bin|onnx|tar|zip|gz|"
+    r"json|ya?ml|txt|log)", re.IGNORECASE)  # fmt: skip
 TIMES = ("step", "epoch", "iteration", "iter", "time", "global_step", "batch", "_step")
 """Columns of one run over time."""
 _KNOWN = frozenset((*_KINDS, *_THINGS, *_REPEATS, *_BINS))
@@ -148,6 +175,40 @@ def of_things(columns: Sequence[str], wanted: Sequence[str], any_first: bool) ->
         return found
     may_say = any_first and first.lower() not in _OF_STATE
     return [first, *found] if may_say or _is_of_bins(first.lower()) else found
+
+
+def telling_apart(columns: Iterable[str], wanted: Sequence[str]) -> list[str]:
+    """Those of a file's columns whose words may tell one training's rows from another's.
+
+    Columns of models, of repeats, and of names that are not known.
+    """
+    return [name for name in columns if name not in wanted and _may_tell_apart(name)]
+
+
+@lru_cache(1024)
+def _may_tell_apart(column: str) -> bool:
+    name = _as_known(column)
+    if name in _KNOWN:
+        return name in (*_MODELS, *_REPEATS, "name", "tag", "type")
+    about = {name, *re.split(r"[\W_]+", name)}
+    return bool(name) and may_say(name) and about.isdisjoint((*TIMES, *_OF_STATE))
+
+
+def says_model(column: str) -> bool:
+    """Whether a column of that name says of which model a row is."""
+    return _as_known(column) in _MODELS
+
+
+def word(column: str, cell: object) -> str:
+    """What a cell of such a column calls the training of its row; empty where it says nothing."""
+    text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
+    if _as_known(column) in _REPEATS:
+        return str(text).strip() if isinstance(text, str | int | float) else ""
+    text = text.strip(" \t\r\"'") if isinstance(text, str) else ""
+    if not 0 < len(text) <= _LONGEST or not text[0].isalpha() or _FILE.fullmatch(text):
+        return ""
+    is_time = ":" in text or (" " in text and any(letter.isdigit() for letter in text))
+    return "" if is_time or text.lower() in _WHEN else text
 
 
 def _is_of_bins(name: str) -> bool:

@@ -20,7 +20,13 @@ from vitlab.jobs.metrics.formats.decoder import (
     numbers,
     whole_lines,
 )
-from vitlab.jobs.metrics.formats.named_rows import TIMES, meaning, naming, of_things
+from vitlab.jobs.metrics.formats.named_rows import (
+    TIMES,
+    meaning,
+    naming,
+    of_things,
+    telling_apart,
+)
 
 BLANKS = " "
 """Stands for any number of blanks."""
@@ -159,7 +165,9 @@ class Table(Decoder):
         self.lost_last &= not rows
         self.find_again(columns, 0)
         self._shortest = min([self._shortest, *map(len, cells[width - 2 :: width])])
-        return Chunk(rows, columns)
+        others = telling_apart({*self._header}, self.wanted)
+        words = {name: cells[self._header.index(name) :: width] for name in others}
+        return Chunk(rows, columns | self.columns_of_words(words, columns))
 
     def _slow(self, lines: Sequence[bytes], at_end: bool = False) -> Iterator[Chunk]:
         rows: list[list[bytes]] = []
@@ -231,6 +239,8 @@ class Table(Decoder):
         self.find_again(columns, self._lost_at)
         self._lost_at = 0
         things = of_things(self._header, self.wanted, any_first=True)
+        words = _named(rows, self._header, telling_apart({*self._header}, self.wanted))
+        columns |= self.columns_of_words(words, columns)
         return Chunk(len(rows), columns | self.column_of_things(_named(rows, self._header, things)))
 
     def _cells(self, line: bytes) -> list[bytes] | None:
