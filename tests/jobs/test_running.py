@@ -29,7 +29,7 @@ from tests.waiting import (
 )
 from vitlab.contract.events import read_events
 from vitlab.contract.job import Done, Lost, Queued, Running
-from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.tracking import read_link
 from vitlab.jobs import files, processes
 from vitlab.jobs.files import read_json, write_json
@@ -298,6 +298,59 @@ def test_the_supervisor_killed_leaves_a_lost_job_and_no_orphan(
     assert ended(waiting).outcome == "ok"
     stop(job)
     assert ended(job).detail == "lost, then dropped"
+
+
+BARE = """
+import os, subprocess, sys
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], env={})
+os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(300)"], {})
+"""
+AWAY = """
+import subprocess, sys, time
+away = subprocess.Popen(["setsid", "sleep", "300"])
+time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "change"), [(BARE, ""), (AWAY, "folder"), (SLEEP, "host"), (AWAY, "path")]
+)
+def test_what_a_killed_supervisor_leaves_is_found_whatever_hides_it(
+    shop: Workshop, code: str, change: str
+) -> None:
+    """Its variables overwritten, its lab renamed or reached by a link, its host renamed."""
+    job = shop.submit(code)
+    advance(shop.lab)
+    supervisor = running(job)
+    left = wait_for(lambda: _session(supervisor.pid, 2 if code != SLEEP else 1))
+    if code == BARE:
+        wait_for(lambda: not any(processes.job_of(one.pid) for one in left))
+    os.kill(supervisor.pid, signal.SIGKILL)
+    becomes(job, Lost)
+    lab = shop.lab
+    if change == "folder":
+        lab = LabPaths(lab.root.rename(lab.root.with_name("renamed")))
+    elif change == "path":
+        lab = LabPaths(lab.root.with_name("link"))
+        lab.root.symlink_to(shop.lab.root)
+    elif change == "host":
+        started = read_json(job.started)
+        boot = f"elsewhere:{started['boot'].partition(':')[2]}"
+        write_json(job.started, {**started, "boot": boot})
+    advance(lab)
+    assert [one for one in left if processes.is_alive(one.pid, one.ticks)] == []
+    if change == "folder":
+        lab.root.rename(shop.lab.root)
+
+
+def _session(supervisor: int, count: int) -> list[processes.Process]:
+    """What a supervisor's program has started, once that many run."""
+    parents = {supervisor}
+    every = list(processes.all_processes())
+    while more := {one.pid for one in every if one.parent in parents} - parents:
+        parents |= more
+    found = [one for one in every if one.pid in parents - {supervisor}]
+    return found if len(found) >= count else []
 
 
 def test_a_lost_job_resumes_in_its_folder(shop: Workshop) -> None:

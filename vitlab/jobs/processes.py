@@ -125,6 +125,20 @@ def boot() -> str:
     return f"{os.uname().nodename}:{boot_id}:{first.ticks if first else 0}"
 
 
+def is_same_boot(one: object, other: str) -> bool:
+    """Whether two of these are one run of one machine, whose name a network may change."""
+    if not isinstance(one, str):
+        return False
+    parts = [name.partition(":") for name in (one, other)]
+    is_known = all(rest.partition(":")[0] for _, _, rest in parts)
+    return one == other or (is_known and parts[0][2] == parts[1][2])
+
+
+def is_here(record: Mapping[str, Any]) -> bool:
+    """Whether the `boot` of a record is this run of this machine: its pids mean something here."""
+    return is_same_boot(record.get("boot"), boot())
+
+
 def members(session: int, since: int, folder: Path) -> list[Process]:
     """The live processes of a job: those of its session, and those that carry its marker.
 
@@ -138,6 +152,33 @@ def members(session: int, since: int, folder: Path) -> list[Process]:
         and one.pid not in (session, os.getpid())
         and (one.session == session or marker in environment(one.pid))
     ]
+
+
+def orphans(started: Mapping[str, Any], folder: Path) -> list[Process]:
+    """What a supervisor that is gone has left running, by what it wrote when it began.
+
+    The job's own process and those that carry the job's marker; and the session of one of these,
+    whose number alone may be another's by now, as a program may overwrite its variables
+    (`setproctitle`), and the folder may have been renamed since.
+    """
+    _, since = identity(started)
+    there = [x for x in all_processes() if x.ticks >= since and x.pid != os.getpid()]
+    named = started.get("child")
+    child = identity(named if isinstance(named, dict) else {})
+    own = {x.pid for x in there if (x.pid, x.ticks) == child or _is_of(job_of(x.pid), folder)}
+    sessions = {x.session for x in there if x.pid in own} & {started.get("session")}
+    own |= {x.pid for x in there if x.session in sessions}
+    names = {job_of(pid) for pid in own} - {""}
+    return [x for x in there if x.pid in own or job_of(x.pid) in names]
+
+
+def _is_of(marker: str, folder: Path) -> bool:
+    """Whether a marker names a job's folder, perhaps by another path to it."""
+    if marker == str(folder) or Path(marker).parts[-2:] != folder.parts[-2:]:
+        return marker == str(folder)
+    with contextlib.suppress(OSError, ValueError):
+        return Path(marker).samefile(folder)
+    return False
 
 
 def tree(pid: int, ticks: int) -> list[Process]:
@@ -240,7 +281,7 @@ def wake(started: Mapping[str, Any]) -> None:
 
     By SIGCONT, which any other process ignores.
     """
-    if started.get("boot") == boot():
+    if is_here(started):
         pid, ticks = identity(started)
         if (running := process(pid)) is not None and running.ticks == ticks:
             _send(running, signal.SIGCONT)

@@ -33,7 +33,7 @@ from vitlab.contract.tracking import Link
 from vitlab.contract.validation import load_fields, load_record
 from vitlab.jobs.copies import SUBMISSION, copies
 from vitlab.jobs.files import BLOCK, is_locked, last_json_line, read_json
-from vitlab.jobs.processes import SLURM_NUMBER, boot, is_alive
+from vitlab.jobs.processes import SLURM_NUMBER, is_alive, is_here
 from vitlab.jobs.submissions import is_submitted, publish, stage, stamp
 
 _ANY = JobPaths(Path())
@@ -416,7 +416,7 @@ def _held(job: JobPaths, read: _Reader) -> bool:
     started = read.began(job)
     if not started:
         return False
-    if started.get("boot") == boot():
+    if is_here(started):
         # Also where another file took the place of the lock, as a restore does: a job that lives
         # must not be ended as a lost one. A copy of its folder does not run, though.
         held = is_alive(started.get("pid", 0), started.get("ticks", 0))

@@ -35,7 +35,7 @@ from vitlab.contract.user_key import state_folder
 from vitlab.contract.validation import load_fields
 from vitlab.jobs.environment import record_environment, secrets_of, this_environment
 from vitlab.jobs.files import born, read_json
-from vitlab.jobs.processes import ADOPTED, boot, is_alive, process
+from vitlab.jobs.processes import ADOPTED, boot, is_alive, is_here, process
 
 NOT_HERE = "not submitted here: `vitlab resume JOB` shows what it would run, `stop` drops it"
 """Why such a job does not start."""
@@ -158,7 +158,7 @@ def remove_abandoned(lab: LabPaths) -> None:
 
 def _is_abandoned(job: JobPaths) -> bool:
     maker = load_fields(job.queue, {"boot": "str", "pid": "int", "ticks": "int"})
-    if maker.get("boot") == boot():
+    if is_here(maker):
         return not is_alive(maker.get("pid", 0), maker.get("ticks", 0))
     return _age(job.folder) > ABANDONED  # of another machine, or killed at the very beginning
 

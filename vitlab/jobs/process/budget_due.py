@@ -12,7 +12,7 @@ from typing import Any
 
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs.files import read_json
-from vitlab.jobs.processes import ASSISTANTS, AUTOPILOT, PYTHON, boot
+from vitlab.jobs.processes import ASSISTANTS, AUTOPILOT, PYTHON, boot, is_same_boot
 
 LOOK = 10.0
 """Seconds between two looks at the budget's file, which may name another moment by then."""
@@ -74,7 +74,7 @@ class BudgetDue:
         if not record.get("active") or not self._mark.startswith(f"{record.get('id')}/"):
             return math.inf
         due = record.get("due")
-        known = record.get("boot") == self._boot and isinstance(due, int | float)
+        known = is_same_boot(record.get("boot"), self._boot) and isinstance(due, int | float)
         return float(due or 0.0) if known else 0.0  # another machine has written it
 
     def _collect(self) -> None:

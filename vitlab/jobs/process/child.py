@@ -28,10 +28,10 @@ from vitlab.jobs.experiment.placeholders import (
     values_of,
     words_in,
 )
-from vitlab.jobs.files import last_json_line, open_appending, read_json
+from vitlab.jobs.files import last_json_line, open_appending, read_json, write_json
 from vitlab.jobs.process.ending import disk_free
 from vitlab.jobs.process.health import Epochs, History
-from vitlab.jobs.processes import ADOPTED, MARKER, PYTHON
+from vitlab.jobs.processes import ADOPTED, MARKER, PYTHON, process
 
 COMMAND = "command"
 """The recipe of a user's own program."""
@@ -152,7 +152,16 @@ def start(job: JobPaths, argv: list[str], cwd: Path, extra_environment: Mapping[
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(reports)
+    _note(job, pid)
     return Child(pid, report)
+
+
+def _note(job: JobPaths, pid: int) -> None:
+    """Write down a job's own process: whoever comes after its supervisor's death is to find it."""
+    own, started = process(pid), read_json(job.started)
+    if own is not None and started:
+        with contextlib.suppress(OSError):  # a full disk: the marker has to do
+            write_json(job.started, {**started, "child": {"pid": pid, "ticks": own.ticks}})
 
 
 def _execute(

@@ -92,7 +92,7 @@ def _make_claim(path: Path) -> bool:
 def _is_left(claim: Path) -> bool:
     """Whether its maker has died."""
     owner = read_json(claim)
-    if owner.get("boot") == processes.boot():
+    if processes.is_here(owner):
         return not processes.is_alive(*processes.identity(owner))
     try:
         return time.time() - claim.lstat().st_mtime > CLAIM

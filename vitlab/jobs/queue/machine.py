@@ -11,7 +11,7 @@ from vitlab.contract.paths import JobPaths, LabPaths, real
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.files import read_json
 from vitlab.jobs.gpus import VISIBLE, Device, read_gpus, visible
-from vitlab.jobs.processes import boot, job_of, process, supervisors
+from vitlab.jobs.processes import boot, is_same_boot, job_of, process, supervisors
 from vitlab.jobs.store import Job
 
 NETWORKS = ("vit", "mlp")
@@ -115,7 +115,7 @@ class Capacity:
         self._use = {gpu.device.label: _GpuUse() for gpu in machine.gpus}
         self._closed: dict[str, str] = {}
         for job in jobs:
-            elsewhere = job.in_slurm or (job.boot and job.boot != machine.boot)
+            elsewhere = job.in_slurm or (job.boot and not is_same_boot(job.boot, machine.boot))
             if not isinstance(job.state, Running) or elsewhere:
                 continue
             given = [label for label in job.state.device.split(",") if label in self._use]

@@ -13,7 +13,7 @@ from vitlab.contract.paths import told_apart
 from vitlab.jobs.experiment.command import may_meet, metrics_place
 from vitlab.jobs.experiment.placeholders import METRICS, Filled, filled, values_of
 from vitlab.jobs.files import read_json
-from vitlab.jobs.processes import ADOPTED, SCRIPTS
+from vitlab.jobs.processes import ADOPTED, SCRIPTS, is_same_boot
 from vitlab.jobs.queue.machine import Capacity, Gpu, Machine, gpu_limit, gpus_wanted, missing_gpu
 from vitlab.jobs.store import Job
 from vitlab.jobs.submissions import NOT_HERE
@@ -83,7 +83,8 @@ def left_behind(job: Job, machine: Machine) -> bool:
         return True
     elsewhere = job.boot.split(":")[0] != machine.boot.split(":")[0]
     waits = isinstance(job.state, Queued) and not job.in_slurm
-    return waits and job.boot not in ("", machine.boot) and not elsewhere
+    is_now = not job.boot or is_same_boot(job.boot, machine.boot)
+    return waits and not is_now and not elsewhere
 
 
 def _hold_reason(job: Job, machine: Machine) -> str:
@@ -95,7 +96,7 @@ def _hold_reason(job: Job, machine: Machine) -> str:
         return "held: release it to run"
     if job.in_slurm:
         return f"Slurm job {job.cluster}" if job.cluster else ""
-    if job.boot and machine.boot and job.boot != machine.boot:
+    if job.boot and machine.boot and not is_same_boot(job.boot, machine.boot):
         host = job.boot.split(":")[0]
         if host != machine.boot.split(":")[0]:
             return f"queued on {host}: release it to run here"

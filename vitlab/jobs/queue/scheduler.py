@@ -165,7 +165,7 @@ def _within_budget(lab: LabPaths, starts: list[Start]) -> list[Start]:
         return starts
     record = autopilot_record(lab)
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
-    if record.get("boot") != boot() or record.get("due", now) > now:
+    if not processes.is_here(record) or record.get("due", now) > now:
         return starts
     mark = f"{record.get('id')}/"
     return [s for s in starts if not str(s.job.spec.extra.get(AUTOPILOT)).startswith(mark)]
@@ -248,7 +248,7 @@ def _is_starting(job: JobPaths) -> bool:
     """Whether the supervisor its lock names lives: where there are no locks, that alone tells."""
     owner = read_json(job.lock)
     pid, ticks = owner.get("pid"), owner.get("ticks")
-    known = owner.get("boot") == boot() and isinstance(pid, int) and isinstance(ticks, int)
+    known = processes.is_here(owner) and isinstance(pid, int) and isinstance(ticks, int)
     return known and processes.is_alive(int(pid or 0), int(ticks or 0))
 
 
@@ -338,17 +338,13 @@ def _close(job: JobPaths, detail: str, reason: str = "killed") -> None:
 
 
 def end_orphans(job: JobPaths, grace: float) -> bool:
-    """End what a killed supervisor left running; True when nothing of it is left.
-
-    By the marker in their environment alone: the session's number may be reused by now.
-    """
+    """End what a killed supervisor left running; True when nothing of it is left."""
     if not os.path.lexists(job.started):
         return True
     started = read_json(job.started)  # empty for one half written: it may have begun at any time
-    if isinstance(begun := started.get("boot"), str) and begun != processes.boot():
+    if isinstance(started.get("boot"), str) and not processes.is_here(started):
         return True
-    _, since = processes.identity(started)
-    return processes.end_all(lambda: processes.members(-1, since, job.folder), grace)
+    return processes.end_all(lambda: processes.orphans(started, job.folder), grace)
 
 
 def resume(lab: LabPaths, job: JobPaths, here: bool = False, force: bool = False) -> None:
@@ -378,7 +374,7 @@ def resume(lab: LabPaths, job: JobPaths, here: bool = False, force: bool = False
         if isinstance(record.state, Queued):
             return
     match record.state:
-        case Queued() if record.held or record.boot != processes.boot():
+        case Queued() if record.held or not processes.is_same_boot(record.boot, processes.boot()):
             release(record)
         case Queued():
             raise UsageError(f"{job.name}: is already waiting")

@@ -14,7 +14,7 @@ from vitlab.contract.job import CORE_HOURS, Lost, Queued, Running, Spec, ended_w
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.files import read_json
-from vitlab.jobs.processes import ADOPTED, began, boot
+from vitlab.jobs.processes import ADOPTED, began, is_here
 from vitlab.jobs.queue.machine import Machine, gpus_wanted, read_machine
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
@@ -106,7 +106,7 @@ def _ended(started: dict[str, Any], end: dict[str, Any]) -> tuple[dict[str, Any]
 def _by_ticks(started: dict[str, Any], now: float) -> dict[str, Any]:
     """With its start as long ago as its process is old, whatever clock was set since."""
     ticks = started.get("ticks")
-    if not isinstance(ticks, int) or started.get("boot") != boot():
+    if not isinstance(ticks, int) or not is_here(started):
         return started
     return {**started, "started": now - time.time() + began(ticks)}
 

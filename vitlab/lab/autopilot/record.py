@@ -14,7 +14,7 @@ from vitlab.contract.paths import LabPaths, real, write_atomic
 from vitlab.contract.user_key import sealed
 from vitlab.contract.validation import known_fields
 from vitlab.jobs.files import is_locked, read_json, take_lock, touch, write_owner
-from vitlab.jobs.processes import boot, is_alive, process, uptime
+from vitlab.jobs.processes import boot, is_alive, is_here, is_same_boot, process, uptime
 from vitlab.jobs.queue.scheduler import autopilot_record
 
 VERSION = 1
@@ -111,7 +111,7 @@ class Autopilot:
 def anchored(pilot: Autopilot) -> Autopilot:
     """With its `uptime` of this run of the machine: after a restart, by the clock."""
     here = boot()
-    if pilot.boot == here:
+    if is_same_boot(pilot.boot, here):
         return pilot
     since = max(0.0, time.time() - pilot.started)
     return replace(pilot, boot=here, uptime=uptime() - since)
@@ -176,7 +176,7 @@ def _owner_lives(lab: LabPaths) -> bool:
     pid, ticks = owner.get("pid"), owner.get("ticks")
     if not isinstance(pid, int) or not isinstance(ticks, int) or pid == os.getpid():
         return False
-    return owner.get("boot") == boot() and is_alive(pid, ticks)
+    return is_here(owner) and is_alive(pid, ticks)
 
 
 def ask_again(lab: LabPaths) -> None:

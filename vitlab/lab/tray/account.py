@@ -22,7 +22,7 @@ from vitlab.contract.paths import UsageError, cause
 from vitlab.contract.user_key import own_record, write_own
 from vitlab.contract.validation import checked
 from vitlab.jobs.files import take_lock
-from vitlab.jobs.processes import ASSISTANTS, boot
+from vitlab.jobs.processes import ASSISTANTS, boot, is_same_boot
 from vitlab.jobs.queue.machine import gpus_wanted, read_machine
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.autopilot.budget import (
@@ -164,7 +164,7 @@ class Account:
                 for job in over:
                     if not job.paths.stop.exists():
                         stop(self._lab, job.paths)
-            elif record.boot == boot() and record.due > _uptime():
+            elif is_same_boot(record.boot, boot()) and record.due > _uptime():
                 return
             self._write(record)
 
