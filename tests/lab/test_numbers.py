@@ -41,7 +41,7 @@ from vitlab.lab.writeback.sync_ledger import record_written
 from vitlab.lab.writeback.writeback import pending
 from vitlab.lab.writeback.written_numbers import record_numbers
 
-KINDS = ("number-changed", "number-without-result", "picked-seed")
+KINDS = ("number-changed", "number-without-result", "number-of-faulty-run", "picked-seed")
 
 
 def hand_edit(path: Path, old: str, new: str) -> None:
@@ -435,6 +435,29 @@ def test_the_best_seed_alone_is_found(lab: Lab, roadmap: Path, ended: Ended) -> 
     assert {(one.verdict, one.why) for one in told(lab, "0.739")} == {(FOUND, hit.message)}
     hand_edit(hub, row.format("0.739"), row.format("0.720") + row.format("0.739"))
     assert "picked-seed" not in {one.kind for one in found(lab, roadmap)}
+
+
+def test_a_number_whose_run_fails_a_check_is_found_once(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    job = ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    assert found(lab, roadmap) == []
+    result = json.loads(job.result.read_bytes())
+    result["data"] = {**result.get("data", {}), "hash": "h", "overlap": 7}
+    job.result.write_text(json.dumps(result), encoding="utf-8")
+    hits = found(lab, roadmap)
+    assert {one.kind for one in hits} == {"number-of-faulty-run"}
+    assert len({(one.path, one.line) for one in hits}) == len(hits)
+    assert all(job.name in one.message and "in the training set" in one.message for one in hits)
+    origins = {(one.verdict, one.why.split(",")[0]) for one in told(lab, "0.751")}
+    assert origins == {(FOUND, "no result: Test spectra in the training set")}
+    for name in dict.fromkeys(one.path or roadmap for one in hits):
+        text = name.read_text(encoding="utf-8").split("\n")
+        for line in (one.line for one in hits if (one.path or roadmap) == name):
+            text[line - 1] = text[line - 1].replace("0.751", "0.751 (a leak)")
+        name.write_text("\n".join(text), encoding="utf-8")
+    assert "number-of-faulty-run" not in {one.kind for one in found(lab, roadmap)}
 
 
 def test_the_best_of_one_run_launched_again_is_found(lab: Lab, roadmap: Path, ended: Ended) -> None:

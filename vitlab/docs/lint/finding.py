@@ -19,8 +19,8 @@ class Finding:
     """`status-conflict card-column card-unmarked stale-gate gate-conflict verdict-without-rule
     duplicate-id duplicate-exp-id unknown-mvp unknown-gate card-without-row broken-row
     merge-conflict row-outside-table undefined-glyph unknown-status date-order dead-link
-    hypothesis-conflict number-conflict number-changed number-without-result picked-seed
-    gate-without-evidence gate-rule-changed done-without-result
+    hypothesis-conflict number-conflict number-changed number-without-result
+    number-of-faulty-run picked-seed gate-without-evidence gate-rule-changed done-without-result
     experiment`."""
     message: str
     fix: tuple[Edit, ...] | None = None

@@ -46,7 +46,7 @@ class NumberChecks(Counted):
                 yield finding
         for page in self.around.pages:
             yield from self._of_page(page)
-        wrong = [(place, one) for place, one in self._told if one is not None]
+        wrong = [(place, one) for place, one in (*self._told, *self._faulty) if one is not None]
         for place, unbacked in wrong:
             is_count = place.number.relation == COUNT
             if not is_count and (unbacked.path, unbacked.line) not in told:
@@ -67,7 +67,7 @@ class NumberChecks(Counted):
     @cached_property
     def _by_line(self) -> Mapping[tuple[Path | None, int], Sequence[tuple[Place, Finding | None]]]:
         own, found = self.roadmap.document.path, defaultdict(list)
-        for place, finding in (*self._told, *self._picked):
+        for place, finding in (*self._told, *self._faulty, *self._picked):
             path = place.path or own
             found[path and real(path), place.line].append((place, finding))
         return found
@@ -109,6 +109,19 @@ class NumberChecks(Counted):
                 found.append((one.place, self._unbacked_by_any(one.mvps, one.place)))
                 wrong |= {_key(one.place)} if found[-1][1] else set()
         return found
+
+    @cached_property
+    def _faulty(self) -> Sequence[tuple[Place, Finding]]:
+        """Numbers of runs that are no results, as a check of them fails."""
+        named = [([mvp], place) for mvp, place in self._stated]
+        every = [mvp.id for mvp in self.roadmap.mvps]
+        named += [(list(one.mvps) or every, one.place) for one in self._named]
+        found = {
+            _key(place): (place, fault)
+            for mvps, place in named
+            if not place.number.relation and (fault := self.of_faulty_run(mvps, place))
+        }
+        return [one for one in found.values() if not self._is_of_log(one[0])]
 
     def _unbacked_by_any(self, mvps: Sequence[str], place: Place) -> Finding | None:
         """That none of the MVPs a line names has its number; None also where that is not sure.
@@ -228,11 +241,6 @@ class NumberChecks(Counted):
             if picked and not any(x.is_told_by(y) for x in picked for y in near):
                 message = f"{number.text} of MVP {of[0]} is {picked[0].message} beside it"
                 yield place, Finding(place.line, "picked-seed", message, path=place.path)
-
-    def _line(self, place: Place) -> str:
-        path = place.path or self.roadmap.document.path
-        document = self.documents.get(path and real(path))
-        return document.line_text(place.line - 1) if document else ""
 
     def _is_of_log(self, place: Place) -> bool:
         """Whether it stands in a row that tells what was on a day."""

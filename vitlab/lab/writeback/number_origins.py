@@ -126,7 +126,8 @@ class _Judge:
             return RESULT, source, "not all of its jobs are there any more"
         if not one.number.is_rounded(now.number, now.error):
             return f"{DIFFERS}{now.shown}", now, ""
-        return RESULT, source, ""
+        fault = self._checks.fault_of(now)
+        return (FOUND if fault else RESULT), source, fault
 
     def _by_value(self, where: Path, one: NumberPlace) -> tuple[str, Source | None, str]:
         mvp, place = self._place_of(where, one)

@@ -165,6 +165,11 @@ class Backing:
         mine = self._on_line(place)
         return [one for one in mine if abs(one.number.value - place.number.value) < 1e-12]
 
+    def _line(self, place: Place) -> str:
+        path = place.path or self.roadmap.document.path
+        document = self.documents.get(path and real(path))
+        return document.line_text(place.line - 1) if document else ""
+
     def _on_line(self, place: Place) -> list[NumberPlace]:
         """The numbers on the line of a place."""
         return self._of_line(place.path or self.roadmap.document.path, place.line)

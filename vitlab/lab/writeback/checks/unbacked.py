@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -18,8 +18,11 @@ from vitlab.docs.lint.stated import Stated, words_of
 from vitlab.docs.model.gates.conditions import is_model, model_key
 from vitlab.docs.text.numbers import Digits, NumberPlace, numbers_of
 from vitlab.docs.text.tables import tables_of
+from vitlab.lab.results.ceilings import ceilings
 from vitlab.lab.results.compared import Scores
+from vitlab.lab.results.job_results import latest
 from vitlab.lab.results.provenance import Source, best_source
+from vitlab.lab.results.sound import faults
 from vitlab.lab.writeback.checks.backing import (
     EPOCH,
     LABELS,
@@ -45,6 +48,13 @@ _MOST = 200
 """Numbers of results of which the differences are looked at."""
 _LARGEST_GAIN = 0.5
 UNBACKED = "number-without-result"
+FAULTY = "number-of-faulty-run"
+_SAYS_SO = re.compile(
+    r"leak|training set|overlap|ceiling|exceed|invalid|no(?:t a)? result|permuted|control|fails|❌"
+    r"|泄漏|训练集|重叠|上限|无效|不是结果|对照|错位|未通过",
+    re.I,
+)
+"""In a line that may say why its number is no result."""
 _NO_JOB = (
     "it has no job here, and the number was typed in after the first job of the roadmap; `vitlab "
     "set ... --status done --because TEXT` says where it is from"
@@ -91,6 +101,31 @@ class Unbacked(Backing):
             lacking = self.of_other_model(place) or lacking_of(place, of_profile, comparable)
         message = f"{number.text} of MVP {mvp}: {lacking}"
         return Finding(place.line, UNBACKED, message, path=place.path)
+
+    def of_faulty_run(self, mvps: Iterable[str], place: Place) -> Finding | None:
+        """That all runs that have a number fail a check, where its line does not say so."""
+        digits, profiles = digits_of(place), profiles_of(place)
+        stated = (one for mvp in mvps for one in self.comparable(mvp, place))
+        known = [x for x in stated if x.profile in profiles and digits.is_rounded(x.number)]
+        of = best_source(digits, known, place.number)
+        if of is None or digits.decimals < SURE or not all(map(self.fault_of, known)):
+            return None
+        if _SAYS_SO.search(self._line(place)):
+            return None
+        message = f"{place.number.text} is {said_of(of)}; {self.fault_of(of)}"
+        return Finding(place.line, FAULTY, message, path=place.path)
+
+    def fault_of(self, source: Source) -> str:
+        """Why the jobs of a number are no result now, as a check fails; empty where they are."""
+        fault = self._faults.get((*source.jobs, "")[0])
+        return f"no result: {fault}" if fault else ""
+
+    @cached_property
+    def _faults(self) -> Mapping[str, str]:
+        """Job -> why its numbers may not be quoted, for those of which they may not."""
+        jobs = self.lab_wide.jobs.values()
+        found = faults(latest(jobs), ceilings(one.job for one in jobs))
+        return {job: fault.text("en") for job, fault in found.items()}
 
     def _is_of_known(
         self, mvp: str, place: Place, comparable: Sequence[Source], beside: Container[str]
@@ -149,10 +184,7 @@ class Unbacked(Backing):
 
     def _sentence(self, place: Place) -> str:
         """The sentence of a number, as a reader sees it; empty where that is not sure."""
-        path = place.path or self.roadmap.document.path
-        document = self.documents.get(path and real(path))
-        line = document.line_text(place.line - 1) if document else ""
-        return sentence_of(line, place.number.text)
+        return sentence_of(self._line(place), place.number.text)
 
     def _marked(self, place: Place, sentence: str) -> set[str]:
         """The profile that is marked further behind in its sentence; none if it has its own."""
