@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from vitlab.contract.paths import UsageError
+from vitlab.docs.lint.document import lint
 from vitlab.docs.lint.numbers import stated_r2
 from vitlab.docs.model.gates.gates import deciding
 from vitlab.docs.model.ids import IdIndex
@@ -132,3 +133,47 @@ def test_a_status_that_names_a_condition_is_passed_over(status: str, is_next: bo
     found = next_mvp(plan)
     assert (found is not None) == is_next
     assert [one.id for one in passed_over(plan)] == ([] if is_next else ["1.0"])
+
+
+@pytest.mark.parametrize(
+    ("head", "mark", "is_next"),
+    [
+        ("Done", "✅", False), ("Done?", "yes", False), ("Done", "[x]", False), ("", "✅", False),
+        ("完成", "✅", False), ("是否完成", "是", False), ("Completed", "2026-11-20", False),
+        ("Result", "✅ R²=0.71", False), ("备注", "已完成", False), ("Stage", "done", False),
+        ("Done?", "no", True), ("是否完成", "否", True), ("Done", "[ ]", True), ("Done", "-", True),
+        ("Completed", "not yet", True), ("Method", "Running mean of both", True),
+        ("Notes", "done well, it shows noise", True),
+    ],
+)  # fmt: skip
+def test_a_mark_of_an_end_in_a_column_of_no_statuses_is_told(
+    head: str, mark: str, is_next: bool
+) -> None:
+    rows = f"| 1.0 | a | {mark} |\n| 2.0 | b |  |\n"
+    plan = parse_roadmap(Document(f"# P\n\n| MVP | Name | {head} |\n|---|---|---|\n{rows}"))
+    assert [one.id for one in launch_order(plan)] == ["1.0", "2.0"][0 if is_next else 1 :]
+    assert [one.why for one in passed_over(plan)] == (
+        [] if is_next else
+        [f"line 5: {mark!r} below {head!r} may be its status (`vitlab status --as` says so)"]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("1. ", "2. "), ("一、", "二、"), ("（一）", "（二）"), ("1、", "2、"), ("① ", "② "),
+     ("3．", "4．"), ("第一章 ", "第二节："), ("3.1 ", "3.2 "), ("🚀 一、", "🚪 二、"),
+     ("I. ", "II. ")],
+)  # fmt: skip
+def test_headings_are_known_behind_any_number(first: str, second: str) -> None:
+    plan = parse_roadmap(
+        Document(
+            "# P\n\n| MVP | 名称 | 状态 |\n|---|---|---|\n| 1.0 | 基线 | ✅ |\n\n"
+            f"## {first}MVP-1.0：基线（⏳ 计划）\n\n## {second}Gate-1：性能\n\n"
+            "| 项 | 内容 |\n|---|---|\n| MVP | MVP-1.0 |\n| 若 R² > 0.7 | 继续 |\n| 状态 | ⏳ |\n"
+        )
+    )
+    assert [(spec.mvp, spec.status and spec.status.parsed.status) for spec in plan.specs] == [
+        ("1.0", "planned")
+    ]
+    assert [gate.id for gate in plan.gates] == ["1"]
+    assert [one.kind for one in lint(plan, None)] == ["status-conflict"]

@@ -49,10 +49,16 @@ _NAMED = re.compile(
 _NUMBER_AND_NAME = re.compile(
     r"(?P<id>[A-Z]{1,3}\d{1,3}(?:[.-]\d+)*|\d+(?:\.\d+)+[a-z]?)\s+(?P<name>[^\W\d].*)"
 )
+HEADING_NUMBER = (
+    r"(?:第?[（(]?(?:[一二三四五六七八九十]{1,3}|\d{1,3}(?:\.\d{1,3})*)"
+    r"[章节]?(?:[.．、)）:：]{1,2}\s*|\s+)|[①-⑳]\s*|[IVX]{1,4}[.、]\s+)"
+)
+"""The number that headings of Chinese documents begin with: `一、`, `（二）`, `3．`, `④`."""
 _NUMBERED = re.compile(
     r"(?:[^\w]*(?:(?:phase|stage|step|part|experiment|exp|阶段|步骤|实验|§|P)?\s*\d+(?:\.\d+)*"
     r"|实验|experiment|最?[高中低](?:优先级?)?|high|medium|low)"
-    r"[.)、．\]]?\s*(?:[:：|·–—-]\s*|(?<=\s)|(?<=实验))){1,2}(?=[^\w]*MVP)",
+    r"[.)、．\]]?\s*(?:[:：|·–—-]\s*|(?<=\s)|(?<=实验))){1,2}(?=[^\w]*MVP)"
+    rf"|[^\w]*{HEADING_NUMBER}(?=[^\w]*MVP)",
     re.I,
 )
 _JOINED = re.compile(

@@ -34,7 +34,7 @@ from vitlab.docs.model.mvps import (
     stated_in_lists,
 )
 from vitlab.docs.model.status_marks import find_marks, of_parts, past_lines, words_behind
-from vitlab.docs.model.status_text import names_condition
+from vitlab.docs.model.status_text import ended_mark, names_condition
 from vitlab.docs.model.table_kinds import (
     Entry,
     KnownTable,
@@ -417,6 +417,7 @@ def passed_over(roadmap: Roadmap) -> tuple[Next, ...]:
     """The MVPs that are not proposed though they may wait, and why: blocked, or not understood."""
     held, known, remarks = [], _by_id(roadmap), dict(_waiting_remarks(roadmap))
     done = {i for i, mvp in known.items() if mvp.status == "done"}
+    views = {entry.line: view for view in roadmap.views for entry in view.entries}
     for mvp in roadmap.mvps:
         if mvp is not known[mvp.id]:
             continue
@@ -430,7 +431,21 @@ def passed_over(roadmap: Roadmap) -> tuple[Next, ...]:
             held.append(Next(mvp.id, f"line {line}: blocked ({text})"))
         elif mvp.status in ("planned", "ready") and names_condition(mvp.status_text, done):
             held.append(Next(mvp.id, f"line {mvp.line}: its status says {mvp.status_text!r}"))
+        elif mvp.status is None and (mark := _mark_elsewhere(mvp, views, roadmap.vocabulary)):
+            why = f"line {mvp.line}: {mark} may be its status (`vitlab status --as` says so)"
+            held.append(Next(mvp.id, why))
     return tuple(held)
+
+
+def _mark_elsewhere(mvp: Mvp, views: Mapping[int, View], vocabulary: Vocabulary) -> str:
+    """What says that a row has ended, where its table has no column of statuses; else empty."""
+    view = views.get(mvp.line)
+    if view is None or "status" in view.columns:
+        return ""
+    known = {at for column, at in view.columns.items() if column not in ("result", "note", "date")}
+    cells = zip(view.headers, (cell.raw for cell in mvp.entry.row.cells), strict=False)
+    free = [cell for at, cell in enumerate(cells) if at not in known]
+    return ended_mark(free, vocabulary, _NOT_WAITING)
 
 
 def _is_struck(roadmap: Roadmap, mvp: Mvp) -> bool:

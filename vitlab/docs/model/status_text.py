@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from vitlab.docs.model.ids import read_id
@@ -14,7 +14,7 @@ from vitlab.docs.model.vocabulary import (
     ParsedStatus,
     Vocabulary,
 )
-from vitlab.docs.text.inline import folded
+from vitlab.docs.text.inline import folded, plain
 
 _EMPHASIS = re.compile(r"\*{1,3}|~~|__|`")
 _LEADING = re.compile(r"[\s*_~`\[]*")
@@ -59,6 +59,9 @@ _OF_RUN = re.compile(
     re.I,
 )
 """How far a run is, where it runs, and what is still to be done: true of the old status alone."""
+_ASKS = re.compile(r"是否|[?？]")
+_NO = re.compile(r"\W*(?:no|not\b.*|n|否|未.*|待.*|0\s*%?|n/a)?\W*|\s*(?:❌|✗|✘).*", re.I)
+"""What a column of what is done says of a row that is not."""
 _ENDED = re.compile("已经?(?:完成|跑完|结束|验证|通过|取消|失败|启动)|全部完成")
 """A status at the end of a clause: `核心已完成`."""
 _OTHER_MVP = re.compile(r"\s*\d+\.\d")
@@ -259,3 +262,20 @@ def names_condition(text: str, done: Container[str]) -> bool:
         return "" if all(i in done for i in ids) else match.group()
 
     return _CONDITION.search(_BEHIND.sub(left, text)) is not None
+
+
+def ended_mark(
+    cells: Iterable[tuple[str, str]], vocabulary: Vocabulary, ended: Container[str]
+) -> str:
+    """The cell that says of a row that it has ended, below a header that names no statuses.
+
+    One of these statuses (its glyph, or its word alone), or anything but a no below `Done`.
+    `cells`: header and text of each.
+    """
+    for head, text in cells:
+        parsed, named = vocabulary.read(text), vocabulary.read(_ASKS.sub("", head))
+        is_status = parsed is not None and (parsed.glyph or not text[parsed.end :].strip())
+        is_done = named is not None and named.status == "done" and not _NO.fullmatch(text)
+        if is_done or (parsed and is_status and parsed.status in ended):
+            return f"{plain(text)!r} below {plain(head)!r}"
+    return ""

@@ -21,7 +21,7 @@ from vitlab.docs.model.gates.rules import (
     with_subject,
 )
 from vitlab.docs.model.gates.rules import rules_of as rules_of_row
-from vitlab.docs.model.ids import IdIndex, gate_refs
+from vitlab.docs.model.ids import HEADING_NUMBER, IdIndex, gate_refs
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.model.vocabulary import STRUCK, ParsedStatus, Vocabulary
 from vitlab.docs.text.inline import plain
@@ -30,7 +30,7 @@ from vitlab.docs.text.tables import Cell, Table
 
 _POINT = r"DP|DG|Decision\s*Point|决策点"
 _HEADING = re.compile(
-    r"^[^\w]*(?:\d+(?:\.\d+)*[.)、]?\s+[^\w]*)?(?:"
+    rf"^[^\w]*(?:{HEADING_NUMBER}[^\w]*)?(?:"
     r"(?:Decision\s+|决策\s*|门控\s+)?(?:Gate|门控|决策门)"
     r"(?:[-–—_ ]?G?(?P<number>\d[\w.]*)|[-–—_](?P<name>[A-Za-z][\w.]*)"
     r"|\s+(?P<letter>[A-Z])(?=\s*[:：]))"
