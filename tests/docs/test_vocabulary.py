@@ -151,6 +151,37 @@ def test_a_legend_is_a_list_of_glyphs_with_words(line: str) -> None:
     assert own.status("✅") == "done"
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "**Legend**\n\n- 🌱 planned\n- 🌀 running\n- 🌳 done\n- 🥀 failed\n",
+        "## Legend\n\n| Symbol | Meaning |\n|---|---|\n| 🌱 | planned |\n| 🌀 | running |\n"
+        "| 🌳 | done | it has a result |\n| 🥀 | failed |\n\ntext\n",
+        "> 图例：\n> - 🌱 计划\n> - 🌀 运行\n> - 🌳 完成\n> - 🥀 失败\n",
+        "Key: 🌱 = planned; 🌀 = running; 🌳 = done; 🥀 = failed",
+        "Status: 🌱 (planned) | 🌀 (running) | 🌳 (done) | 🥀 (failed)",
+        "Status codes: planned 🌱 | running 🌀 | done 🌳 | failed 🥀",
+    ],
+)
+def test_a_legend_is_a_line_list_or_table(lines: str) -> None:
+    own = WORDS.with_legend(f"# Plan\n\n{lines}")
+    assert {status: glyph for status, (glyph, _) in own.legend.items()} == {
+        "planned": "🌱", "running": "🌀", "done": "🌳", "failed": "🥀"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "## Key\n\n- R² is better ✅\n- it is slow ❌\n",
+        "Status: phase 1 ran well ✅ | phase 2 is next ⏳",
+        "Legend\n\ntext\n\n- 🌱 planned\n- 🌀 running\n",
+    ],
+)
+def test_what_only_looks_like_a_legend_is_none(lines: str) -> None:
+    assert WORDS.with_legend(lines).legend == {}
+
+
 def test_a_sentence_of_statuses_is_no_legend() -> None:
     assert WORDS.with_legend("**Status:** 🚀 running, ✅ tests pass, then more").legend == {}
     assert WORDS.with_legend("**Status**: 🔄/✅").legend == {}

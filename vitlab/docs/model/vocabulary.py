@@ -11,6 +11,7 @@ from vitlab.contract.job import STATUSES
 from vitlab.contract.paths import UsageError
 from vitlab.docs.model.headers import HEADERS, PERCENT_DONE, SHORT_CODES, STATUS_WORDS, less_than
 from vitlab.docs.text.inline import OPENED, VS16, folded, plain, same_glyph
+from vitlab.docs.text.legends import legends
 
 GLYPHS: dict[str, tuple[str, ...]] = {
     "planned": ("⏳", "⌛", "🔲", "⬜", "☐", "[ ]", "🆕"),
@@ -111,14 +112,11 @@ _OTHER_MVP = re.compile(r"[\s*_`]*(?:MVP|\d+\.\d)", re.I)
 _LONGEST = 500
 """Characters of a text in which its status is looked for: it opens with one."""
 _REMEMBERED = 4096
-_LEGEND = re.compile(
-    r"^[\s>*_\ufeff-]*(?:(?:状态(?:说明|图例|标[记识]|符号)?|status(?: legend| key)?)[*_\s]*[:：]"
-    r"|(?:图例(?:说明)?|legend)[*_\s]*[:：—–-]?)[*_\s]*(?P<items>.*)$",
-    re.I,
-)
 _EMOJI = re.compile(
     r"[\u2300-\u23ff\u25a0-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\U0001f3fb-\U0001f3ff]*"
 )
+_LAST_EMOJI = re.compile(rf"{_EMOJI.pattern}$")
+_BRACKETED = re.compile(r"^[(（](.*)[)）]$")
 _LEGEND_PARTS = re.compile(rf"\s*(?:[,，、;；·/／→]|\s(?=\s|[`*_]*{_EMOJI.pattern}))\s*")
 _UNSEEN = r"\ufeff\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069"
 _MARKUP = re.compile(rf"(?:[\s*_~`{_UNSEEN}]|{OPENED}|\[(?!\[|[ xX/-]\])(?=[^\[\]]*\]\())*")
@@ -353,16 +351,15 @@ class Vocabulary:
 
     @cached_property
     def _with_legends(self) -> dict[str, Vocabulary]:
-        """Legend line -> this vocabulary with it: a document is read again after every change."""
+        """Items of a legend -> this vocabulary with it: documents are read again and again."""
         return {}
 
     def with_legend(self, text: str) -> Vocabulary:
         """This vocabulary with the legend of a text (`Document.prose`) taking precedence."""
-        for line in re.split(r"\r\n|\r|\n", text):
+        for line in legends(text):
             if line in self._with_legends:
                 return self._with_legends[line]
-            match = _LEGEND.match(line)
-            items = _legend_items(match["items"], self) if match else []
+            items = _legend_items(line, self)
             if len({status for status, _, _ in items}) >= 2:
                 glyphs = {same_glyph(glyph): status for status, glyph, _ in items}
                 words = {_word_key(word): status for status, _, word in items if word}
@@ -431,10 +428,13 @@ def _legend_items(text: str, known: Vocabulary) -> list[tuple[str, str, str]]:
 
 def _legend_item(item: str, known: Vocabulary) -> tuple[str, str, str] | None:
     item = plain(item).strip("*_ ")
-    glyph = _EMOJI.match(item)
+    glyph = _EMOJI.match(item) or _LAST_EMOJI.search(item)
     if not glyph:
         return None
-    word = item[glyph.end() :].strip(" =:：-")
+    word = (item[: glyph.start()] + item[glyph.end() :]).strip(" =:：-")
+    word = _BRACKETED.sub(r"\1", word)
+    if glyph.start() and _word_key(word) not in known.words:
+        return None  # of a sentence
     if word and _word_key(word) in CLOSING:
         word_status = known.glyphs.get(same_glyph(glyph.group()))
     else:
