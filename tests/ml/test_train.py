@@ -464,6 +464,33 @@ def test_a_state_whose_weights_decay_in_other_groups_is_refused(tmp_path: Path) 
         list(train(a_model(), a_task(config=replace(TRAIN, epochs=2)), tmp_path, resume=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *[("scaling", {"offset": x, "scale": y, "ranges": z}) for x, y, z in (
+            (["a"], ["b"], []), ([0.0] * 9, [1.0] * 9, []), ([0.0], [0.0], []), ([0.0], [-1.0], []),
+            ([math.nan], [1.0], []), ([0.0], [1.0], [(1.0, 0.0)]), (None, None, None), ([], [], []),
+        )],
+        *[("inputs", {"kind": x, "sigma": y, "wave": z}) for x, y, z in (
+            ("flux", torch.zeros(0, dtype=torch.int64), None), ("light", torch.ones(4096), None),
+            ("flux", [1.0], None), ("flux", torch.ones(2, 2), None), (3, torch.ones(4096), None),
+            ("flux", torch.ones(4096), torch.ones(3)), ("flux", torch.ones(4096), "a"),
+        )],
+        ("model", {"a": 1.0}), ("model", {1: torch.ones(1)}), ("model", [1]), ("average", "a"),
+        ("step", "a"), ("best", "a"), ("plateau", 3), ("plateau", ("a", "b")), ("optimizers", [1]),
+        ("scaler", []), ("how", {"precision": []}), ("how", 3), ("labels", 3), ("config", "a"),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_of_other_contents_is_one_line(
+    name: str, content: object, tmp_path: Path
+) -> None:
+    list(train(a_model(), a_task(config=replace(TRAIN, epochs=1)), tmp_path))
+    path = tmp_path / "last.pt"
+    torch.save({**torch.load(path, weights_only=True), name: content}, path)
+    with pytest.raises(UsageError, match="not a readable checkpoint"):
+        checkpoint.load(path, CPU)
+
+
 class _Evil:
     def __reduce__(self) -> tuple[object, ...]:
         return (print, ("owned",))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +23,7 @@ from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.contract.world import read_world
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.inspector.observed import open_observer
+from vitlab.lab.inspector.server import open_inspector
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.ml.baselines.model_file import load_model, save_model
 from vitlab.ml.baselines.ridge import Ridge
@@ -124,6 +127,46 @@ def test_a_model_of_another_run_does_not_replace_what_is_kept(
     numbers = f"{report['values'][name]:.4f}, its result {record['values'][name]:.4f}"
     assert report["failed"] == [f"the model kept here has {name} {numbers}"]
     assert (lab / report["residuals"]).parent == job.evaluations
+
+
+@pytest.mark.parametrize("recipe", ["vit", "lightgbm"])
+def test_a_model_of_another_run_is_asked_nothing(
+    lab: Path, spectra: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a backup may bring one: of as many labels and pixels, trained from another seed."""
+    monkeypatch.chdir(lab)
+    own = JobPaths(lab / "experiments" / EXP_ID / recipe)
+    job = JobPaths(shutil.copytree(own.folder, own.folder.with_name("replaced")))
+    config = {**CONFIGS[recipe], "data": {**DATA, "seed": 7}}
+    other = ran(lab, "other", recipe, config).paths
+    config = {"job": f"{EXP_ID}/replaced", "source": str(spectra)}
+    asked: list[Callable[[], object]] = [
+        lambda: open_observer(job),
+        lambda: rescore(job, str(spectra)),
+        lambda: score_sealed(job, 20),
+    ]
+    for ask in asked:
+        assert ask()
+    assert not open_inspector(job, lambda _: None).notes
+    shutil.rmtree(job.checkpoints)
+    shutil.copytree(other.checkpoints, job.checkpoints)
+    for ask in asked:
+        with pytest.raises(UsageError, match="replaced: the model kept here is not that of its"):
+            ask()
+    sheet = open_inspector(job, lambda _: None)
+    assert "the model kept here is not that" in sheet.notes[0]
+    kept = load_residuals(own.residuals).predicted[3]
+    assert [*sheet.star(3, "log_g").guesses[0].values.values()] == pytest.approx(kept)
+    evaluations = [config]
+    if recipe == "vit":  # trees of a blink score alike, whatever they learned from
+        assert rescore(job).unlike()
+        evaluations.append({"job": f"{EXP_ID}/replaced"})
+    for config in evaluations:
+        again = ran(lab, "again", "evaluate", config)
+        assert (again.returncode != 0, again.paths.result.exists()) == (True, False)
+        shutil.rmtree(again.paths.folder)
+    for name in ("replaced", "other"):
+        shutil.rmtree(own.folder.with_name(name))
 
 
 def test_a_model_is_scored_on_a_file_and_a_leak_is_seen(
@@ -411,8 +454,8 @@ def test_a_checkpoint_makes_no_network_larger_than_what_it_holds(
     torch.save({**document, "config": config, "model": repeated}, best)
     with pytest.raises(UsageError, match="more weights than it holds"):
         rescore(job)
-    torch.save({**document, "labels": ["T_eff"]}, best)  # that of another job, put in its place
-    with pytest.raises(UsageError, match=r"best\.pt: predicts T_eff, not log_g"):
+    torch.save({**document, "labels": ["T_eff", "M_H"]}, best)  # that of another job in its place
+    with pytest.raises(UsageError, match=r"best\.pt: predicts T_eff, M_H, not log_g"):
         rescore(job)
     inputs = document["inputs"]  # the grid was replaced by one of as many pixels
     torch.save({**document, "inputs": {**inputs, "wave": inputs["wave"] + 2.2}}, best)
@@ -457,6 +500,10 @@ def test_a_ridge_is_kept_without_code(tmp_path: Path) -> None:
     np.savez(tmp_path / "best.npz", format=1, kind=np.array([{}], dtype=object))
     with pytest.raises(UsageError, match="not a readable model"):
         load_model(tmp_path, TWO, wave)
+    for other in (replace(ridge, weights=ridge.weights[:2]), replace(ridge, intercept=np.ones(1))):
+        save_model(tmp_path, other, Inputs("whitened", torch.ones(3), wave), TWO)
+        with pytest.raises(UsageError, match="not a readable model"):
+            load_model(tmp_path, TWO, wave)
 
 
 @pytest.mark.parametrize("name", ["test/r2/log_g", "test/log_score/log_g"])

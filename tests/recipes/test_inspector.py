@@ -138,7 +138,7 @@ def test_what_can_not_be_shown_is_said(lab: Path, tmp_path: Path) -> None:
     shutil.copytree(job(lab, "ridge").folder, bare.folder)
     shutil.rmtree(bare.checkpoints)
     bench = open_inspector(bare, print)
-    assert "needs a checkpoint: " in bench.notes[0]
+    assert "the model is not explained: " in bench.notes[0]
     sheet = bench.star(0, "log_g")
     assert sheet.response is None
     assert sheet.best is not None

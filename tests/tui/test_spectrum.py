@@ -164,7 +164,7 @@ async def test_below_stand_shape_response_or_attention(stage: Open) -> None:
 
 
 async def test_without_a_checkpoint_spectrum_and_predictions_are_there(stage: Open) -> None:
-    note = "explaining the model needs a checkpoint: no such [/b] file"
+    note = "the model is not explained: no such [/b] file"
     graph = FakeGraph(
         star_list(notes=(note,), predicted={}),
         more={"response": None, "attention": None, "scatter": None, "agreement": None},
@@ -174,7 +174,7 @@ async def test_without_a_checkpoint_spectrum_and_predictions_are_there(stage: Op
         await it.until(lambda: "no model to inspect" in it.text())
         assert number(screen) == 0  # nothing kept to sort by
         text = " ".join(it.text().split())
-        assert "needs a checkpoint" in text
+        assert "is not explained" in text
         assert "LightGBM 2.0" in text
         assert "0.310 dex" in text
         await it.press("v", "v")

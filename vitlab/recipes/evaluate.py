@@ -35,6 +35,7 @@ from vitlab.ml.baselines.model_file import load_model
 from vitlab.ml.baselines.template import Fitted, concatenate, fit, make_templates
 from vitlab.ml.checks import check_alignment, check_input
 from vitlab.ml.overlap import Overlap, find_overlap
+from vitlab.ml.own_model import check_own
 from vitlab.ml.scoring import (
     DensityScores,
     Residuals,
@@ -56,7 +57,7 @@ from vitlab.ml.spectra.held_out import (
 from vitlab.ml.spectra.inputs import Rows, other_pixels, predict_rows
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.pfsspec import open_spectra_files
-from vitlab.ml.training.batches import predict
+from vitlab.ml.training.batches import check_own_network, predict
 from vitlab.ml.training.task import load_network
 from vitlab.recipes.context import Context, Outcome
 from vitlab.recipes.scores import (
@@ -197,6 +198,8 @@ def run(context: Context) -> Outcome:
     job = lookup_job(lab, config.job, context.spec.roadmap or None, elsewhere)
     context.report.note(f"scoring {job.name}")
     rescored = rescore(job, config.source, config.noise, context.device, config.disturb)
+    if unlike := rescored.unlike():
+        raise UsageError(f"config.job: {job.name}: {unlike[0]}")
     values, errors = rescored.named()
     residuals, result = rescored.residuals, rescored.result
     n = len(residuals.star)
@@ -257,7 +260,12 @@ def predictions(
     device: torch.device,
     split: str = "test",
 ) -> tuple[Array, Array, Array | None, DensityScores | None]:
-    """(n, K) true and predicted labels of a split; errors and densities if it predicts any."""
+    """(n, K) true and predicted labels of a split; errors and densities if it predicts any.
+
+    `UsageError` where the model is not that of the job's result; on its own test stars its scores
+    tell that (`Rescored.unlike`).
+    """
+    elsewhere = spectra is not trained or split != "test"
     if isinstance(config, TemplateConfig):
         assert isinstance(trained, GridSpectra)
         templates = make_templates(trained.simulator.grid, config.refine)
@@ -268,9 +276,14 @@ def predictions(
         return spectra.labels("test", 0, len(labels)), labels, sigma, None
     if isinstance(config, VitConfig | MlpConfig):
         network, task = load_network(job, config, trained, device)
+        if elsewhere:
+            check_own_network(job, network, task)
         task = replace(task, spectra=spectra)
         test = predict(network, task, split)
         return test.true, test.predicted, test.sigma, test.density
     model, inputs = load_model(job.checkpoints, config.labels, spectra.wave)
-    rows = Rows(spectra, replace(inputs, sigma=inputs.sigma.to(device)), split)
+    inputs = replace(inputs, sigma=inputs.sigma.to(device))
+    if elsewhere:
+        check_own(job, trained, lambda batch: model.predict(inputs(batch).cpu().numpy()))
+    rows = Rows(spectra, inputs, split)
     return *predict_rows(rows, model.predict), None, None

@@ -19,11 +19,13 @@ from vitlab.ml.baselines.template import Templates, make_templates
 from vitlab.ml.baselines.trees import Boost
 from vitlab.ml.explain import attention_by_pixel, contributions, gradient, noise_response
 from vitlab.ml.network.vit import ViT
+from vitlab.ml.own_model import check_own
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra
 from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.labels import LABELS
 from vitlab.ml.spectra.observation import Batch
 from vitlab.ml.theory.fisher import efficient
+from vitlab.ml.training.batches import check_own_network
 from vitlab.ml.training.task import Task, density, load_network
 
 Array = NDArray[np.float64]
@@ -165,16 +167,22 @@ class TemplateModel:
 
 
 def load_model(job: JobPaths, config: Scored, spectra: Spectra) -> Model:
-    """The model in a job's folder, trained on `spectra`. `UsageError` when there is none."""
+    """The model in a job's folder, trained on `spectra`.
+
+    `UsageError` when there is none, or it is not that of the job's result.
+    """
     match config:
         case TemplateConfig():
             assert isinstance(spectra, GridSpectra)
             columns = [LABELS.index(name) for name in config.labels]
             return TemplateModel(make_templates(spectra.simulator.grid, config.refine), columns)
         case VitConfig() | MlpConfig():
-            return NetworkModel(*load_network(job, config, spectra, CPU))
+            network, task = load_network(job, config, spectra, CPU)
+            check_own_network(job, network, task)
+            return NetworkModel(network, task)
         case _:
             model, inputs = load_baseline(job.checkpoints, config.labels, spectra.wave)
+            check_own(job, spectra, lambda batch: model.predict(inputs(batch).numpy()))
             if isinstance(model, Ridge):
                 return LinearModel(model, inputs)
             return TreeModel(model, inputs)

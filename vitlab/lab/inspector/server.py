@@ -179,7 +179,7 @@ def open_inspector(job: JobPaths, progress: Callable[[str], object]) -> Inspecto
     try:
         model = load_model(job, config, spectra)
     except UsageError as error:
-        notes.append(f"explaining the model needs a checkpoint: {error}")
+        notes.append(f"the model is not explained: {error}")
     ends = float(spectra.wave[0]), float(spectra.wave[-1])
     return Inspector(
         job=job,

@@ -20,7 +20,7 @@ from vitlab.contract.user_key import seal
 from vitlab.ml.baselines.lightgbm import lgb
 from vitlab.ml.baselines.ridge import Ridge
 from vitlab.ml.baselines.trees import Boost, booster_of
-from vitlab.ml.spectra.inputs import Array, Inputs, other_pixels
+from vitlab.ml.spectra.inputs import Array, Inputs, saved_inputs
 from vitlab.ml.spectra.labels import other_labels
 
 BEST = "best.npz"
@@ -90,9 +90,14 @@ def load_model(folder: Path, labels: Sequence[str], wave: Array) -> tuple[Ridge 
         theirs = kept["labels"].tolist() if "labels" in kept else [*labels]  # of an earlier vitlab
         if theirs != [*labels]:
             raise UsageError(f"{path}: {other_labels(map(str, theirs), labels)}")
-        inputs = Inputs(str(kept["kind"]), torch.from_numpy(kept["sigma"]), kept.get("wave"))
-        if unlike := other_pixels(inputs.wave, wave):
+        sigma = torch.from_numpy(kept["sigma"])
+        inputs = saved_inputs(str(kept["kind"]), sigma, kept.get("wave"))
+        if unlike := inputs.unlike(wave):
             raise UsageError(f"{path}: {unlike}")
+        for name, shape in (("weights", (len(wave), len(labels))), ("intercept", (len(labels),)),
+                            ("mean", (len(labels),))):  # fmt: skip
+            if name in kept and (kept[name].shape != shape or kept[name].dtype.kind != "f"):
+                raise ValueError(f"its {name} are no numbers of {shape}")
         if "weights" in kept:
             ridge = Ridge(kept["weights"], kept["intercept"], float(kept["alpha"]))
             return ridge, inputs

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vitlab.contract.networks import VitInput
 from vitlab.ml.spectra.dataset import Spectra
 from vitlab.ml.spectra.observation import Batch
 
@@ -20,6 +22,9 @@ SHOWN_ERRORS = ("flux/error", "flux+error")
 """Inputs in which a model sees the error of each pixel."""
 PIECE = 1024
 """Rows computed at once."""
+
+
+KINDS = get_args(VitInput)
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,26 @@ class Inputs:
                 return torch.stack([batch.flux, weight], dim=1)
         raise ValueError(f"input {self.kind!r}")
 
+    def unlike(self, wave: Array) -> str:
+        """How the pixels it was made for differ from those at `wave`; empty: they do not."""
+        if self.wave is None and len(self.sigma) != len(wave):
+            return f"was trained on {len(self.sigma)} pixels, not {len(wave)}"
+        return other_pixels(self.wave, wave)
+
 
 def make_inputs(kind: str, spectra: Spectra) -> Inputs:
     """The input of a configuration for a data set."""
     sigma = spectra.sky_sigma() if kind in SKY_INPUTS else torch.ones(spectra.pixels)
     return Inputs(kind, sigma, spectra.wave)
+
+
+def saved_inputs(kind: object, sigma: Tensor, wave: Array | None) -> Inputs:
+    """As a file has them; `ValueError` where they are none."""
+    whole = sigma.ndim == 1 and sigma.is_floating_point() and bool(sigma.isfinite().all())
+    fits = wave is None or (wave.shape == tuple(sigma.shape) and wave.dtype.kind == "f")
+    if kind not in KINDS or not whole or not fits:
+        raise ValueError("it does not say what the model sees")
+    return Inputs(str(kind), sigma, wave)
 
 
 def other_pixels(trained: Array | None, here: Array) -> str:

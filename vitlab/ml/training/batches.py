@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.amp import GradScaler
 
+from vitlab.contract.paths import JobPaths
 from vitlab.contract.value import Value
+from vitlab.ml.own_model import check_own
 from vitlab.ml.scoring import DensityScores, calibration, score
-from vitlab.ml.spectra.observation import on_device
+from vitlab.ml.spectra.observation import Batch, on_device
 from vitlab.ml.training.task import Task
 
 Array = NDArray[np.float64]
@@ -255,6 +257,17 @@ def predict(network: nn.Module, task: Task, split: str) -> Predictions:
     errors = None if sigma is None else sigma.cpu().numpy()
     found = task.density_scores(outputs, true)
     return Predictions(true, labels.cpu().numpy(), errors, loss, found)
+
+
+def check_own_network(job: JobPaths, network: nn.Module, task: Task) -> None:
+    """`check_own` of a network that was trained on the task's spectra."""
+
+    def predicted(batch: Batch) -> Array:
+        with torch.inference_mode():
+            outputs = _outputs(network.eval(), task, task.inputs(batch))
+            return task.estimate(outputs)[0].cpu().numpy()
+
+    check_own(job, task.spectra, predicted)
 
 
 def _split_outputs(network: nn.Module, task: Task, split: str) -> Tensor:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import os
 import pickletools
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, BinaryIO
@@ -19,7 +21,7 @@ from torch import Tensor
 from vitlab.contract.networks import BATCH
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.reading import open_regular
-from vitlab.ml.spectra.inputs import Inputs
+from vitlab.ml.spectra.inputs import Inputs, saved_inputs
 from vitlab.ml.spectra.labels import LabelScaling
 from vitlab.ml.training.throughput import DTYPES
 
@@ -99,13 +101,19 @@ def _of_inputs(inputs: Inputs) -> dict[str, object]:
 def _inputs(saved: Mapping[str, Any]) -> Inputs:
     """Saved before wavelengths were kept, it has none."""
     wave = saved.get("wave")
-    return Inputs(saved["kind"], saved["sigma"], None if wave is None else wave.cpu().numpy())
+    return saved_inputs(saved["kind"], saved["sigma"], None if wave is None else wave.cpu().numpy())
 
 
-def _scaling(saved: Mapping[str, Any]) -> LabelScaling:
+def _scaling(saved: Mapping[str, Any], labels: int) -> LabelScaling:
     """Saved before labels had ranges, it has none."""
-    ranges = tuple((low, high) for low, high in saved.get("ranges", ()))
-    return LabelScaling(tuple(saved["offset"]), tuple(saved["scale"]), ranges)
+    ranges = tuple((float(low), float(high)) for low, high in saved.get("ranges", ()))
+    offset, scale = (tuple(map(float, saved[name])) for name in ("offset", "scale"))
+    numbers = [*offset, *scale, *chain(*ranges)]
+    rise = all(low < high for low, high in ranges) and all(one > 0 for one in scale)
+    counts = {len(offset), len(scale), len(ranges) or labels}
+    if not rise or counts != {labels} or not all(map(math.isfinite, numbers)):
+        raise ValueError("it does not say how its labels are scaled")
+    return LabelScaling(offset, scale, ranges)
 
 
 _GLOBALS = ("collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch FloatStorage",
@@ -191,20 +199,34 @@ def load(path: Path, device: torch.device) -> Saved:
         raise UsageError(f"{path}: not a readable checkpoint ({error})") from None
 
 
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("step", "best_step", "stale", "accumulate", "rewinds"), int),
+    **dict.fromkeys(("loss", "data"), str),
+    **dict.fromkeys(("model", "average", "config", "scaler", "how"), dict),
+    "best": (int, float),
+}  # fmt: skip
+
+
 def _saved(document: dict[str, Any]) -> Saved:
     del document["format"]
     scaling, inputs = document.pop("scaling"), document.pop("inputs")
     factor, waited = document.pop("plateau")
-    how = document["how"]
+    how, labels = document["how"], tuple(map(str, document["labels"]))
+    for name, kind in _TYPES.items():
+        if not isinstance(document[name], kind):
+            raise ValueError(f"its {name} is of another type")
+    weights = chain(document["model"].items(), document["average"].items())
+    if not all(isinstance(name, str) and isinstance(one, Tensor) for name, one in weights):
+        raise ValueError("its weights are none")
     if how["precision"] not in DTYPES or not isinstance(how.get("batch", BATCH), int):
         raise ValueError("it does not say how it was trained")
     return Saved(
         **{
             **document,
-            "labels": tuple(document["labels"]),
-            "plateau": (factor, waited),
-            "optimizers": tuple(document["optimizers"]),
-            "scaling": _scaling(scaling),
+            "labels": labels,
+            "plateau": (float(factor), int(waited)),
+            "optimizers": tuple(map(dict, document["optimizers"])),
+            "scaling": _scaling(scaling, len(labels)),
             "inputs": _inputs(inputs),
         }
     )

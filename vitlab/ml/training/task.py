@@ -24,7 +24,7 @@ from vitlab.ml.network.vit import build
 from vitlab.ml.scoring import DensityScores
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, unpermuted
 from vitlab.ml.spectra.file_spectra import FileSpectra
-from vitlab.ml.spectra.inputs import Inputs, make_inputs, other_pixels
+from vitlab.ml.spectra.inputs import Inputs, make_inputs
 from vitlab.ml.spectra.labels import RANGES, LabelScaling, fit_scaling, other_labels
 from vitlab.ml.training import checkpoint
 from vitlab.ml.training.parallel import ALONE, Group
@@ -297,7 +297,9 @@ def load_network(
     saved = checkpoint.load(path, device)
     if saved.labels != config.labels:  # with as many labels its weights would fit
         raise UsageError(f"{path}: {other_labels(saved.labels, config.labels)}")
-    if unlike := other_pixels(saved.inputs.wave, spectra.wave):
+    if saved.loss != config.loss:
+        raise UsageError(f"{path}: was trained with loss {saved.loss}, not {config.loss}")
+    if unlike := saved.inputs.unlike(spectra.wave):
         raise UsageError(f"{path}: {unlike}")
     try:  # as it was configured then, whatever the defaults are now
         model = {**asdict(config.model), **saved.config}
