@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from vitlab.jobs.environment import is_secret
 from vitlab.jobs.experiment import placeholders
 from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.jobs.experiment.placeholders import expand, folder_name
-from vitlab.jobs.files import read_json
+from vitlab.jobs.files import read_json, write_json
+from vitlab.jobs.process.child import keep_outputs
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.store import read_state, submit
 from vitlab.jobs.submissions import record
@@ -295,6 +297,20 @@ def test_outputs_are_kept_at_a_good_end(shop: Workshop) -> None:
     advance(shop.lab)
     assert ended(failed).outcome == "failed"
     assert not failed.outputs.exists()
+
+
+@pytest.mark.parametrize("ahead", [30.0, -30.0])
+def test_outputs_go_by_the_clock_of_their_disk(shop: Workshop, ahead: float) -> None:
+    work = shop.lab.root / "work"
+    work.mkdir()
+    config = {"argv": ["true"], "cwd": "work", "outputs": ["*.txt"]}
+    job = shop.submit("", config=config)
+    (work / "old.txt").write_text("of an earlier run")
+    os.utime(work / "old.txt", (time.time() - 20,) * 2)
+    write_json(job.started, {"started": time.time() + ahead})  # by the machine's own clock
+    (work / "new.txt").write_text("its own")
+    assert keep_outputs(job) == []
+    assert [path.name for path in job.outputs.iterdir()] == ["new.txt"]
 
 
 def test_two_runs_on_one_file_run_one_after_the_other(shop: Workshop) -> None:

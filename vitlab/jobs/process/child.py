@@ -367,10 +367,7 @@ def _keep_outputs(job: JobPaths) -> Iterator[str]:
     if spec.get("recipe") != COMMAND:
         return
     command = filled_command(job, spec, False)
-    began = min(
-        (float(read_json(path).get("started", 0)) for path in job.folder.glob("started*.json")),
-        default=0.0,
-    )
+    began = min((_began(path, command.cwd) for path in job.folder.glob("started*.json")), default=0)
     for glob in command.outputs:
         search = Search()
         found = sorted(matching(command.cwd, glob, search, folders=True))
@@ -386,6 +383,14 @@ def _keep_outputs(job: JobPaths) -> Iterator[str]:
             kept = job.folder.resolve() / job.outputs.name
             if why := _copy(path, command.cwd.resolve(), kept / name, kept):
                 yield f"config.outputs: {name}: not kept ({why})"
+
+
+def _began(started: Path, cwd: Path) -> float:
+    """When an attempt started, by the clock of the disk of its files, which may be a server's."""
+    with contextlib.suppress(OSError):
+        if (record := started.stat()).st_dev == cwd.stat().st_dev:
+            return record.st_mtime
+    return float(read_json(started).get("started", 0))
 
 
 def _files(path: Path, search: Search) -> list[Path]:
