@@ -6,6 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from textual.app import ComposeResult
 from textual.widgets import Input, OptionList, Static
 
 from tests.tui.conftest import Open, post
@@ -113,6 +114,24 @@ async def test_a_plan_that_cannot_be_launched_shows_its_reason_and_does_not_laun
         await it.press("enter")
         assert isinstance(it.app.screen, LaunchScreen)
         assert not [asked for asked in lab.asked if asked[0] == "launch"]
+
+
+async def test_keys_in_the_moment_in_which_the_launch_opens_do_no_harm(
+    stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compose = LaunchScreen.compose
+
+    def with_keys(self: LaunchScreen) -> ComposeResult:
+        self.action_scroll_plan(1)  # bindings with priority come before its own messages
+        self.action_scroll_plan(-1)
+        yield from compose(self)
+
+    monkeypatch.setattr(LaunchScreen, "compose", with_keys)
+    async with stage() as it:
+        await it.press("n")
+        await it.until(lambda: isinstance(it.app.screen, LaunchScreen))
+        await it.press("f", "b", "escape")
+        await it.until(lambda: not isinstance(it.app.screen, LaunchScreen))
 
 
 async def test_x_asks_and_stops_only_on_yes(stage: Open) -> None:

@@ -80,7 +80,8 @@ class LaunchScreen(Dialog["Plan | None"]):
         self._make_plan = make_plan
         self._ready: dict[Choice, Plan] = {}
         """The plans that were shown and can be launched."""
-        # Kept, not looked up: a plan may still come while the dialog is taken down.
+        # Kept, not looked up: a plan may still come while the dialog is taken down, and a key
+        # before it is there.
         self._profiles = OptionList(
             *(Option(_choice(name, False), id=name) for name in self._names),
             id="profiles",
@@ -90,6 +91,7 @@ class LaunchScreen(Dialog["Plan | None"]):
         self._only = Static(ONLY_FULL, id="only-full", markup=False)
         self._only.display = self._names == ("full",)
         self._text = Static(id="plan-text", markup=False)
+        self._scroll = VerticalScroll(self._text, id="launch-plan")
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
@@ -101,8 +103,7 @@ class LaunchScreen(Dialog["Plan | None"]):
             yield self._profiles
             yield self._only
             yield self._place
-            with VerticalScroll(id="launch-plan"):
-                yield self._text
+            yield self._scroll
 
     def on_mount(self) -> None:
         profiles = self._profiles
@@ -131,8 +132,7 @@ class LaunchScreen(Dialog["Plan | None"]):
         profiles.highlighted = ((profiles.highlighted or 0) + by) % len(self._names)
 
     def action_scroll_plan(self, pages: int) -> None:
-        plan = self.query_one("#launch-plan", VerticalScroll)
-        plan.scroll_relative(y=pages * max(plan.size.height - 2, 1), animate=False)
+        self._scroll.scroll_relative(y=pages * max(self._scroll.size.height - 2, 1), animate=False)
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         if event.option.id != self._highlighted:
