@@ -435,6 +435,54 @@ def test_the_order_of_rules_never_contradicts_what_they_say(
 
 
 @pytest.mark.parametrize(
+    ("lines", "verdict"),
+    [
+        (["If R² > {}, go on.", "If R² < {}, stop."], "decided"),
+        (["If R² > {}; go on", "Otherwise, stop"], "decided"),
+        (["**If test R² ≥ {}**, we continue.", "When test R² < {}, we stop"], "decided"),
+        (["If R² > {}, go on, and write the paper", "If R² < {}, the ViT is too small"], "decided"),
+        (["🟢 R² > {} → go on", "🔴 R² < {} → stop"], "decided"),
+        (["如果 R² > {}，就进入 Gate-9；否则停止"], "decided"),
+        (["若 R² > {}，继续；若 R² < {}，停止"], "decided"),
+        (["当 R² > {} 时，继续", "当 R² < {} 时，停止"], "decided"),
+        (["If R² > {}, go on. If R² < {}, stop."], "decided"),
+        (["If R² > {}, MAE < 9, go on"], "manual"),
+        (["If R² > {}, and the bias is small, go on"], "manual"),
+        (["If R² > {}, noise-free, go on"], "manual"),
+        (["If R² > {}, on giants, go on", "If R² < {}, giants excluded"], "manual"),
+        (["If R² > {}, three seeds"], "manual"),
+        (["若 R² > {}，在暗星上，继续"], "manual"),
+    ],
+)
+def test_a_sentence_of_a_list_tells_what_follows_behind_a_comma(
+    lines: list[str], verdict: str
+) -> None:
+    for limit, decided in (("0.70", "pass"), ("0.95", "fail")):
+        items = "\n".join(f"- {line}" for line in lines).replace("{}", limit)
+        found = verdict_of(f"\n{items}")
+        assert found == (decided if verdict == "decided" else verdict)
+
+
+@pytest.mark.parametrize(
+    ("rows", "verdict"),
+    [
+        ("| Rule | R² ≥ {0} → ✅ go on<br>R² < {0} → ❌ stop |", "decided"),
+        ("| Rule | R² ≥ {0} → ✅ go on, R² < {0} → ❌ stop |", "decided"),
+        ("| Rule | R² ≥ {0} → ✅ go on / R² < {0} → ❌ stop |", "decided"),
+        ("| Rule | R² ≥ {0} → pass, 0.10–0.20 → marginal, < {0} → fail |", "decided"),
+        ("| 规则 | 若 R² > {0} 则继续，若 R² < {0} 则停止 |", "decided"),
+        ("| If R² > {0}, then | ✅ go on |\n| Else if R² < {0} | ❌ stop |", "decided"),
+        ("| If R² > {0} (see hub) | ✅ go on |\n| 反之 | ❌ 停止 |", "decided"),
+        ("| Rule | MAE < 9, R² > {0} → ✅ go on |", "manual"),
+    ],
+)
+def test_several_rules_of_one_cell_are_read(rows: str, verdict: str) -> None:
+    for limit, decided in (("0.70", "pass"), ("0.95", "fail")):
+        found = verdict_of(rows.replace("{0}", limit))
+        assert found == (decided if verdict == "decided" else verdict)
+
+
+@pytest.mark.parametrize(
     ("then", "verdict"),
     [
         ("✅ write", "pass"),

@@ -118,19 +118,20 @@ _REMARK = re.compile(
     r"(?:\s*[\d.]+%?)?"
     r"|(?:主|最终)?目标|(?:main |primary |stretch )?(?:target|goal)|论文主?结果|publishable"
     r"|优秀|良好|及格|excellent|good|acceptable|strong|primary|threshold|must|required|主要|阈值|必须"
-    r"|(?:see|cf\.?|参?见)\s*(?:MVP|Gate|§|sec|fig|tab|app|eq|ref|note|图|表|节|附录|实验|报告|\[|#|\d)"
+    r"|(?:see|cf\.?|参?见)\s*(?:MVP|Gate|§|sec|fig|tab|app|eq|ref|note|hub|roadmap|report|plan"
+    r"|above|below|图|表|节|附录|实验|报告|\[|#|\d)"
     r"[^()<>≥≤]{0,40}(?=\)|$)"
     rf"|(?:{MODEL}|baseline|current(?:ly)?|基线|目前)\s*[:=]?\s*(?:R2\s*=?\s*)?{NUMBER}(?=\)))*+$",
     re.I,
 )
 """What may stand behind a limit: words that say nothing of what it is of."""
-_OF_A_PART = re.compile(
+OF_A_PART = (
     r"[=@]|\b(?:SNR|S/N|mags?|min(?:imum)?|max(?:imum)?|worst|best|median|seeds?|runs?|each|every|all|any"
     r"|bins?|permut\w*|shuffl\w*|controls?|baselines?)(?![a-z])"
-    r"|信噪|星等|最[好差低高大小优]|中位|种子|每|各|所有|任[一何]|打乱|置换|对照|基线",
-    re.I,
+    r"|信噪|星等|最[好差低高大小优]|中位|种子|每|各|所有|任[一何]|打乱|置换|对照|基线"
 )
 """A qualifier of some stars or seeds, or of other data: not the number of an MVP."""
+_OF_A_PART = re.compile(OF_A_PART, re.I)
 _CHANGED = re.compile(
     r"[-+*/&]\s*$|^\s*[-+*/&]|\s[-+*/&]\s|[√×÷+&=]|^[\d.\s]+$|[非不未无没和与]$|以及"
     r"|\b(?:not?|non|log(?:10)?|ln|exp|sqrt|std|var(?:iance)?|spread|gap|gains?|improve\w*|increase\w*"

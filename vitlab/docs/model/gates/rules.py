@@ -9,6 +9,7 @@ from html import unescape
 
 from vitlab.docs.model.gates.conditions import (
     FAIL_WORD,
+    OF_A_PART,
     PASS_WORD,
     Between,
     Comparison,
@@ -56,12 +57,32 @@ _TOLD = re.compile(
     re.I,
 )
 """In place of an arrow, behind a limit that opens with an if: `if R2 > 0.7: go on`."""
+_CLAUSE = re.compile(r"(?<=[\d%a-zA-Z)）])\s*(?:时\s*)?[,，;；]\s*(?!\d)(?:就|那么?)?")
+_ACTS = re.compile(
+    r"(?:go|stop|continue|proceed|we|start|launch|run|train|move|accept|reject|write|publish|keep|use"
+    r"|drop|abandon|kill|pass|fail|done|end|close|scale|switch|try|add|revise|redo|repeat|enter"
+    r"|begin|adopt|submit)\b|[✅❌🟢🔴🟡⚠🛑⛔🚀]"
+    r"|[可写转]|继续|停止|进入|采用|放弃|启动|开始|通过|失败|终止|扩大|增加",
+    re.I,
+)
+_NARROWS = re.compile(
+    r"(?:and|or|but|for|on|in|at|with|without|within|of|over|from|by|if|when|where|while|as|only|given"
+    r"|provided|unless|averaged?|mean|median|both|each|every|all|any|not?|same|per|using|under|above"
+    r"|below|see|which|whose|that|even|also|too|at least|at most)\b(?!-)"
+    r"|[且并或而对在仅只当基以平同均含与和无不未每各所任见]",
+    re.I,
+)
+"""Opens what says of what a limit is, or limits something else, and no consequence."""
+_OF_PART = re.compile(rf"\d|{OF_A_PART}|giants?|dwarfs?|spectra|noise|暗星|巨星|矮星|光谱", re.I)
+_SENTENCE = re.compile(r"(?<!\s)\s*[;；。]\s*|\.\s+(?=if\b)", re.I)
+_SEPARATOR = re.compile(r"((?<!\s)\s*[;；,，](?!\s*(?:then\b|则))\s*|(?<!\s)\s+/\s+)")
+_BREAK = re.compile(r"<br\s*/?>", re.I)
 _ELSE_WORD = re.compile(
     r"\s*[;；,，.。]?\s*\b(?:else|otherwise)\b\s*[:：,，]?\s*|\s*[;；,，]\s*否则\s*", re.I
 )
 _RANGE = re.compile(r"\s*[+-]?\d*\.\d+\s*%?\s*(?:[-–—~～至到]|to\b)\s*[+-]?\d*\.\d+\s*%?\s*$")
 """`0.65–0.70` alone, of the metric that the other rules name."""
-_ELSE_ITEM = re.compile(r"^\W*(?:else|otherwise|否则)\W*$", re.I)
+_ELSE_ITEM = re.compile(r"^\W*(?:else|otherwise|否则|反之|其[他余]情况)\W*$", re.I)
 _ELSE_LINE = re.compile(
     r"^\W*(?:else|otherwise|否则)\s*(?:[:：,，]|→|->|=>|⇒|➜|➡️?|⟹|then\b|则)\s*(?P<then>.+)$", re.I
 )
@@ -71,9 +92,11 @@ _ELSE_IF = re.compile(
 _MARKED_IF = re.compile(
     r"^(?P<mark>[✅❌⚠🔴🟢🟡]\ufe0f?)\s*(?P<rest>(?:若|如果|if\b|when\b).*)$", re.I
 )
+_LIGHT = re.compile(r"^(?P<mark>[🟢🔴🟡])\s*(?=\S)")
 _NEITHER_ITEM = re.compile(
     r"^\W*(?P<word>marginal|borderline|gr[ae]y(?: zone)?|边缘|临界|灰区|待定|部分通过)\W*$", re.I
 )
+_ENDS_IN_THEN = re.compile(r"(?<![\s,，])[\s,，]*(?:\bthen|则|就)?[\s:：,，]*$", re.I)
 _PART_HEAD = re.compile(
     r"^\W*(?:SNR|S/N|信噪|mag(?:nitude)?s?(?![a-z])|星等|bins?(?![a-z])|分箱|子集|subset|N\s*$|数据量)",
     re.I,
@@ -136,7 +159,7 @@ class Rule:
 
 def rules_of(item: str, content: str) -> tuple[Rule, ...]:
     """The rules of a row of a gate: `若 R² > 0.70 | ✅ ..`, `Pass | R² ≥ 0.7`, `若A | .. → ..`."""
-    item, content = _standing(item), _standing(content)
+    item, content = _ELSE_IF.sub("if ", _standing(item), count=1), _standing(content)
     if mark := _MARKED_IF.match(item):
         return rules_of(mark["rest"], f"{mark['mark']} {content}")
     if (neither := _NEITHER_ITEM.match(item)) and _holds_condition(content):
@@ -161,7 +184,7 @@ def rules_of(item: str, content: str) -> tuple[Rule, ...]:
         return read_rules(content)
     if not head:
         return ()
-    condition = item[head.end() :].strip()
+    condition = _ENDS_IN_THEN.sub("", item[head.end() :])
     if not content:
         return read_rules(item)
     if not condition:
@@ -175,15 +198,18 @@ def read_rules(text: str) -> tuple[Rule, ...]:
     text = _ELSE_IF.sub("if ", _standing(text), count=1)
     if otherwise := _otherwise(text):
         return otherwise
+    if (light := _LIGHT.match(text)) and _is_whole_rule(text[light.end() :]):
+        lit, *more = read_rules(text[light.end() :])
+        return replace(lit, then=f"🟡 {lit.then}" if light["mark"] == "🟡" else lit.then), *more
+    pieces = [one for one in _SENTENCE.split(text) if one]
+    if len(pieces) < 2 or not all(map(_is_whole_rule, pieces)):
+        pieces = _whole_rules(text)
+    if len(pieces) > 1:
+        return tuple(rule for piece in pieces for rule in read_rules(piece))
     head = _IF_WORD.match(text)
     body = text[head.end() :] if head else text
-    pieces = re.split(r"\s*[;；]\s*", body)
-    if len(pieces) > 1 and all(_is_whole_rule(piece) for piece in pieces):
-        return tuple(rule for piece in pieces for rule in read_rules(piece))
     first, *rest = _ELSE_WORD.split(body, maxsplit=1)
-    condition, *then = _ARROW.split(first, maxsplit=1)
-    if head and not then and _OPERATOR.search((told := _TOLD.split(first, maxsplit=1))[0]):
-        condition, *then = told
+    condition, *then = _divided(first, is_if=head is not None)
     rule = Rule(condition.strip(), then[0].strip() if then else "", read_condition(condition))
     if rest and _IF_WORD.match(rest[0]):  # `A → x, else if B → y, else → z`
         return rule, *read_rules(rest[0])
@@ -191,15 +217,52 @@ def read_rules(text: str) -> tuple[Rule, ...]:
 
 
 def _standing(text: str) -> str:
-    """What a reader sees that is not struck out."""
-    seen = plain(STRUCK.sub("", text) if "~~" in text else text)
+    """What a reader sees that is not struck out; lines of one cell that are rules stay apart."""
+    text = STRUCK.sub("", text) if "~~" in text else text
+    lines = [unescape(plain(line)) for line in _BREAK.split(text)] if "<" in text else []
+    if len(lines) > 1 and all(_is_whole_rule(line) or _ELSE_LINE.match(line) for line in lines):
+        return "; ".join(lines)
+    seen = plain(text)
     return unescape(seen) if "&" in seen else seen
+
+
+def _divided(text: str, *, is_if: bool) -> list[str]:
+    """A condition, and what follows from it where it is told."""
+    parts = _ARROW.split(text, maxsplit=1)
+    if len(parts) > 1 or not is_if:
+        return parts
+    told = _TOLD.split(text, maxsplit=1)
+    if len(told) > 1 and _OPERATOR.search(told[0]):
+        return told
+    limit = max((match.end() for match in _OPERATOR.finditer(text)), default=0)
+    if (clause := _CLAUSE.search(text, limit)) is None:
+        return parts
+    then = text[clause.end() :]
+    is_last = not _CLAUSE.search(then) and not _NARROWS.match(then) and not _OF_PART.search(then)
+    is_told = clause[0][-1:] in "就么那" or _ACTS.match(then) or is_last
+    condition = text[: clause.start()]
+    is_read = limit > 0 or not isinstance(read_condition(condition), Manual)
+    return [condition, then] if then and is_told and is_read else parts
 
 
 def _is_whole_rule(text: str) -> bool:
     """Whether a part of a sentence is a condition with what follows from it."""
-    first, *then = _ARROW.split(text, maxsplit=1)
-    return bool(then) and _OPERATOR.search(first) is not None
+    head = _IF_WORD.match(text)
+    first, *then = _divided(text, is_if=head is not None)
+    return bool(then) and bool(_OPERATOR.search(first) or _RANGE.match(first))
+
+
+def _whole_rules(text: str) -> list[str]:
+    """The rules of a text, where one stands behind another: `A → x, B → y`."""
+    found, is_told = list[list[str]]([[]]), False
+    for piece in _SEPARATOR.split(text):
+        if is_told and _is_whole_rule(piece) and not _ELSE_WORD.match(piece):
+            found.append([])
+        found[-1].append(piece)
+        is_told = is_told or _ARROW.search(piece) is not None
+    rules = ["".join(one[:-1] if one is not found[-1] else one) for one in found]
+    told = [then for one in rules for then in _ARROW.split(one, maxsplit=1)[1:]]
+    return [text] if any(map(_OPERATOR.search, told)) else rules
 
 
 def is_condition(head: str) -> bool:
@@ -365,6 +428,8 @@ def listed_rules(lines: Iterable[str]) -> tuple[Rule, ...]:
             rules.append(Rule(item.strip(), content[0].strip(), condition))
         elif match and match["box"] and _holds_condition(text):
             checks.append(text)
+        elif match and rules and (found := _otherwise(text)):
+            rules += found
         elif _reads_as_rule(text, in_list=match is not None) and _holds_condition(text):
             rules += read_rules(text)
     if rules or not checks:
@@ -382,6 +447,7 @@ def _reads_as_rule(text: str, *, in_list: bool) -> bool:
 
 def _holds_condition(text: str) -> bool:
     """Whether a text has a condition of its own, readable or not."""
+    text = _LIGHT.sub("", text)
     first = _ARROW.split(_ELSE_WORD.split(text, maxsplit=1)[0], maxsplit=1)[0]
     head = _IF_WORD.match(first)
     if _OPERATOR.search(first) or _RANGE.match(first) or (head and head.end() < len(first)):
