@@ -353,6 +353,24 @@ def _session(supervisor: int, count: int) -> list[processes.Process]:
     return found if len(found) >= count else []
 
 
+@pytest.mark.parametrize("kind", ["empty", "text", "folder", "link"])
+def test_what_a_program_names_resume_in_its_folder_starts_nothing(
+    shop: Workshop, kind: str
+) -> None:
+    """It was started again at each end, for ever, or ended in a fault of vitlab's."""
+    make = {"empty": "p.touch()", "text": "p.write_text('x')", "folder": "p.mkdir(exist_ok=True)",
+            "link": "p.is_symlink() or p.symlink_to('out.log')"}  # fmt: skip
+    code = f"import os, pathlib; p = pathlib.Path(os.environ['VITLAB_JOB'], 'resume'); {make[kind]}"
+    job = shop.submit(code)
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    advance(shop.lab)
+    assert (isinstance(read_state(job), Done), job.resume.exists()) == (True, kind != "empty")
+    told = job.health.read_text() if job.health.exists() else ""
+    assert ("it made a file resume in its folder" in told) == (kind == "empty")
+    assert not list(job.folder.glob("started.*.json"))
+
+
 def test_a_lost_job_resumes_in_its_folder(shop: Workshop) -> None:
     code = (
         "import os, time\n"

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -272,6 +273,14 @@ class JobPaths:
         for folder in (self.folder, self.folder.parent):
             if folder.is_symlink():
                 raise UsageError(f"{folder}: a link; nothing is written into the folder it names")
+
+    def is_resumed(self) -> bool:
+        """Whether a resume was asked for; another file or folder of that name asks for none."""
+        try:
+            found = os.lstat(self.resume)
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and not found.st_size
 
     spec = _File(SPEC)
     environment = _File("environment.json")

@@ -387,7 +387,7 @@ def _read_state(
         began = _number(owner.get("started"), _modified(job.lock))
         running = Running(began, owner.get("pid", 0), owner.get("device", "")[:_LONGEST])
         return running, owner.get("boot", "")[:_LONGEST]
-    if job.resume.name in entries and os.path.lexists(job.resume):
+    if job.resume.name in entries and job.is_resumed():
         return Queued(_modified(job.resume)), ""
     if ended := read(load_exit, job.exit):
         return ended, ""

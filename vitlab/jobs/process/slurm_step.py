@@ -81,7 +81,7 @@ def _may_run(job: JobPaths, restarted: bool) -> bool:
         return False
     if read_json(job.slurm).get("id") not in (None, number(os.environ)):
         return False
-    if job.resume.exists() or not (job.started.exists() or job.exit.exists()):
+    if job.is_resumed() or not (job.started.exists() or job.exit.exists()):
         return True
     return restarted and read_json(job.exit).get("reason", "killed") == "killed"
 

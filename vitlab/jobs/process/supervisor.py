@@ -149,7 +149,7 @@ class Supervisor:
             signal.signal(signal.SIGUSR2, self._on_time)
         resumed = archive_run(self.job)
         self._write_started(command(self.job, resumed, self.orders.get("across", ()))[0])
-        self.job.resume.unlink(missing_ok=True)
+        _no_request(self.job)
         reserve = ReservedFile(self.job.exit)
         self._check_stop()
         end, peak = End(None, None), 0
@@ -167,6 +167,9 @@ class Supervisor:
             resumed = True
         if self.adopted and self.job.stop.exists():  # perhaps before we watched it
             _end(self)
+        if _no_request(self.job):  # nobody asks while it runs
+            text = f"it made a file {self.job.resume.name} in its folder, which was removed"
+            write_health(self.job, Health("warn", "resume", text))
         if self.by_slurm and not self.job.stop.exists():
             touch(self.job.resume)  # Slurm knows whether it starts it again; the next look asks
         elif not self.requeue or end.code == 0:
@@ -349,6 +352,13 @@ def _start(own: Supervisor, argv: list[str], cwd: Path) -> Child:
     if why := lacking_secrets(own.job):
         write_health(own.job, Health("warn", "environment", why))
     return start(own.job, argv, cwd, own.orders.get("environment", {}))
+
+
+def _no_request(job: JobPaths) -> bool:
+    """Remove the request to resume a job; whether there was one."""
+    if asked := job.is_resumed():
+        job.resume.unlink()
+    return asked
 
 
 def _end(own: Supervisor) -> None:

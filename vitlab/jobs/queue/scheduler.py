@@ -239,7 +239,7 @@ def _still_queued(job: JobPaths) -> bool:
         return False
     if is_locked(job.lock) is None and _is_starting(job):
         return False
-    if job.resume.exists():
+    if job.is_resumed():
         return True
     return not job.started.exists() and not job.exit.exists()
 
@@ -324,7 +324,7 @@ def _close(job: JobPaths, detail: str, reason: str = "killed") -> None:
     if lock is None:
         return
     try:
-        if job.resume.exists():
+        if job.is_resumed():
             job.resume.unlink()
             if job.exit.exists():
                 return
