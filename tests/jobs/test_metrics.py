@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import signal
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -163,6 +166,40 @@ def test_a_training_in_the_background_that_is_ended_has_no_result(shop: Workshop
     done = ended(job)
     assert (done.outcome, job.result.exists()) == ("unknown", False)
     assert re.match(r"it returned while train.py \(pid \d+\) ran on, which was ended", done.detail)
+
+
+@pytest.mark.parametrize(
+    ("does", "waits", "outcome"),
+    [
+        ("while True: pass", "", "unknown"),
+        ("while True: pass", "while ! test -e done; do sleep 0.1; done", "ok"),
+        ("time.sleep(60)", "", "ok"),
+    ],
+)
+def test_a_training_that_another_program_was_given_is_told(
+    shop: Workshop, does: str, waits: str, outcome: str
+) -> None:
+    """As `tmux` where it runs already: nothing of what it starts is the job's."""
+    root = shop.lab.root
+    (root / "train.py").write_text(f"import time\nopen('begun', 'w')\n{does}")
+    (root / "tmux").write_text("touch asked; while ! test -e begun; do sleep 0.1; done")
+    run = f"sh tmux new-session -d 'python train.py'; {waits}"
+    (root / "run.sh").write_text(f"{run}\necho 'test_r2=0.1'")
+    wait = "while ! test -e asked; do sleep 0.1; done"
+    rest = "sleep 2; kill $!; touch done" if waits else "sleep 60"
+    server = f"{wait}; {sys.executable} train.py & {rest}"
+    extra = {"metrics": {"pattern": r"test_r2=(?P<r2>\S+)", "names": {"r2": "test/r2/log_g"}}}
+    with subprocess.Popen(["sh", "-c", server], cwd=root, start_new_session=True) as running:
+        try:
+            config = {"argv": ["bash", "run.sh"], "cwd": str(root)}
+            job = shop.submit("", config=config, extra=extra)
+            advance(shop.lab)
+            done = ended(job)
+        finally:
+            os.killpg(running.pid, signal.SIGKILL)
+    assert (done.outcome, job.result.exists()) == (outcome, outcome == "ok")
+    told = r"it returned while train.py \(pid (\d+)\) runs on, .* by `vitlab adopt --pid \1`"
+    assert (re.match(told, done.detail) is not None) == (outcome == "unknown")
 
 
 @pytest.mark.parametrize(

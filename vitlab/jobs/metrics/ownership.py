@@ -232,6 +232,28 @@ def left_running(
         time.sleep(0.25)
 
 
+def begun_elsewhere(text: str, folder: str, since: int) -> str:
+    """A training that a job's script had another program start, as a `tmux` that ran before.
+
+    One of this user and no job, begun at `since` (ticks) or later, that works in the job's `folder`
+    or is named with its own in the `text`; empty where none is found in a while.
+    """
+    begun, seen = time.monotonic(), dict[int, tuple[float, int]]()
+    while (now := time.monotonic()) < begun + WORKERS_GO:
+        for one in all_processes():
+            is_new = one.ticks >= since and user_of(one.pid) == os.getuid() and not job_of(one.pid)
+            if not is_new or not _is_program(one.pid) or not (script := _script(one.pid)):
+                continue
+            name, place = PurePath(script[1]).name, PurePath(script[0]).name
+            is_named = script[0] == folder or (name in text and place in text)
+            since_then, used = seen.setdefault(one.pid, (now, one.cpu_ticks))
+            works = one.cpu_ticks - used > HARD * (now - since_then) * os.sysconf("SC_CLK_TCK")
+            if is_named and works and now - since_then > 1.0:
+                return f"{name} (pid {one.pid})"
+        time.sleep(0.25)
+    return ""
+
+
 def name_of(pid: int) -> str:
     """A process for people: its job, or its number and script."""
     if job := job_of(pid):

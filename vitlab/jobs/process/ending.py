@@ -17,7 +17,7 @@ from pathlib import Path
 from vitlab.contract.events import Outcome
 from vitlab.contract.reading import open_regular, read_regular
 from vitlab.jobs.files import born, last_json_line
-from vitlab.jobs.processes import oom_kills
+from vitlab.jobs.processes import SCRIPTS, oom_kills
 
 NAN_CODE = 3
 """A recipe's exit code when its loss is not finite."""
@@ -42,6 +42,12 @@ _WRAPPER = (
 )
 """Words before the program of a command."""
 
+OUTSIDE = 3
+"""In `End.left`: it runs on out of our reach."""
+_ELSEWHERE = (
+    r"(?<![\w./-])(?:(?:lib)?tmux|byobu|screen|zellij|dtach|abduco|systemd-run|ssh)(?![\w-])"
+)
+"""What has a process of its own start a program, which is none of the job's then."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FULL_DISK = 1 << 16
 
@@ -96,7 +102,7 @@ class End:
     """Whether its exit code is a user's program's own: `NAN_CODE` means nothing there."""
     left: tuple[str, int] = ("", 0)
     """A program that ran on when its own had returned, and was ended; whether it trained: 2 surely,
-    1 perhaps, 0 not."""
+    1 perhaps, 0 not; `OUTSIDE` one that is not the job's and trains on."""
     source: str = ""
     """The text of its own script, which names those that it starts."""
     behind_shell: bool = False
@@ -109,6 +115,11 @@ def explain(end: End) -> tuple[Outcome, str]:
         may_hide = (end.behind_shell or end.proof[1]) and not end.proof[0]
         why = _hidden_failure(end) if may_hide else ""
         left, trained = end.left
+        if trained == OUTSIDE:
+            told = f"it returned while {left} runs on, which another program has started for it"
+            adopt = f"`vitlab adopt --pid {left.rpartition(' ')[2].rstrip(')')}`"
+            how = f"let it wait for that, or take that in by {adopt}"
+            return ("ok", told) if all(end.proof) else ("unknown", f"{told}: {how}")
         if not end.proof[0] and (trained == 2 or (trained and end.proof[1])):
             came_to = f"; it came to {end.proof[1]}" if end.proof[1] else ""
             why = f"it returned while {left} ran on, which was ended: wait for it{came_to}"
@@ -205,6 +216,18 @@ def _is_of_another(before: str, frame: str, error: str, source: str) -> bool:
     name = Path(match[1]).name
     is_named = re.search(rf"(?<![\w.]){re.escape(name)}\b", source) is not None
     return match[2] == "<module>" and is_named
+
+
+def handing_over(argv: Sequence[str], cwd: Path) -> str:
+    """The text of a command and its scripts where it names what runs a program elsewhere."""
+    texts = [" ".join(argv)]
+    for number, word in enumerate(argv):
+        if word.endswith(SCRIPTS) or (not number and "/" in word):
+            with contextlib.suppress(OSError, ValueError):
+                data = read_regular(cwd / word, 1 << 20, follow=True)
+                texts += [data.decode("utf-8", "replace")] if b"\0" not in data[:512] else []
+    text = "\n".join(texts)
+    return text if re.search(_ELSEWHERE, text) else ""
 
 
 def source_of(argv: Sequence[str], cwd: Path) -> str:

@@ -49,12 +49,14 @@ from vitlab.jobs.process.child import (
     write_start,
 )
 from vitlab.jobs.process.ending import (
+    OUTSIDE,
     End,
     KernelKills,
     behind_shell,
     disk_free,
     explain,
     file_size,
+    handing_over,
     last_error,
     last_words,
     printable,
@@ -167,9 +169,7 @@ class Supervisor:
             resumed = True
         if self.adopted and self.job.stop.exists():  # perhaps before we watched it
             _end(self)
-        if _no_request(self.job):  # nobody asks while it runs
-            text = f"it made a file {self.job.resume.name} in its folder, which was removed"
-            write_health(self.job, Health("warn", "resume", text))
+        _no_request(self.job, was_made=True)  # nobody asks while it runs
         if self.by_slurm and not self.job.stop.exists():
             touch(self.job.resume)  # Slurm knows whether it starts it again; the next look asks
         elif not self.requeue or end.code == 0:
@@ -180,7 +180,7 @@ class Supervisor:
 
     def _attempt(self, resumed: bool) -> tuple[End, int]:
         """Run the job's process once: how it ended, and its peak bytes."""
-        argv, cwd = command(self.job, resumed, self.orders.get("across", ()))
+        argv, cwd = self.ran = command(self.job, resumed, self.orders.get("across", ()))
         self.uses_srun = bool(self.slurm) and Path(argv[0]).name == "srun"
         kills = KernelKills()
         self.failure, self.left = None, ("", 0)
@@ -354,11 +354,13 @@ def _start(own: Supervisor, argv: list[str], cwd: Path) -> Child:
     return start(own.job, argv, cwd, own.orders.get("environment", {}))
 
 
-def _no_request(job: JobPaths) -> bool:
-    """Remove the request to resume a job; whether there was one."""
-    if asked := job.is_resumed():
+def _no_request(job: JobPaths, was_made: bool = False) -> None:
+    """Remove the request to resume a job; one that its program made (`was_made`) is told."""
+    if job.is_resumed():
         job.resume.unlink()
-    return asked
+        if was_made:
+            text = f"it made a file {job.resume.name} in its folder, which was removed"
+            write_health(job, Health("warn", "resume", text))
 
 
 def _end(own: Supervisor) -> None:
@@ -374,9 +376,16 @@ def _end(own: Supervisor) -> None:
 
 def _left(own: Supervisor, monitor: Monitor, code: int | None) -> tuple[str, int]:
     """See `End.left`."""
-    if code or own.stop_reason[0] or own.adopted or not own._members():
+    if code or own.stop_reason[0] or own.adopted:
         return "", 0
-    from vitlab.jobs.metrics.ownership import left_running  # rarely needed
+    if not own._members():
+        if not own.is_command or not (text := handing_over(*own.ran)):
+            return "", 0
+        from vitlab.jobs.metrics.ownership import begun_elsewhere  # rarely needed, as below
+
+        other = begun_elsewhere(text, str(own.ran[1]), own.ticks)
+        return other, OUTSIDE if other else 0
+    from vitlab.jobs.metrics.ownership import left_running
 
     def history() -> History:
         monitor.check(alive=True)
