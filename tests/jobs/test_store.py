@@ -30,6 +30,8 @@ from vitlab.contract.job import (
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.jobs import processes, store
 from vitlab.jobs.files import is_locked, take_lock
+from vitlab.jobs.process.health import Limits
+from vitlab.jobs.process.monitor import Monitor
 from vitlab.jobs.processes import boot
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.store import (
@@ -84,6 +86,8 @@ def test_the_state_is_what_the_files_say(shop: Workshop) -> None:
     os.close(lock)
     assert isinstance(read_state(job), Queued)  # the starter died: nothing is lost
     job.started.write_text(json.dumps({"started": 5.0}))
+    assert read_state(job) == Lost(5.0)
+    job.lock.write_text("")  # just now
     assert read_state(job) == Lost(5.0)
     job.started.write_text("{")  # half written by a machine that lost power
     assert isinstance(read_state(job), Lost)
@@ -151,6 +155,37 @@ def test_a_lock_that_was_replaced_hides_no_job_that_lives(shop: Workshop) -> Non
     assert read_state(job) == Running(5.0, me.pid, "cpu")
     job.started.write_text(json.dumps({**record, "ticks": me.ticks - 1}))
     assert read_state(job) == Lost(5.0)
+
+
+@pytest.mark.parametrize(
+    ("host", "boot_id", "age", "runs"),
+    [
+        ("other", "00000000", 60, True),
+        ("other", "00000000", 600, False),
+        ("", "00000000", 60, False),  # this machine was restarted
+        ("other", "", 60, False),  # a container was made anew
+    ],
+)
+def test_a_sign_of_life_tells_where_a_disk_keeps_locks_to_one_machine(
+    shop: Workshop, tmp_path: Path, host: str, boot_id: str, age: float, runs: bool
+) -> None:
+    job = shop.submit("")
+    parts = zip((host, boot_id, "1"), boot().split(":"), strict=True)
+    there = ":".join(given or ours for given, ours in parts)
+    record = {"started": 5.0, "boot": there, "pid": 1, "ticks": 1, "device": "cpu"}
+    job.started.write_text(json.dumps(record))
+    job.lock.write_text(json.dumps(record))
+    monitor = Monitor(job, os.getpid(), 0, Limits(), None)
+    os.utime(job.lock, (1, 1))
+    assert read_state(job) == Lost(5.0)
+    monitor.check(alive=True)
+    assert isinstance(read_state(job), Running) == (host == "other" and boot_id != "")
+    os.utime(job.lock, (time.time() - age,) * 2)
+    assert isinstance(read_state(job), Running) == runs
+    copied = LabPaths(tmp_path / "copied")
+    shutil.copytree(shop.lab.root, copied.root)
+    [found] = store.all_jobs(copied)
+    assert isinstance(found.state, Lost)
 
 
 def test_the_copy_of_a_running_job_does_not_run(shop: Workshop, tmp_path: Path) -> None:

@@ -134,6 +134,13 @@ def is_same_boot(one: object, other: str) -> bool:
     return one == other or (is_known and parts[0][2] == parts[1][2])
 
 
+def is_elsewhere(record: Mapping[str, Any]) -> bool:
+    """Whether the `boot` of a record is another machine's, neither an earlier run of this one."""
+    host, _, rest = str(record.get("boot") or "").partition(":")
+    boot_id, ours = rest.partition(":")[0], boot().split(":")
+    return host not in ("", ours[0]) and boot_id not in ("", ours[1])
+
+
 def is_here(record: Mapping[str, Any]) -> bool:
     """Whether the `boot` of a record is this run of this machine: its pids mean something here."""
     return is_same_boot(record.get("boot"), boot())

@@ -32,8 +32,8 @@ from vitlab.contract.tracking import VERSION as LINK_VERSION
 from vitlab.contract.tracking import Link
 from vitlab.contract.validation import load_fields, load_record
 from vitlab.jobs.copies import SUBMISSION, copies
-from vitlab.jobs.files import BLOCK, is_locked, last_json_line, read_json
-from vitlab.jobs.processes import SLURM_NUMBER, is_alive, is_here
+from vitlab.jobs.files import BLOCK, beats, is_locked, last_json_line, read_json
+from vitlab.jobs.processes import SLURM_NUMBER, is_alive, is_elsewhere, is_here
 from vitlab.jobs.submissions import is_submitted, publish, stage, stamp
 
 _ANY = JobPaths(Path())
@@ -421,8 +421,8 @@ def _held(job: JobPaths, read: _Reader) -> bool:
         # must not be ended as a lost one. A copy of its folder does not run, though.
         held = is_alive(started.get("pid", 0), started.get("ticks", 0))
         held = held and (locked is None or is_submitted(job))
-    elif locked is False:
-        return False
+    elif locked is False:  # some disks keep their locks to one machine
+        return is_elsewhere(started) and beats(job.lock) and is_submitted(job)
     else:
         held = job.lock.name not in read.wrong  # another machine's: it will write the end
     if not held and (why := _kind(job.lock)):  # a colleague's, of mode 600

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vitlab.contract.events import read_events
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.files import open_appending, read_json
+from vitlab.jobs.files import BEAT, beat, open_appending, read_json
 from vitlab.jobs.process.health import (
     Facts,
     Health,
@@ -147,6 +147,7 @@ class Monitor:
         self._contradicting: tuple[str, ...] = ()
         self._slowed_by, self._looked = "", -math.inf
         self._start = self._last_event = self._next = time.monotonic()
+        self._beat = -math.inf
         self._memory: tuple[int, ...] = ()
         self._sample = self._compare = self._start + MEMORY_INTERVAL
 
@@ -160,6 +161,9 @@ class Monitor:
         if now < self._next and not last:
             return self._verdict
         self._next = now + CHECK_INTERVAL
+        if now >= self._beat:
+            beat(self._job.lock)
+            self._beat = now + BEAT
         try:
             self._verdict = self._renewed(now, alive, last, last and whole)
         except Exception as error:
