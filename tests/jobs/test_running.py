@@ -343,6 +343,23 @@ def test_what_a_killed_supervisor_leaves_is_found_whatever_hides_it(
         lab.root.rename(shop.lab.root)
 
 
+def test_a_copy_s_stop_ends_nothing_of_the_lab_it_was_copied_from(shop: Workshop) -> None:
+    job = shop.submit(SLEEP)
+    advance(shop.lab)
+    supervisor = running(job)
+    [own] = wait_for(lambda: _session(supervisor.pid, 1))
+    lab = LabPaths(shop.lab.root.with_name("copy"))
+    shutil.copytree(shop.lab.root, lab.root, symlinks=True)
+    copy = JobPaths(lab.root / job.folder.relative_to(shop.lab.root))
+    for record in ({}, {"pid": 1}, {"boot": None}):  # also of one whose supervisor is gone
+        write_json(copy.started, {**read_json(job.started), **record})
+        assert scheduler.end_orphans(copy, 0.1)
+        assert processes.is_alive(own.pid, own.ticks)
+        assert running(job).pid == supervisor.pid
+    stop(job)
+    assert ended(job).outcome == "killed"
+
+
 def _session(supervisor: int, count: int) -> list[processes.Process]:
     """What a supervisor's program has started, once that many run."""
     parents = {supervisor}

@@ -166,11 +166,12 @@ def orphans(started: Mapping[str, Any], folder: Path) -> list[Process]:
 
     The job's own process and those that carry the job's marker; and the session of one of these,
     whose number alone may be another's by now, as a program may overwrite its variables
-    (`setproctitle`), and the folder may have been renamed since.
+    (`setproctitle`), and the folder may have been renamed since. By the marker alone while that
+    supervisor lives: then the folder is a copy.
     """
-    _, since = identity(started)
+    pid, since = identity(started)
     there = [x for x in all_processes() if x.ticks >= since and x.pid != os.getpid()]
-    named = started.get("child")
+    named = None if is_alive(pid, since) else started.get("child")
     child = identity(named if isinstance(named, dict) else {})
     own = {x.pid for x in there if (x.pid, x.ticks) == child or _is_of(job_of(x.pid), folder)}
     sessions = {x.session for x in there if x.pid in own} & {started.get("session")}

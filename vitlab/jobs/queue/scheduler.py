@@ -344,6 +344,8 @@ def end_orphans(job: JobPaths, grace: float) -> bool:
     started = read_json(job.started)  # empty for one half written: it may have begun at any time
     if isinstance(started.get("boot"), str) and not processes.is_here(started):
         return True
+    if not processes.is_here(started) or not is_submitted(job):
+        started = {**started, "child": None}  # a copy's, or a stranger's: not of this folder
     return processes.end_all(lambda: processes.orphans(started, job.folder), grace)
 
 
