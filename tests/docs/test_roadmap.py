@@ -140,10 +140,14 @@ def test_a_status_that_names_a_condition_is_passed_over(status: str, is_next: bo
     [
         ("Done", "✅", False), ("Done?", "yes", False), ("Done", "[x]", False), ("", "✅", False),
         ("完成", "✅", False), ("是否完成", "是", False), ("Completed", "2026-11-20", False),
-        ("Result", "✅ R²=0.71", False), ("备注", "已完成", False), ("Stage", "done", False),
+        ("Result", "✅ R²=0.71", False), ("备注", "已完成", False),
         ("Done?", "no", True), ("是否完成", "否", True), ("Done", "[ ]", True), ("Done", "-", True),
         ("Completed", "not yet", True), ("Method", "Running mean of both", True),
         ("Notes", "done well, it shows noise", True),
+        ("Success criteria", "R² > 0.7", True), ("通过标准", "R² > 0.7", True),
+        ("Done by", "2026-12-20", True), ("Done", "pending", True), ("Done", "0/3", True),
+        ("完成", "无", True), ("是否完成", "还没", True), ("Done", "in progress", False),
+        ("Dropout", "✅", True), ("Data ready", "✅", True), ("Notes", "✅ data ready", True),
     ],
 )  # fmt: skip
 def test_a_mark_of_an_end_in_a_column_of_no_statuses_is_told(

@@ -160,7 +160,6 @@ def test_a_legend_is_a_list_of_glyphs_with_words(line: str) -> None:
         "> 图例：\n> - 🌱 计划\n> - 🌀 运行\n> - 🌳 完成\n> - 🥀 失败\n",
         "Key: 🌱 = planned; 🌀 = running; 🌳 = done; 🥀 = failed",
         "Status: 🌱 (planned) | 🌀 (running) | 🌳 (done) | 🥀 (failed)",
-        "Status codes: planned 🌱 | running 🌀 | done 🌳 | failed 🥀",
     ],
 )
 def test_a_legend_is_a_line_list_or_table(lines: str) -> None:
@@ -175,6 +174,12 @@ def test_a_legend_is_a_line_list_or_table(lines: str) -> None:
     [
         "## Key\n\n- R² is better ✅\n- it is slow ❌\n",
         "Status: phase 1 ran well ✅ | phase 2 is next ⏳",
+        "**Status:** Planning ✅ | Training 🚀 | Analysis ⏳",
+        "状态：立项 ✅ | 运行 ✅ | 分析 ⏳ | 完成 ⏳",
+        "## Symbols\n\n- ✅ better than the baseline\n- ❌ worse than the baseline\n",
+        "## Key\n\n| | Data |\n|---|---|\n| 🟢 | public |\n| 🔴 | private |\n",
+        "**Key:**\n- 🟢 easy\n- 🔴 hard\n",
+        "Key: 🔴 blocked by data | 🟢 ready | ⚪ later",
         "Legend\n\ntext\n\n- 🌱 planned\n- 🌀 running\n",
     ],
 )

@@ -442,10 +442,10 @@ def _mark_elsewhere(mvp: Mvp, views: Mapping[int, View], vocabulary: Vocabulary)
     view = views.get(mvp.line)
     if view is None or "status" in view.columns:
         return ""
-    known = {at for column, at in view.columns.items() if column not in ("result", "note", "date")}
+    known = {at: name for name, at in view.columns.items()}
     cells = zip(view.headers, (cell.raw for cell in mvp.entry.row.cells), strict=False)
-    free = [cell for at, cell in enumerate(cells) if at not in known]
-    return ended_mark(free, vocabulary, _NOT_WAITING)
+    may_tell = [(*cell, known.get(at, "")) for at, cell in enumerate(cells)]
+    return ended_mark(may_tell, vocabulary, _NOT_WAITING)
 
 
 def _is_struck(roadmap: Roadmap, mvp: Mvp) -> bool:

@@ -60,7 +60,13 @@ _OF_RUN = re.compile(
 )
 """How far a run is, where it runs, and what is still to be done: true of the old status alone."""
 _ASKS = re.compile(r"是否|[?？]")
-_NO = re.compile(r"\W*(?:no|not\b.*|n|否|未.*|待.*|0\s*%?|n/a)?\W*|\s*(?:❌|✗|✘).*", re.I)
+_ALONE = re.compile(r"\W*$|\W*\w{1,4}\W{0,3}\d")
+"""Behind a status that is a cell's own: nothing, or a score (`✅ R²=0.71`)."""
+_NO = re.compile(
+    r"\W*(?:no|not\b.*|n|false|later|waiting|wip|[否无没未待尚还].*|0\s*(?:%|/\s*\d+)?|n/a)?\W*"
+    r"|\s*(?:❌|✗|✘).*",
+    re.I,
+)
 """What a column of what is done says of a row that is not."""
 _ENDED = re.compile("已经?(?:完成|跑完|结束|验证|通过|取消|失败|启动)|全部完成")
 """A status at the end of a clause: `核心已完成`."""
@@ -265,17 +271,23 @@ def names_condition(text: str, done: Container[str]) -> bool:
 
 
 def ended_mark(
-    cells: Iterable[tuple[str, str]], vocabulary: Vocabulary, ended: Container[str]
+    cells: Iterable[tuple[str, str, str]], vocabulary: Vocabulary, ended: Container[str]
 ) -> str:
     """The cell that says of a row that it has ended, below a header that names no statuses.
 
-    One of these statuses (its glyph, or its word alone), or anything but a no below `Done`.
-    `cells`: header and text of each.
+    One of these statuses alone or before a number, below no header, `Done`, or that of results or
+    notes; or below `Done` anything that is no other status and no no. `cells`: header, text and
+    the column that is known by it, of each.
     """
-    for head, text in cells:
-        parsed, named = vocabulary.read(text), vocabulary.read(_ASKS.sub("", head))
-        is_status = parsed is not None and (parsed.glyph or not text[parsed.end :].strip())
-        is_done = named is not None and named.status == "done" and not _NO.fullmatch(text)
-        if is_done or (parsed and is_status and parsed.status in ended):
+    for head, text, column in cells:
+        parsed, asked = vocabulary.read(text), _ASKS.sub("", head).strip()
+        named = vocabulary.read(asked)
+        is_done = named is not None and named.status == "done" and not asked[named.end :].strip()
+        if parsed is not None:
+            is_ended = parsed.status in ended and _ALONE.match(text, parsed.end) is not None
+            is_ended = is_ended and (is_done or not asked or column in ("result", "note"))
+        else:
+            is_ended = is_done and not column and not _NO.fullmatch(text)
+        if is_ended:
             return f"{plain(text)!r} below {plain(head)!r}"
     return ""

@@ -115,7 +115,6 @@ _REMEMBERED = 4096
 _EMOJI = re.compile(
     r"[\u2300-\u23ff\u25a0-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\U0001f3fb-\U0001f3ff]*"
 )
-_LAST_EMOJI = re.compile(rf"{_EMOJI.pattern}$")
 _BRACKETED = re.compile(r"^[(（](.*)[)）]$")
 _LEGEND_PARTS = re.compile(rf"\s*(?:[,，、;；·/／→]|\s(?=\s|[`*_]*{_EMOJI.pattern}))\s*")
 _UNSEEN = r"\ufeff\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069"
@@ -356,10 +355,12 @@ class Vocabulary:
 
     def with_legend(self, text: str) -> Vocabulary:
         """This vocabulary with the legend of a text (`Document.prose`) taking precedence."""
-        for line in legends(text):
+        for line, of_anything in legends(text):
             if line in self._with_legends:
                 return self._with_legends[line]
             items = _legend_items(line, self)
+            if of_anything and not all(_word_key(word) in self.words for _, _, word in items):
+                continue  # of something else: `🟢 public`
             if len({status for status, _, _ in items}) >= 2:
                 glyphs = {same_glyph(glyph): status for status, glyph, _ in items}
                 words = {_word_key(word): status for status, _, word in items if word}
@@ -428,13 +429,10 @@ def _legend_items(text: str, known: Vocabulary) -> list[tuple[str, str, str]]:
 
 def _legend_item(item: str, known: Vocabulary) -> tuple[str, str, str] | None:
     item = plain(item).strip("*_ ")
-    glyph = _EMOJI.match(item) or _LAST_EMOJI.search(item)
+    glyph = _EMOJI.match(item)
     if not glyph:
         return None
-    word = (item[: glyph.start()] + item[glyph.end() :]).strip(" =:：-")
-    word = _BRACKETED.sub(r"\1", word)
-    if glyph.start() and _word_key(word) not in known.words:
-        return None  # of a sentence
+    word = _BRACKETED.sub(r"\1", item[glyph.end() :].strip(" =:：-"))
     if word and _word_key(word) in CLOSING:
         word_status = known.glyphs.get(same_glyph(glyph.group()))
     else:

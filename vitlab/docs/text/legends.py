@@ -8,7 +8,7 @@ from collections.abc import Iterator
 _LINE = re.compile(
     r"^[\s>*_\ufeff-]*"
     r"(?:(?:状态(?:说明|图例|标[记识]|符号)?|status(?: legend| key| codes?)?)[*_\s]*[:：]"
-    r"|key[*_\s]*[:：]|(?:图例(?:说明)?|legend)[*_\s]*[:：—–-]?)[*_\s]*(?P<items>.*)$",
+    r"|(?P<key>key)[*_\s]*[:：]|(?:图例(?:说明)?|legend)[*_\s]*[:：—–-]?)[*_\s]*(?P<items>.*)$",
     re.I,
 )
 _HEAD = re.compile(
@@ -22,14 +22,17 @@ _LONGEST = 30
 """Lines of a legend."""
 
 
-def legends(text: str) -> Iterator[str]:
-    """The items of each text that may be a legend, with bars between those of lines below."""
+def legends(text: str) -> Iterator[tuple[str, bool]]:
+    """The items of each text that may be a legend, and whether it may be one of anything.
+
+    Those are lines below a head, here with bars between, and what `Key:` begins.
+    """
     lines = re.split(r"\r\n|\r|\n", text)
     for at, line in enumerate(lines):
         if match := _LINE.match(line):
-            yield match["items"]
+            yield match["items"], match["key"] is not None
         if _HEAD.match(line):
-            yield " | ".join(_below(lines[at + 1 : at + 1 + _LONGEST]))
+            yield " | ".join(_below(lines[at + 1 : at + 1 + _LONGEST])), True
 
 
 def _below(lines: list[str]) -> Iterator[str]:
