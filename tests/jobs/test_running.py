@@ -323,8 +323,8 @@ def test_what_a_killed_supervisor_leaves_is_found_whatever_hides_it(
     advance(shop.lab)
     supervisor = running(job)
     left = wait_for(lambda: _session(supervisor.pid, 2 if code != SLEEP else 1))
-    if code == BARE:
-        wait_for(lambda: not any(processes.job_of(one.pid) for one in left))
+    # None of those that write over their variables has them, all others do.
+    wait_for(lambda: all(bool(processes.job_of(one.pid)) != (code == BARE) for one in left))
     os.kill(supervisor.pid, signal.SIGKILL)
     becomes(job, Lost)
     lab = shop.lab
