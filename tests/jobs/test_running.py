@@ -323,6 +323,7 @@ def test_what_a_killed_supervisor_leaves_is_found_whatever_hides_it(
     advance(shop.lab)
     supervisor = running(job)
     left = wait_for(lambda: _session(supervisor.pid, 2 if code != SLEEP else 1))
+    wait_for(lambda: "child" in read_json(job.started))
     # None of those that write over their variables has them, all others do.
     wait_for(lambda: all(bool(processes.job_of(one.pid)) != (code == BARE) for one in left))
     os.kill(supervisor.pid, signal.SIGKILL)
@@ -348,6 +349,7 @@ def test_a_copy_s_stop_ends_nothing_of_the_lab_it_was_copied_from(shop: Workshop
     advance(shop.lab)
     supervisor = running(job)
     [own] = wait_for(lambda: _session(supervisor.pid, 1))
+    wait_for(lambda: "child" in read_json(job.started))
     lab = LabPaths(shop.lab.root.with_name("copy"))
     shutil.copytree(shop.lab.root, lab.root, symlinks=True)
     copy = JobPaths(lab.root / job.folder.relative_to(shop.lab.root))
