@@ -98,11 +98,49 @@ def test_another_edit_in_the_file_survives(file: Path, journal: Journal) -> None
 
 
 def test_another_cell_of_the_same_row_survives(file: Path, journal: Journal) -> None:
+    text = TEXT.replace("| 4 |", "| 4 | note |")
+    file.write_bytes(text.encode())
     mine = planned(file, "4", "40")
-    theirs = TEXT.replace("| 3 |", "| 33 |")
+    theirs = text.replace("| note |", "| a longer note |")
     file.write_bytes(theirs.encode())
     save([mine], journal)
     assert file.read_bytes() == theirs.replace("4", "40").encode()
+
+
+PLAN = """| MVP | Name | Status |
+|-----|------|--------|
+| 1.0 | data | ✅ |
+| MVP-2.0 | ViT | ⏳ |
+| 3.0 | trees | ✅ |
+"""
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        "| MVP | Name   | Status |\n|---|---|---|\n| 3.0 | trees  | ✅ |\n| 1.0 | data   | ✅ |\n"
+        "| MVP-2.0 | ViT    | ⏳ |\n",
+        "x\n| MVP | Name   | Status |\n|---|---|---|\n| MVP-2.0 | ViT    | ⏳ |\n"
+        "| 0.5 | new    | ⏳ |\n| 1.0 | data   | ✅ |\n| 3.0 | trees  | ✅ |\n",
+    ],
+)
+def test_a_row_of_a_table_that_was_sorted_and_widened_is_the_same_row(now: str) -> None:
+    (moved,) = rebase(PLAN, now, [edit(PLAN, "⏳", "🚀")], "r.md")
+    assert apply(now, [moved]) == now.replace("ViT    | ⏳", "ViT    | 🚀")
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["| MVP-4.0 | GNN | ⏳ |", "| 4.0 | ViT | ⏳ |", "| MVP-2.1 | ViT | ⏳ |", "### MVP-4.0 ⏳"],
+)
+def test_a_row_of_something_else_in_its_place_is_a_conflict(row: str) -> None:
+    with pytest.raises(Conflict):
+        rebase(PLAN, PLAN.replace("| MVP-2.0 | ViT | ⏳ |", row), [edit(PLAN, "⏳", "🚀")], "r.md")
+    old = "## One\n\n### MVP-2.0: a (⏳)\n"
+    with pytest.raises(Conflict):
+        rebase(old, old.replace("MVP-2.0", "MVP-3.0"), [edit(old, "⏳", "🚀")], "r.md")
+    now = old.replace("a (", "a longer name (")
+    assert apply(now, rebase(old, now, [edit(old, "⏳", "🚀")], "r.md")) == now.replace("⏳", "🚀")
 
 
 def test_the_same_cell_is_a_conflict_and_nothing_is_written(

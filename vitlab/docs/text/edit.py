@@ -16,6 +16,8 @@ from vitlab.contract.terminal import harmless
 from vitlab.docs.text.source import Span
 
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_NAMED = re.compile(r"(?:MVP|Gate)[-_ ]?\d[\w.-]*", re.I)
+_ID = re.compile(r"\d+(?:\.\d+)*\w?")
 _SMALL = 250_000
 """Pairs of lines that `difflib` compares at once; its time grows with their square."""
 
@@ -238,13 +240,12 @@ def _starts(lines: Sequence[str]) -> list[int]:
 
 
 def _line_map(before: list[str], after: list[str]) -> dict[int, int]:
-    """Old line index -> new one, for unchanged lines and for lines changed one for one."""
+    """Old line index -> new one, for unchanged lines and for changed ones of the same subject."""
     new_index: dict[int, int] = {}
     i = k = 0
     for a, b, c, d in [*_changed_lines(before, after), (len(before),) * 2 + (len(after),) * 2]:
         new_index.update(zip(range(i, a), range(k, c), strict=True))
-        if b - a == d - c:
-            new_index.update(zip(range(a, b), range(c, d), strict=True))
+        new_index.update(_same_subjects(before, after, (a, b, c, d)))
         i, k = b, d
     once, there = Counter(before), Counter(after)
     where = {line: index for index, line in enumerate(after)}
@@ -253,6 +254,35 @@ def _line_map(before: list[str], after: list[str]) -> dict[int, int]:
         if index not in new_index and once[line] == 1 and there[line] == 1:
             new_index[index] = where[line]
     return new_index
+
+
+def _same_subjects(
+    before: list[str], after: list[str], within: tuple[int, int, int, int]
+) -> Iterator[tuple[int, int]]:
+    """The changed lines that are of one subject: (index before, index after).
+
+    A table may have been sorted and its columns widened since; the only line of an MVP is found
+    wherever it stands, others where as many lines as before stand at the same place.
+    """
+    a, b, c, d = within
+    olds, news = [_subject(x) for x in before[a:b]], [_subject(x) for x in after[c:d]]
+    once, there = Counter(olds), Counter(news)
+    where = {subject: index for index, subject in enumerate(news)}
+    for index, subject in enumerate(olds):
+        if subject and once[subject] == there[subject] == 1:
+            yield a + index, c + where[subject]
+        elif len(olds) == len(news) and subject == news[index]:
+            yield a + index, c + index
+
+
+def _subject(line: str) -> tuple[str, ...]:
+    """What a line is about, which nobody changes: a row's first cell with words, and its id."""
+    cells = [cell.strip(" \t\r\n>*_`~") for cell in line.split("|")]
+    named = [cell for cell in cells if any(map(str.isalnum, cell))][: 2 if len(cells) > 1 else 1]
+    ids = tuple(match[0] for cell in named for match in [_NAMED.search(cell)] if match)
+    if len(cells) == 1:
+        return ids
+    return (*named[:1], *filter(_ID.fullmatch, named[1:]), *ids)
 
 
 def _moved_by(
