@@ -612,6 +612,21 @@ def test_the_last_of_several_folds_is_no_result(
         ),
         ("epoch,dataset,val_r2\n0,sim,.7\n1,desi,.8\n", ""),
         ("epoch,phase,val_r2\n0,train,\n0,val,.8\n1,train,\n1,val,.9\n", ""),
+        ("teff_min,teff_max,val_r2\n4000,4500,.5\n4500,5000,.8\n", "teff_min"),
+        ("alpha,val_r2\n.1,.5\n1,.8\n", "alpha"),
+        ("lr,val_r2\n.1,.5\n.01,.8\n", "lr"),
+        ("patch_size,train_loss,val_r2\n8,.2,.5\n16,.1,.8\n", "patch_size"),
+        ("number,val_r2,params_lr\n0,.5,.1\n1,.8,.01\n", "number, params_lr"),
+        (
+            '[{"config.depth": 2, "val_r2": 0.5}, {"config.depth": 4, "val_r2": 0.8}]',
+            "config.depth",
+        ),
+        ("lr,train_loss,val_r2\n.1,.5,.7\n.05,.4,.8\n", ""),  # of one training over time
+        ("it,lr,val_r2\n100,.1,.7\n200,.05,.8\n", ""),
+        ("lr,val_mae,val_r2\n.1,.3,.7\n.01,.2,.8\n", "lr"),
+        ("depth,val_r2\n4,.7\n4,.8\n", ""),
+        ("step,lr,val_r2\n1,.1,.7\n2,.05,.8\n", ""),
+        ("train_r2,alpha,val_r2\n.5,.1,.7\n.6,.2,.8\n", ""),
         ("is_best,val_r2\nTrue,.7\nFalse,.8\n", ""),
         ("ema,val_r2\nTrue,.7\nFalse,.8\n", "ema"),
         ("status,val_r2\nwarmup,.7\nok,.8\n", ""),
@@ -766,6 +781,40 @@ def test_the_last_of_rows_in_falling_order_is_no_result(
     list(follower.poll(last=True))
     assert follower.status["unknown"] == ["val_r2"] * is_backwards
     assert ("back to the first" in follower.status["note"]) == is_backwards
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("metric,train,val,test\nr2,.9,.6,.5\nmae,.1,.2,.3\n", "val", 0.6),
+        ("metric,log_g,T_eff\nmae,.1,60\nr2,.6,.5\n", "log_g", 0.6),
+        ("epoch,val\n0,.5\n1,.6\n", "val", 0.6),
+        # A line of text that seems to be a header: what stands behind it is not known.
+        ("epoch,loss,val\n0,1,.1\nSaved, best so far, epoch 0\n1,.5,.6\n", "val", None),
+        ("epoch,loss,val\n0,1,.1\n1,.5,.6\nSaved, best so far, epoch 1\n", "val", 0.6),
+        ("epoch,val\n0,.1\nEpoch,LR,Val\n1,.001,.6\n", "val", 0.6),
+        ("{'loss': [1.0, 0.5], 'val': [0.1, 0.6]}", "val", 0.6),
+        ("[{'loss': 1.0, 'val': 0.1}, {'loss': 0.5, 'val': np.float64(0.6)}]", "val", 0.6),
+    ],
+)
+def test_the_last_number_of_a_table_is_of_what_its_rows_say(
+    tmp_path: Path, text: str, name: str, value: float | None
+) -> None:
+    path = tmp_path / "m"
+    path.write_text(text)
+    follower = FileFollower(source({name: "val/r2/log_g"}), path)
+    found = values(follower, last=True)
+    assert (None if follower.status["unknown"] else found[-1]) == value
+
+
+def test_a_row_of_settings_for_each_run_in_one_table_is_a_result(tmp_path: Path) -> None:
+    path, clock = tmp_path / "m.csv", Clock()
+    clock.write(path, b"lr,depth,val_r2\n0.1,4,0.25\n0.01,4,0.3\n")
+    follower = FileFollower(source(), path)
+    follower.skip_existing()
+    clock.write(path, b"0.01,8,0.5\n", append=True)
+    assert values(follower, last=True) == [0.5]
+    assert follower.status["unknown"] == []
 
 
 def test_a_row_of_each_run_in_one_table_is_no_fold(tmp_path: Path) -> None:

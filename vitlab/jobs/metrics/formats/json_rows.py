@@ -79,6 +79,9 @@ class JsonDocument(Decoder):
 
     def read(self, block: bytes, last: bool) -> tuple[int, list[Chunk]]:
         document = parsed(block, self.encoding)
+        if document is None and block.startswith((b"{'", b"[{'")):  # as Python prints it
+            text = _PYTHON.sub(_as_json, block.decode(self.encoding, "replace"))
+            document = parsed(text.encode(), "utf-8")
         if document is None and (several := self._several(block, last)):
             return len(block), [self.chunk_of(several)]
         if document is None:

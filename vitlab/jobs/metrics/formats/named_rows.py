@@ -59,6 +59,21 @@ _BINS = ("snr", "s/n", "sn", "mag", "magnitude", "noise", "noise_level", "n_trai
 """First columns whose numbers do."""
 _BIN_WORDS = {"snr", "mag", "magnitude", "bin", "bins", "range"}
 """Words of others: `snr_bin`, `mag_lo`, `SNR range`."""
+_OF_STARS = re.compile(
+    r"(?:t_?eff|log_?g|(?:fe|m)_?h|metallicity|snr|[a-z]?mag|bp_?rp|colou?r|wave(?:length)?|mass|age"
+    r"|dist(?:ance)?)_?(?:min|max|lo|hi|low|high|left|right|mid|cent(?:er|re)|edge|from|to)"
+)
+"""First columns whose numbers are the edges of bins."""
+_SHAPES = ("patch", "patch_size", "depth", "width", "hidden", "hidden_size", "hidden_dim", "layers",
+           "n_layers", "num_layers", "heads", "n_heads", "num_heads", "dim", "d_model", "embed_dim",
+           "max_depth", "num_leaves", "n_components", "kernel", "kernel_size",
+           "degree")  # fmt: skip
+"""Columns of a sweep: what is the same throughout a training."""
+_TUNED = ("alpha", "lr", "learning_rate", "dropout", "weight_decay", "wd", "batch_size", "lambda",
+          "reg_alpha", "reg_lambda", "l1", "l2", "gamma", "c")  # fmt: skip
+"""The same, where nothing else of a table is of a training: it may change within one."""
+_SWEPT = ("param_", "params_", "config.", "config/", "hparams.", "hparams/", "hp.", "hp/", "hp_")
+"""How their names begin, as Optuna, scikit-learn and W&B write them."""
 _RANGE = re.compile(
     r"[<>≤≥]=?\s*[\d.]+|[\[(]\s*[\d.]+\s*,\s*[\d.]+\s*[\])]|[\d.]+\s*(?:–|~|to)\s*[\d.]+"
 )
@@ -92,10 +107,11 @@ Parts = Mapping[str, frozenset[str]]
 def own_parts(theirs: str, ours: str) -> dict[str, str]:
     """Split, label and metric of a value, as far as its column's name does not say them."""
     value = Value.parse(ours)
-    said = {kind for _, kind, _ in meanings(theirs)}
+    words = meanings(theirs)
+    said = {kind for _, kind, _ in words}
     parts = {"label": value.label}
     parts |= {"split": value.split} if value.split in SPLITS else {}
-    if theirs.lower() in _ANY_METRIC:
+    if theirs.lower() in _ANY_METRIC or (words and said <= {"split", "label"}):
         parts["metric"] = value.metric.removesuffix("_sigma")
     return {kind: part for kind, part in parts.items() if part and kind not in said}
 
@@ -171,10 +187,20 @@ def of_things(columns: Sequence[str], wanted: Sequence[str], any_first: bool) ->
     ]
     if not in_time:
         found += [name for name in columns if name not in wanted and _as_known(name) == "name"]
+        found += [one for one in _swept(columns, wanted) if one not in found]
     if in_time or not first or first in wanted or first in found:
         return found
-    may_say = any_first and first.lower() not in _OF_STATE
+    may_say = any_first and first.lower() not in _OF_STATE and not _is_swept(first.lower())
     return [first, *found] if may_say or _is_of_bins(first.lower()) else found
+
+
+def _swept(columns: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Columns of settings of trainings, in a table that is not of one over time."""
+    swept = [name for name in columns if name not in wanted and _is_swept(name.lower())]
+    others = {*columns}.difference(swept)
+    trains = any(re.search(r"loss|train(?!_size)", name.lower()) for name in others)
+    trains |= any(not all(kind for _, kind, _ in meanings(name)) for name in others - {*wanted})
+    return [name for name in swept if not (trains and name.lower() in _TUNED)]
 
 
 def telling_apart(columns: Iterable[str], wanted: Sequence[str]) -> list[str]:
@@ -212,7 +238,12 @@ def word(column: str, cell: object) -> str:
 
 
 def _is_of_bins(name: str) -> bool:
-    return name in _BINS or not _BIN_WORDS.isdisjoint(re.split(r"[\W_]+", name))
+    is_edge = _OF_STARS.fullmatch(name) is not None
+    return name in _BINS or is_edge or not _BIN_WORDS.isdisjoint(re.split(r"[\W_]+", name))
+
+
+def _is_swept(name: str) -> bool:
+    return name in _SHAPES or name in _TUNED or name.startswith(_SWEPT)
 
 
 def thing(row: Mapping[str, object]) -> str:
@@ -223,6 +254,7 @@ def thing(row: Mapping[str, object]) -> str:
         text = str(text).strip() if isinstance(text, str | int | float) else ""
         name, is_number = _as_known(column), not text.strip("+-.0123456789eE")
         is_bin = name in _REPEATS or _is_of_bins(name) or bool(_RANGE.fullmatch(text))
+        is_bin = is_bin or _is_swept(name)
         if not text or (is_number and not is_bin) or len(text) > _LONGEST:
             continue
         if name not in _THINGS and not is_bin and any(letter.isdigit() for letter in text):

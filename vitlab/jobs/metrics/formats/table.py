@@ -104,7 +104,7 @@ class Table(Decoder):
         """Leave a row out; a line of words below the rows is none of theirs."""
         self.skipped += 1
         numbered = cells[:1] if self._numbered else cells
-        self.lost_last = any(cell.strip(b" \t\0") and not is_word(cell) for cell in numbered)
+        self.lost_last = _has_number(numbered, anywhere=bool(self.problem))
         if self.lost_last:
             self.lost, self._lost_at = {*self._places}.intersection(self.names), self._at
 
@@ -272,7 +272,7 @@ class Table(Decoder):
         _name_index(self._header, self._delimiter)
         self._numbered, self._shortest = None, MANY
         self._indented = line[:1].isspace()
-        _name_axes(self._header, {*self.wanted}.difference(self.names), self.names)
+        _name_axes(self._header, {*self.wanted}.difference(self.names) | self.matched, self.names)
         counts = {name: self._header.count(name) for name in self.wanted}
         self._places = {name: self._header.index(name) for name in counts if counts[name] == 1}
         lost = self.matched.intersection(self.names) and not {*self.names} & self._places.keys()
@@ -302,6 +302,12 @@ class Table(Decoder):
         self._indented = bool(state.get("indented"))
 
 
+def _has_number(cells: Sequence[bytes], *, anywhere: bool) -> bool:
+    """Whether one of the cells is no word; `anywhere`: or begins with a digit, as a whole row."""
+    told = (cell for cell in cells if cell.strip(b" \t\0"))
+    return any(not is_word(cell) or (anywhere and cell[:1].isdigit()) for cell in told)
+
+
 def _name_rows(table: Table, line: bytes, cells: int) -> None:
     """Take the first cell for a row's name where the first row has one more than the header.
 
@@ -322,7 +328,10 @@ def _name_index(header: list[str], delimiter: str) -> None:
 
 
 def _name_axes(header: list[str], axes: set[str], names: Sequence[str]) -> None:
-    """Call a column as the axis is called that it is but for its case: `Epoch` is the epoch."""
+    """Call a column as the axis is called that it is but for its case: `Epoch` is the epoch.
+
+    In a later header also as one that an earlier one had.
+    """
     for axis in axes.difference(header):
         alike = [name for name in header if name.lower() == axis.lower()]
         if len(alike) == 1 and alike[0] not in names:
