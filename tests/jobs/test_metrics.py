@@ -169,27 +169,31 @@ def test_a_training_in_the_background_that_is_ended_has_no_result(shop: Workshop
 
 
 @pytest.mark.parametrize(
-    ("does", "waits", "outcome"),
+    ("does", "waits", "name", "server", "outcome"),
     [
-        ("while True: pass", "", "unknown"),
-        ("while True: pass", "while ! test -e done; do sleep 0.1; done", "ok"),
-        ("time.sleep(60)", "", "ok"),
+        ("while True: pass", "", "tmux", "tmux", "unknown"),
+        ("while True: pass", "while ! test -e done; do sleep 0.1; done", "tmux", "tmux", "ok"),
+        ("time.sleep(60)", "", "tmux", "tmux", "ok"),
+        ("while True: pass", "", "tmux", "bash", "ok"),  # by hand meanwhile, in a shell
+        ("while True: pass", "", "to the screen", "tmux", "ok"),
     ],
 )
 def test_a_training_that_another_program_was_given_is_told(
-    shop: Workshop, does: str, waits: str, outcome: str
+    shop: Workshop, does: str, waits: str, name: str, server: str, outcome: str
 ) -> None:
     """As `tmux` where it runs already: nothing of what it starts is the job's."""
     root = shop.lab.root
     (root / "train.py").write_text(f"import time\nopen('begun', 'w')\n{does}")
-    (root / "tmux").write_text("touch asked; while ! test -e begun; do sleep 0.1; done")
-    run = f"sh tmux new-session -d 'python train.py'; {waits}"
-    (root / "run.sh").write_text(f"{run}\necho 'test_r2=0.1'")
+    client = "tmux() { touch asked; while ! test -e begun; do sleep 0.1; done; }"
+    command = f"{name} new-session -d 'python train.py'" if name == "tmux" else f"tmux # {name}"
+    run = f"{client}\n{command}; {waits}\necho 'test_r2=0.1'"
+    (root / "run.sh").write_text(run if name == "tmux" else run.replace("tmux", "give"))
     wait = "while ! test -e asked; do sleep 0.1; done"
     rest = "sleep 2; kill $!; touch done" if waits else "sleep 60"
-    server = f"{wait}; {sys.executable} train.py & {rest}"
+    (root / server).write_text(f"#!/bin/sh\n{wait}; {sys.executable} train.py & {rest}")
+    (root / server).chmod(0o755)
     extra = {"metrics": {"pattern": r"test_r2=(?P<r2>\S+)", "names": {"r2": "test/r2/log_g"}}}
-    with subprocess.Popen(["sh", "-c", server], cwd=root, start_new_session=True) as running:
+    with subprocess.Popen([f"./{server}"], cwd=root, start_new_session=True) as running:
         try:
             config = {"argv": ["bash", "run.sh"], "cwd": str(root)}
             job = shop.submit("", config=config, extra=extra)

@@ -29,9 +29,10 @@ _FAILS = re.compile(
 _GOES_ON = re.compile(r"[✅🟢]|mvp|进入|继续|go on|writ|写")
 """Behind a word that fails a gate: `stop tuning and write the paper`."""
 _DOUBT = re.compile(
-    r"[⚠🟡?？]|讨论|待定|复核|[视看]情况|若|如果|[部勉不][分强完]全?通过|基本通过|有条件|partial"
+    r"[⚠🟡?？]|讨论|待定|复核|[视看]情况|若|如果|前提|只要|[部勉不][分强完]全?通过|基本通过|有条件|partial"
     r"|[❌🔴][^❌🔴]*[✅🟢]"
-    r"|\b(?:pi|discuss|ask|decide[sd]?|tb[cd]|pending|if|unless|conditional(?:ly)?|pass ?/ ?fail)\b"
+    r"|\b(?:pi|discuss|ask|decide[sd]?|tb[cd]|pending|if|unless|provided|as long as"
+    r"|conditional(?:ly)?|pass ?/ ?fail)\b"
 )
 """Anywhere in it: a person says which."""
 

@@ -41,6 +41,8 @@ _ONLOOKERS = re.compile(
     r"|\b(py)?lsp|jedi"
 )
 """Command lines of what writes no metrics, as an editor's helpers."""
+_SERVERS = re.compile(rb"(?i:tmux|byobu|screen)|zellij|dtach|abduco|systemd|sshd")
+"""Processes that start what a command gives them."""
 WORKERS_GO = 6.0
 """Seconds in which workers notice that their program has ended: those of PyTorch look each 5 s."""
 HARD = 0.05
@@ -240,9 +242,11 @@ def begun_elsewhere(text: str, folder: str, since: int) -> str:
     """
     begun, seen = time.monotonic(), dict[int, tuple[float, int]]()
     while (now := time.monotonic()) < begun + WORKERS_GO:
-        for one in all_processes():
+        everyone = {one.pid: one for one in all_processes()}
+        for one in everyone.values():
             is_new = one.ticks >= since and user_of(one.pid) == os.getuid() and not job_of(one.pid)
-            if not is_new or not _is_program(one.pid) or not (script := _script(one.pid)):
+            is_given = is_new and _is_program(one.pid) and _is_of_server(one, everyone, since)
+            if not is_given or not (script := _script(one.pid)):
                 continue
             name, place = PurePath(script[1]).name, PurePath(script[0]).name
             is_named = script[0] == folder or (name in text and place in text)
@@ -250,8 +254,22 @@ def begun_elsewhere(text: str, folder: str, since: int) -> str:
             works = one.cpu_ticks - used > HARD * (now - since_then) * os.sysconf("SC_CLK_TCK")
             if is_named and works and now - since_then > 1.0:
                 return f"{name} (pid {one.pid})"
-        time.sleep(0.25)
+        time.sleep(0.5)
     return ""
+
+
+def _is_of_server(one: Process, everyone: Mapping[int, Process], since: int) -> bool:
+    """Whether a server started it, itself or by what has begun since; no shell of a person."""
+    while (above := everyone.get(one.parent)) is not None:
+        try:
+            if _SERVERS.match(proc_file(above.pid, "comm")):
+                return True
+        except OSError:
+            return False
+        if above.ticks < since:
+            return False
+        one = above
+    return False
 
 
 def name_of(pid: int) -> str:

@@ -45,9 +45,10 @@ _WRAPPER = (
 OUTSIDE = 3
 """In `End.left`: it runs on out of our reach."""
 _ELSEWHERE = (
-    r"(?<![\w./-])(?:(?:lib)?tmux|byobu|screen|zellij|dtach|abduco|systemd-run|ssh)(?![\w-])"
+    r"(?m)(?:^|[;&|({\"'`])[ \t]*(?:(?:sudo|exec|then|do|else|import)[ \t]+)?"
+    r"(?:(?:lib)?tmux|byobu|screen|zellij|dtach|abduco|systemd-run|ssh)(?=[\s\"',])"
 )
-"""What has a process of its own start a program, which is none of the job's then."""
+"""A command that has a process of its own start a program, which is none of the job's then."""
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FULL_DISK = 1 << 16
 
@@ -220,7 +221,7 @@ def _is_of_another(before: str, frame: str, error: str, source: str) -> bool:
 
 def handing_over(argv: Sequence[str], cwd: Path) -> str:
     """The text of a command and its scripts where it names what runs a program elsewhere."""
-    texts = [" ".join(argv)]
+    texts = [*argv]
     for number, word in enumerate(argv):
         if word.endswith(SCRIPTS) or (not number and "/" in word):
             with contextlib.suppress(OSError, ValueError):

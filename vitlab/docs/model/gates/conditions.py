@@ -125,13 +125,13 @@ _REMARK = re.compile(
     re.I,
 )
 """What may stand behind a limit: words that say nothing of what it is of."""
-OF_A_PART = (
+_OF_A_PART = re.compile(
     r"[=@]|\b(?:SNR|S/N|mags?|min(?:imum)?|max(?:imum)?|worst|best|median|seeds?|runs?|each|every|all|any"
     r"|bins?|permut\w*|shuffl\w*|controls?|baselines?)(?![a-z])"
-    r"|信噪|星等|最[好差低高大小优]|中位|种子|每|各|所有|任[一何]|打乱|置换|对照|基线"
+    r"|信噪|星等|最[好差低高大小优]|中位|种子|每|各|所有|任[一何]|打乱|置换|对照|基线",
+    re.I,
 )
 """A qualifier of some stars or seeds, or of other data: not the number of an MVP."""
-_OF_A_PART = re.compile(OF_A_PART, re.I)
 _CHANGED = re.compile(
     r"[-+*/&]\s*$|^\s*[-+*/&]|\s[-+*/&]\s|[√×÷+&=]|^[\d.\s]+$|[非不未无没和与]$|以及"
     r"|\b(?:not?|non|log(?:10)?|ln|exp|sqrt|std|var(?:iance)?|spread|gap|gains?|improve\w*|increase\w*"

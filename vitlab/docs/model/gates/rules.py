@@ -9,7 +9,6 @@ from html import unescape
 
 from vitlab.docs.model.gates.conditions import (
     FAIL_WORD,
-    OF_A_PART,
     PASS_WORD,
     Between,
     Comparison,
@@ -57,23 +56,15 @@ _TOLD = re.compile(
     re.I,
 )
 """In place of an arrow, behind a limit that opens with an if: `if R2 > 0.7: go on`."""
-_CLAUSE = re.compile(r"(?<=[\d%a-zA-Z)）])\s*(?:时\s*)?[,，;；]\s*(?!\d)(?:就|那么?)?")
+_CLAUSE = re.compile(r"(?<!\s)\s*(?:时\s*)?[,，;；]\s*(?!\d)(?:就(?![^,，]*而言)|那么?)?")
 _ACTS = re.compile(
     r"(?:go|stop|continue|proceed|we|start|launch|run|train|move|accept|reject|write|publish|keep|use"
     r"|drop|abandon|kill|pass|fail|done|end|close|scale|switch|try|add|revise|redo|repeat|enter"
-    r"|begin|adopt|submit)\b|[✅❌🟢🔴🟡⚠🛑⛔🚀]"
-    r"|[可写转]|继续|停止|进入|采用|放弃|启动|开始|通过|失败|终止|扩大|增加",
+    r"|begin|adopt|submit)\b(?!-)|[✅❌🟢🔴🟡⚠🛑⛔🚀]"
+    r"|继续|停止|进入|采用|放弃|启动|开始|通过|失败|终止|扩大|增加|写|转[向入为到]|可以?[进写开]",
     re.I,
 )
-_NARROWS = re.compile(
-    r"(?:and|or|but|for|on|in|at|with|without|within|of|over|from|by|if|when|where|while|as|only|given"
-    r"|provided|unless|averaged?|mean|median|both|each|every|all|any|not?|same|per|using|under|above"
-    r"|below|see|which|whose|that|even|also|too|at least|at most)\b(?!-)"
-    r"|[且并或而对在仅只当基以平同均含与和无不未每各所任见]",
-    re.I,
-)
-"""Opens what says of what a limit is, or limits something else, and no consequence."""
-_OF_PART = re.compile(rf"\d|{OF_A_PART}|giants?|dwarfs?|spectra|noise|暗星|巨星|矮星|光谱", re.I)
+"""Opens what follows from a condition; anything else behind a comma may be another condition."""
 _SENTENCE = re.compile(r"(?<!\s)\s*[;；。]\s*|\.\s+(?=if\b)", re.I)
 _SEPARATOR = re.compile(r"((?<!\s)\s*[;；,，](?!\s*(?:then\b|则))\s*|(?<!\s)\s+/\s+)")
 _BREAK = re.compile(r"<br\s*/?>", re.I)
@@ -238,8 +229,7 @@ def _divided(text: str, *, is_if: bool) -> list[str]:
     if (clause := _CLAUSE.search(text, limit)) is None:
         return parts
     then = text[clause.end() :]
-    is_last = not _CLAUSE.search(then) and not _NARROWS.match(then) and not _OF_PART.search(then)
-    is_told = clause[0][-1:] in "就么那" or _ACTS.match(then) or is_last
+    is_told = clause[0][-1:] in "就么那" or _ACTS.match(then)
     condition = text[: clause.start()]
     is_read = limit > 0 or not isinstance(read_condition(condition), Manual)
     return [condition, then] if then and is_told and is_read else parts
