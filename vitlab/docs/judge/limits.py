@@ -66,6 +66,9 @@ def against_limit(
         both = [holds(condition.op, end, condition.value) for end in ends]
         holding, surely = all(both), both[0] == both[1]
         because = phrase("holds" if holding else "fails", shown, condition.op, limit)
+    asked = condition.seeds if isinstance(condition, Threshold) else 0
+    if min((len(side.members) for side in sides), default=asked) < asked:
+        return Check(None, phrase("asks_for_seeds", shown, asked), values)
     if surely:
         return Check(holding, because, values)
     optimism = expected_maximum(max(score.cells, score.rivals))

@@ -142,7 +142,7 @@ _CHANGED = re.compile(
 """Before a metric: not the metric but what is computed from it, as `1 - R²`, `gain in R²`."""
 _ANY_MODEL = re.compile(rf"(?<![A-Za-z])(?:{MODEL})(?![A-Za-z])", re.I)
 _SEEDS = re.compile(
-    r"\(\s*(?:over |of )?\d+\s*(?:seeds|个?种子)\s*\)|\b(?:on|over) \d+ seeds$", re.I
+    r"\(\s*(?:over |of )?(\d{1,4})\s*(?:seeds|个?种子)\s*\)|\b(?:on|over) (\d{1,4}) seeds$", re.I
 )
 _ORDINARY = re.compile(r"\b(?:the|its|our|final|overall|headline)\b|最终|整体|总体|模型的?$", re.I)
 _AGAINST = re.compile(r"\(\s*(?:vs\.?|over|相对|对比|比)\s*(?P<of>[^)]+)\)", re.I)
@@ -179,6 +179,8 @@ class Threshold:
     """Whether the sign of the number does not count."""
     of_ceiling: bool = False
     """Whether `value` is a fraction of the ceiling."""
+    seeds: int = 0
+    """So many are asked for; 0 where the text names none."""
 
 
 @dataclass(frozen=True)
@@ -307,7 +309,9 @@ def _bounded(
     absolute = absolute or (about.metric == "bias" and op in ("<", "<=") and value > 0)
     if of_ceiling and (about.metric != "r2" or about.delta):
         return None
-    return Threshold(about.metric, op, value, *subject, absolute, of_ceiling)
+    asked = _SEEDS.search(groups["rest"])
+    seeds = int(asked[1] or asked[2]) if asked else 0
+    return Threshold(about.metric, op, value, *subject, absolute, of_ceiling, seeds)
 
 
 def subject_of(texts: Iterable[str]) -> _Subject | None:
