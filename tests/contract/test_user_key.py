@@ -75,7 +75,7 @@ def test_without_a_home_it_is_with_the_temporary_files(
         state_folder()
 
 
-@pytest.mark.parametrize("data", [b"", b"x" * 31, b"x" * 33])
+@pytest.mark.parametrize("data", [b"", b"x" * 31, b"x" * 33, bytes(32)])
 def test_a_key_that_is_none_is_told(state: Path, data: bytes) -> None:
     state.mkdir(parents=True)
     (state / "key").write_bytes(data)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,22 @@ def test_mode_and_symlink_are_kept(file: Path, journal: Journal, tmp_path: Path)
     assert link.is_symlink()
     assert file.read_bytes() == TEXT.replace("4", "5").encode()
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+def test_what_else_a_file_carries_is_kept(file: Path, journal: Journal) -> None:
+    """Its access list: of a document that it closes to the group the mode alone says otherwise."""
+    own, group, mask, other = 0x01, 0x04, 0x10, 0x20
+    entries = [(own, 6, -1), (0x02, 6, 1000), (group, 0, -1), (mask, 6, -1), (other, 0, -1)]
+    packed = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    given = {"user.tag": b"red", "system.posix_acl_access": packed}
+    try:
+        for name, value in given.items():
+            os.setxattr(file, name, value)
+    except OSError as error:
+        pytest.skip(f"no attributes here: {error}")
+    save([planned(file, "4", "5")], journal)
+    assert file.read_bytes() == TEXT.replace("4", "5").encode()
+    assert {name: os.getxattr(file, name) for name in os.listxattr(file)} == given
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

@@ -67,6 +67,14 @@ def test_a_file_is_read_with_every_character(tmp_path: Path) -> None:
     assert read(path).text.encode() == data
 
 
+def test_nothing_is_written_into_a_document_with_a_hole(tmp_path: Path) -> None:
+    path = tmp_path / "r.md"
+    path.write_bytes(b"# Plan\n\n| MVP |\n" + bytes(5000))
+    assert "Plan" in read(path).text  # a look takes what is there
+    with pytest.raises(UsageError, match=r"r\.md:4: a hole of zeros"):
+        read(path, edit=True)
+
+
 def test_a_file_that_is_not_utf8_is_refused_with_its_offset(tmp_path: Path) -> None:
     path = tmp_path / "r.md"
     path.write_bytes("状态".encode() + b"\xed\xa0\x80 lone surrogate")

@@ -384,7 +384,8 @@ def test_a_cache_that_came_with_a_lab_is_not_believed(
     text = cache.read_text()
     assert "0.5" in text
     cache.write_text(text.replace("0.5", "0.99"))
-    assert [one.result.values[NAME] for one in all_results(lab)] == [0.99]  # it is used
+    assert [one.result.values[NAME] for one in all_results(lab)] == [0.5]  # no seal is on that
+    assert "0.5" in cache.read_text()
     copied = tmp_path_factory.mktemp("copied") / "lab"
     shutil.copytree(lab.paths.root, copied, symlinks=True)  # with all times
     assert [one.result.values[NAME] for one in all_results(open_lab(copied))] == [0.5]

@@ -85,7 +85,7 @@ def _key(folder: Path) -> bytes:
         finally:
             Path(temporary).unlink()
     key = read_regular(path)
-    if len(key) != _BYTES:
+    if len(key) != _BYTES or not any(key):  # zeros are what a power loss leaves
         raise UsageError(f"{path}: is not a key of {_BYTES} bytes; remove it to have a new one")
     return key
 

@@ -7,7 +7,7 @@ import contextlib
 import glob
 import json
 import os
-import stat
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -441,7 +441,8 @@ def _prepare(planned: FileChange, hook: Hook) -> Path:
     try:
         with os.fdopen(descriptor, "wb") as file:
             if old is not None:
-                _copy_mode_and_owner(old, file.fileno())
+                _copy_owner(old, file.fileno())
+                shutil.copystat(path, temporary)  # its mode, access list and attributes
             data = planned.new_text.encode(encoding)
             file.write(data[: len(data) // 2])
             file.flush()
@@ -480,9 +481,8 @@ def _make_durable(changes: Sequence[FileChange], hook: Hook) -> None:
         sync_folder(folder)
 
 
-def _copy_mode_and_owner(old: os.stat_result, descriptor: int) -> None:
+def _copy_owner(old: os.stat_result, descriptor: int) -> None:
     new = os.fstat(descriptor)
     if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
         with contextlib.suppress(PermissionError):  # only root may give files away
             os.fchown(descriptor, old.st_uid, old.st_gid)
-    os.fchmod(descriptor, stat.S_IMODE(old.st_mode))

@@ -19,7 +19,7 @@ from vitlab.docs.journal import Journal
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary
 from vitlab.docs.save import repair
-from vitlab.docs.text.source import CONFLICT, conflict_line, read
+from vitlab.docs.text.source import broken_at, read
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.submissions import remove_abandoned
 from vitlab.lab.after_save import settle
@@ -157,8 +157,8 @@ class Lab:
     def read_roadmap(self, path: Path) -> Roadmap:
         """The roadmap in `path`, parsed with the lab's vocabulary."""
         document = read(path)
-        if line := conflict_line(document.text):
-            self.tell(f"{self.paths.relative(path)}:{line}: {CONFLICT}")
+        if broken := broken_at(document.text):
+            self.tell(f"{self.paths.relative(path)}:{broken[0]}: {broken[1]}")
         return parse_roadmap(document, self.vocabulary_of(path))
 
     def cached_roadmap(self, path: Path) -> Roadmap:

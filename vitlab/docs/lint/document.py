@@ -26,7 +26,7 @@ from vitlab.docs.model.status_sites import FREE_KINDS, StatusSite, StatusSites, 
 from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.text.edit import Edit, apply
 from vitlab.docs.text.inline import plain, same_glyph
-from vitlab.docs.text.source import CONFLICT, Document
+from vitlab.docs.text.source import CONFLICT, HOLE, ZEROS, Document
 from vitlab.docs.text.tables import Table, set_cell, tables_of
 
 RoadmapT = TypeVar("RoadmapT", bound=Roadmap)
@@ -329,6 +329,8 @@ def _broken_rows(document: Document) -> Iterator[Finding]:
         text = document.line_text(index)
         if text.startswith("<<<<<<< "):
             yield Finding(index + 1, "merge-conflict", CONFLICT)
+        if ZEROS in text:
+            yield Finding(index + 1, "broken-row", HOLE)
         if index not in inside and _ROW.match(text) and text.count("|") >= 3:
             yield Finding(index + 1, "row-outside-table", "a table row that belongs to no table")
 

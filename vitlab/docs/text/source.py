@@ -353,24 +353,30 @@ def read(path: Path, *, edit: bool = False) -> Document:
         empty = "is empty, and " * (not data)
         raise UsageError(f"{path}: {empty}another program is writing it now; try again")
     document = decode(data, path)
-    if edit and (line := conflict_line(document.text)):
-        raise UsageError(f"{path}:{line}: {CONFLICT}")
+    if edit and (broken := broken_at(document.text)):
+        raise UsageError(f"{path}:{broken[0]}: {broken[1]}")
     return document
 
 
 CONFLICT = "a conflict that git has left; nothing is written until it is resolved"
+HOLE = "a hole of zeros, as a power loss leaves; nothing is written until it is mended"
+ZEROS = "\0" * 16
 _SIDES = [re.compile(rf"^{mark}", re.MULTILINE) for mark in ("<{7} ", r"={7}\r?$", ">{7} ")]
 
 
-def conflict_line(text: str) -> int:
-    """The 1-based line at which a conflict that git has left begins; 0 for none."""
+def broken_at(text: str) -> tuple[int, str] | None:
+    """The 1-based line of a conflict that git has left, or of a hole, and what it is."""
     at, found = 0, list[re.Match[str]]()
     for side in _SIDES:
         if not (match := side.search(text, at)):
-            return 0
+            break
         found.append(match)
         at = match.end()
-    return text.count("\n", 0, found[0].start()) + 1
+    hole = text.find(ZEROS)
+    if len(found) < len(_SIDES) and hole < 0:
+        return None
+    start, why = (hole, HOLE) if hole >= 0 else (found[0].start(), CONFLICT)
+    return text.count("\n", 0, start) + 1, why
 
 
 def decode(data: bytes, path: Path | None = None) -> Document:

@@ -26,7 +26,8 @@ from vitlab.contract.job import (
 )
 from vitlab.contract.networks import VitModel
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, real, told_apart, write_atomic
-from vitlab.contract.reading import Room, read_document
+from vitlab.contract.reading import Room, parse, read_regular
+from vitlab.contract.user_key import is_sealed, seal
 from vitlab.contract.validation import from_document, misfit
 from vitlab.docs.judge.budget import PRINCIPAL
 from vitlab.docs.judge.seeds import seed_name
@@ -269,7 +270,8 @@ def newest_results(lab: Lab, roadmap: Path) -> list[Finished]:
     return latest(finished(of_roadmap(lab, all_jobs(lab.paths), roadmap)))
 
 
-VERSION = 2
+VERSION = 3
+_HEAD, _BEFORE_JOBS = f'{{"v": {VERSION}, "seal": "'.encode(), b'", "jobs": '
 CACHE_BYTES = 1 << 16
 """Of the cache for each job, of which most take 3 kB."""
 LARGEST_CACHE = 64 << 20
@@ -279,8 +281,7 @@ _Entry = dict[str, Any]
 """{stamp, state, spec, result} of a job that ended; `result` is null for one without.
 
 An ended job is another when the times of its folder or of these files are: we rename files, and
-others may write into them. One of them no archive can set, so that no cache that came with a lab is
-believed.
+others may write into them. What is kept counts with this user's seal alone.
 """
 
 
@@ -319,9 +320,11 @@ def _results_and_problems(lab: Lab) -> tuple[list[Finished], dict[str, str]]:
             elif isinstance(job.state, Done) and time.time() - max(stamp[::3]) / 1e9 > SETTLED:
                 fresh[paths.name] = _entry(job, read[0].result if read else None, stamp)
     if fresh != cached:
-        with contextlib.suppress(OSError):  # a read-only lab has no cache
+        with contextlib.suppress(OSError, UsageError):  # a read-only lab has no cache
             path.parent.mkdir(exist_ok=True)
-            write_atomic(path, json.dumps({"v": VERSION, "jobs": fresh}).encode())
+            body = json.dumps(fresh).encode()
+            head = _HEAD + seal(b"results", body).encode() + _BEFORE_JOBS
+            write_atomic(path, head + body + b"}")
     twins = copies(submissions.items())
     problems |= {name: f"is a copy of {own.name}, which counts" for name, own in twins.items()}
     return [one for one in results if one.job.name not in twins], problems
@@ -369,15 +372,18 @@ _STATE = {"started": "Time", "ended": "Time", "outcome": "str", "code": "int | N
 def _read_cache(path: Path, limit: int) -> dict[str, _Entry]:
     """The entries by job; none where the cache is not one, as it can be made again."""
     try:
-        document = read_document(path, limit)
-        jobs = document["jobs"] if document["v"] == VERSION else {}
+        head, _, rest = read_regular(path, limit).partition(_BEFORE_JOBS)
+        is_ours = is_sealed(
+            head.removeprefix(_HEAD).decode("ascii", "replace"), b"results", rest[:-1]
+        )
+        jobs = parse(rest[:-1], limit) if is_ours else {}
         good = all(
             {"stamp", "state", "spec", "result"} <= set(entry)
             and entry["state"].keys() == _STATE.keys()
             and not any(misfit(entry["state"][name], kind) for name, kind in _STATE.items())
             for entry in jobs.values()
         )
-    except (OSError, TypeError, KeyError, AttributeError):
+    except (OSError, UsageError, ValueError, TypeError, KeyError, AttributeError):
         return {}
     return jobs if good else {}
 
