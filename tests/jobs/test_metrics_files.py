@@ -637,12 +637,19 @@ def test_the_last_of_several_folds_is_no_result(
         # Models at their best epochs.
         ("model,epoch,val_r2\nvit_1m,5,.8\nvit_10m,10,.9\n", "model"),
         ("run_name,epoch,val_r2\na,37,.8\nb,52,.9\nc,60,.3\n", "run_name"),
-        ("seed,epoch,val_r2\n0,37,.8\n1,52,.9\n2,60,.3\n", "seed"),
         (
-            '[{"tech": "vit16", "epoch": 3, "val_r2": 0.8},'
-            ' {"tech": "swin", "epoch": 9, "val_r2": 0.3}]',
+            '[{"tech": "vit16", "epoch": 9, "val_r2": 0.8},'
+            ' {"tech": "swin", "epoch": 3, "val_r2": 0.3}]',
             "tech",
         ),
+        ("epoch,worst_star,val_r2\n0,HD1,.7\n5,HD2,.75\n10,HD3,.8\n12,HD9,.9\n", ""),
+        ("epoch,rank,val_r2\n0,12.1,.7\n5,14.5,.75\n10,17,.8\n12,18,.9\n", ""),
+        ("epoch,quality,val_r2\n3,low,.7\n9,high,.75\n", ""),
+        ("epoch,backbone,val_r2\n0,frozen,.7\n1,frozen,.7\n0,unfrozen,.75\n", ""),
+        ("epoch,model,val_r2\n1,vit_0.712,.7\n3,vit_0.75,.8\n", ""),
+        ("epoch,model,val_r2\n1,vit_20261130_1010,.7\n3,vit_20261130_1034,.8\n", ""),
+        ("epoch,method,val_r2\n0,adam,.7\n1,lbfgs,.75\n", ""),
+        ("epoch,training_stage,val_r2\n0,first,.7\n0,second,.75\n", ""),
         ("epoch,model,val_r2\n0,model_1,.7\n1,model_2,.8\n", ""),
         ("epoch,saved,val_r2\n1,best_1.pt,.7\n2,best_2.pt,.8\n9,best_9.pt,.9\n", ""),
         ("epoch,note,val_r2\n1,first,.7\n2,better,.8\n9,more,.9\n", ""),
@@ -672,8 +679,9 @@ def test_the_last_row_of_several_things_is_no_result(
     [
         ("0vit 0swin", True),
         ("0vit 0swin 1vit 1swin 2vit 2swin 3swin 4swin 5swin", True),
-        ("0vit 1vit 2vit 3vit 0swin 1swin", True),
-        ("0vit16 1vit16 2vit16 0vit8 1vit8", True),
+        ("0- 1vit 1swin 2vit 2swin 3vit 3swin", True),
+        ("0vit 1vit 2vit 0swin 1swin 2swin 3swin", False),  # stages, or resumed from the start
+        ("0morning 0evening 1evening", False),
         ("0raw 1raw 2raw 2ema 3raw 3ema 4raw 4ema", True),
         ("0vit 1vit 2vit", False),
         ("0vit 1vit 2vit 0vit 1vit", False),
@@ -694,13 +702,15 @@ def test_words_of_any_column_tell_trainings_apart_within_an_epoch(
     else:
         lines = [json.dumps({column: word, "epoch": epoch, "val_r2": 0.5}) for epoch, word in cells]
     cursor = None
-    for end in range(1, len(lines) + 1):  # read as it grows, by one reader after another
-        path.write_text("".join(f"{line}\n" for line in lines[:end]), "utf-8")
-        follower = FileFollower(source(), path, cursor)
-        list(follower.poll(last=end == len(lines)))
-        cursor = json.loads(json.dumps(follower.cursor))
-    assert follower.status["unknown"] == ["val_r2"] * is_several
-    assert (f"rows differ in {column}" in follower.status["note"]) == is_several
+    for ends in (range(1, len(lines) + 1), [len(lines)]):  # as it grows, and at once
+        for end in ends:
+            path.write_text("".join(f"{line}\n" for line in lines[:end]), "utf-8")
+            follower = FileFollower(source(), path, cursor)
+            list(follower.poll(last=end == len(lines)))
+            cursor = json.loads(json.dumps(follower.cursor))
+        assert follower.status["unknown"] == ["val_r2"] * is_several
+        assert (f"rows differ in {column}" in follower.status["note"]) == is_several
+        cursor = None
 
 
 @pytest.mark.parametrize(
@@ -741,6 +751,7 @@ def test_a_file_that_is_written_anew_is_judged_as_it_is(
         ("epoch,val_r2\n0,.6\n1,.7\n2,.8\n", "epoch,val_r2\n0,.6\n1,.71\n2,.8\n", 0.8),  # again
         ("lr,epoch,val_r2\n.1,9,.9\n.2,8,.7\n",
          "lr,epoch,val_r2\n.1,9,.9\n.3,5,.8\n.2,8,.7\n", None),  # best epochs, sorted
+        ("epoch,val_r2\n0,.5\n2,.6\n4,.7\n", "epoch,val_r2\n0,.5\n1,.55\n2,.6\n4,.7\n", 0.7),
         ("label,val_r2\nT_eff,.9\nlog_g,.6\nfeh,.8\n",
          "label,val_r2\nT_eff,.9\nlog_g,.7\nfeh,.8\n", 0.7),  # rows of other labels are none
     ],

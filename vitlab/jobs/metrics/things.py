@@ -18,29 +18,34 @@ MOST_ROWS = 1000
 _FEW, _ENOUGH = 16, 10_000
 """Words of a column that tells trainings apart at most, where some come more than once, and rows
 that are looked at."""
+_TURNS = 2
+"""Rows from which on words take turns."""
 
 
 class Course:
     """Whether the words of a column tell apart rows of several trainings, or of several models.
 
-    Trainings begin at the same step or epoch, one after the other or side by side. Of models each
-    has one row, at its best epoch. What comes and goes within one training, as a note does or the
-    host, begins later, or stands twice in an epoch as often.
+    Trainings go on side by side, each with its row of an epoch. Of models each has one row, at its
+    best epoch. What comes and goes within one training, as a stage, a note or the host, follows
+    what was before, or stands twice in an epoch as often.
     """
 
     def __init__(self, of_models: bool) -> None:
         self._of_models = of_models
-        self._first: dict[float, float] = {}
-        """By word: its first step or epoch."""
+        self._words: set[float] = set()
         self._last: tuple[float, float | None] = 0.0, None
         """Word and step or epoch of the last row."""
         self._rows = self._blank = self._numbered = 0
         """Rows with a word, without one, and with one that has their own step or epoch in it."""
         self._other = self._same = 0
         """Rows beside the one before with another word; with its word, there or next to a pair."""
+        self._returns = 0
+        """Rows with another word than the one before, which was there earlier."""
         self._paired = False
         """Whether the last two rows are at one place."""
-        self._together, self._even, self._gap = False, True, 0.0
+        self._goes_on, self._falls, self._by_one = False, False, True
+        """Whether a row is not at the place of the one before; one is before that; all next to it.
+        """
 
     def add(self, number: float | None, place: float) -> None:
         """The next row: the number of its word, None without one, and its step or epoch."""
@@ -50,50 +55,43 @@ class Course:
         word, (before, since) = abs(number), self._last
         self._same += word == before and (place == since or self._paired)
         self._other += word != before and place == since
+        self._returns += word != before and word in self._words
         self._paired = place == since
-        if word not in self._first:
-            self._together |= any(place <= first for first in self._first.values())
-            self._first[word] = place
-        gap = place - (place if since is None else since)
-        self._gap = gap if self._rows == 1 else self._gap
-        self._even &= self._rows < 2 or math.isclose(gap, self._gap)
+        self._goes_on |= since is not None and place != since
+        self._falls |= since is not None and place < since
+        self._by_one &= since is None or place == since + 1
+        self._words.add(word)
         self._last, self._rows = (word, place), self._rows + 1
         self._numbered += number < 0
 
     @property
     def is_over(self) -> bool:
         """Whether more rows say no more."""
-        words = len(self._first)
+        words = len(self._words)
         return self._rows > _ENOUGH or words > (MOST_WORDS if words == self._rows else _FEW)
 
     @property
     def is_several(self) -> bool:
         """Whether they do, by the rows so far."""
-        words = len(self._first)
-        if 2 <= words == self._rows and not self._blank and 2 * self._numbered <= words:
-            return self._of_models or not self._is_regular
-        if words > _FEW or 2 * self._blank > self._rows:
+        words = len(self._words)
+        if 2 <= words == self._rows and not self._blank and self._goes_on:
+            of_models = self._falls or (self._of_models and not self._by_one)
+            return of_models and 2 * self._numbered <= words
+        if not 2 <= words <= _FEW or 2 * self._blank > self._rows:
             return False
-        side_by_side = self._other >= FALLS and self._other > max(self._same, words)
-        return side_by_side or (self._together and (not self._other or self._other >= self._same))
-
-    @property
-    def _is_regular(self) -> bool:
-        """Whether its rows are as far from each other as those of one training."""
-        first = next(iter(self._first.values()))
-        begins = self._rows > 2 or self._gap == 1 or first in (0, 1, self._gap - 1, self._gap)
-        return self._even and self._gap > 0 and begins
+        in_turn = not self._goes_on or min(self._other, self._returns) >= _TURNS
+        return in_turn and self._other >= self._same
 
     @property
     def state(self) -> dict[str, Any]:
         """As JSON."""
         own = {name.lstrip("_"): content for name, content in vars(self).items()}
-        return {**own, "first": [*self._first.items()]}
+        return {**own, "words": [*self._words]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""
         vars(self).update({f"_{name}": content for name, content in state.items()})
-        self._first, self._last = dict(state["first"]), tuple(state["last"])
+        self._words, self._last = set(state["words"]), tuple(state["last"])
 
 
 class Things:
@@ -233,7 +231,8 @@ class EarlierRows:
     """Rows that a table of several runs had before this one began, as a leaderboard has.
 
     The last row is no row of this run where it stood there before, as all others do, and there is
-    a new one besides. In a file without steps and epochs one of the others may be filled in.
+    a new one besides. Without steps and epochs one of the others may be filled in; where these rise
+    from row to row it is one training, that was run again.
     """
 
     def __init__(self, source: Source) -> None:
@@ -245,6 +244,7 @@ class EarlierRows:
         """The file is read again from its start."""
         self._now: Counter[str] = Counter()
         self._last, self._is_in_time = "", False
+        self._place, self._falls = -math.inf, False
 
     def keep(self) -> None:
         """What was read so far is an earlier run's."""
@@ -257,6 +257,10 @@ class EarlierRows:
         values, axes = ([part.columns.get(name) or [None] * part.rows for name in names]
                         for names in (self._names, self._axes))  # fmt: skip
         self._is_in_time |= any(x is not None for axis in axes for x in axis)
+        for step, epoch in zip(*axes, strict=True):
+            place = epoch if step is None else step
+            self._falls |= place is not None and place < self._place
+            self._place = self._place if place is None else place
         rows = [repr((row, places))
                 for row, *places in zip(zip(*values, strict=True), *axes, strict=True)
                 if any(x is not None for x in row)]  # fmt: skip
@@ -267,7 +271,7 @@ class EarlierRows:
     def is_last(self) -> bool:
         """Whether the last row is one of them."""
         before, now = self._before, self._now
-        if not before or now.total() > MOST_ROWS:
+        if not before or now.total() > MOST_ROWS or (self._is_in_time and not self._falls):
             return False
         gone, new = (before - now).total(), (now - before).total()
         grown = gone == 0 or (gone == 1 and before.total() >= FALLS and not self._is_in_time)
@@ -279,11 +283,14 @@ class EarlierRows:
         if not self._before:
             return {}
         return {"before": self._before, "now": self._now, "last": self._last,
-                "in_time": self._is_in_time}  # fmt: skip
+                "in_time": self._is_in_time, "falls": self._falls,
+                "place": self._place if self._is_in_time else None}  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""
         before = state.get("before")
         self._before = None if before is None else Counter(before)
         self._now, self._last = Counter(state.get("now", {})), state.get("last", "")
-        self._is_in_time = bool(state.get("in_time"))
+        self._is_in_time, self._falls = bool(state.get("in_time")), bool(state.get("falls"))
+        place = state.get("place")
+        self._place = -math.inf if place is None else place

@@ -99,6 +99,8 @@ _WRAPPED = re.compile(  # tensor(0.5), tensor([0.1], device='cuda:0'), np.float3
 )
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:(?:,\d{3})+\.\d+|(?:,\d{3}){2,})")
 """`1,234.5` and `1,234,567`, whose commas can be nothing else."""
+_LETTER = re.compile(rb"[A-DF-Za-df-z\x80-\xff]")
+"""In no number but for an exponent, which has an e."""
 _DIGITS = re.compile("[0-9]+")
 _BLANK = " \t\r\n\f\v\0\ufeff\u00a0"
 _NAN = re.compile(r"[-+]?(1\.#(qnan|snan|ind|nan)\d*|nan(\(\w*\)|[qs]|\d\d)|\.nan)", re.IGNORECASE)
@@ -276,11 +278,11 @@ class Cells:
         found: dict[str, Column] = {}
         axes = [x for x in (columns.get(axis) for axis in self._axes) if x]
         for name, cells in cells_of.items():
-            if not word(name, next(filter(None, cells), "")):
+            if not _has_words(cells):
                 continue
             cells = [x if isinstance(x, bytes | str | int | float) else "" for x in cells]
-            known = {cell: _numbered(word(name, cell)) for cell in {*cells}}
-            if len(known) <= MOST_WORDS:
+            known = {cell: _numbered(word(cell)) for cell in {*cells}}
+            if len(known) <= MOST_WORDS and any(number for number, _ in known.values()):
                 found[WORD + name] = [
                     -number
                     if own and number and _has_one(own, [axis[at] for axis in axes])
@@ -370,6 +372,13 @@ class Cells:
         self._said = {name: {*said} for name, said in state.get("said", {}).items()}
         self.things, self.labelled = list(state.get("things", ())), {*state.get("labelled", ())}
         self.odd = {name: (count, example) for name, (count, example) in state["odd"].items()}
+
+
+def _has_words(cells: Sequence[object]) -> bool:
+    """Whether any of them may hold a word: most columns are of numbers."""
+    texts = [cell for cell in cells if isinstance(cell, bytes)]
+    letters = _LETTER.search(b" ".join(texts)) if texts else None
+    return letters is not None or any(isinstance(cell, str) for cell in cells)
 
 
 def _numbered(text: str) -> tuple[float | None, frozenset[float]]:

@@ -82,11 +82,16 @@ _OF_STATE = ("best", "is_best", "improved", "improvement", "saved", "status", "s
              "hostname", "node", "machine", "device", "gpu", "user", "note", "notes", "comment",
              "comments", "remark", "remarks", "message", "msg", "info", "event", "action", "reason",
              "path", "file", "filename", "folder", "dir", "url", "commit", "sha", "hash", "备注",
-             "时间", "日期", "状态", "说明")  # fmt: skip
+             "时间", "日期", "状态", "说明", "stage", "phase", "regime", "curriculum",
+             "阶段")  # fmt: skip
 """Columns that say how, where or when a row was, not of what."""
 _WHEN = ("true", "false", "yes", "no", "on", "off", "none", "nan", "null", "start", "begin", "init",
-         "initial", "sanity", "mid", "middle", "half", "end")  # fmt: skip
+         "initial", "sanity", "mid", "middle", "half", "end", "frozen", "unfrozen", "freeze",
+         "unfreeze", "warm", "warmup", "pretrain", "pretraining", "finetune", "finetuning", "head",
+         "all", "full")  # fmt: skip
 """Words of cells that do."""
+_STAMP = re.compile(r"\d+\.\d+|\d{6,}(?:[_-]\d{2,6})?")
+"""A score or a time in the name of what was saved."""
 _FILE = re.compile(
     r".*\.(?:pt|pth|ckpt|h5|hdf5|np[yz]|pkl|pickle|keras|safetensors|joblib|bin|onnx|tar|zip|gz|"
     r"json|ya?ml|txt|log)", re.IGNORECASE)  # fmt: skip
@@ -216,25 +221,23 @@ def _may_tell_apart(column: str) -> bool:
     name = _as_known(column)
     if name in _KNOWN:
         return name in (*_MODELS, *_REPEATS, "name", "tag", "type")
-    about = {name, *re.split(r"[\W_]+", name)}
+    about = {name, *re.split(r"[\W_]+", name), *(x for x in ("阶段", "时间") if x in name)}
     return bool(name) and may_say(name) and about.isdisjoint((*TIMES, *_OF_STATE))
 
 
 def says_model(column: str) -> bool:
     """Whether a column of that name says of which model a row is."""
-    return _as_known(column) in _MODELS
+    return _as_known(column) in (*_MODELS, *_REPEATS)
 
 
-def word(column: str, cell: object) -> str:
+def word(cell: object) -> str:
     """What a cell of such a column calls the training of its row; empty where it says nothing."""
     text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else cell
-    if _as_known(column) in _REPEATS:
-        return str(text).strip() if isinstance(text, str | int | float) else ""
     text = text.strip(" \t\r\"'") if isinstance(text, str) else ""
     if not 0 < len(text) <= _LONGEST or not text[0].isalpha() or _FILE.fullmatch(text):
         return ""
     is_time = ":" in text or (" " in text and any(letter.isdigit() for letter in text))
-    return "" if is_time or text.lower() in _WHEN else text
+    return "" if is_time or text.lower() in _WHEN else _STAMP.sub("", text)
 
 
 def _is_of_bins(name: str) -> bool:
@@ -256,6 +259,8 @@ def thing(row: Mapping[str, object]) -> str:
         is_bin = name in _REPEATS or _is_of_bins(name) or bool(_RANGE.fullmatch(text))
         is_bin = is_bin or _is_swept(name)
         if not text or (is_number and not is_bin) or len(text) > _LONGEST:
+            continue
+        if name in _MODELS and text.lower() in _WHEN:
             continue
         if name not in _THINGS and not is_bin and any(letter.isdigit() for letter in text):
             continue  # a time, or the like
