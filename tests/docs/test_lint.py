@@ -15,11 +15,13 @@ from vitlab.docs.lint.across import Neighbours, contradictions
 from vitlab.docs.lint.document import fix_all, fix_linked, linked_findings, lint
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.lint.stated import number_of, numbers_in
+from vitlab.docs.lint.told_verdicts import verdicts_in
 from vitlab.docs.model.linked import read_linked
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.save import change, save
 from vitlab.docs.text.edit import apply
+from vitlab.docs.text.numbers import numbers_of
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import set_status
 from vitlab.lab.linked_files import earlier_state
@@ -148,6 +150,17 @@ def test_a_line_of_anything_takes_linear_time() -> None:
     assert not list(numbers_in("R² of log_g" + " " * 90_000 + "x 0.7"))
     assert number_of("test R²", "(" + " " * 4000 + "x)") is None
     assert time.process_time() - began < 1
+
+
+def test_wide_rows_and_many_gates_take_linear_time() -> None:
+    began = time.process_time()
+    assert list(verdicts_in("2026-11-30" + "Gate-1" * 15_000)) == []
+    assert [*verdicts_in("x " * 40_000 + "passed Gate-2")] == [("2", "done")]
+    row = "|0.5" * 20_000
+    table = Document(f"| MVP {'| R² ' * 19_000}|\n|{'---|' * 19_001}\n| 3.0 {row[:76_000]}|\n")
+    found = list(numbers_of(table))
+    assert len(found) == 19_001
+    assert time.process_time() - began < 8
 
 
 def test_long_gaps_are_read_as_one_space() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from functools import lru_cache
+from itertools import groupby, islice
 from pathlib import Path
 
 from vitlab.docs.lint.compared import claimed_in
@@ -36,6 +37,8 @@ _AT_SNR = re.compile(r"\b(?:mag|snr|s/n)\b|星等", re.I)
 _TEST_SIZE = re.compile(r"/\s*\d+(?:\.\d+)?[kM]\b")
 _SIZE = re.compile(r"\d+(?:\.\d+)?[km]")
 _RUN = re.compile(r"run\d+")
+MOST_CELLS = 200
+"""Of a row, that may hold results: wider ones are data."""
 MVP_NAMED = re.compile(r"(?<![A-Za-z])(?i:MVP)[-_ –\u2011]?([A-Za-z0-9]+(?:[.-][A-Za-z0-9]+)*)")
 
 
@@ -68,8 +71,13 @@ class Place:
         return not mine and not two.words - one.words - context - self.own
 
     @property
-    def _sizes(self) -> set[str]:
-        return {word for word in self.number.words | self.own if _SIZE.fullmatch(word)}
+    def _sizes(self) -> frozenset[str]:
+        return _sizes_in(self.number.words) | _sizes_in(self.own)
+
+
+@lru_cache(maxsize=1024)  # it is asked for each pair of numbers
+def _sizes_in(words: frozenset[str]) -> frozenset[str]:
+    return frozenset(filter(_SIZE.fullmatch, words))
 
 
 Group = Sequence[Place]
@@ -280,7 +288,7 @@ def _in_row(roadmap: Roadmap, heads: Sequence[str], entry: Entry) -> Iterator[Pl
     cells = [cell.raw for cell in entry.row.cells]
     own = words_of(" ".join(cells))
     deciding = " ".join(word for word in own if _DECIDING.match(word))
-    for head, cell in zip(heads, cells, strict=False):
+    for head, cell in islice(zip(heads, cells, strict=False), MOST_CELLS):
         for number in told_in_cell(head, cell):
             yield Place(number.with_words(deciding), entry.line, None, own, run)
 
@@ -320,7 +328,7 @@ def in_table(vocabulary: Vocabulary, table: Table) -> Iterator[Place]:
         # The only row is that of the experiment, unless it is a model's.
         of = first - runs if len(rows) > 1 or is_of_models or kind else ()
         more = " ".join([*of, *(word for word in own if _DECIDING.match(word))])
-        for at in told[1:] if told[:1] == [0] else told:
+        for at in (told[1:] if told[:1] == [0] else told)[:MOST_CELLS]:
             if found := number_of(heads[at], cells.get(at, "")):
                 profile = profile_of(f"{cells[at]} {cells[0]} {heads[at]}")
                 number = replace(found, profile=profile).with_words(more)

@@ -27,8 +27,13 @@ _ABOUT = re.compile(r"(?:[~≈～]|\b(?:about|around|roughly|some)|大约|约)\s
 def sentence_of(line: str, number: str) -> str:
     """The sentence, or the cell, of a line in which a number stands as its `text` has it."""
     read = as_read(line)
-    found = [part for part in sentences_of(read) if number in part]
+    found = [part for part in _parts(read) if number in part]
     return found[0] if len(found) == 1 else ("" if found else read)
+
+
+@lru_cache(maxsize=8)  # and for each number of a line
+def _parts(text: str) -> list[str]:
+    return sentences_of(text)
 
 
 def sentences_of(text: str) -> list[str]:
@@ -36,16 +41,19 @@ def sentences_of(text: str) -> list[str]:
     return _ENDS.split(text)
 
 
+@lru_cache(maxsize=64)
 def is_cited(sentence: str) -> bool:
     """Whether a sentence names a paper."""
     return _CITED.search(sentence) is not None
 
 
+@lru_cache(maxsize=64)
 def mvps_named(sentence: str) -> frozenset[str]:
     """The bare ids of the MVPs that a sentence names."""
     return frozenset(MVP_NAMED.findall(sentence))
 
 
+@lru_cache(maxsize=64)
 def mark_behind(sentence: str, number: str) -> str:
     """The profile that a sentence marks behind a number, before another; empty for none."""
     behind = sentence.partition(number)[2]
@@ -54,6 +62,7 @@ def mark_behind(sentence: str, number: str) -> str:
     return "" if profile == "full" else profile
 
 
+@lru_cache(maxsize=64)
 def is_about(sentence: str, number: str) -> bool:
     """Whether a number, as its `text` has it, is told as about so much: `R² ~0.65`."""
     return _ABOUT.search(sentence.partition(number)[0] + number) is not None

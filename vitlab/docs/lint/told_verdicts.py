@@ -43,6 +43,8 @@ _HEAD = re.compile(
 _ALONE = re.compile(rf"\W*?{_WORDS}", re.I)
 _SHORT = 8
 """Letters of a clause that is a verdict alone, of the gate before it."""
+_NEAR = 40
+"""Letters before a gate in which its verdict is looked for."""
 
 
 def told_verdicts(
@@ -127,7 +129,9 @@ def verdicts_in(text: str) -> Iterator[tuple[str, str]]:
             yield gate, "failed" if told and told["failed"] else "done"
         before = ()
         for named in GATE.finditer(clause):
-            found = _BEHIND.match(clause, named.end()) or _BEFORE.search(clause[: named.start()])
+            start = named.start()
+            found = _BEHIND.match(clause, named.end())
+            found = found or _BEFORE.search(clause, max(start - _NEAR, 0), start)
             for gate in gate_refs(named[0]) if found else ():
                 yield gate, "failed" if found and found["failed"] else "done"
             before = () if found else gate_refs(named[0])

@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from vitlab.contract.job import PROFILES
 from vitlab.docs.text.inline import plain, with_plain_numbers
@@ -34,6 +35,7 @@ _QUERY = re.compile(
 )
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[-/]\d{1,2}")
 _LIMIT = re.compile(r"[<>≤≥≳≲]=?\s*$")
+_Digest: TypeAlias = "hashlib._Hash"
 _MARK = re.compile(rf"\s*[(（](?:{'|'.join(PROFILES)})[)）]")
 """The mark of a trial: whoever replaces a number may take it away too."""
 
@@ -135,21 +137,22 @@ def numbers_of(document: Document, *, whole: bool = False) -> Iterator[NumberPla
             yield from _in_row(*rows[index], whole)
         elif (line := document.line_text(index)).strip():
             text = with_plain_numbers(plain(line))
-            yield from _placed(NumberPlace(_NONE, index + 1, "", 0, text), "", whole)
+            yield from _placed(NumberPlace(_NONE, index + 1, "", 0, text), _digest(""), whole)
 
 
 def _in_row(header: Row, row: Row, whole: bool) -> Iterator[NumberPlace]:
     heads = [cell.text for cell in header.cells]
     cells = [with_plain_numbers(cell.text) for cell in row.cells]
     key = [*cells[:1], *(cells[1:2] if cells and _DATE.match(cells[0]) else ())]
-    around = "\x1f".join([*heads, *key[:1], *map(_masked, key[1:])])
+    around = _digest("\x1f".join([*heads, *key[:1], *map(_masked, key[1:])]))
+    whole_row = " | ".join(cells)
     for column, text in enumerate(cells):
         head = heads[column] if column < len(heads) else ""
-        cell = NumberPlace(_NONE, row.line, "", 0, text, head, cells[0], " | ".join(cells))
-        yield from _placed(cell, f"{around}\x1f{head}", whole)
+        cell = NumberPlace(_NONE, row.line, "", 0, text, head, cells[0], whole_row)
+        yield from _placed(cell, _digest(f"\x1f{head}", around), whole)
 
 
-def _placed(where: NumberPlace, around: str, whole: bool) -> Iterator[NumberPlace]:
+def _placed(where: NumberPlace, around: _Digest, whole: bool) -> Iterator[NumberPlace]:
     """The numbers of a text, each as `where` with its own digits and place."""
     text = where.text
     matches = list(_NUMBER.finditer(text))
@@ -196,9 +199,15 @@ def _masked(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", _NUMBER.sub("#", text)).split())
 
 
-def _place(around: str, text: str, whole: bool = False) -> str:
+def _place(around: _Digest, text: str, whole: bool = False) -> str:
     text = _MARK.sub("", text)
     if whole:
-        around, text = f"{around}\x1d", _WHOLE.sub("#", _NUMBER.sub("#", text))
-    body = f"{around}\x1e{_masked(text)}"
-    return hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        around, text = _digest("\x1d", around), _WHOLE.sub("#", _NUMBER.sub("#", text))
+    return _digest(f"\x1e{_masked(text)}", around).hexdigest()[:16]
+
+
+def _digest(text: str, before: _Digest | None = None) -> _Digest:
+    """Of a text behind what was digested before: a row's heads are read once, not for each cell."""
+    digest = hashlib.sha256() if before is None else before.copy()
+    digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -56,7 +57,11 @@ class Backing:
         self.by_word = given_by_person(lab, roadmap)
         files = documents_of(roadmap, around)
         self.documents = {one.path and real(one.path): one for one in files}
-        self._numbers: dict[Path | None, list[NumberPlace]] = {}
+        self._paths: dict[Path, Path] = {}
+        self._numbers: dict[Path | None, Mapping[int, Sequence[NumberPlace]]] = {}
+        self._sorted: dict[tuple[Path | None, int], Sequence[NumberPlace]] = {}
+        """By line, by their values."""
+        self._stood: dict[tuple[Path | None, int, float, bool], bool] = {}
 
     def is_result(self, place: Place) -> bool:
         """Whether any result of the lab has the number of a place, of its profile."""
@@ -154,32 +159,48 @@ class Backing:
         if (known := self._earlier) is not None:
             # Of an MVP without a job also where its line was edited since, or moved.
             texts = frozenset() if mvp in self._jobs else known.texts
-            stands = self._standing(place)
-            moved = (x.number.significant >= SURE and x.number.text in texts for x in stands)
-            return any(map(known.has, stands)) or any(moved)
+            key = self._path_of(place), place.line, place.number.value, bool(texts)
+            if key not in self._stood:  # alike are asked for each of them
+                stands = self._standing(place)
+                moved = (x.number.significant >= SURE and x.number.text in texts for x in stands)
+                self._stood[key] = any(map(known.has, stands)) or any(moved)
+            return self._stood[key]
         status = next((one.status for one in self.roadmap.mvps if one.id == mvp), None)
         return place.number.profile == "full" and status in ENDED
 
-    def _standing(self, place: Place) -> list[NumberPlace]:
+    def _standing(self, place: Place) -> Sequence[NumberPlace]:
         """The number of a place, as the documents' own reading finds it on its line."""
-        mine = self._on_line(place)
-        return [one for one in mine if abs(one.number.value - place.number.value) < 1e-12]
+        key, value = (self._path_of(place), place.line), place.number.value
+        if key not in self._sorted:
+            self._sorted[key] = sorted(self._of_line(*key), key=_value)
+        mine = self._sorted[key]
+        first = bisect_left(mine, value - 1e-12, key=_value)
+        return mine[first : bisect_right(mine, value + 1e-12, key=_value)]
+
+    def _path_of(self, place: Place) -> Path | None:
+        return place.path or self.roadmap.document.path
 
     def _line(self, place: Place) -> str:
-        path = place.path or self.roadmap.document.path
-        document = self.documents.get(path and real(path))
+        document = self.documents.get(self._real(self._path_of(place)))
         return document.line_text(place.line - 1) if document else ""
 
-    def _on_line(self, place: Place) -> list[NumberPlace]:
+    def _on_line(self, place: Place) -> Sequence[NumberPlace]:
         """The numbers on the line of a place."""
-        return self._of_line(place.path or self.roadmap.document.path, place.line)
+        return self._of_line(self._path_of(place), place.line)
 
-    def _of_line(self, path: Path | None, line: int) -> list[NumberPlace]:
-        key = path and real(path)
+    def _of_line(self, path: Path | None, line: int) -> Sequence[NumberPlace]:
+        key = self._real(path)
         if key not in self._numbers:
-            document = self.documents.get(key)
-            self._numbers[key] = list(numbers_of(document, whole=True)) if document else []
-        return [one for one in self._numbers[key] if one.line == line]
+            document, lines = self.documents.get(key), defaultdict(list)
+            for one in numbers_of(document, whole=True) if document else ():
+                lines[one.line].append(one)
+            self._numbers[key] = lines
+        return self._numbers[key].get(line, ())
+
+    def _real(self, path: Path | None) -> Path | None:
+        if path is not None and path not in self._paths:
+            self._paths[path] = real(path)
+        return path and self._paths[path]
 
     def comparable(self, mvp: str, place: Place) -> list[Source]:
         """The numbers of an MVP's results that a place may state, of every profile.
@@ -221,6 +242,10 @@ class Backing:
         }
         written = f"{number.value:.{number.decimals}f}"
         return any(text == written or text.startswith(f"{written} ±") for text in texts)
+
+
+def _value(one: NumberPlace) -> float:
+    return one.number.value
 
 
 def documents_of(roadmap: Roadmap, around: Neighbours) -> list[Document]:
