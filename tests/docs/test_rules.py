@@ -325,6 +325,12 @@ def test_else_is_a_rule_of_its_own() -> None:
     assert (second.condition, second.then) == (Otherwise(), "需其他策略")
 
 
+def test_a_rule_without_an_end_is_left_to_a_person() -> None:
+    text = "If R² > 0.7 → a, " + "else if R² > 0.7 → a, " * 3500
+    (rule,) = listed_rules([f"- {text}"])
+    assert isinstance(rule.condition, Manual)
+
+
 METRICS = st.sampled_from(["R²", "R^2_val", "MAE", "|bias|", "log_g scatter", "ΔR²", "ρ", ""])
 OPERATORS = st.sampled_from(["<", ">", "≤", "≥", "\\ge", ">="])
 

@@ -614,7 +614,10 @@ def test_the_last_of_several_folds_is_no_result(
         ("epoch,phase,val_r2\n0,train,\n0,val,.8\n1,train,\n1,val,.9\n", ""),
         ("teff_min,teff_max,val_r2\n4000,4500,.5\n4500,5000,.8\n", "teff_min"),
         ("alpha,val_r2\n.1,.5\n1,.8\n", "alpha"),
-        ("lr,val_r2\n.1,.5\n.01,.8\n", "lr"),
+        ("lr,val_r2\n.1,.5\n.01,.8\n", ""),  # or of one training, whose rate falls
+        ("val_mae,val_r2,lr\n.3,.7,.1\n.2,.8,.01\n", ""),
+        ("ep,layers,val_r2\n1,2,.7\n2,4,.8\n", ""),
+        ('{"val_r2": 0.7, "lr": 0.1}\n{"val_r2": 0.8, "lr": 0.01}\n', ""),
         ("patch_size,train_loss,val_r2\n8,.2,.5\n16,.1,.8\n", "patch_size"),
         ("number,val_r2,params_lr\n0,.5,.1\n1,.8,.01\n", "number, params_lr"),
         (
@@ -623,7 +626,7 @@ def test_the_last_of_several_folds_is_no_result(
         ),
         ("lr,train_loss,val_r2\n.1,.5,.7\n.05,.4,.8\n", ""),  # of one training over time
         ("it,lr,val_r2\n100,.1,.7\n200,.05,.8\n", ""),
-        ("lr,val_mae,val_r2\n.1,.3,.7\n.01,.2,.8\n", "lr"),
+        ("alpha,val_mae,val_r2\n.1,.3,.7\n.01,.2,.8\n", "alpha"),
         ("depth,val_r2\n4,.7\n4,.8\n", ""),
         ("step,lr,val_r2\n1,.1,.7\n2,.05,.8\n", ""),
         ("train_r2,alpha,val_r2\n.5,.1,.7\n.6,.2,.8\n", ""),
@@ -800,6 +803,10 @@ def test_the_last_of_rows_in_falling_order_is_no_result(
         ("metric,train,val,test\nr2,.9,.6,.5\nmae,.1,.2,.3\n", "val", 0.6),
         ("metric,log_g,T_eff\nmae,.1,60\nr2,.6,.5\n", "log_g", 0.6),
         ("epoch,val\n0,.5\n1,.6\n", "val", 0.6),
+        ("epoch,name,val\n0,vit_base,.5\n1,vit_base,.6\n", "val", 0.6),
+        ("epoch,tag,log_g\n0,exp7,.5\n1,exp7,.6\n", "log_g", 0.6),
+        ("epoch,name,val\n0,mae_pretrain,.5\n1,mae_pretrain,.6\n", "val", 0.6),
+        ("variable,val\nlog_g,.6\nT_eff,.5\n", "val", 0.6),
         # A line of text that seems to be a header: what stands behind it is not known.
         ("epoch,loss,val\n0,1,.1\nSaved, best so far, epoch 0\n1,.5,.6\n", "val", None),
         ("epoch,loss,val\n0,1,.1\n1,.5,.6\nSaved, best so far, epoch 1\n", "val", 0.6),

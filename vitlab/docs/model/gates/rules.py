@@ -67,6 +67,8 @@ _ACTS = re.compile(
 """Opens what follows from a condition; anything else behind a comma may be another condition."""
 _SENTENCE = re.compile(r"(?<!\s)\s*[;；。]\s*|\.\s+(?=if\b)", re.I)
 _SEPARATOR = re.compile(r"((?<!\s)\s*[;；,，](?!\s*(?:then\b|则))\s*|(?<!\s)\s+/\s+)")
+_LONGEST = 2000
+"""Letters of a text that is read: each of its rules is read from the rest of it."""
 _BREAK = re.compile(r"<br\s*/?>", re.I)
 _ELSE_WORD = re.compile(
     r"\s*[;；,，.。]?\s*\b(?:else|otherwise)\b\s*[:：,，]?\s*|\s*[;；,，]\s*否则\s*", re.I
@@ -187,6 +189,8 @@ def rules_of(item: str, content: str) -> tuple[Rule, ...]:
 def read_rules(text: str) -> tuple[Rule, ...]:
     """The rules of a sentence: `R² ≥ X → ...`, `If ΔR² > 0.02 then ... else ...`."""
     text = _ELSE_IF.sub("if ", _standing(text), count=1)
+    if len(text) > _LONGEST:
+        return (Rule(text, "", Manual(text)),)
     if otherwise := _otherwise(text):
         return otherwise
     if (light := _LIGHT.match(text)) and _is_whole_rule(text[light.end() :]):

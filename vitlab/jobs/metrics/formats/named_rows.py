@@ -69,8 +69,7 @@ _SHAPES = ("patch", "patch_size", "depth", "width", "hidden", "hidden_size", "hi
            "max_depth", "num_leaves", "n_components", "kernel", "kernel_size",
            "degree")  # fmt: skip
 """Columns of a sweep: what is the same throughout a training."""
-_TUNED = ("alpha", "lr", "learning_rate", "dropout", "weight_decay", "wd", "batch_size", "lambda",
-          "reg_alpha", "reg_lambda", "l1", "l2", "gamma", "c")  # fmt: skip
+_TUNED = ("alpha", "lambda", "reg_alpha", "reg_lambda", "l1", "l2", "c")
 """The same, where nothing else of a table is of a training: it may change within one."""
 _SWEPT = ("param_", "params_", "config.", "config/", "hparams.", "hparams/", "hp.", "hp/", "hp_")
 """How their names begin, as Optuna, scikit-learn and W&B write them."""
@@ -116,8 +115,9 @@ def own_parts(theirs: str, ours: str) -> dict[str, str]:
     said = {kind for _, kind, _ in words}
     parts = {"label": value.label}
     parts |= {"split": value.split} if value.split in SPLITS else {}
-    if theirs.lower() in _ANY_METRIC or (words and said <= {"split", "label"}):
-        parts["metric"] = value.metric.removesuffix("_sigma")
+    kind = "metric" if theirs.lower() in _ANY_METRIC else "known_metric"
+    if kind == "metric" or (words and said <= {"split", "label"}):
+        parts[kind] = value.metric.removesuffix("_sigma")
     return {kind: part for kind, part in parts.items() if part and kind not in said}
 
 
@@ -200,11 +200,16 @@ def of_things(columns: Sequence[str], wanted: Sequence[str], any_first: bool) ->
 
 
 def _swept(columns: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """Columns of settings of trainings, in a table that is not of one over time."""
+    """Columns of settings of trainings, in a table that begins with one and is of none over time.
+
+    Those that are named as no others are may stand anywhere.
+    """
     swept = [name for name in columns if name not in wanted and _is_swept(name.lower())]
     others = {*columns}.difference(swept)
     trains = any(re.search(r"loss|train(?!_size)", name.lower()) for name in others)
     trains |= any(not all(kind for _, kind, _ in meanings(name)) for name in others - {*wanted})
+    if next(filter(None, columns), "") not in swept:
+        return [name for name in swept if name.lower().startswith(_SWEPT)]
     return [name for name in swept if not (trains and name.lower() in _TUNED)]
 
 
@@ -289,7 +294,9 @@ def _meant(column: str, cell: str) -> Parts:
     if kind == "metric":
         parts = parts if parts["metric"] or kinds == {"label"} else {}
         plain = all(of for _, of, _ in words)  # `val_r2_std`, `best_val_r2` are others
-        parts["metric"] = (parts.get("metric", set()) if plain else set()) | {joined}
+        metrics = parts.get("metric", set()) if plain else set[str]()
+        parts["metric"] = metrics | {joined}
+        parts["known_metric"] = metrics  # another word may be the name of a run
     elif kind == "label" and joined.replace("_", "") in _OTHER_LABELS:
         parts = {"label": {joined}}
     else:  # what has a word that is none may be the name of a run
