@@ -344,3 +344,25 @@ def test_a_record_of_a_process_that_is_none_is_passed_over(shop: Workshop) -> No
     shop.submit("pass", extra={ADOPTED: {"x": 1}})
     found = Training(os.getpid(), 1, (), Path(), 0.0, None, (), "", "cpu", "")
     assert watched_by(shop.lab, found) == ""
+
+
+def test_what_runs_the_command_itself_is_not_adopted() -> None:
+    """A shell in place of the training it started, tmux, or the first process of all."""
+    with pytest.raises(UsageError, match="process 1"):
+        training(1)
+    ask = (
+        "import os, sys; from vitlab.contract.paths import UsageError\n"
+        "from vitlab.jobs.queue.trainings import training\n"
+        "try: print(training(int(sys.argv[1])).pid)\n"
+        "except UsageError as error: print(error)\n"
+    )
+    shell = f'"{sys.executable}" -c "$0" $$; true'
+    command = ["sh", "-c", shell, ask]
+    own = subprocess.run(command, capture_output=True, text=True, start_new_session=True)
+    assert "runs this command itself, as your shell or terminal does" in own.stdout
+    # A script that has itself adopted.
+    within = subprocess.run(
+        ["sh", "-c", 'sh -c "$0" "$1"; true', shell, ask],
+        capture_output=True, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert within.stdout.strip().isdecimal()

@@ -89,6 +89,11 @@ def training(pid: int) -> Training:
         raise UsageError(f"process {pid}: not yours ({error.strerror})") from error
     if owner and int(owner[1]) != pid:
         raise UsageError(f"{pid}: is a thread of process {int(owner[1])}: give that")
+    if _holds_us(pid):
+        raise UsageError(
+            f"process {pid} ({argv[0]}): runs this command itself, as your shell or terminal does, "
+            "and a stop would end all that it has started: give the training's own"
+        )
     started, family = processes.began(running.ticks), processes.tree(pid, running.ticks)
     metrics, unclear = _metrics(family, folder, started)
     on = [one.label for one in devices() if {member.pid for member in family} & set(one.pids)]
@@ -130,6 +135,21 @@ def trainings() -> list[Training]:
         if not entry.job:
             listed.append(entry)
     return listed
+
+
+def _holds_us(pid: int) -> bool:
+    """Whether this command's session, or one that began it, hangs on a process: a shell, tmux.
+
+    A script that has itself adopted is below its session's first process.
+    """
+    if pid == 1:
+        return True
+    try:
+        session = os.getsid(pid)
+        is_above = session == pid or session != os.getsid(0)
+        return is_above and pid in processes.ancestors(os.getppid())
+    except OSError:
+        return False
 
 
 def _is_ours(pid: int) -> bool:
