@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
+import select
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
@@ -94,6 +99,41 @@ class _Lasting:
         return getattr(self.stream, name)
 
 
+class _Waiting(io.RawIOBase):
+    """A descriptor that others have put into non-blocking mode, written as a blocking one is."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer, /) -> int:
+        while True:
+            try:
+                return os.write(self._descriptor, data)
+            except BlockingIOError:
+                select.select([], [self._descriptor], [])
+
+
+def _waiting(stream: TextIO) -> TextIO:
+    """The stream; where its descriptor is in non-blocking mode one that waits for room."""
+    try:
+        if os.get_blocking(stream.fileno()):
+            return stream
+        stream.flush()
+    except (OSError, ValueError, AttributeError):
+        return stream
+    buffer = io.BufferedWriter(_Waiting(stream.fileno()))
+    return io.TextIOWrapper(buffer, stream.encoding, stream.errors, line_buffering=stream.isatty())
+
+
 def drop_output(stream: TextIO) -> None:
     """Send the rest of a stream nowhere: Python must not try to write it at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -116,7 +156,7 @@ def harmless_output() -> Iterator[None]:
 
 
 def _lasting(stream: TextIO) -> TextIO:
-    return stream if isinstance(stream, _Harmless) else cast(TextIO, _Lasting(stream))
+    return stream if isinstance(stream, _Harmless) else cast(TextIO, _Lasting(_waiting(stream)))
 
 
 def lost_output() -> OSError | None:
