@@ -166,7 +166,7 @@ def test_a_mark_of_an_end_in_a_column_of_no_statuses_is_told(
     ("first", "second"),
     [("1. ", "2. "), ("一、", "二、"), ("（一）", "（二）"), ("1、", "2、"), ("① ", "② "),
      ("3．", "4．"), ("第一章 ", "第二节："), ("3.1 ", "3.2 "), ("🚀 一、", "🚪 二、"),
-     ("I. ", "II. ")],
+     ("I. ", "II. "), ("2026 ", "10.12.2026 ")],
 )  # fmt: skip
 def test_headings_are_known_behind_any_number(first: str, second: str) -> None:
     plan = parse_roadmap(

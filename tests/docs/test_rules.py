@@ -420,6 +420,12 @@ def test_a_qualifier_is_about_what_it_names_or_left_to_a_person(
     assert verdict_of(f"| If {rule} | ✅ go on |", mvps) == verdict
 
 
+def test_a_rule_that_asks_for_seeds_is_met_by_what_has_none() -> None:
+    values, n = {"val/r2/log_g": 0.9, "test/r2/log_g": 0.9}, {"test": 90000}
+    ridge = Result("1.0", "Ridge", "full", "ridge", values, n=n, model={"name": "Ridge"})
+    assert verdict_of("| If Ridge R² > 0.8 (3 seeds) | ✅ go on |", "MVP-1.0", ridge) == "pass"
+
+
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [

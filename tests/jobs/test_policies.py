@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,18 @@ def test_a_stuck_job_is_started_again_when_its_policy_says_so(shop: Workshop) ->
     assert job.log.read_text() == "first\nagain\n"
     bad = [verdict for verdict in verdicts(job.health) if verdict[0] != "ok"]
     assert bad == [("bad", "stuck"), ("warn", "restarted"), ("warn", "resume")]
+
+
+def test_outputs_of_before_a_restart_are_kept(shop: Workshop) -> None:
+    code = STUCK.replace(
+        "print(", 'if first: open("stats.json", "w").write("{}"); time.sleep(3)\nprint('
+    )
+    config = {"argv": [sys.executable, "-c", code], "cwd": str(shop.lab.root)}
+    outputs = {**config, "outputs": ["stats.json"]}
+    job = shop.submit("", config=outputs, extra={"health": {"action": "restart"}})
+    advance(shop.lab)
+    assert ended(job).outcome == "ok"
+    assert [path.name for path in job.outputs.iterdir()] == ["stats.json"]
 
 
 def test_restarts_are_counted(shop: Workshop) -> None:

@@ -162,6 +162,7 @@ def test_a_lock_that_was_replaced_hides_no_job_that_lives(shop: Workshop) -> Non
     [
         ("other", "00000000", 60, True),
         ("other", "00000000", 600, False),
+        ("other", "00000000", -3600, False),  # by a clock that is far ahead
         ("", "00000000", 60, False),  # this machine was restarted
         ("other", "", 60, False),  # a container was made anew
     ],

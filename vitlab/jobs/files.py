@@ -251,7 +251,7 @@ def beat(lock: Path) -> None:
 def beats(lock: Path) -> bool:
     """Whether its holder gave a sign of life just now."""
     with contextlib.suppress(OSError):
-        return time.time() - lock.lstat().st_mtime < SILENT
+        return abs(time.time() - lock.lstat().st_mtime) < SILENT
     return False
 
 

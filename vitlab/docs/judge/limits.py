@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from vitlab.contract.job import SEEDLESS
 from vitlab.contract.value import LABEL, LARGER, Value
 from vitlab.docs.judge.budget import budget_of, is_unequal
 from vitlab.docs.judge.comparison import Gap, Pair
@@ -67,7 +68,8 @@ def against_limit(
         holding, surely = all(both), both[0] == both[1]
         because = phrase("holds" if holding else "fails", shown, condition.op, limit)
     asked = condition.seeds if isinstance(condition, Threshold) else 0
-    if min((len(side.members) for side in sides), default=asked) < asked:
+    seeds = [len(side.members) for side in sides if side.first.recipe not in SEEDLESS]
+    if min(seeds, default=asked) < asked:
         return Check(None, phrase("asks_for_seeds", shown, asked), values)
     if surely:
         return Check(holding, because, values)

@@ -161,7 +161,10 @@ def _note(job: JobPaths, pid: int) -> None:
     own, started = process(pid), read_json(job.started)
     if own is not None and started:
         with contextlib.suppress(OSError):  # a full disk: the marker has to do
+            before = job.started.stat()
             write_json(job.started, {**started, "child": {"pid": pid, "ticks": own.ticks}})
+            # Its time is the beginning of all attempts, a restart's too.
+            os.utime(job.started, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def _execute(
