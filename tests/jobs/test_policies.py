@@ -58,9 +58,8 @@ def test_a_stuck_job_is_started_again_when_its_policy_says_so(shop: Workshop) ->
 
 
 def test_outputs_of_before_a_restart_are_kept(shop: Workshop) -> None:
-    code = STUCK.replace(
-        "print(", 'if first: open("stats.json", "w").write("{}"); time.sleep(3)\nprint('
-    )
+    keep = 'if first: open("stats.json", "w").write("{}"); time.sleep(2.5)\nwith open(job'
+    code = STUCK.replace("with open(job", keep)
     config = {"argv": [sys.executable, "-c", code], "cwd": str(shop.lab.root)}
     outputs = {**config, "outputs": ["stats.json"]}
     job = shop.submit("", config=outputs, extra={"health": {"action": "restart"}})
