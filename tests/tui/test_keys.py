@@ -14,7 +14,14 @@ from tests.tui.fakes import FakeLab, held_job, job, usual_jobs, usual_view
 from vitlab.contract.job import Done, Lost, Queued
 from vitlab.tui import actions
 from vitlab.tui.keys import KEYS, shown_key
-from vitlab.tui.screens.dialogs import ConfirmScreen, Dialog, PickScreen, WriteScreen
+from vitlab.tui.screens.dialogs import (
+    ConfirmScreen,
+    Dialog,
+    LineScreen,
+    PickScreen,
+    RoadmapChooser,
+    WriteScreen,
+)
 from vitlab.tui.screens.help import HelpScreen
 from vitlab.tui.screens.jobs import metrics_of
 from vitlab.tui.screens.launch import LaunchScreen
@@ -116,6 +123,17 @@ async def test_a_plan_that_cannot_be_launched_shows_its_reason_and_does_not_laun
         assert not [asked for asked in lab.asked if asked[0] == "launch"]
 
 
+async def test_a_held_key_that_is_heard_late_opens_one_dialog(stage: Open) -> None:
+    async with stage() as it:
+        for _ in range(60):
+            it.app._handle("open_roadmaps")
+        await it.until(lambda: isinstance(it.app.screen, RoadmapChooser))
+        await it.until(lambda: sum(one.group == "actions" for one in it.app.workers) == 1)
+        assert len(it.app.screen_stack) == 2
+        await it.press("escape")
+        await it.until(lambda: not isinstance(it.app.screen, RoadmapChooser))
+
+
 async def test_keys_in_the_moment_in_which_the_launch_opens_do_no_harm(
     stage: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,14 +167,14 @@ async def test_x_asks_and_stops_only_on_yes(stage: Open) -> None:
 async def test_a_dialog_is_not_left_from_below_another(stage: Open) -> None:
     """As a key pressed twice opens two."""
     async with stage() as it:
-        lower, upper, answers = ConfirmScreen("lower"), ConfirmScreen("upper"), list[object]()
+        lower, upper, answers = ConfirmScreen("lower"), LineScreen("upper"), list[object]()
         await it.app.push_screen(lower, lambda yes: answers.append(("lower", yes)))
         await it.app.push_screen(upper, lambda yes: answers.append(("upper", yes)))
         lower.dismiss(True)
         await it.press("escape")
-        assert answers == [("upper", False)]
+        assert answers == [("upper", None)]
         await it.press("escape")
-        assert answers == [("upper", False), ("lower", False)]
+        assert answers == [("upper", None), ("lower", False)]
 
 
 async def test_x_on_an_ended_job_stops_nothing(stage: Open) -> None:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rich.console import RenderableType
 from textual import events, on
 from textual._context import NoActiveAppError
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.driver import Driver
@@ -31,7 +30,7 @@ from vitlab.tui.allowed import why_not
 from vitlab.tui.home.job_panes import JobSelected
 from vitlab.tui.keys import KEYS, MORE_ACTIONS, bindings
 from vitlab.tui.screens.base import LabScreen
-from vitlab.tui.screens.dialogs import RoadmapChooser
+from vitlab.tui.screens.dialogs import DialogApp, RoadmapChooser
 from vitlab.tui.screens.roadmap import MvpScreen, RoadmapScreen
 from vitlab.tui.session import Session
 from vitlab.tui.terminal import terminal_io
@@ -84,7 +83,7 @@ def _plan_commands() -> type[Provider]:
     return PlanCommands
 
 
-class VitLab(App[int]):
+class VitLab(DialogApp):
     """One lab; one of its roadmaps at a time; a home and a screen for each kind of work."""
 
     TITLE = "vitlab"

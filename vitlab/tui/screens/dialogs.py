@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -46,6 +46,30 @@ class Dialog(ModalScreen[ScreenResultType]):
         """Textual lays it out as it opens, and then tells it the size it already has."""
         if size != self._compositor.size:
             super()._screen_resized(size)
+
+
+class DialogApp(App[int]):
+    """An app with one dialog of a kind at a time.
+
+    Of a key that is held while the screen does not answer each press would open another, and as
+    each draws what is below it, some 50 are more than Python can nest.
+    """
+
+    def push_screen(
+        self,
+        screen: Any,
+        callback: Any = None,
+        wait_for_dismiss: Any = False,
+        *,
+        mode: str | None = None,
+    ) -> Any:
+        """As Textual's; a second dialog of a kind is answered at once by nothing."""
+        is_second = any(type(one) is type(screen) for one in self.screen_stack)
+        if not (isinstance(screen, Dialog) and is_second):
+            return super().push_screen(screen, callback, wait_for_dismiss, mode=mode)
+        answer = asyncio.get_running_loop().create_future()
+        answer.set_result(None)
+        return answer
 
 
 class DiffView(VerticalScroll):
