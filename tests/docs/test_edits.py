@@ -156,6 +156,9 @@ def test_a_row_of_something_else_in_its_place_is_a_conflict(row: str) -> None:
     old = "## One\n\n### MVP-2.0: a (⏳)\n"
     with pytest.raises(Conflict):
         rebase(old, old.replace("MVP-2.0", "MVP-3.0"), [edit(old, "⏳", "🚀")], "r.md")
+    first = "| Priority | MVP | Status |\n|---|---|---|\n| 🟡 P1 | MVP-1.0 | ⏳ |\n"
+    now = first.replace("🟡 P1", "🔴 P0")  # an id that stands in another column tells
+    assert apply(now, rebase(first, now, [edit(first, "⏳", "🚀")], "r")) == now.replace("⏳", "🚀")
     now = old.replace("a (", "a longer name (")
     assert apply(now, rebase(old, now, [edit(old, "⏳", "🚀")], "r.md")) == now.replace("⏳", "🚀")
 

@@ -148,6 +148,8 @@ def test_a_status_that_names_a_condition_is_passed_over(status: str, is_next: bo
         ("Done by", "2026-12-20", True), ("Done", "pending", True), ("Done", "0/3", True),
         ("完成", "无", True), ("是否完成", "还没", True), ("Done", "in progress", False),
         ("Dropout", "✅", True), ("Data ready", "✅", True), ("Notes", "✅ data ready", True),
+        ("Success", "R² > 0.7", True), ("Done", "50%", True), ("Done", "~2 days", True),
+        ("Completed", "2199-12-20", True), ("Done", "next week", True),
     ],
 )  # fmt: skip
 def test_a_mark_of_an_end_in_a_column_of_no_statuses_is_told(

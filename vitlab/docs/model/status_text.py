@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
@@ -62,12 +63,8 @@ _OF_RUN = re.compile(
 _ASKS = re.compile(r"是否|[?？]")
 _ALONE = re.compile(r"\W*$|\W*\w{1,4}\W{0,3}\d")
 """Behind a status that is a cell's own: nothing, or a score (`✅ R²=0.71`)."""
-_NO = re.compile(
-    r"\W*(?:no|not\b.*|n|false|later|waiting|wip|[否无没未待尚还].*|0\s*(?:%|/\s*\d+)?|n/a)?\W*"
-    r"|\s*(?:❌|✗|✘).*",
-    re.I,
-)
-"""What a column of what is done says of a row that is not."""
+_YES = re.compile(r"\W*(?:x|y|yes|true|ok|是|已\w*|(?P<day>20\d\d-\d\d-\d\d))\W*", re.I)
+"""What a column of what is done says of a row that is."""
 _ENDED = re.compile("已经?(?:完成|跑完|结束|验证|通过|取消|失败|启动)|全部完成")
 """A status at the end of a clause: `核心已完成`."""
 _OTHER_MVP = re.compile(r"\s*\d+\.\d")
@@ -276,7 +273,7 @@ def ended_mark(
     """The cell that says of a row that it has ended, below a header that names no statuses.
 
     One of these statuses alone or before a number, below no header, `Done`, or that of results or
-    notes; or below `Done` anything that is no other status and no no. `cells`: header, text and
+    notes; or below `Done` a yes or a day that is over. `cells`: header, text and
     the column that is known by it, of each.
     """
     for head, text, column in cells:
@@ -287,7 +284,9 @@ def ended_mark(
             is_ended = parsed.status in ended and _ALONE.match(text, parsed.end) is not None
             is_ended = is_ended and (is_done or not asked or column in ("result", "note"))
         else:
-            is_ended = is_done and not column and not _NO.fullmatch(text)
+            yes = _YES.fullmatch(text)
+            today = datetime.date.today().isoformat()
+            is_ended = is_done and not column and yes is not None and (yes["day"] or "") <= today
         if is_ended:
             return f"{plain(text)!r} below {plain(head)!r}"
     return ""

@@ -223,8 +223,8 @@ def rebase(old: str, now: str, edits: Sequence[Edit], name: str) -> tuple[Edit, 
         if shift is None:
             line = bisect.bisect_right(starts_before, edit.span.start) or 1
             raise Conflict(
-                f"{name}: line {line} changed since it was read ({edit.old!r} is no longer "
-                f"there); nothing written"
+                f"{name}: line {line} changed since it was read, where {edit.old!r} is not sure "
+                f"to be the same; nothing written"
             )
         span = Span(edit.span.start + shift, edit.span.end + shift)
         moved.append(Edit(span, edit.old, edit.new))
@@ -276,13 +276,15 @@ def _same_subjects(
 
 
 def _subject(line: str) -> tuple[str, ...]:
-    """What a line is about, which nobody changes: a row's first cell with words, and its id."""
+    """What a line is about: the MVP or gate it names first, or of a row its first cell and id."""
     cells = [cell.strip(" \t\r\n>*_`~") for cell in line.split("|")]
     named = [cell for cell in cells if any(map(str.isalnum, cell))][: 2 if len(cells) > 1 else 1]
     ids = tuple(match[0] for cell in named for match in [_NAMED.search(cell)] if match)
-    if len(cells) == 1:
+    if ids or len(cells) == 1:
         return ids
-    return (*named[:1], *filter(_ID.fullmatch, named[1:]), *ids)
+    if _ID.fullmatch(named[0] if named else ""):
+        return (named[0],)
+    return (*named[:1], *filter(_ID.fullmatch, named[1:]))
 
 
 def _moved_by(
