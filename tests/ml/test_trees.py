@@ -182,17 +182,20 @@ def test_lightgbm_parses_only_what_a_job_of_this_user_wrote(
 ) -> None:
     rows = some_rows(300)
     boost, _ = grown(rows, files=Files(checkpoints=tmp_path))
-    save_model(tmp_path, boost, rows["test"].inputs, ["log_g"])
+    save_model(tmp_path, boost, rows["test"].inputs, LABEL_NAMES)
     trees, text, wave = tmp_path / TREES, tmp_path / "label-0.txt", rows["test"].spectra.wave
     assert load(trees).grown == boost.grown
-    assert isinstance(load_model(tmp_path, ["log_g"], wave)[0], Boost)
+    assert isinstance(load_model(tmp_path, LABEL_NAMES, wave)[0], Boost)
     parsed: list[object] = []
     monkeypatch.setattr(lgb, "Booster", lambda **given: parsed.append(given))
     document = json.loads(trees.read_bytes())
     document["trees"][0] = document["trees"][0].replace("num_leaves=", "num_leaves=9", 1)
     trees.write_text(json.dumps(document))
     text.write_text(text.read_text().replace("num_leaves=", "num_leaves=9", 1))
-    for read, path in ((load, trees), (partial(load_model, labels=["log_g"], wave=wave), tmp_path)):
+    for read, path in (
+        (load, trees),
+        (partial(load_model, labels=LABEL_NAMES, wave=wave), tmp_path),
+    ):
         with pytest.raises(UsageError, match="changed since: not loaded"):
             read(path)
     assert parsed == []
