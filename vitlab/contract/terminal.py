@@ -8,6 +8,7 @@ import os
 import re
 import select
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -139,6 +140,26 @@ def drop_output(stream: TextIO) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+_muting = threading.Lock()
+
+
+@contextlib.contextmanager
+def muted_panics() -> Iterator[None]:
+    """What a library writes to standard error of its own goes nowhere: an exception tells of it.
+
+    A panic of polars prints a stack of 4 kB, from a thread that no filter of ours sees.
+    """
+    with _muting, contextlib.ExitStack() as after:
+        with contextlib.suppress(OSError):  # none is open
+            own = os.dup(2)
+            after.callback(os.close, own)
+            after.callback(os.dup2, own, 2)
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 2)
+            os.close(nowhere)
+        yield
 
 
 @contextlib.contextmanager

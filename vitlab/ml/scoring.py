@@ -16,14 +16,8 @@ from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError, write_atomic
 from vitlab.contract.reading import LARGEST, Unreadable, parse, read_regular
-from vitlab.contract.value import (
-    COVERED,
-    LOG_SCORE,
-    LOG_SCORE_EXACT,
-    NATS_LOST,
-    SCORES,
-    Value,
-)
+from vitlab.contract.terminal import muted_panics
+from vitlab.contract.value import COVERED, LOG_SCORE, LOG_SCORE_EXACT, NATS_LOST, SCORES, Value
 
 if TYPE_CHECKING:
     import polars as pl
@@ -374,6 +368,7 @@ def _bytes(path: Path) -> bytes:
     return read_regular(path, MOST_BYTES)
 
 
+@muted_panics()
 def _about(data: bytes) -> dict[str, Any]:
     import polars as pl
 
@@ -383,6 +378,7 @@ def _about(data: bytes) -> dict[str, Any]:
     return about
 
 
+@muted_panics()
 def _frame(data: bytes, labels: Sequence[str]) -> pl.DataFrame:
     """The columns that are known, as numbers of at most `MOST_STARS` stars."""
     import polars as pl
