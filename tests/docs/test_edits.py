@@ -146,6 +146,16 @@ def test_a_row_of_a_table_that_was_sorted_and_widened_is_the_same_row(now: str) 
     assert apply(now, [moved]) == now.replace("ViT    | ⏳", "ViT    | 🚀")
 
 
+@pytest.mark.parametrize("mvp", ["MVP-1.0", "1.0"])
+def test_a_row_whose_id_stands_in_another_column_is_known_by_it(mvp: str) -> None:
+    old = f"| Priority | MVP | Status |\n|---|---|---|\n| 🟡 P1 | {mvp} | ⏳ |\n| P2 | 2.0 | ✅ |\n"
+    now = old.replace("🟡 P1", "🔴 P0")
+    moved = rebase(old, now, [edit(old, "⏳", "🚀")], "r.md")
+    assert apply(now, moved) == now.replace("⏳", "🚀")
+    with pytest.raises(Conflict):
+        rebase(old, old.replace(mvp, "3.0"), [edit(old, "⏳", "🚀")], "r.md")
+
+
 @pytest.mark.parametrize(
     "row",
     ["| MVP-4.0 | GNN | ⏳ |", "| 4.0 | ViT | ⏳ |", "| MVP-2.1 | ViT | ⏳ |", "### MVP-4.0 ⏳"],

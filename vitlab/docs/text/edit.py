@@ -276,15 +276,15 @@ def _same_subjects(
 
 
 def _subject(line: str) -> tuple[str, ...]:
-    """What a line is about: the MVP or gate it names first, or of a row its first cell and id."""
+    """What a line is about: the MVP or gate it names first, or of a row its id or first cell."""
     cells = [cell.strip(" \t\r\n>*_`~") for cell in line.split("|")]
     named = [cell for cell in cells if any(map(str.isalnum, cell))][: 2 if len(cells) > 1 else 1]
     ids = tuple(match[0] for cell in named for match in [_NAMED.search(cell)] if match)
     if ids or len(cells) == 1:
         return ids
-    if _ID.fullmatch(named[0] if named else ""):
-        return (named[0],)
-    return (*named[:1], *filter(_ID.fullmatch, named[1:]))
+    own = [cell for cell in named if _ID.fullmatch(cell)]
+    is_known = own[:1] == named[:1] and "." in "".join(own[:1])  # `1` may be a number of the row
+    return tuple(own[:1] if is_known else own or named[:1])
 
 
 def _moved_by(
