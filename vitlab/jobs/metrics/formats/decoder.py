@@ -37,8 +37,9 @@ WORD = "\0word "
 
 Below 0 where the word has the row's own step or epoch in it.
 """
-MOST_WORDS = 1000
-"""More different ones, of rows that are read together, say of no training what it is."""
+MOST_WORDS, MOST_COLUMNS = 1000, 8
+"""More different ones, of rows that are read together, say of no training what it is; and columns
+of which that is asked."""
 SHOWN = 200
 """Columns that are listed at most."""
 LONGEST = 256
@@ -282,13 +283,15 @@ class Cells:
                 continue
             cells = [x if isinstance(x, bytes | str | int | float) else "" for x in cells]
             known = {cell: _numbered(word(cell)) for cell in {*cells}}
-            if len(known) <= MOST_WORDS and any(number for number, _ in known.values()):
-                found[WORD + name] = [
-                    -number
-                    if own and number and _has_one(own, [axis[at] for axis in axes])
-                    else number
-                    for at, (number, own) in enumerate(known[cell] for cell in cells)
-                ]
+            if len(known) > MOST_WORDS or not any(number for number, _ in known.values()):
+                continue
+            found[WORD + name] = numbers = [known[cell][0] for cell in cells]
+            for at, cell in enumerate(cells) if any(own for _, own in known.values()) else ():
+                number, own = known[cell]
+                if own and number and _has_one(own, [axis[at] for axis in axes]):
+                    numbers[at] = -number
+            if len(found) == MOST_COLUMNS:
+                break
         return found
 
     def own_cells(self, name: str, cells: Sequence[T], rows: Sequence[Parts], empty: T) -> list[T]:
@@ -340,7 +343,7 @@ class Cells:
         self._list_columns(rows)
         things = of_things([*dict.fromkeys(chain(*flat))], self.wanted, any_first=False)
         told = {name: [row.get(name) for row in flat] for name in things}
-        others = telling_apart({name for row in flat for name in row}, self.wanted)
+        others = telling_apart(dict.fromkeys(chain(*flat)), self.wanted)
         columns |= self.columns_of_words({x: [row.get(x) for row in flat] for x in others}, columns)
         return Chunk(len(rows), columns | self.column_of_things(told))
 

@@ -165,7 +165,7 @@ class Table(Decoder):
         self.lost_last &= not rows
         self.find_again(columns, 0)
         self._shortest = min([self._shortest, *map(len, cells[width - 2 :: width])])
-        others = telling_apart({*self._header}, self.wanted)
+        others = telling_apart(dict.fromkeys(self._header), self.wanted)
         words = {name: cells[self._header.index(name) :: width] for name in others}
         return Chunk(rows, columns | self.columns_of_words(words, columns))
 
@@ -239,7 +239,7 @@ class Table(Decoder):
         self.find_again(columns, self._lost_at)
         self._lost_at = 0
         things = of_things(self._header, self.wanted, any_first=True)
-        words = _named(rows, self._header, telling_apart({*self._header}, self.wanted))
+        words = _named(rows, self._header, telling_apart(dict.fromkeys(self._header), self.wanted))
         columns |= self.columns_of_words(words, columns)
         return Chunk(len(rows), columns | self.column_of_things(_named(rows, self._header, things)))
 
