@@ -183,3 +183,15 @@ def test_headings_are_known_behind_any_number(first: str, second: str) -> None:
     ]
     assert [gate.id for gate in plan.gates] == ["1"]
     assert [one.kind for one in lint(plan, None)] == ["status-conflict"]
+
+
+@pytest.mark.parametrize(
+    "title", ["[MVP-1.0] base (⏳)", "(MVP-1.0) base ⏳", "二、[MVP-1.0] base ⏳"]
+)
+def test_a_section_is_known_whose_mvp_stands_in_brackets(title: str) -> None:
+    table = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | base | ✅ |\n"
+    plan = parse_roadmap(Document(f"# P\n\n{table}\n### {title}\n\ntext\n"))
+    assert [(spec.mvp, spec.status and spec.status.parsed.status) for spec in plan.specs] == [
+        ("1.0", "planned")
+    ]
+    assert [one.kind for one in lint(plan, None)] == ["status-conflict"]

@@ -270,6 +270,9 @@ def test_a_headline_of_a_label_that_is_not_learned(tmp_path: Path) -> None:
     assert texts(tmp_path, replace(magnitudes, headline="test/r2")) == [
         "bad headline: test/r2: names no label; headline: test/r2/T_eff does"
     ]
+    assert texts(tmp_path, replace(magnitudes, headline="r2/T_eff")) == [
+        "bad headline: r2/T_eff: names no split; headline: test/r2/T_eff does"
+    ]
 
 
 SCRIPT = {"argv": ["python3", "train.py"]}

@@ -19,7 +19,7 @@ from vitlab.docs.model.boards.list_board import moved_item, wanted_column
 from vitlab.docs.model.boards.moves import move_card
 from vitlab.docs.model.boards.row_board import moved_row, other_column
 from vitlab.docs.model.hub import Hub, parse_hub
-from vitlab.docs.model.ids import exp_id, gate_refs, report_target
+from vitlab.docs.model.ids import exp_id, gate_refs, report_target, without_number
 from vitlab.docs.model.linked import LinkedDocument
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.model.status_sites import FREE_KINDS, StatusSite, StatusSites, marks_of
@@ -300,7 +300,7 @@ def _references(roadmap: Roadmap) -> Iterator[Finding]:
                     yield Finding(entry.line, "unknown-mvp", message)
     for heading in roadmap.document.headings:
         named = _RAW_MVP.match(plain(heading.title))
-        opening = roadmap.ids.opening(heading.title)
+        opening = roadmap.ids.opening(without_number(heading.title))
         if named and (opening is None or opening[0] not in known):
             message = f"specifies MVP {named[1]}, which has no row in the overview"
             yield Finding(heading.index + 1, "unknown-mvp", message)

@@ -61,6 +61,7 @@ _NUMBERED = re.compile(
     rf"|[^\w]*{HEADING_NUMBER}(?=[^\w]*MVP)",
     re.I,
 )
+_IN_BRACKETS = re.compile(r"^[^\w]*?[\[(（](MVP[-\w.]*)[\])）](?!\()", re.I)
 _JOINED = re.compile(
     rf"[^\w\[(<]*MVP[-–_ ]?((?=(?P<letters>[A-Za-z]*)){_RAW}"
     rf"(?:\s*[/,，、&+]\s*(?:MVP[-–_ ]?{_RAW}|\d+\.[\w.]*\w)"
@@ -151,9 +152,12 @@ def without_brackets(text: str) -> str:
 
 
 def without_number(title: str) -> str:
-    """A heading's title without its number, where an MVP follows: `3.4 MVP-1.2` -> `MVP-1.2`."""
+    """A heading's title without the number before an MVP, and brackets around one.
+
+    `3.4 MVP-1.2` and `[MVP-1.2]` -> `MVP-1.2`.
+    """
     match = _NUMBERED.match(title)
-    return title[match.end() :] if match else title
+    return _IN_BRACKETS.sub(r"\1", title[match.end() :] if match else title)
 
 
 def gate_refs(text: str) -> tuple[str, ...]:

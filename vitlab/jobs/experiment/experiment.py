@@ -447,7 +447,8 @@ def find_experiment(lab: LabPaths, mvp: str, roadmap: str | None = None) -> Path
         return matches[0]
     if matches:
         names = ", ".join(lab.relative(path) for path in matches)
-        raise UsageError(f"MVP {wanted}: more than one experiment file ({names}); name the roadmap")
+        how = f"keep one of those of {roadmap}" if roadmap else "name the roadmap, or keep one"
+        raise UsageError(f"MVP {wanted}: more than one experiment file ({names}); {how}")
     where = f" of {roadmap}" if roadmap else ""
     why = f"MVP {wanted!r}{where}: no experiment file in experiments/"
     if others := known_mvps(lab, roadmap):

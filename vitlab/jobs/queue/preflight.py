@@ -280,6 +280,9 @@ def _labels(config: Config, spec: Spec) -> Iterator[Finding]:
         other = replace(value, label=labels[0])
         text = f"{value.label} is not among config.labels ({', '.join(labels)})"
         yield Finding("bad", f"headline: {headline}: {text}; headline: {other} would be")
+    elif labels and value.split in SCORES:
+        other = Value("test", value.split, value.metric)
+        yield Finding("bad", f"headline: {headline}: names no split; headline: {other} does")
     elif labels and value.split == "test" and value.metric not in tested:
         text = f"{spec.recipe} gives no {value.metric}; {', '.join(SCORES)} and more are given"
         yield Finding("bad", f"headline: {headline}: {text}")
