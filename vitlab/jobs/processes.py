@@ -174,6 +174,8 @@ def orphans(started: Mapping[str, Any], folder: Path) -> list[Process]:
     named = None if is_alive(pid, since) else started.get("child")
     child = identity(named if isinstance(named, dict) else {})
     own = {x.pid for x in there if (x.pid, x.ticks) == child or _is_of(job_of(x.pid), folder)}
+    if not own:  # nearly always: every variable of every process is not read again
+        return []
     sessions = {x.session for x in there if x.pid in own} & {started.get("session")}
     own |= {x.pid for x in there if x.session in sessions}
     names = {job_of(pid) for pid in own} - {""}
