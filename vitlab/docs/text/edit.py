@@ -223,8 +223,8 @@ def rebase(old: str, now: str, edits: Sequence[Edit], name: str) -> tuple[Edit, 
         if shift is None:
             line = bisect.bisect_right(starts_before, edit.span.start) or 1
             raise Conflict(
-                f"{name}: line {line} changed since it was read, where {edit.old!r} is not sure "
-                f"to be the same; nothing written"
+                f"{name}: line {line} changed since it was read, and where {edit.old!r} stands "
+                f"now is not certain; nothing written"
             )
         span = Span(edit.span.start + shift, edit.span.end + shift)
         moved.append(Edit(span, edit.old, edit.new))
