@@ -179,7 +179,11 @@ def orphans(started: Mapping[str, Any], folder: Path) -> list[Process]:
     sessions = {x.session for x in there if x.pid in own} & {started.get("session")}
     own |= {x.pid for x in there if x.session in sessions}
     names = {job_of(pid) for pid in own} - {""}
-    return [x for x in there if x.pid in own or job_of(x.pid) in names]
+    own |= {x.pid for x in there if job_of(x.pid) in names}
+    # A program that is just being replaced by another has no variables for a moment.
+    while more := {x.pid for x in there if x.parent in own and not any(environment(x.pid))} - own:
+        own |= more
+    return [x for x in there if x.pid in own]
 
 
 def _is_of(marker: str, folder: Path) -> bool:
@@ -246,11 +250,18 @@ def end_all(
 ) -> bool:
     """End the processes `find` names: TERM, `grace` seconds, KILL; True when none is left.
 
-    A stopped process is continued, or it would never receive the TERM. `send` replaces our way of
+    Also those that `find` named once and no longer knows, as what it knew them by has ended. A
+    stopped process is continued, or it would never receive the TERM. `send` replaces our way of
     sending a signal to all of them.
     """
+    seen: dict[tuple[int, int], Process] = {}
+
+    def remaining() -> list[Process]:
+        seen.update({(one.pid, one.ticks): one for one in find()})
+        return [one for one in seen.values() if is_alive(one.pid, one.ticks)]
+
     for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, 10.0)):
-        left = find()
+        left = remaining()
         if not left:
             return True
         if send is not None:
@@ -259,9 +270,9 @@ def end_all(
             for one in left:
                 _send(one, number)
                 _send(one, signal.SIGCONT)
-        if _all_gone(find, patience, number if send is None else 0):
+        if _all_gone(remaining, patience, number if send is None else 0):
             return True
-    return not find()
+    return not remaining()
 
 
 def _all_gone(find: Callable[[], list[Process]], patience: float, number: int) -> bool:
