@@ -253,6 +253,28 @@ def test_rows_by_their_numbers(tmp_path: Path) -> None:
         assert [x[R2] for *_, x in read(path, replace(source(), epoch="round"))] == found
 
 
+@pytest.mark.parametrize(
+    ("document", "test"),
+    [
+        ({"val_r2": [0.1, 0.8], "loss": [2, 1], "test_r2": 0.79}, "test_r2"),
+        ({"val_r2": [0.1, 0.8], "test_r2": [0.79]}, "test_r2"),
+        ({"history": [{"val_r2": 0.1}, {"val_r2": 0.8}], "test_r2": 0.79}, "test_r2"),
+        ({"epoch_1": {"val_r2": 0.1}, "epoch_2": {"val_r2": 0.8}, "test": {"r2": 0.79}}, "test.r2"),
+    ],
+)
+def test_a_score_of_the_end_beside_the_epochs(
+    document: dict[str, object], test: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "history.json"
+    path.write_text(json.dumps(document))
+    ours = {"val_r2": R2, test: "test/r2/log_g"}
+    assert [x for *_, x in read(path, source(ours))] == [
+        {R2: 0.1}, {R2: 0.8}, {"test/r2/log_g": 0.79}]  # fmt: skip
+    path.write_text(json.dumps({**document, "val_r2": 0.7, test: 0.79}))  # of all, not of an epoch
+    assert [x for *_, x in read(path, source(ours))] == [
+        {R2: 0.7}, {"test/r2/log_g": 0.79}]  # fmt: skip
+
+
 def test_columns_within_objects(tmp_path: Path) -> None:
     path = tmp_path / "evals.json"
     path.write_text('{"valid_0": {"r2": [0.1, 0.2], "l2": [2, 1]}, "params": {"size": [9, 9, 9]}}')
@@ -653,6 +675,7 @@ def test_the_last_of_several_folds_is_no_result(
         ("epoch,model,val_r2\n1,vit_20261130_1010,.7\n3,vit_20261130_1034,.8\n", ""),
         ("epoch,method,val_r2\n0,adam,.7\n1,lbfgs,.75\n", ""),
         ("epoch,training_stage,val_r2\n0,first,.7\n0,second,.75\n", ""),
+        ("phase,epoch,val_r2\npretrain,0,.7\npretrain,1,.7\nfinetune,0,.7\nfinetune,1,.75\n", ""),
         ("epoch,model,val_r2\n0,model_1,.7\n1,model_2,.8\n", ""),
         ("epoch,saved,val_r2\n1,best_1.pt,.7\n2,best_2.pt,.8\n9,best_9.pt,.9\n", ""),
         ("epoch,note,val_r2\n1,first,.7\n2,better,.8\n9,more,.9\n", ""),

@@ -154,27 +154,48 @@ def _is_shallow(document: Any) -> bool:
 def rows_in(
     document: Any, names: Sequence[str] = (), axes: Collection[str] = ()
 ) -> list[dict[str, Any]] | None:
-    """The rows of a document; None where it has none, or more than one list of them."""
+    """The rows of a document; None where it has none, or more than one list of them.
+
+    A single number beside them is a row of its own after them: a score of the end.
+    """
     if isinstance(document, list):
         found = [row for row in document if isinstance(row, dict)]
         return found if found or not document else None
     if not isinstance(document, dict):
         return None
-    lists = {key: rows for key, content in document.items()
+    flat, wanted = flattened(document), {dotted(name) for name in names}
+    last = {name: flat[name] for name in names if isinstance(flat.get(name), int | float)}
+    rest = {key: content for key, content in document.items()
+            if not any(dotted(name) == key or dotted(name).startswith(f"{key}.")
+                       for name in last)}  # fmt: skip
+    lists = {key: rows for key, content in rest.items()
              if isinstance(content, list) and content and (rows := rows_in(content))}  # fmt: skip
     if "log_history" in document:
         return lists.get("log_history", [])
-    columns, wanted = _columns(document), {dotted(name) for name in names}
+    columns = _columns(rest)
     lengths = {len(cells) for name, cells in columns.items() if dotted(name) in wanted}
+    if len(lengths) == 2 and 1 in lengths:  # a score of the end beside the epochs
+        last |= {name: cells[0] for name, cells in columns.items()
+                 if len(cells) == 1 and dotted(name) in wanted}  # fmt: skip
+        lengths.discard(1)
     if len(lengths) == 1:
         columns = {name: cells for name, cells in columns.items() if len(cells) in lengths}
         across = zip(*columns.values(), strict=True)
-        return [dict(zip(columns, cells, strict=True)) for cells in across]
-    if flattened(document).keys() & {*names}:
+        return _followed([dict(zip(columns, cells, strict=True)) for cells in across], last)
+    if not last and flat.keys() & {*names}:
         return [document]
-    if numbered := _by_number(document, {*axes, *TIMES}):
-        return numbered
-    return None if len(lists) > 1 else next(iter(lists.values()), [document])
+    rows = _by_number(rest, {*axes, *TIMES})
+    rows = rows or (next(iter(lists.values())) if len(lists) == 1 else [])
+    if last:  # what a row has too is the result of all of them
+        of_rows = {name for row in rows for name in flattened(row)}
+        ours = of_rows.isdisjoint(last) and not of_rows.isdisjoint(names)
+        return _followed(rows, last) if ours else [document]
+    return rows or (None if len(lists) > 1 else [document])
+
+
+def _followed(rows: list[dict[str, Any]], last: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows, and one of what was measured after them."""
+    return [*rows, last] if last else rows
 
 
 def _by_number(document: Mapping[str, Any], axes: Collection[str]) -> list[dict[str, Any]]:

@@ -49,8 +49,8 @@ _MODELS = (
 )
 _THINGS = (*_MODELS, "config", "checkpoint", "ckpt", "weights", "dataset", "data", "survey",
            "sample", "population", "group", "category", "class", "bin", "region", "split", "set",
-           "subset", "partition", "data_split", "phase", "label", "target", "param", "parameter",
-           "output", "quantity", "数据集", "样本", "分组")  # fmt: skip
+           "subset", "partition", "data_split", "label", "target", "param", "parameter", "output",
+           "quantity", "数据集", "样本", "分组")  # fmt: skip
 _REPEATS = ("fold", "folds", "cv", "seed", "rep", "repeat", "run", "trial", "bin", "rank",
             "dataloader_idx")  # fmt: skip
 """Columns whose words, or words and numbers, say of what a row is, not when it was."""
