@@ -80,16 +80,27 @@ def test_a_person_s_decision_is_kept_with_its_reason(lab: Lab, roadmap: Path, en
     assert len(found(lab, roadmap)) == 1
 
 
-def test_a_torn_record_of_decisions_is_told_and_kept_aside(
-    lab: Lab, roadmap: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("before", "after", "was"),
+    [
+        (b"clear", b"cleas", "is not of this user, or was changed"),
+        (b'"seal"', b"", "cannot be read"),
+    ],
+)
+def test_a_broken_record_of_decisions_is_told_and_kept_aside(
+    before: bytes,
+    after: bytes,
+    was: str,
+    lab: Lab,
+    roadmap: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main([*SET, "passed", "--because", "the sky is clear"]) == 0
     path = lab.paths.private.decisions
-    torn = path.read_bytes()[:60]
-    path.write_bytes(torn)
+    path.write_bytes(torn := path.read_bytes().replace(before, after))
     capsys.readouterr()
     assert main([*SET, "failed", "--because", "it is not"]) == 0
-    told = ".vitlab/decisions.json: cannot be read: what persons decided is not known"
+    told = f".vitlab/decisions.json: {was}: what persons decided is not known"
     assert told in capsys.readouterr().err
     assert [one.because for one in read_decisions(lab)] == ["it is not"]
     assert path.with_name(f"{path.name}.aside").read_bytes() == torn

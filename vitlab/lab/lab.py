@@ -240,20 +240,21 @@ def open_lab(start: Path, on_note: Callable[[str], None] | None = None) -> Lab:
         if error.errno not in NOT_WRITABLE:
             lab.tell(f"journal: {cause(error)}")
     remove_abandoned(paths)
-    pilot = paths.private.autopilot
-    if os.path.lexists(pilot) and not own_record(pilot):
-        was = "is not of this user, or was changed"
-        lab.tell(f"{paths.relative(pilot)}: {was}: no autopilot goes on by it")
-    _tell_torn(lab, paths.private.decisions, "what persons decided is not known")
-    _tell_torn(lab, paths.private.agents, "the budget of assistants begins anew")
+    _tell_strange(lab, paths.private.autopilot, "no autopilot goes on by it")
+    _tell_strange(lab, paths.private.decisions, "what persons decided is not known")
+    _tell_strange(lab, paths.private.agents, "the budget of assistants begins anew")
     return lab
 
 
-def _tell_torn(lab: Lab, path: Path, what: str) -> None:
-    """Tell that a record cannot be read; a stranger's can, and counts for nothing."""
+def _tell_strange(lab: Lab, path: Path, what: str) -> None:
+    """Tell that a record of this user counts for nothing, as it is torn, changed or a copy."""
     try:
+        is_ours = path.lstat().st_uid == os.geteuid()
         read_document(path)
-    except (Unreadable, ValueError):
-        lab.tell(f"{lab.paths.relative(path)}: cannot be read: {what}")
-    except OSError:
-        pass
+        was = "is not of this user, or was changed"
+    except FileNotFoundError:
+        return
+    except (OSError, Unreadable, ValueError):
+        is_ours, was = True, "cannot be read"
+    if is_ours and not own_record(path):  # another's of a lab that several share holds for them
+        lab.tell(f"{lab.paths.relative(path)}: {was}: {what}")

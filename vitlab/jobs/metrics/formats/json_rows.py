@@ -166,7 +166,7 @@ def rows_in(
     flat, wanted = flattened(document), {dotted(name) for name in names}
     last = {name: flat[name] for name in names if isinstance(flat.get(name), int | float)}
     rest = {key: content for key, content in document.items()
-            if not any(dotted(name) == key or dotted(name).startswith(f"{key}.")
+            if not any(f"{dotted(name)}.".startswith(f"{dotted(key)}.")
                        for name in last)}  # fmt: skip
     lists = {key: rows for key, content in rest.items()
              if isinstance(content, list) and content and (rows := rows_in(content))}  # fmt: skip
