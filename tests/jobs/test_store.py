@@ -127,6 +127,14 @@ def test_a_result_of_another_run_is_not_that_of_its_folder(shop: Workshop) -> No
     assert found is not None
     assert found.problem == "result.json is of MVP 1.0, run another, profile full"
     assert finished([found]) == []
+    write_result(job.result, marked := replace(own, job=spec.mark))
+    assert [one.result for one in finished(all_jobs(shop.lab))] == [marked]
+    earlier = replace(spec, submitted=spec.submitted - 60).mark
+    write_result(job.result, replace(own, job=earlier))  # of the same run's launch before
+    found = read_job(job)
+    assert found is not None
+    assert found.problem == "result.json is of another job of MVP 1.0, run run 1, profile full"
+    assert finished([found]) == []
 
 
 def test_without_locks_pid_and_start_time_decide(

@@ -111,6 +111,11 @@ class Spec:
         meaning = json.dumps([self.recipe, self.config, self.headline], sort_keys=True)
         return hashlib.sha256(meaning.encode()).hexdigest()[:16]
 
+    @property
+    def mark(self) -> str:
+        """Of this one job: what it is of, and when it was submitted."""
+        return f"{_named_as(self)}, submitted {float(self.submitted)!r}"
+
     def to_json(self) -> bytes:
         document = {"v": SPEC_VERSION, **asdict(self)}
         return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
@@ -191,6 +196,8 @@ class Result:
     world: Mapping[str, object] = field(default_factory=dict)
     """What its spectra were drawn from (`vitlab.contract.world`); empty: not known, so it has no
     ceiling and is compared with nothing."""
+    job: str = ""
+    """`Spec.mark` of its job; empty: not known, of a program or older than the key."""
 
     @property
     def model_name(self) -> str:
@@ -217,8 +224,15 @@ def load_result(path: Path, limit: int = MAX_KEPT) -> Result | None:
     return result
 
 
-def named_as(one: Spec | Result) -> str:
-    """Of what the spec and the result of one job are."""
+def other_job(result: Result, spec: Spec) -> str:
+    """What a result is of, where that is not the spec's job; else empty."""
+    of = _named_as(result)
+    if of != _named_as(spec):
+        return of
+    return f"another job of {of}" if result.job not in ("", spec.mark) else ""
+
+
+def _named_as(one: Spec | Result) -> str:
     return f"MVP {bare_id(one.mvp)}, run {one.run}, profile {one.profile}"
 
 

@@ -23,7 +23,7 @@ from vitlab.contract.job import (
     Unreadable,
     load_result,
     load_spec,
-    named_as,
+    other_job,
 )
 from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError
 from vitlab.contract.reading import MAX_BYTES, Room, open_regular, read_document
@@ -224,8 +224,8 @@ def _read(job: JobPaths, entries: _Entries, room: Room) -> Job | None:
         state, where = _read_state(job, spec, entries, read)
     if isinstance(state, Done):
         result = read(lambda path: room.read(load_result, path), job.result)
-        if result and spec.submitted and named_as(result) != named_as(spec):
-            wrong[job.result.name] = f"{job.result.name} is of {named_as(result)}"
+        if result and spec.submitted and (of := other_job(result, spec)):
+            wrong[job.result.name] = f"{job.result.name} is of {of}"
     ours = isinstance(state, Queued | Lost) and is_submitted(job)
     for name in entries.keys() & _RECORDS.keys():
         # An environment is as it was written where the job is as it was submitted.

@@ -386,6 +386,7 @@ def _result(context: Context, outcome: Outcome, seconds: float) -> Result:
         headline=spec.headline,
         checks={name: check.record() for name, check in outcome.checks.items()},
         world=outcome.world.record() if outcome.world else {},
+        job=spec.mark,
     )
     return checked_against_ceiling(context.paths, result)
 

@@ -304,9 +304,9 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> str
               for name, value in history.values.items() if name not in shared}  # fmt: skip
     if not values:
         return ""
-    from vitlab.contract.job import Result, write_result
+    from vitlab.contract.job import Result, read_spec, write_result
 
-    link = read_json(job.wandb)
+    link, whole = read_json(job.wandb), read_spec(job.spec)
     result = Result(
         mvp=str(spec.get("mvp", "")),
         run=str(spec.get("run", "")),
@@ -318,6 +318,7 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> str
         best={"step": history.step},
         seconds=round(seconds, 3),
         wandb=link.get("url") or link.get("path"),
+        job=whole.mark if whole else "",
     )
     write_result(job.result, result)
     proof, came_to = proof_of_end(job, history)
