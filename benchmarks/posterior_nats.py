@@ -26,7 +26,8 @@ from scipy import stats
 from vitlab.contract.config import read_config
 from vitlab.contract.job import Spec, read_result
 from vitlab.contract.paths import JobPaths
-from vitlab.ml.scoring import DensityScores, Residuals, blend, concatenate, load_residuals
+from vitlab.ml.residual_file import load_residuals
+from vitlab.ml.scoring import DensityScores, Residuals, blend, concatenate
 from vitlab.ml.spectra.dataset import GridSpectra, open_spectra
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.labels import prior_variance

@@ -17,7 +17,8 @@ from typing import Any
 
 from vitlab.contract.job import Spec, read_result
 from vitlab.contract.paths import JobPaths
-from vitlab.ml.scoring import load_residuals, paired
+from vitlab.ml.residual_file import load_residuals
+from vitlab.ml.scoring import paired
 from vitlab.recipes import run
 
 NAME = "test/r2/log_g"

@@ -31,7 +31,8 @@ from vitlab.lab.results.job_results import lookup_results
 from vitlab.lab.results.ranking import residuals_gap
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending
-from vitlab.ml.scoring import DensityScores, Residuals, load_residuals, overall, save_residuals
+from vitlab.ml.residual_file import load_residuals, save_residuals
+from vitlab.ml.scoring import DensityScores, Residuals, overall
 from vitlab.tui.watch.reader import LabReader
 
 NAME = "test/r2/log_g"
@@ -216,6 +217,12 @@ def test_a_figure_tells_what_it_does_not_show(lab: Lab, ended: Ended, ceiling: J
         "1 of 2 runs without residuals: not shown",
     )
     assert star_figures.parity(made).notes == (*COSTS, "1 of 2 runs without residuals: not shown")
+    lost.job.paths.residuals.write_bytes(b"PAR1")
+    made_by = "(`vitlab evaluate JOB` makes them anew): not shown"
+    assert star_figures.parity(made).notes == (
+        *COSTS,
+        f"1 of 2 runs without residuals as they were written {made_by}",
+    )
     assert training_figures.training(made).notes == (*COSTS, below)
 
 

@@ -22,7 +22,7 @@ from vitlab.lab.results.findings import slope_of
 from vitlab.lab.results.job_results import finished
 from vitlab.lab.results.ranking import pairs_of
 from vitlab.lab.results.repeats import grouped
-from vitlab.ml.scoring import load_residuals, save_residuals
+from vitlab.ml.residual_file import load_residuals, save_residuals
 
 SPREADS = {1_000: 0.9, 4_000: 0.6, 16_000: 0.3}
 

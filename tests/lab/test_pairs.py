@@ -17,7 +17,8 @@ from vitlab.contract.user_key import own_record, sealed
 from vitlab.docs.judge.gates import Verdict
 from vitlab.jobs.experiment.settings import load_settings
 from vitlab.lab.lab import Lab
-from vitlab.ml.scoring import Residuals, load_residuals, overall, save_residuals
+from vitlab.ml.residual_file import load_residuals, save_residuals
+from vitlab.ml.scoring import Residuals, overall
 
 N = 800
 NAME = "test/r2/log_g"

@@ -19,16 +19,8 @@ from vitlab.contract.validation import ConfigError
 from vitlab.contract.value import Value
 from vitlab.lab.inspector.posterior import Kernel, Marginal, densities
 from vitlab.ml.network.density import mixture
-from vitlab.ml.scoring import (
-    DensityScores,
-    Residuals,
-    against_exact,
-    binned,
-    blend,
-    load_residuals,
-    overall,
-    save_residuals,
-)
+from vitlab.ml.residual_file import load_residuals, save_residuals
+from vitlab.ml.scoring import DensityScores, Residuals, against_exact, binned, blend, overall
 from vitlab.ml.spectra.dataset import COMPONENTS
 from vitlab.ml.spectra.grid import compress, load_grid
 from vitlab.ml.spectra.inputs import Inputs

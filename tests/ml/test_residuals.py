@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -18,7 +22,8 @@ from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value
 from vitlab.ml.overlap import find_overlap
-from vitlab.ml.scoring import Residuals, binned, load_residuals, metrics, overall, save_residuals
+from vitlab.ml.residual_file import KEY, load_residuals, save_residuals
+from vitlab.ml.scoring import Residuals, binned, metrics, overall
 from vitlab.ml.spectra.dataset import Spectra, open_spectra
 from vitlab.ml.spectra.formats.frames import read_frame, write_frame
 from vitlab.ml.spectra.grid import load_grid
@@ -69,6 +74,44 @@ def test_a_broken_file_is_one_line(tmp_path: Path, content: bytes | None) -> Non
     with pytest.raises(UsageError, match=r"r\.parquet: (no|not readable) residuals") as caught:
         load_residuals(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("column", ["star", "snr", "true/M_H", "predicted/log_g", "sigma/log_g"])
+def test_numbers_that_are_not_those_written_are_refused(tmp_path: Path, column: str) -> None:
+    """As a flipped bit leaves them: one star's scatter, sigma or place is another, and R2 alike."""
+    path = tmp_path / "r.parquet"
+    save_residuals(path, some(sigma=True))
+    metadata = pl.read_parquet_metadata(path)
+    frame = pl.read_parquet(path)
+    values = frame[column].to_list()
+    values[3] += 1
+    flipped = frame.with_columns(pl.Series(column, values, frame[column].dtype))
+    flipped.write_parquet(path, metadata={KEY: metadata[KEY]})
+    with pytest.raises(UsageError, match=r"r\.parquet: .*\(its numbers are not those that were"):
+        load_residuals(path)
+    about = json.loads(metadata[KEY])
+    del about["digest"]  # of an older vitlab
+    flipped.write_parquet(path, metadata={KEY: json.dumps(about)})
+    assert len(load_residuals(path).star) == 400
+
+
+@pytest.mark.parametrize("change", [{"run": "seed=2"}, {"submitted": 2.5}])
+def test_residuals_of_another_job_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    """As of another seed or launch, whose R2 is nearly the same."""
+    path, written = tmp_path / "residuals.parquet", dict[str, bytes]()
+    own = Spec("1.0", "main", "full", "ridge", {}, "VIT-1", "roadmap.md", submitted=1.5)
+    other = replace(own, **change)
+    for mark in ("", own.mark, other.mark):
+        save_residuals(path, replace(some(), job=mark))
+        load_residuals(path, {})  # of a job without its specification
+        written[mark] = path.read_bytes()
+    (tmp_path / "spec.json").write_bytes(own.to_json())
+    for mark in ("", own.mark):
+        path.write_bytes(written[mark])
+        assert load_residuals(path, {}).job == mark
+    path.write_bytes(written[other.mark])
+    with pytest.raises(UsageError, match="the residuals of another job"):
+        load_residuals(path, {})
 
 
 def test_bins_hold_every_star_once_and_are_scored_by_themselves() -> None:

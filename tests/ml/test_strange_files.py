@@ -21,9 +21,9 @@ import pytest
 from tests.ml.test_single_files import EMPTY, WAVE, header, image, table
 from vitlab.contract.paths import UsageError
 from vitlab.contract.terminal import muted_panics
-from vitlab.ml import scoring
+from vitlab.ml import residual_file
 from vitlab.ml.baselines.template import make_templates
-from vitlab.ml.scoring import load_residuals
+from vitlab.ml.residual_file import load_residuals
 from vitlab.ml.spectra.formats.fits import read_bytes, read_units
 from vitlab.ml.spectra.formats.frames import read_frame, write_frame
 from vitlab.ml.spectra.grid import load_grid
@@ -462,7 +462,7 @@ def test_residuals_are_bounded_before_they_are_read(
     ):
         with pytest.raises(UsageError, match=r"a\.parquet: not (readable )?residuals"):
             load_residuals(residuals(tmp_path / "a.parquet", 2, **made))
-    monkeypatch.setattr(scoring, "MOST_NUMBERS", 10)
+    monkeypatch.setattr(residual_file, "MOST_NUMBERS", 10)
     load_residuals(residuals(tmp_path / "a.parquet", 2))
     with pytest.raises(UsageError, match="15 numbers, more than 10"):
         load_residuals(residuals(tmp_path / "a.parquet", 3))
@@ -484,7 +484,7 @@ def test_any_byte_of_residuals_may_be_another(tmp_path: Path) -> None:
 import random, sys
 from pathlib import Path
 from vitlab.contract.paths import UsageError
-from vitlab.ml.scoring import load_residuals
+from vitlab.ml.residual_file import load_residuals
 path = Path(sys.argv[1])
 whole, draw = path.read_bytes(), random.Random(1)
 for _ in range(200):

@@ -18,7 +18,7 @@ from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.lab.inspector.server import open_inspector
 from vitlab.lab.new_experiment import template_text
 from vitlab.lab.results.worlds import grid_world
-from vitlab.ml.scoring import load_residuals
+from vitlab.ml.residual_file import load_residuals
 from vitlab.recipes.evaluate import rescore
 
 __all__ = ["run_here"]

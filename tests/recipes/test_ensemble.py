@@ -26,7 +26,7 @@ from vitlab.lab.results.job_results import all_results, lookup_job
 from vitlab.lab.results.ranking import pairs_of
 from vitlab.lab.results.repeats import grouped
 from vitlab.lab.results.rows import compare
-from vitlab.ml.scoring import load_residuals
+from vitlab.ml.residual_file import load_residuals
 from vitlab.recipes import run
 from vitlab.recipes.ensemble import mixture_sigma
 

@@ -27,7 +27,7 @@ from vitlab.lab.inspector.server import open_inspector
 from vitlab.lab.results.ceilings import ceilings
 from vitlab.ml.baselines.model_file import load_model, save_model
 from vitlab.ml.baselines.ridge import Ridge
-from vitlab.ml.scoring import load_residuals
+from vitlab.ml.residual_file import load_residuals
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.inputs import Inputs
 from vitlab.ml.spectra.observation import load_noise

@@ -26,7 +26,7 @@ from vitlab.lab.inspector.server import open_inspector, serve
 from vitlab.lab.inspector.star import StarList, read_list, read_sheet, to_json, to_line
 from vitlab.ml.baselines.model_file import load_model
 from vitlab.ml.baselines.ridge import Ridge
-from vitlab.ml.scoring import load_residuals
+from vitlab.ml.residual_file import load_residuals
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.observation import load_noise
 from vitlab.ml.spectra.pfsspec import FLUX, make_file

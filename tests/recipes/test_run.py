@@ -21,7 +21,7 @@ from vitlab.cli import main as vitlab
 from vitlab.contract.events import Event, read_events
 from vitlab.contract.job import Result, Spec, read_result
 from vitlab.contract.paths import JobPaths
-from vitlab.ml.scoring import load_residuals
+from vitlab.ml.residual_file import load_residuals
 from vitlab.recipes import run
 from vitlab.recipes.evaluate import rescore
 

@@ -16,7 +16,8 @@ from tests.recipes.test_run import CONFIGS
 from vitlab.cli import main as vitlab
 from vitlab.contract.job import read_result
 from vitlab.contract.paths import find_lab
-from vitlab.ml.scoring import load_residuals, overall
+from vitlab.ml.residual_file import load_residuals
+from vitlab.ml.scoring import overall
 
 STARS = 60
 

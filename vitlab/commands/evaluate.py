@@ -75,7 +75,8 @@ def evaluate_jobs(args: argparse.Namespace) -> int:
 
 
 def _evaluated(lab: LabPaths, job: JobPaths, args: argparse.Namespace) -> dict[str, Any]:
-    from vitlab.ml.scoring import binned, save_residuals
+    from vitlab.ml.residual_file import save_residuals
+    from vitlab.ml.scoring import binned
     from vitlab.recipes.evaluate import rescore, residuals_path
 
     job.check_is_here()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vitlab.contract.job import read_result
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.ml.scoring import load_residuals
+from vitlab.ml.residual_file import load_residuals
 from vitlab.ml.spectra.dataset import Spectra
 from vitlab.ml.spectra.observation import Batch
 

@@ -17,7 +17,8 @@ from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.repeats import grouped
-from vitlab.ml.scoring import DensityScores, Residuals, blend, load_residuals, score
+from vitlab.ml.residual_file import load_residuals
+from vitlab.ml.scoring import DensityScores, Residuals, blend, score
 from vitlab.ml.spectra.dataset import open_spectra
 from vitlab.recipes.context import Context, Outcome
 from vitlab.recipes.evaluate import predictions

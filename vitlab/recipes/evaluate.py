@@ -36,16 +36,8 @@ from vitlab.ml.baselines.template import Fitted, concatenate, fit, make_template
 from vitlab.ml.checks import check_alignment, check_input
 from vitlab.ml.overlap import Overlap, find_overlap
 from vitlab.ml.own_model import check_own
-from vitlab.ml.scoring import (
-    DensityScores,
-    Residuals,
-    Scores,
-    against_exact,
-    is_same_r2,
-    load_residuals,
-    overall,
-    save_residuals,
-)
+from vitlab.ml.residual_file import load_residuals, save_residuals
+from vitlab.ml.scoring import DensityScores, Residuals, Scores, against_exact, is_same_r2, overall
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, undisturbed
 from vitlab.ml.spectra.held_out import (
     changed_since,
@@ -162,7 +154,7 @@ def rescore(
     true, predicted, sigma, density = predictions(job, config, trained, spectra, on)
     pair = true, predicted
     residuals = make_residuals(spectra, config.labels, pair, sigma, source or config.data.source)
-    residuals = replace(residuals, density=density, exact=_exact(job, residuals))
+    residuals = replace(residuals, density=density, exact=_exact(job, residuals), job=spec.mark)
     kind = "" if isinstance(config, TemplateConfig) else config.model.input
     checks = {
         **overlap_checks(_overlap(spectra, None if changed else trained, stars_shown(config))),
@@ -201,7 +193,7 @@ def run(context: Context) -> Outcome:
     if unlike := rescored.unlike():
         raise UsageError(f"config.job: {job.name}: {unlike[0]}")
     values, errors = rescored.named()
-    residuals, result = rescored.residuals, rescored.result
+    residuals, result = replace(rescored.residuals, job=context.spec.mark), rescored.result
     n = len(residuals.star)
     context.report.evaluation(n, 0, "test", n, values)
     for line in rescored.lines():

@@ -18,6 +18,7 @@ from vitlab.jobs.submissions import is_submitted
 from vitlab.lab.results.worlds import grid_world
 from vitlab.ml.checks import check_alignment, check_input
 from vitlab.ml.overlap import Overlap, find_overlap
+from vitlab.ml.residual_file import save_residuals
 from vitlab.ml.scoring import (
     DensityScores,
     Residuals,
@@ -26,7 +27,6 @@ from vitlab.ml.scoring import (
     concatenate,
     named,
     overall,
-    save_residuals,
 )
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, disturbed, undisturbed, unpermuted
 from vitlab.ml.spectra.file_spectra import HASHED, FileSpectra
@@ -66,6 +66,7 @@ def score_test(
         make_residuals(spectra, config.labels, pair, sigma, config.data.source),
         density=density,
         exact=exact,
+        job=context.spec.mark,
     )
     values, errors = overall(residuals, config.data.seed).named("test")
     if sigma is not None:

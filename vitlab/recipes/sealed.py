@@ -15,7 +15,8 @@ from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.contract.value import Value
 from vitlab.ml.checks import check_alignment
 from vitlab.ml.overlap import find_overlap
-from vitlab.ml.scoring import overall, save_residuals
+from vitlab.ml.residual_file import save_residuals
+from vitlab.ml.scoring import overall
 from vitlab.ml.spectra.dataset import open_spectra
 from vitlab.ml.spectra.held_out import changed_since, is_changed
 from vitlab.recipes.evaluate import predictions
@@ -53,7 +54,7 @@ def score_sealed(job: JobPaths, stars: int) -> Result:
     values, errors = overall(residuals, config.data.seed).named("test")
     overlap = find_overlap(kept, trained, stars_shown(config))
     checks = {**overlap_checks(overlap), ALIGNMENT: check_alignment(true, predicted)}
-    save_residuals(job.sealed_residuals, residuals)
+    save_residuals(job.sealed_residuals, replace(residuals, job=spec.mark))
     sealed = replace(
         result,
         values={**_untested(result.values), **values},

@@ -13,7 +13,8 @@ from tests.lab.conftest import Ended
 from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.value import HEADLINE
-from vitlab.ml.scoring import Residuals, overall, save_residuals
+from vitlab.ml.residual_file import save_residuals
+from vitlab.ml.scoring import Residuals, overall
 
 STARS = 400
 ROADMAP = """\

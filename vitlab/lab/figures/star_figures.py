@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -441,23 +441,35 @@ def residuals_of(
     data: FigureData, figure: str, needed: bool = True
 ) -> list[tuple[Finished, Residuals]]:
     """The jobs whose residuals were kept; UsageError where there is none but one is `needed`."""
-    from vitlab.ml.scoring import load_residuals
-
-    residual_sets = []
-    for one in data.results:
-        with contextlib.suppress(UsageError):
-            stars = load_residuals(one.job.paths.residuals, one.result.values)
-            residual_sets.append((one, stars))
-    if needed and not residual_sets:
+    kept, unlike = _read(data)
+    if needed and not kept:
+        if unlike:
+            raise UsageError(f"{figure}: {unlike[0]} (`vitlab evaluate JOB` makes them anew)")
         names = ", ".join(one.job.name for one in data.results[:3])
         raise UsageError(f"{figure}: no residuals in {names} (`vitlab evaluate JOB` makes them)")
-    return residual_sets
+    return kept
+
+
+def _read(data: FigureData) -> tuple[list[tuple[Finished, Residuals]], list[UsageError]]:
+    """The jobs with their residuals, and what is wrong with files that are there."""
+    from vitlab.ml.residual_file import load_residuals
+
+    kept, unlike = [], []
+    for one in data.results:
+        path = one.job.paths.residuals
+        try:
+            kept.append((one, load_residuals(path, one.result.values)))
+        except UsageError as error:
+            unlike += [error] * os.path.lexists(path)
+    return kept, unlike
 
 
 def _unkept(data: FigureData) -> list[str]:
-    """A note on the jobs whose residuals were not kept."""
-    kept = len(residuals_of(data, "", needed=False))
-    return missing(len(data.results) - kept, len(data.results), "residuals")
+    """A note on the jobs whose residuals were not kept, or are not as they were written."""
+    (kept, unlike), of = _read(data), len(data.results)
+    whole = "residuals as they were written (`vitlab evaluate JOB` makes them anew)"
+    lost = missing(of - len(kept) - len(unlike), of, "residuals")
+    return [*lost, *missing(len(unlike), of, whole)]
 
 
 def name_of(one: Finished, data: FigureData) -> str:

@@ -54,7 +54,8 @@ from vitlab.lab.inspector.star import (
     to_json,
     to_line,
 )
-from vitlab.ml.scoring import Residuals, bad_parquet, load_residuals, residuals_about
+from vitlab.ml.residual_file import bad_parquet, load_residuals, residuals_about
+from vitlab.ml.scoring import Residuals
 from vitlab.ml.spectra.dataset import GridSpectra, Spectra, open_spectra, unpermuted
 from vitlab.ml.spectra.grid import Grid, OutOfGrid, load_grid
 from vitlab.ml.spectra.held_out import clean_flux, conditions, grid_labels, in_vacuum
@@ -207,8 +208,10 @@ def _own_residuals(job: JobPaths, spectra: Spectra, notes: list[str]) -> Residua
     """The job's residuals, if they are of these stars; else None, and a note says why."""
     try:
         residuals = _scored(job)
-    except UsageError:
-        notes.append(f"no saved predictions; `vitlab evaluate {job.name}` makes them")
+    except UsageError as error:
+        why = f"predictions are not shown: {error}" if job.residuals.exists() else ""
+        hint = f"`vitlab evaluate {job.name}` makes them"
+        notes.append(f"{why or 'no saved predictions'}; {hint}")
         return None
     if residuals.hash != spectra.hash or len(residuals.star) != spectra.sizes["test"]:
         is_older = len(residuals.hash) != len(spectra.hash)

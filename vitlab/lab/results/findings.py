@@ -231,7 +231,8 @@ def _room_at(mag: float, model: Group, known: Bounds, name: str) -> Gap | None:
     """
     import numpy as np
 
-    from vitlab.ml.scoring import binned, load_residuals
+    from vitlab.ml.residual_file import load_residuals
+    from vitlab.ml.scoring import binned
 
     world = read_world(model.first.world)
     bound = ceiling_in(world.at(mag) if world else None, known, name)

@@ -295,7 +295,8 @@ def residuals_gap(
     """
     import numpy as np
 
-    from vitlab.ml.scoring import load_residuals, paired, paired_mean
+    from vitlab.ml.residual_file import load_residuals
+    from vitlab.ml.scoring import paired, paired_mean
 
     try:
         ours, theirs = map(load_residuals, paths, scored)
