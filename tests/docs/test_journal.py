@@ -241,6 +241,21 @@ def test_a_link_out_of_the_lab_is_never_written_through(tmp_path: Path) -> None:
     assert outside.read_text() == (root / "in/moved.md").read_text() == "| 2 |\n"
 
 
+def test_a_lab_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
+    root = tmp_path / "lab"
+    root.mkdir()
+    journal, _ = journal_in(root)
+    (root / "r.md").write_text("| 1 |\n")
+    save([planned(root / "r.md", "1", "2")], journal)
+    shutil.rmtree(root)
+    new = [create(root / "new.md", "x")]
+    writes: list[Callable[[Journal], object]] = [undo, redo, lambda own: save(new, own)]
+    for write in writes:
+        with pytest.raises(UsageError, match=f"{root}: the lab is gone; nothing written"):
+            write(journal)
+    assert not root.exists()
+
+
 def test_an_interrupted_save_leaves_alone_what_was_changed_since(tmp_path: Path) -> None:
     class Killed(BaseException):
         pass
@@ -315,6 +330,20 @@ def test_what_a_full_disk_keeps_from_being_taken_back_is_told(
 
     with pytest.raises(UsageError, match=r"a\.md keeps what was written"):
         save([planned(file, "1", "2")], journal, fill)
+
+
+def test_other_names_of_a_document_keep_what_it_said_and_that_is_told(tmp_path: Path) -> None:
+    """As `cp -al` and backups by hard links make them."""
+    journal, told = journal_in(tmp_path)
+    file, other = tmp_path / "r.md", tmp_path / "backup.md"
+    file.write_text("| 1 |\n")
+    other.hardlink_to(file)
+    save([planned(file, "1", "2")], journal)
+    line = f"{file}: has other names (hard links), which keep what it said before"
+    assert (file.read_text(), other.read_text(), told) == ("| 2 |\n", "| 1 |\n", [line])
+    save([planned(file, "2", "3")], journal)
+    undo(journal)
+    assert told == [line]
 
 
 def test_a_planted_temporary_file_is_not_followed(tmp_path: Path) -> None:

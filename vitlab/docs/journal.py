@@ -76,6 +76,8 @@ class Journal:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Lock the journal against other writers; UsageError when one of them keeps it."""
+        if self.root is not None and not self.root.is_dir():  # it is not made again
+            raise UsageError(f"{self.root}: the lab is gone; nothing written")
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "lock"
         if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
