@@ -799,25 +799,40 @@ def test_a_row_of_before_the_run_is_no_row_of_it_wherever_it_stands(
 
 
 @pytest.mark.parametrize(
-    ("text", "is_backwards"),
+    ("places", "how"),
     [
-        ("epoch,val_r2\n9,.7\n8,.6\n7,.5\n", True),  # newest first
-        ('[{"step": 300, "val_r2": 0.7}, {"step": 200, "val_r2": 0.6}, {"step": 9, "val_r2": 0}]',
-         True),
-        ("epoch,val_r2\n7,.5\n8,.6\n9,.7\n", False),
-        ("epoch,val_r2\n9,.7\n4,.6\n", False),  # resumed from an earlier one
-        ("epoch,val_r2\n9,.7\n8,.6\n7,.5\n8,.6\n", False),
+        ("9 8 7", "from the last step or epoch back to the first"),
+        ("7 8 9", ""),
+        ("9 4", ""),  # resumed from an earlier one
+        ("9 8 7 8", ""),
+        # Of two or three runs in one file.
+        ("24 0 25 1 26 2", "to and fro in their steps or epochs"),
+        ("0 1 2 0 3 4 5 1 6 7 2", "to and fro in their steps or epochs"),
+        ("10 5 0 11 6 1 12", "to and fro in their steps or epochs"),
+        # Of one, resumed, in stages, and of one row more in an epoch.
+        ("0 1 2 3 1 2 3 4 5 3 4 5 6", ""),
+        ("0 5 10 0 3 6 9 12 15 0 4 8 12 16 20 0 2 4 8 16 32", ""),
+        ("0 1 2 0 1 2 3 0 1 0 1 2 3 4", ""),
+        ("0 0 1 1 2 2 2 3", ""),
     ],
-)  # fmt: skip
-def test_the_last_of_rows_in_falling_order_is_no_result(
-    tmp_path: Path, text: str, is_backwards: bool
-) -> None:
+)
+def test_the_last_row_out_of_order_is_no_result(tmp_path: Path, places: str, how: str) -> None:
     path = tmp_path / "m"
-    path.write_text(text)
+    path.write_text("epoch,val_r2\n")
     follower = FileFollower(source(), path)
+    for at in places.split():
+        with path.open("a") as file:
+            file.write(f"{at},.7\n")
+        list(follower.poll())
+        follower = FileFollower(source(), path, json.loads(json.dumps(follower.cursor)))
     list(follower.poll(last=True))
-    assert follower.status["unknown"] == ["val_r2"] * is_backwards
-    assert ("back to the first" in follower.status["note"]) == is_backwards
+    assert follower.status["unknown"] == ["val_r2"] * bool(how)
+    assert (f"val_r2: rows go {how}" in follower.status["note"]) == bool(how)
+    if how.startswith("from"):
+        path.write_text(json.dumps([{"step": int(at), "val_r2": 0.7} for at in places.split()]))
+        follower = FileFollower(source(), path)
+        list(follower.poll(last=True))
+        assert follower.status["unknown"] == ["val_r2"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from vitlab.jobs.metrics.ownership import (
     is_foreign,
     look_alikes,
     matches,
+    script_of,
     writers,
 )
 from vitlab.jobs.metrics.run_files import RunFiles
@@ -43,6 +45,7 @@ OVER = Rival("job E/c", since=10.0, until=50.0)
         # Opened, written and closed: nobody is seen to hold it.
         (Evidence(born=100.0), "ours"),
         (Evidence(born=100.0, rivals=(LATER,)), "ours"),
+        (Evidence(born=100.0, rivals=(replace(LATER, exact=True),)), "unclear"),
         (Evidence(born=100.0, rivals=(OVER,)), "ours"),
         (Evidence(born=100.0, rivals=(EARLIER,)), "unclear"),
         (Evidence(born=None, rivals=(LATER,)), "unclear"),
@@ -156,6 +159,29 @@ def test_a_second_run_of_the_same_script_is_seen(tmp_path: Path) -> None:
         for run in runs:
             run.kill()
             run.communicate()
+
+
+@pytest.mark.parametrize(
+    ("ours", "other"),
+    [
+        ("bin/fit 1", "python3 -u bin/fit 2"),
+        ("bin/fit", "bash bin/again"),
+        ("python pkg/train.py", "python3.12 -m pkg.train --lr 1"),
+        ("python -m pkg", "python pkg/__main__.py"),
+        ("python bin/link.py", "python pkg/train.py"),
+    ],
+)
+def test_a_script_is_known_by_its_file(ours: str, other: str, tmp_path: Path) -> None:
+    for name in ("bin/fit", "pkg/train.py", "pkg/__main__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "bin/again").symlink_to("fit")
+    (tmp_path / "bin/link.py").symlink_to("../pkg/train.py")
+    known = script_of(ours.split(), str(tmp_path))
+    assert known is not None
+    assert script_of(other.split(), str(tmp_path)) == known
+    assert script_of(["python", "-c", "code", "bin/fit"], str(tmp_path)) is None
+    assert script_of(["fit"], str(tmp_path / "bin")) is None  # of the search path
 
 
 @pytest.mark.parametrize(

@@ -231,10 +231,9 @@ class FileReader(Reader):
                 notes.append(f"{name}: {count} cells are not numbers, like {example!r}")
         notes += [f"{name}: {why}" for name, why in decoder.others.items()]
         notes += self.things.notes(decoder.things)
-        if backwards := self.things.backwards & decoder.matched:
-            names = ", ".join(sorted(backwards))
-            notes.append(f"{names}: rows go from the last step or epoch back to the first: the "
-                         "last one is no result")  # fmt: skip
+        notes += [f"{name}: rows go {how}: the last one is no result"
+                  for name, how in sorted(self.things.out_of_order.items())
+                  if name in decoder.matched]  # fmt: skip
         if self.before_run.is_last:
             notes.append("it ends with a row that it had before the run: the last is no result")
         if isinstance(decoder, Table):
@@ -348,7 +347,7 @@ class FileFollower(Grouped[FileReader]):
         unknown = {name for one, all_ in zip(decoders, lost, strict=True)
                    for name in (one.matched if all_ else one.unknown | one.lost)}  # fmt: skip
         things = [reader.things for reader in self._readers]
-        unknown = unknown.union(gone, *(one.of_several | one.backwards for one in things))
+        unknown = unknown.union(gone, *(one.of_several.union(one.out_of_order) for one in things))
         return {
             "file": str(self._path),
             "kind": decoders[0].kind if decoders else "",

@@ -34,6 +34,7 @@ from vitlab.jobs.processes import (
 
 _PROGRAMS = re.compile(r"(python|pypy|julia|r$|rscript|perl|lua|java|octave|matlab|ipython)[\w.-]*")
 """Interpreters, by the names of their executables in lower case."""
+_INTERPRETERS = re.compile(rf"{_PROGRAMS.pattern}|(ba|da|k|z|fi)?sh")
 _ONLOOKERS = re.compile(
     r"(^|[\s/])(-m )?(vitlab[\w.]*|tensorboard|http\.server|pytest|py\.test|pip|nvitop|gpustat"
     r"|glances|mlflow|streamlit)(?=\s|$)"
@@ -120,10 +121,14 @@ def claim(evidence: Evidence) -> Claim:
 
 
 def _could_write(rival: Rival, evidence: Evidence) -> bool:
-    """An old file may be written by anyone; a new one was made by one that ran then."""
+    """An old file may be written by anyone; a new one was made by one that ran then.
+
+    Who writes this very path may have begun it anew since.
+    """
     if evidence.existed or evidence.born is None:
         return True
-    return rival.since <= evidence.born + TOLERANCE and rival.until >= evidence.born - TOLERANCE
+    ran_then = rival.exact or rival.since <= evidence.born + TOLERANCE
+    return ran_then and rival.until >= evidence.born - TOLERANCE
 
 
 def is_foreign(path: Path, user: int, own: Path) -> bool:
@@ -397,13 +402,31 @@ def _is_program(pid: int) -> bool:
 
 
 def script_of(argv: Sequence[str], folder: str) -> Script | None:
-    """What Python, a shell or another interpreter runs; None for another program."""
+    """What Python, a shell or another interpreter runs, by its file; None for another program.
+
+    A module, a link to it and a path from elsewhere are one file, and a program may have no ending.
+    """
+    here = Path(folder)
     for place, word in enumerate(argv):
         if word == "-m" and place + 1 < len(argv):
-            return folder, argv[place + 1]
+            module = argv[place + 1].replace(".", "/")
+            files = (here / f"{module}.py", here / module / "__main__.py")
+            found = next(filter(_is_file, files), None)
+            return folder, str(real(found)) if found else argv[place + 1]
         if word.lower().endswith(SCRIPTS):
-            return folder, os.path.normpath(os.path.join(folder, word))  # noqa: PTH118
-    return None
+            return folder, str(real(here / word))
+    is_run = bool(_INTERPRETERS.fullmatch(PurePath(*argv[:1]).name.lower()))
+    names = (word for word in argv[is_run:] if not word.startswith("-"))
+    path = here / next(names, "")
+    is_program = is_run or "/" in "".join(argv[:1])
+    return (folder, str(real(path))) if folder != CLOSED and is_program and _is_file(path) else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def matches(path: Path, folder: Path, pattern: str) -> bool:

@@ -277,7 +277,7 @@ class RunFiles:
         if path in self._held:  # also once it is closed, or its process has ended
             rivals = [one for one in rivals if one.exact or literal]
         elif not self._named:
-            rivals += look.alike
+            rivals += [replace(one, exact=literal) for one in look.alike]
         if path in self.ours:  # one that came later makes files of its own, unless it is told which
             rivals = [one for one in rivals if one.exact or literal or one.since < self._since]
         foreign = is_foreign(path, self._user, self._job.spec)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from vitlab.contract.reading import is_finite
 from vitlab.jobs.metrics.formats.decoder import MOST_WORDS, THING, WORD, Chunk, Column
 from vitlab.jobs.metrics.formats.named_rows import TIMES, says_model
 from vitlab.jobs.metrics.source import Source
@@ -20,6 +22,37 @@ _FEW, _ENOUGH = 16, 10_000
 that are looked at."""
 _TURNS = 2
 """Rows from which on words take turns."""
+_COURSES = 3
+"""Of steps or epochs that are known at once: a run that begins anew may meet each one once."""
+
+
+@dataclass
+class Order:
+    """How the steps or epochs of rows go: on, backwards, or on in several courses by turns."""
+
+    rows: int = 0
+    is_rising: bool = False
+    """Whether any row is not before the one before it."""
+    ends: list[float] = field(default_factory=list)
+    """Last step or epoch of each course, that of the last row's at the end."""
+    turns: int = 0
+    """Rows since the last course began that go on with another course than the one before."""
+    by_turns: bool = False
+
+    def add(self, place: float) -> None:
+        """The next row's step or epoch."""
+        last = self.ends.pop() if self.ends else -math.inf
+        self.is_rising |= place >= last and self.rows > 0
+        self.rows += 1
+        on = max([end for end in self.ends if end < place], default=-math.inf)
+        on = last if last <= place and last >= on else on
+        if on == -math.inf != last:
+            self.ends, self.turns = [*self.ends, last][1 - _COURSES :], 0
+        elif on != last:
+            self.ends = [*(end for end in self.ends if end != on), last]
+            self.turns += 1
+            self.by_turns |= self.turns >= _COURSES
+        self.ends.append(place)
 
 
 class Course:
@@ -109,10 +142,8 @@ class Things:
         """Names whose rows are of several things, by columns of known names."""
         self._courses: dict[str, dict[str, Course]] = {}
         """By name and column of words."""
-        self._falling: dict[str, tuple[float, int]] = {}
-        """By name: the last step or epoch, and how many rows had one, where each was smaller."""
-        self._rising: set[str] = set()
-        """Names of which one was not."""
+        self._orders: dict[str, Order] = {}
+        """By name."""
 
     def look_at(self, part: Chunk, columns: Collection[str]) -> None:
         """Note names with rows of several things where time does not go on between them.
@@ -122,15 +153,21 @@ class Things:
         ours = self._source.columns[0]
         results = [name for name in ours if name in part.columns
                    and ours[name].partition("/")[0] in ("val", "test")]  # fmt: skip
-        steps, epochs = (part.columns.get(axis) or [None] * part.rows
+        steps, epochs = ([at if is_finite(at) else None for at in part.columns[axis]]
+                         if axis in part.columns else [None] * part.rows
                          for axis in (self._source.step, self._source.epoch))  # fmt: skip
-        self._look_at_order(part, results, steps, epochs)
+        alone = epochs if steps.count(None) == part.rows else steps  # of one kind
+        for name in results:
+            order = self._orders.setdefault(name, Order())
+            for value, place in zip(part.columns[name], alone, strict=True):
+                if value is not None and place is not None:
+                    order.add(place)
         words = {column.removeprefix(WORD): numbers for column, numbers in part.columns.items()
                  if column.startswith(WORD)}  # fmt: skip
         things = part.columns.get(THING, ())
         names = {name.lower() for name in columns}
-        axes = {self._source.step.lower(), self._source.epoch.lower()}
-        if not names.isdisjoint(TIMES) and names.isdisjoint(axes):
+        own = {self._source.step.lower(), self._source.epoch.lower()}
+        if not names.isdisjoint(TIMES) and names.isdisjoint(own):
             return  # in time by a column that is not read
         courses = self._courses_of(results, words)
         if not (things or courses):
@@ -141,7 +178,7 @@ class Things:
             self._look_at_things(name, part.columns[name], things, places)
         for name, column, course in courses:
             for value, number, place in zip(part.columns[name], words[column], places, strict=True):
-                if value is not None and place is not None and math.isfinite(place):
+                if value is not None and place is not None:
                     course.add(number, place)
 
     def _courses_of(
@@ -184,28 +221,20 @@ class Things:
         courses = self._courses.get(name, {})
         return [column for column, course in courses.items() if course.is_several]
 
-    def _look_at_order(
-        self, part: Chunk, results: Sequence[str], steps: Column, epochs: Column
-    ) -> None:
-        for name in results:
-            for at, value in enumerate(part.columns[name] if name not in self._rising else ()):
-                place = epochs[at] if steps[at] is None else steps[at]
-                if value is None or place is None:
-                    continue
-                before, rows = self._falling.get(name, (math.inf, 0))
-                if place >= before:
-                    self._rising.add(name)
-                    break
-                self._falling[name] = place, rows + 1
-
     @property
-    def backwards(self) -> set[str]:
-        """Names whose rows go from the last step or epoch to the first: the last is no result.
+    def out_of_order(self) -> dict[str, str]:
+        """Names whose last row is no result by the order of their steps or epochs, and why.
 
-        Of `FALLS` rows or more: a run that was resumed from an earlier one goes on from there.
+        Backwards are `FALLS` rows or more: a run that was resumed from an earlier one goes on from
+        there.
         """
-        long = {name for name, (_, rows) in self._falling.items() if rows >= FALLS}
-        return long - self._rising
+        found = {}
+        for name, order in self._orders.items():
+            if order.rows >= FALLS and not order.is_rising:
+                found[name] = "from the last step or epoch back to the first"
+            elif order.by_turns:
+                found[name] = "to and fro in their steps or epochs, as those of several runs"
+        return found
 
     @property
     def state(self) -> dict[str, Any]:
@@ -213,7 +242,7 @@ class Things:
         courses = {name: {column: course.state for column, course in courses.items()}
                    for name, courses in self._courses.items()}  # fmt: skip
         return {"last": self._last, "several": sorted(self._several), "courses": courses,
-                "falling": self._falling, "rising": sorted(self._rising)}  # fmt: skip
+                "orders": {name: asdict(one) for name, one in self._orders.items()}}  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""
@@ -223,8 +252,7 @@ class Things:
             self._courses[name] = {column: Course(False) for column in courses}
             for column, course in self._courses[name].items():
                 course.restore(courses[column])
-        self._falling = {name: (x, n) for name, (x, n) in state.get("falling", {}).items()}
-        self._rising = set(state.get("rising", ()))
+        self._orders = {name: Order(**one) for name, one in state.get("orders", {}).items()}
 
 
 class EarlierRows:
