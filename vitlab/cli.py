@@ -8,10 +8,11 @@ import gc
 import io
 import locale
 import os
+import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -188,7 +189,8 @@ def _run(argv: Sequence[str] | None) -> int:
         args = build_parser().parse_args(argv)
         if args.roadmap is not None and "without_roadmap" in args:
             raise UsageError(f"{args.without_roadmap}: does not take --roadmap")
-        status: int = args.handler(args)
+        with _interruptible():
+            status: int = args.handler(args)
         if (failure := lost_output()) is not None:
             _mistake(f"done, but standard output cannot be written: {failure.strerror or failure}")
             return status or OUTPUT_LOST
@@ -207,6 +209,19 @@ def _run(argv: Sequence[str] | None) -> int:
     except Exception as error:  # nothing foresaw it: one line all the same, and how to report it
         return _mistake(unforeseen(error))
     return status
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl+c is a `KeyboardInterrupt` in a command; around it, `__main__` lets it end all."""
+    ends = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    try:
+        if ends:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+    finally:
+        if ends:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _check_encoding(words: Sequence[str]) -> None:

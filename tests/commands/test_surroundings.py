@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -277,6 +278,39 @@ def test_an_output_that_is_closed_is_no_error(lab: Path) -> None:
     )
     done = subprocess.run(["sh", "-c", shell], cwd=lab, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 2)
+
+
+ASKED = "os.kill(os.getpid(), signal.SIGINT)"
+LOADING = """
+class Asked:
+    def find_spec(self, name, *_):
+        if name == {name!r}:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Asked())
+"""
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        LOADING.format(name="vitlab.cli"),
+        LOADING.format(name="argparse"),
+        LOADING.format(name="vitlab.commands.plan"),
+        LOADING.format(name="wcwidth"),
+        f"import atexit; atexit.register(lambda: {ASKED})",
+    ],
+    ids=["first", "library", "command", "later", "last"],
+)
+@pytest.mark.parametrize("ignored", [False, True])
+def test_ctrl_c_is_quiet_whatever_is_being_loaded(lab: Path, when: str, ignored: bool) -> None:
+    code = f"import os, signal, sys\n{when}\nsys.argv[1:] = ['status']\n"
+    code += "from vitlab.__main__ import main\nsys.exit(main())"
+    shell = "trap '' INT; exec \"$@\"" if ignored else 'exec "$@"'
+    argv = ["sh", "-c", shell, "sh", sys.executable, "-c", code]
+    done = subprocess.run(argv, cwd=lab, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode in ((0,) if ignored else (130, -signal.SIGINT))
 
 
 def test_a_folder_that_was_deleted_is_named(tmp_path: Path) -> None:
