@@ -809,11 +809,16 @@ def test_a_row_of_before_the_run_is_no_row_of_it_wherever_it_stands(
         ("24 0 25 1 26 2", "to and fro in their steps or epochs"),
         ("0 1 2 0 3 4 5 1 6 7 2", "to and fro in their steps or epochs"),
         ("10 5 0 11 6 1 12", "to and fro in their steps or epochs"),
+        ("0.5 1 0.1 0.2 1.5 0.3 2", "to and fro in their steps or epochs"),
+        ("20 30 0 40 1 50 2 60", "to and fro in their steps or epochs"),
         # Of one, resumed, in stages, and of one row more in an epoch.
         ("0 1 2 3 1 2 3 4 5 3 4 5 6", ""),
         ("0 5 10 0 3 6 9 12 15 0 4 8 12 16 20 0 2 4 8 16 32", ""),
         ("0 1 2 0 1 2 3 0 1 0 1 2 3 4", ""),
         ("0 0 1 1 2 2 2 3", ""),
+        # Places in an epoch: of each second one, of a bar.
+        ("100 200 50 150 250 100 200 50 150 250 100 200", ""),
+        ("13 57 97 9 61 99 22 48 98 30 70 99 40 80 98 2 50 97", ""),
     ],
 )
 def test_the_last_row_out_of_order_is_no_result(tmp_path: Path, places: str, how: str) -> None:

@@ -56,6 +56,20 @@ def test_a_line_behind_a_bar_or_a_rank(tmp_path: Path) -> None:
         assert values(follower) == [0.1, 0.2, 0.3, 0.4, 0.5]
 
 
+def test_lines_of_two_runs_by_turns_give_no_last_value(tmp_path: Path) -> None:
+    log = tmp_path / "out.log"
+    log.write_text("".join(f"epoch {i} r2=0.1\nbest epoch 0 r2=0.2\n" for i in range(9)))
+    follower = LogFollower(source(pattern=PATTERN), log)
+    list(follower.poll())
+    assert follower.status["unknown"] == []
+    log.write_text("".join(f"epoch {20 + i} r2=0.1\nepoch {i} r2=0.9\n" for i in range(3)))
+    follower = LogFollower(source(pattern=PATTERN), log)
+    list(follower.poll())
+    follower = LogFollower(source(pattern=PATTERN), log, 0, json.loads(json.dumps(follower.cursor)))
+    assert follower.status["unknown"] == ["val_r2"]
+    assert "val_r2: rows go to and fro in their steps or epochs" in follower.status["note"]
+
+
 def test_seventy_megabytes_without_a_newline(tmp_path: Path) -> None:
     log = tmp_path / "out.log"
     with log.open("wb") as file:

@@ -231,9 +231,7 @@ class FileReader(Reader):
                 notes.append(f"{name}: {count} cells are not numbers, like {example!r}")
         notes += [f"{name}: {why}" for name, why in decoder.others.items()]
         notes += self.things.notes(decoder.things)
-        notes += [f"{name}: rows go {how}: the last one is no result"
-                  for name, how in sorted(self.things.out_of_order.items())
-                  if name in decoder.matched]  # fmt: skip
+        notes += self.things.orders.notes
         if self.before_run.is_last:
             notes.append("it ends with a row that it had before the run: the last is no result")
         if isinstance(decoder, Table):
@@ -347,7 +345,7 @@ class FileFollower(Grouped[FileReader]):
         unknown = {name for one, all_ in zip(decoders, lost, strict=True)
                    for name in (one.matched if all_ else one.unknown | one.lost)}  # fmt: skip
         things = [reader.things for reader in self._readers]
-        unknown = unknown.union(gone, *(one.of_several.union(one.out_of_order) for one in things))
+        unknown = unknown.union(gone, *(one.of_several.union(one.orders.wrong) for one in things))
         return {
             "file": str(self._path),
             "kind": decoders[0].kind if decoders else "",

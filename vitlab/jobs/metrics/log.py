@@ -19,6 +19,7 @@ from vitlab.jobs.metrics.formats.json_rows import parsed
 from vitlab.jobs.metrics.grouped import Grouped, Reader
 from vitlab.jobs.metrics.rows import ALL, Event, stretch_end
 from vitlab.jobs.metrics.source import ScaleFrom, Source, near
+from vitlab.jobs.metrics.things import Orders
 
 LONGEST = 1 << 16
 """Bytes of a line that is searched."""
@@ -157,12 +158,14 @@ class LogReader(Reader):
         self._log = LogLines(path, start)
         self._cells = Cells(*source.columns)
         self._before_cut: set[str] = set()
+        self._orders = Orders(source)
 
     def _read(self, last: bool, without: frozenset[str]) -> Iterator[Event]:
         for lines in self._log.new(last):
             self._forget_if_lost()
             found = [match.groupdict() for line in lines if (match := self._match(line))]
             chunk, done = self._cells.chunk_of(found), 0
+            self._orders.look_at(chunk)
             while done < chunk.rows:
                 end = min(chunk.rows, done + stretch_end(self.rows) - self.rows)
                 yield from self._events_of(self.rows, chunk.part(done, end), without)
@@ -192,8 +195,8 @@ class LogReader(Reader):
 
     @property
     def unknown(self) -> set[str]:
-        """Names whose last match is no number."""
-        return self._cells.unknown
+        """Names whose last match is no number, or perhaps of another run."""
+        return self._cells.unknown.union(self._orders.wrong)
 
     @property
     def notes(self) -> list[str]:
@@ -209,6 +212,7 @@ class LogReader(Reader):
         for name, (count, example) in self._cells.odd.items():
             notes.append(f"{name}: {count} matches are not numbers, like {example!r}")
         notes += [f"{name}: {why}" for name, why in self._cells.others.items()]
+        notes += self._orders.notes
         if self.rows > ALL:
             notes.append(f"{self.events.kept} of {self.rows} matching lines are kept")
         return notes
@@ -217,7 +221,8 @@ class LogReader(Reader):
     def state(self) -> dict[str, Any]:
         log = self._log
         own = {"log": [log.offset, log.inode, log.dropping, log.left_out],
-               "decoder": self._cells.state, "cut": sorted(self._before_cut)}  # fmt: skip
+               "decoder": self._cells.state, "cut": sorted(self._before_cut),
+               "orders": self._orders.state}  # fmt: skip
         return {**super().state, **own}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -226,6 +231,7 @@ class LogReader(Reader):
         log.offset, log.inode, log.dropping, log.left_out = state["log"]
         self._cells.restore(state["decoder"])
         self._before_cut = set(state.get("cut", ()))
+        self._orders.restore(state.get("orders", {}))
 
 
 class LogFollower(Grouped[LogReader]):

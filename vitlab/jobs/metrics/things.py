@@ -33,26 +33,96 @@ class Order:
     rows: int = 0
     is_rising: bool = False
     """Whether any row is not before the one before it."""
-    ends: list[float] = field(default_factory=list)
-    """Last step or epoch of each course, that of the last row's at the end."""
+    courses: list[tuple[float, float]] = field(default_factory=list)
+    """Last step or epoch of each, and how far from the one before, 0 of a single one; that of the
+    last row at the end."""
     turns: int = 0
     """Rows since the last course began that go on with another course than the one before."""
     by_turns: bool = False
 
     def add(self, place: float) -> None:
         """The next row's step or epoch."""
-        last = self.ends.pop() if self.ends else -math.inf
-        self.is_rising |= place >= last and self.rows > 0
         self.rows += 1
-        on = max([end for end in self.ends if end < place], default=-math.inf)
-        on = last if last <= place and last >= on else on
-        if on == -math.inf != last:
-            self.ends, self.turns = [*self.ends, last][1 - _COURSES :], 0
-        elif on != last:
-            self.ends = [*(end for end in self.ends if end != on), last]
+        if not self.courses:
+            self.courses.append((place, 0.0))
+            return
+        last, far = self.courses[-1]
+        self.is_rising |= place >= last
+        on = None if place == last or _is_next(place, last, far) else self._other(place)
+        if on is not None:
+            self.courses.remove(on)
             self.turns += 1
             self.by_turns |= self.turns >= _COURSES
-        self.ends.append(place)
+            self.courses.append((place, place - on[0]))
+        elif place >= last:
+            self.courses[-1] = place, place - last or far
+        else:
+            self.courses, self.turns = [*self.courses[1 - _COURSES :], (place, 0.0)], 0
+
+    def _other(self, place: float) -> tuple[float, float] | None:
+        """The course before the last row's that goes on here, the nearest one."""
+        last, known = self.courses[-1][0], [far for _, far in self.courses if far]
+        found = []
+        for end, far in self.courses[:-1]:
+            is_next = any(_is_next(place, end, one) for one in ([far] if far else known))
+            is_first = not far and (place < last or not known)
+            found += [(end, far)] if end < place and (is_next or is_first) else []
+        return max(found, default=None)
+
+
+def _is_next(place: float, last: float, far: float) -> bool:
+    return far > 0 and math.isclose(place - last, far, rel_tol=1e-6)
+
+
+class Orders:
+    """Those of the rows of each name of a source."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._orders: dict[str, Order] = {}
+
+    def look_at(self, part: Chunk) -> None:
+        """Take note of rows with results, by their epochs, or else by their steps."""
+        ours, *axes = self._source.columns
+        kinds = (part.columns.get(axis) or [] for axis in reversed(axes))
+        places = next((kind for kind in kinds if kind.count(None) < len(kind)), [])
+        for name in ours:
+            if ours[name].partition("/")[0] in ("val", "test") and name in part.columns:
+                order = self._orders.setdefault(name, Order())
+                for value, place in zip(part.columns[name], places, strict=False):
+                    if value is not None and is_finite(place):
+                        order.add(place)
+
+    @property
+    def wrong(self) -> dict[str, str]:
+        """Names whose last row is no result by their order, and why.
+
+        Backwards are `FALLS` rows or more: a run that was resumed from an earlier one goes on from
+        there.
+        """
+        found = {}
+        for name, order in self._orders.items():
+            if order.rows >= FALLS and not order.is_rising:
+                found[name] = "from the last step or epoch back to the first"
+            elif order.by_turns:
+                found[name] = "to and fro in their steps or epochs, as those of several runs"
+        return found
+
+    @property
+    def notes(self) -> list[str]:
+        """The same for people."""
+        return [f"{name}: rows go {how}: the last one is no result"
+                for name, how in sorted(self.wrong.items())]  # fmt: skip
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """As JSON."""
+        return {name: asdict(one) for name, one in self._orders.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """The opposite of `state`."""
+        self._orders = {name: Order(**{**one, "courses": [(x, y) for x, y in one["courses"]]})
+                        for name, one in state.items()}  # fmt: skip
 
 
 class Course:
@@ -142,8 +212,7 @@ class Things:
         """Names whose rows are of several things, by columns of known names."""
         self._courses: dict[str, dict[str, Course]] = {}
         """By name and column of words."""
-        self._orders: dict[str, Order] = {}
-        """By name."""
+        self.orders = Orders(self._source)
 
     def look_at(self, part: Chunk, columns: Collection[str]) -> None:
         """Note names with rows of several things where time does not go on between them.
@@ -153,15 +222,7 @@ class Things:
         ours = self._source.columns[0]
         results = [name for name in ours if name in part.columns
                    and ours[name].partition("/")[0] in ("val", "test")]  # fmt: skip
-        steps, epochs = ([at if is_finite(at) else None for at in part.columns[axis]]
-                         if axis in part.columns else [None] * part.rows
-                         for axis in (self._source.step, self._source.epoch))  # fmt: skip
-        alone = epochs if steps.count(None) == part.rows else steps  # of one kind
-        for name in results:
-            order = self._orders.setdefault(name, Order())
-            for value, place in zip(part.columns[name], alone, strict=True):
-                if value is not None and place is not None:
-                    order.add(place)
+        self.orders.look_at(part)
         words = {column.removeprefix(WORD): numbers for column, numbers in part.columns.items()
                  if column.startswith(WORD)}  # fmt: skip
         things = part.columns.get(THING, ())
@@ -172,6 +233,9 @@ class Things:
         courses = self._courses_of(results, words)
         if not (things or courses):
             return
+        steps, epochs = ([at if is_finite(at) else None for at in part.columns[axis]]
+                         if axis in part.columns else [None] * part.rows
+                         for axis in (self._source.step, self._source.epoch))  # fmt: skip
         places = [epoch if step is None else step
                   for step, epoch in zip(steps, epochs, strict=True)]  # fmt: skip
         for name in results:
@@ -222,27 +286,12 @@ class Things:
         return [column for column, course in courses.items() if course.is_several]
 
     @property
-    def out_of_order(self) -> dict[str, str]:
-        """Names whose last row is no result by the order of their steps or epochs, and why.
-
-        Backwards are `FALLS` rows or more: a run that was resumed from an earlier one goes on from
-        there.
-        """
-        found = {}
-        for name, order in self._orders.items():
-            if order.rows >= FALLS and not order.is_rising:
-                found[name] = "from the last step or epoch back to the first"
-            elif order.by_turns:
-                found[name] = "to and fro in their steps or epochs, as those of several runs"
-        return found
-
-    @property
     def state(self) -> dict[str, Any]:
         """As JSON."""
         courses = {name: {column: course.state for column, course in courses.items()}
                    for name, courses in self._courses.items()}  # fmt: skip
         return {"last": self._last, "several": sorted(self._several), "courses": courses,
-                "orders": {name: asdict(one) for name, one in self._orders.items()}}  # fmt: skip
+                "orders": self.orders.state}  # fmt: skip
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""
@@ -252,7 +301,7 @@ class Things:
             self._courses[name] = {column: Course(False) for column in courses}
             for column, course in self._courses[name].items():
                 course.restore(courses[column])
-        self._orders = {name: Order(**one) for name, one in state.get("orders", {}).items()}
+        self.orders.restore(state.get("orders", {}))
 
 
 class EarlierRows:
