@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -255,6 +256,16 @@ def test_two_writers_of_one_metrics_file_do_not_run_at_once() -> None:
         "x", "/lab/work", version, extra={"adopt": {"pid": 1}}, state=Running(1, 1, "")
     )
     assert names([adopted, second], Machine(cpu=4)) == []
+
+
+@pytest.mark.parametrize("file", ["logs/m.csv", "logs/*.csv", "logs/../m.csv"])
+def test_two_that_reach_one_file_by_links_do_not_run_at_once(tmp_path: Path, file: str) -> None:
+    (tmp_path / "scratch/logs").mkdir(parents=True)
+    for run in ("A", "[B]"):
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "logs").symlink_to("../scratch/logs")
+    first, second = (writes(run.strip("[]"), str(tmp_path / run), file) for run in ("A", "[B]"))
+    assert names([first, second], Machine(cpu=4)) == ["A@cpu"]
 
 
 def test_runs_with_files_of_their_own_run_at_once() -> None:

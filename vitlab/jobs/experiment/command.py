@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -17,6 +16,7 @@ from vitlab.jobs.experiment.placeholders import (
     folder_name,
     is_glob,
     own_settings,
+    place_of,
     values_of,
     words_in,
 )
@@ -129,7 +129,8 @@ def metrics_place(spec: Spec, root: Path, folder: Path | None = None) -> str:
         return ""
     document = {"run": spec.run, "config": spec.config, "extra": spec.extra}
     command = filled(document, root, values_of(document, folder))
-    return f"{os.path.realpath(command.cwd)}/{os.path.normpath(command.metrics)}"
+    folder, pattern = place_of(command)
+    return str(folder / pattern)
 
 
 def literal_head(path: str) -> str:

@@ -7,13 +7,14 @@ folders are needed before. Standard library only: a supervisor needs it.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.paths import JobPaths, UsageError, real
 from vitlab.contract.terminal import UNSAFE
 
 METRICS = "metrics"
@@ -113,6 +114,19 @@ def settings_text(config: Mapping[str, Any], values: Mapping[str, str]) -> str:
 def is_glob(path: str) -> bool:
     """Whether a path has a wildcard."""
     return any(letter in path for letter in "*?[")
+
+
+def place_of(command: Filled) -> tuple[Path, str]:
+    """Folder and name of a command's metrics file, or the pattern of it from there on.
+
+    Links are followed as far as no wildcard stands before them.
+    """
+    parts = Path(command.metrics).parts
+    literal = next((i for i, part in enumerate(parts) if is_glob(part)), len(parts))
+    place = real(command.cwd.joinpath(*parts[:literal]))
+    if literal == len(parts):
+        return place.parent, place.name
+    return place, os.path.normpath("/".join(parts[literal:]))
 
 
 def seed_of(config: Mapping[str, Any]) -> int:

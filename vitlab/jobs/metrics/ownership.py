@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple
 
 from vitlab.contract.paths import JobPaths, LabPaths, real
-from vitlab.jobs.experiment.placeholders import METRICS, filled, is_glob, values_of
+from vitlab.jobs.experiment.placeholders import METRICS, filled, is_glob, place_of, values_of
 from vitlab.jobs.files import is_locked, read_json
 from vitlab.jobs.processes import (
     ADOPTED,
@@ -358,7 +358,7 @@ def other_jobs(lab: LabPaths, job: JobPaths, path: Path, since: float) -> Iterat
             continue
         device = str(started.get("device", ""))
         program = filled(spec, lab.root, values_of(spec, other.folder, device))
-        if program.metrics and matches(path, program.cwd.resolve(), program.metrics):
+        if program.metrics and matches(path, *place_of(program)):
             began_at = started.get("started")
             since_then = float(began_at) if isinstance(began_at, int | float) else 0.0
             exact = not is_glob(program.metrics)
