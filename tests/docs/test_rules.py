@@ -450,8 +450,38 @@ def test_the_order_of_rules_never_contradicts_what_they_say(
 
 
 @pytest.mark.parametrize(
+    ("rows", "verdict"),
+    [
+        (("< 0.3 | stop", "0.3–0.6 | tune", "> 0.6 | go on"), "pass"),
+        (("< 0.3 | stop", "0.3–0.9 | tune", "> 0.9 | go on"), "manual"),
+        (("< 0.8 | stop", "0.8–0.9 | tune", "> 0.9 | go on"), "fail"),
+        (("< 0.3 | 停止", "> 0.6 | 继续", "0.3–0.6 | 调参"), "pass"),
+        (("< 0.3 | ❌ stop", "0.3–0.6 | tune", "0.6–0.9 | write the paper"), "pass"),
+        (("< 0.5 | rethink", "0.5–0.9 | tune", "> 0.9 | ✅ go on"), "manual"),
+        (("< 0.8 | rethink", "0.8–0.9 | tune", "> 0.9 | ✅ go on"), "fail"),
+        (("> 0.6 | go on", "0.3–0.6 | tune", "< 0.3 | stop"), "pass"),
+        (("> 0.9 | go on", "0.3–0.9 | tune", "< 0.3 | stop"), "manual"),
+    ],
+)
+def test_bands_from_the_worst_to_the_best_or_back(rows: tuple[str, ...], verdict: str) -> None:
+    assert verdict_of("\n".join(f"| If R² {row} |" for row in rows)) == verdict
+
+
+def test_errors_in_bands_from_the_worst_to_the_best() -> None:
+    values, n = {"test/r2/log_g": 0.9, "test/mae/log_g": 0.1}, {"test": 90000}
+    best = Result("4.0", "a", "full", "ridge", values, n=n, model={"name": "Ridge"})
+    rows = "| If MAE > 2 | stop |\n| If MAE 1–2 | tune |\n| If MAE < 1 | go on |"
+    assert verdict_of(rows, "MVP-4.0", best) == "pass"
+
+
+@pytest.mark.parametrize(
     ("lines", "verdict"),
     [
+        (["PASS if R² ≥ {}", "FAIL if R² < {}"], "decided"),
+        (["✅ R² > {} → go on", "❌ R² ≤ {} → stop"], "decided"),
+        (["Go if R² > {}", "No-go when R² < {}"], "decided"),
+        (["If R$^2$ > {}: go", "否则若 R² < {}: 停止"], "decided"),
+        (["若 log g 的 R² > {}，继续", "否则停止"], "decided"),
         (["If R² > {}, go on.", "If R² < {}, stop."], "decided"),
         (["If R² > {}; go on", "Otherwise, stop"], "decided"),
         (["**If test R² ≥ {}**, we continue.", "When test R² < {}, we stop"], "decided"),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from vitlab.contract.value import Value
-from vitlab.docs.model.gates.conditions import Condition, Threshold, is_model
+from vitlab.docs.model.gates.conditions import Condition, Otherwise, Threshold, is_model
 from vitlab.docs.model.gates.rules import Rule
 
 _GOOD = re.compile(
@@ -42,7 +42,9 @@ def means_pass(rules: Sequence[Rule], number: int) -> bool | None:
 
     Of rules that say nothing the first means pass, those that mean fail aside, and the last means
     fail, one between them nothing. Where that first one is a limit on the worse side (`R² < 0.6`)
-    it means fail beside one that says pass; without one nobody knows which is which.
+    it means fail beside one that says pass; without one nobody knows which is which. Where limits
+    on the worse side that mean fail stand first, as in a list from the worst to the best, the one
+    on the better side means pass, or else the last.
     """
     rule = rules[number]
     if leaves_to_a_person(rule):
@@ -51,8 +53,10 @@ def means_pass(rules: Sequence[Rule], number: int) -> bool | None:
     if says[number] is not None:
         return says[number]
     first = next(i for i, one in enumerate(says) if one is not False)
-    if says[first] is None and _is_of_worse(rules[first].condition):
-        return False if True in says else None
+    if says[first] is None and _is_of_side(rules[first].condition, better=False):
+        return False if True in says and number == first else None
+    if first and all(_is_of_side(one.condition, better=False) for one in rules[:first]):
+        return True if number == _best(rules, says) else None
     return None if first < number < len(rules) - 1 else first == number
 
 
@@ -82,12 +86,26 @@ def _then(rule: Rule) -> str:
     return rule.then.strip(" *").lower()
 
 
-def _is_of_worse(condition: Condition) -> bool:
-    """Whether a limit holds for the worse numbers of a metric; not known of a part's number."""
+def _best(rules: Sequence[Rule], says: Sequence[bool | None]) -> int | None:
+    """Which of the rules that say nothing is the best of a list that begins with the worst."""
+    if True in says:
+        return None
+    unsaid = [i for i, one in enumerate(says) if one is None]
+    better = [i for i in unsaid if _is_of_side(rules[i].condition, better=True)]
+    if better:
+        return better[0] if len(better) == 1 else None
+    is_rest = len(unsaid) > 1 and isinstance(rules[unsaid[-1]].condition, Otherwise)
+    return None if is_rest else unsaid[-1]
+
+
+def _is_of_side(condition: Condition, *, better: bool) -> bool:
+    """Whether a limit holds for the better, or worse, numbers of a metric.
+
+    Of a part's number it is not known.
+    """
     if not isinstance(condition, Threshold) or (condition.of and not is_model(condition.of)):
         return False
-    better = Value("", condition.metric).better
-    return better is not None and (condition.op[0], better.way) in (
-        ("<", "larger"),
-        (">", "smaller"),
-    )
+    way = Value("", condition.metric).better
+    if way is None or way.way == "nearest":
+        return False
+    return (condition.op[0] == ">") == ((way.way == "larger") == better)

@@ -378,6 +378,7 @@ def _subject(match: re.Match[str]) -> _Subject | None:
     labels = [name for name, p in _LABELS.items() if re.search(p, of, re.I)]
     for pattern in _LABELS.values():
         of = re.sub(pattern, "", of, flags=re.I).strip(" :,_")
+    of = of.removesuffix("的").strip()
     word = re.search(
         r"\b(test|val|valid|validation|train|training)\b(?:[- ](?:set|data|split)\b)?"
         r"|测试集?|验证集?|训练集?",

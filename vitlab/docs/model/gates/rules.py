@@ -29,7 +29,7 @@ _OPERATOR = re.compile(r"[<>≥≤≧≦]|\\[lg]e")
 # A letter or number after `若` only names the rule, unless it is what the rule is about.
 _IF_WORD = re.compile(
     r"^(?:若(?!干)|如果|如(?![何下上图表])|(?:if|when)(?![a-z]{2})|当(?!前))\s*"
-    r"(?P<label>(?:[A-Z](?![\w²^&])|\d+(?=\s*[:：]))"
+    r"(?P<label>(?:[A-Z](?![\w²^&$])|\d+(?=\s*[:：]))"
     r"(?!\s*(?:[<>=≥≤≧≦²^,，]|\\[lg]e|-?square|\*\*|[平方])))?\s*[:：.]?\s*",
     re.I,
 )
@@ -43,13 +43,19 @@ _VERDICT_ITEM = re.compile(
     r"\s*(?:if|when|criteri(?:on|a)|condition|条件|标准|判据|则|gate)?\s*[:：]?\s*$",
     re.I,
 )
+_VERDICT_IF = re.compile(
+    r"^(?P<verdict>(?:no[- ]?go|go|stop|kill|reject|accept|pass(?:es|ed)?|fail(?:s|ed)?))\s+"
+    r"(?P<rest>(?:if|when)\s.*)$",
+    re.I,
+)
+"""`Pass if R² > 0.7`: the verdict stands first."""
 _OUTCOME_ITEM = re.compile(
     r"^(?:outcome|case|scenario|option|branch|结果|结局|情况|情形|情景|分支|选项|判定)"
     r"\s*[-–_]?\s*(?:[A-Z]|\d|[一二三四五甲乙丙丁])\s*(?:[:：]\s*(?P<condition>.+))?[:：]?$",
     re.I,
 )
 # From the first of several blanks, or a line of them would be searched from each.
-_ARROW = re.compile(r"(?<!\s)\s*(?:→|->|=>|⇒|➜|➡️?|⟹|,\s*then\b|then\b|，\s*则|则)\s*", re.I)
+_ARROW = re.compile(r"(?<!\s)\s*(?:→|->|=>|⇒|➜|➡️?|⟹|,\s*then\b|then\b|，\s*则|(?<!否)则)\s*", re.I)
 _TOLD = re.compile(
     r"(?<=[\d%])(?:\s*[:：]\s*(?=\D)|\s+(?=(?:go(?: on| ahead)?|stop|continue|proceed)\b)"
     r"|\s*[,，]?\s*(?=继续|停止|进入))",
@@ -71,21 +77,22 @@ _LONGEST = 2000
 """Letters of a text that is read: each of its rules is read from the rest of it."""
 _BREAK = re.compile(r"<br\s*/?>", re.I)
 _ELSE_WORD = re.compile(
-    r"\s*[;；,，.。]?\s*\b(?:else|otherwise)\b\s*[:：,，]?\s*|\s*[;；,，]\s*否则\s*", re.I
+    r"\s*[;；,，.。]?\s*\b(?:else|otherwise)\b\s*[:：,，]?\s*|\s*[;；,，.。]\s*否则\s*", re.I
 )
 _RANGE = re.compile(r"\s*[+-]?\d*\.\d+\s*%?\s*(?:[-–—~～至到]|to\b)\s*[+-]?\d*\.\d+\s*%?\s*$")
 """`0.65–0.70` alone, of the metric that the other rules name."""
 _ELSE_ITEM = re.compile(r"^\W*(?:else|otherwise|否则|反之|其[他余]情况)\W*$", re.I)
+_THEN = r"(?:[:：,，]|→|->|=>|⇒|➜|➡️?|⟹|then\b|则)"
 _ELSE_LINE = re.compile(
-    r"^\W*(?:else|otherwise|否则)\s*(?:[:：,，]|→|->|=>|⇒|➜|➡️?|⟹|then\b|则)\s*(?P<then>.+)$", re.I
+    rf"^\W*(?:(?:else|otherwise)\s*{_THEN}|否则\s*{_THEN}?)\s*(?P<then>.+)$", re.I
 )
 _ELSE_IF = re.compile(
-    r"^\s*(?:elif\b|else\s+if\b|otherwise,?\s+if\b|否则[,，]?\s*(?=[若如]))", re.I
+    r"^\s*(?:elif\b|else\s+if\b|otherwise,?\s+if\b|否则[,，]?\s*(?:若(?!干)|如果))", re.I
 )
 _MARKED_IF = re.compile(
     r"^(?P<mark>[✅❌⚠🔴🟢🟡]\ufe0f?)\s*(?P<rest>(?:若|如果|if\b|when\b).*)$", re.I
 )
-_LIGHT = re.compile(r"^(?P<mark>[🟢🔴🟡])\s*(?=\S)")
+_LIGHT = re.compile(r"^(?P<mark>[🟢🔴🟡✅❌])\ufe0f?\s*(?=\S)")
 _NEITHER_ITEM = re.compile(
     r"^\W*(?P<word>marginal|borderline|gr[ae]y(?: zone)?|边缘|临界|灰区|待定|部分通过)\W*$", re.I
 )
@@ -166,6 +173,10 @@ def rules_of(item: str, content: str) -> tuple[Rule, ...]:
             return (Rule(match["pass"] or match["fail"], content, OfGates((), passes)),)
         first, *more = read_rules(content)
         return replace(first, then=first.then or item, passes=passes), *more
+    if (match := _VERDICT_IF.match(item)) and _holds_condition(match["rest"]):
+        first, *more = rules_of(match["rest"], content) or read_rules(match["rest"])
+        passes = _VERDICT_ITEM.match(match["verdict"])["pass"] is not None  # type: ignore[index]
+        return replace(first, then=first.then or match["verdict"], passes=passes), *more
     if match := _OUTCOME_ITEM.match(item):
         item = f"if {match['condition']}" if match["condition"] else "if"
         if item == "if" and not _holds_condition(content):
@@ -422,7 +433,7 @@ def listed_rules(lines: Iterable[str]) -> tuple[Rule, ...]:
             rules.append(Rule(item.strip(), content[0].strip(), condition))
         elif match and match["box"] and _holds_condition(text):
             checks.append(text)
-        elif match and rules and (found := _otherwise(text)):
+        elif match and (found := _led_by_verdict(text) or (_otherwise(text) if rules else ())):
             rules += found
         elif _reads_as_rule(text, in_list=match is not None) and _holds_condition(text):
             rules += read_rules(text)
@@ -431,6 +442,10 @@ def listed_rules(lines: Iterable[str]) -> tuple[Rule, ...]:
     if len(checks) == 1:
         return read_rules(checks[0])
     return (Rule("; ".join(checks), "", Manual("; ".join(checks))),)  # all of them must hold
+
+
+def _led_by_verdict(text: str) -> tuple[Rule, ...]:
+    return rules_of(text, "") if _VERDICT_IF.match(text) else ()
 
 
 def _reads_as_rule(text: str, *, in_list: bool) -> bool:
