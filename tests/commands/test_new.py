@@ -300,6 +300,8 @@ def test_the_last_run_is_one_of_this_script(desk: Desk) -> None:
     out = desk(*new)[1]  # the file is none of this script, but this is where it writes
     assert "file: lightning_logs/version_*/metrics.csv" in out
     assert "names: {val_r2: val/r2/log_g}" in out
+    desk.script.write_text("TensorBoardLogger('tb')\nself.log('val_r2', 1)\n")
+    assert "file: '**/events.out.tfevents.*'" in desk(*new)[1]
 
 
 def test_labels_divided_by_a_constant_show_the_scale(desk: Desk) -> None:

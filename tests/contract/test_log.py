@@ -76,6 +76,7 @@ def test_what_is_no_number_is_left_out_and_told_once(
         "val/r2/b": "n/a",
         "val/r2/c": np.zeros(2),
         "val/r2/d": 10**400,
+        "val/r2/e": np.ma.masked,
     }
     for step in (1, 2):
         log({"val/r2/log_g": 0.5, **odd, "val/mae/log_g": NAN}, step)
@@ -87,6 +88,7 @@ def test_what_is_no_number_is_left_out_and_told_once(
         "vitlab.events.log: val/r2/b: 'n/a' is not a number; left out",
         "vitlab.events.log: val/r2/c: ndarray is not a number; left out",
         "vitlab.events.log: val/r2/d: int is not a number; left out",
+        "vitlab.events.log: val/r2/e: MaskedConstant is not a number; left out",
     ]
 
 

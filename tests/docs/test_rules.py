@@ -467,6 +467,13 @@ def test_bands_from_the_worst_to_the_best_or_back(rows: tuple[str, ...], verdict
     assert verdict_of("\n".join(f"| If R² {row} |" for row in rows)) == verdict
 
 
+@pytest.mark.parametrize("otherwise", ["Else | go on |", "否则 | 继续 |"])
+def test_the_rest_above_bands_of_the_worse_is_the_best(otherwise: str) -> None:
+    for low, verdict in (("0.3", "pass"), ("0.8", "fail")):
+        rows = f"| If R² < {low} | stop |\n| Else if R² < 0.5 | tune |\n| {otherwise}"
+        assert verdict_of(rows) == verdict
+
+
 def test_errors_in_bands_from_the_worst_to_the_best() -> None:
     values, n = {"test/r2/log_g": 0.9, "test/mae/log_g": 0.1}, {"test": 90000}
     best = Result("4.0", "a", "full", "ridge", values, n=n, model={"name": "Ridge"})

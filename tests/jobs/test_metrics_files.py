@@ -798,6 +798,18 @@ def test_a_row_of_before_the_run_is_no_row_of_it_wherever_it_stands(
     assert (told, follower.status["unknown"]) == (last is None, ["val_r2"] * (last is None))
 
 
+def test_rows_from_the_last_step_back_in_epochs_of_several(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("epoch,step,val_r2\n1,40,.7\n1,30,.6\n0,20,.5\n0,10,.4\n")
+    follower = FileFollower(source(), path)
+    list(follower.poll(last=True))
+    assert follower.status["unknown"] == ["val_r2"]
+    path.write_text("epoch,step,val_r2\n0,10,.7\n0,20,.6\n1,10,.5\n1,20,.4\n")  # in each epoch
+    follower = FileFollower(source(), path)
+    list(follower.poll(last=True))
+    assert follower.status["unknown"] == []
+
+
 @pytest.mark.parametrize(
     ("places", "how"),
     [
@@ -825,19 +837,20 @@ def test_the_last_row_out_of_order_is_no_result(tmp_path: Path, places: str, how
     path = tmp_path / "m"
     path.write_text("epoch,val_r2\n")
     follower = FileFollower(source(), path)
-    for at in places.split():
+    for row, at in enumerate(places.split()):
         with path.open("a") as file:
-            file.write(f"{at},.7\n")
+            file.write(f"{at},.7{row}\n")
         list(follower.poll())
         follower = FileFollower(source(), path, json.loads(json.dumps(follower.cursor)))
     list(follower.poll(last=True))
     assert follower.status["unknown"] == ["val_r2"] * bool(how)
     assert (f"val_r2: rows go {how}" in follower.status["note"]) == bool(how)
-    if how.startswith("from"):
-        path.write_text(json.dumps([{"step": int(at), "val_r2": 0.7} for at in places.split()]))
-        follower = FileFollower(source(), path)
-        list(follower.poll(last=True))
-        assert follower.status["unknown"] == ["val_r2"]
+    steps = [{"epoch": 0, "step": float(at), "val_r2": row / 99}
+             for row, at in enumerate(places.split())]  # fmt: skip
+    path.write_text(json.dumps(steps))  # in one epoch
+    follower = FileFollower(source(), path)
+    list(follower.poll(last=True))
+    assert follower.status["unknown"] == ["val_r2"] * bool(how)
 
 
 @pytest.mark.parametrize(

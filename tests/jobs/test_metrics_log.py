@@ -58,10 +58,15 @@ def test_a_line_behind_a_bar_or_a_rank(tmp_path: Path) -> None:
 
 def test_lines_of_two_runs_by_turns_give_no_last_value(tmp_path: Path) -> None:
     log = tmp_path / "out.log"
-    log.write_text("".join(f"epoch {i} r2=0.1\nbest epoch 0 r2=0.2\n" for i in range(9)))
-    follower = LogFollower(source(pattern=PATTERN), log)
-    list(follower.poll())
-    assert follower.status["unknown"] == []
+    curve = [0.1, 0.35, 0.3, 0.3812, 0.37, 0.36, 0.402, 0.39, 0.41, 0.38, 0.4]
+    lines = []
+    for i, value in enumerate(curve):  # of one that names its best so far
+        at = curve.index(max(curve[: i + 1]))
+        lines.append(f"epoch {i} r2={value}\nbest epoch {at} r2={curve[at]:.3f}\n")
+        log.write_text("".join(lines))
+        follower = LogFollower(source(pattern=PATTERN), log)
+        list(follower.poll())
+        assert follower.status["unknown"] == []
     log.write_text("".join(f"epoch {20 + i} r2=0.1\nepoch {i} r2=0.9\n" for i in range(3)))
     follower = LogFollower(source(pattern=PATTERN), log)
     list(follower.poll())

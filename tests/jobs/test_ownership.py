@@ -150,6 +150,15 @@ def test_a_second_run_of_the_same_script_is_seen(tmp_path: Path) -> None:
         for run in runs:
             assert run.stdout is not None
             run.stdout.readline()
+        # What helpers of both are, as wandb-core, is no script of theirs.
+        sleep = [str(shutil.which("sleep")), "99"]
+        helpers = [subprocess.Popen(sleep, cwd=tmp_path) for _ in "ab"]
+        runs += helpers
+        helper = process(helpers[0].pid)
+        assert helper is not None
+        assert look_alikes([helper]) == ()
+        known = script_of(sleep, str(tmp_path))
+        assert len(look_alikes([helper], known)) == 1
         [mine] = [one for run in runs[:1] if (one := process(run.pid))]
         [other] = wait_for(lambda: look_alikes([mine]))
         assert look_alikes([mine], without=[runs[1].pid]) == ()

@@ -153,6 +153,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 def as_number(value: object) -> int | float | None:
     """`value` as a number: one of Python, numpy or torch, a Decimal, text; None when it is none."""
     try:
+        if type(value).__name__ == "MaskedConstant":  # numpy's mean of nothing; `float` gives 0
+            return None
         if type(value) not in (int, float):
             item = getattr(value, "item", None)
             value = item() if callable(item) else value

@@ -16,7 +16,7 @@ import yaml
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import HEADLINE, LABEL, Value
 from vitlab.jobs.experiment.label_scale import Scale
-from vitlab.jobs.experiment.placeholders import check_literal
+from vitlab.jobs.experiment.placeholders import check_literal, is_glob
 from vitlab.jobs.experiment.script import (
     CHECKPOINT_OPTIONS,
     EPOCH_OPTIONS,
@@ -222,7 +222,8 @@ def _metrics_file(program: Program, script: Script, run: Sequence[Path]) -> str:
         known = boards if _has_tensorboard(program.python) else []
     if not (known or named):
         return ""
-    return as_glob(program.folder / (known or named)[0], program.folder)
+    file = (known or named)[0]
+    return file if is_glob(file) else as_glob(program.folder / file, program.folder)
 
 
 def _has_tensorboard(python: str) -> bool:

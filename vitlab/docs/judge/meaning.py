@@ -53,10 +53,10 @@ def means_pass(rules: Sequence[Rule], number: int) -> bool | None:
     if says[number] is not None:
         return says[number]
     first = next(i for i, one in enumerate(says) if one is not False)
-    if says[first] is None and _is_of_side(rules[first].condition, better=False):
-        return False if True in says and number == first else None
     if first and all(_is_of_side(one.condition, better=False) for one in rules[:first]):
         return True if number == _best(rules, says) else None
+    if says[first] is None and _is_of_side(rules[first].condition, better=False):
+        return False if True in says and number == first else None
     return None if first < number < len(rules) - 1 else first == number
 
 
@@ -94,8 +94,9 @@ def _best(rules: Sequence[Rule], says: Sequence[bool | None]) -> int | None:
     better = [i for i in unsaid if _is_of_side(rules[i].condition, better=True)]
     if better:
         return better[0] if len(better) == 1 else None
-    is_rest = len(unsaid) > 1 and isinstance(rules[unsaid[-1]].condition, Otherwise)
-    return None if is_rest else unsaid[-1]
+    is_rest = isinstance(rules[unsaid[-1]].condition, Otherwise)
+    are_worse = all(_is_of_side(rules[i].condition, better=False) for i in unsaid[:-1])
+    return None if is_rest and not are_worse else unsaid[-1]
 
 
 def _is_of_side(condition: Condition, *, better: bool) -> bool:

@@ -17,9 +17,9 @@ from vitlab.jobs.metrics.files import BLOCK, LIMIT
 from vitlab.jobs.metrics.formats.decoder import Cells, flattened, number
 from vitlab.jobs.metrics.formats.json_rows import parsed
 from vitlab.jobs.metrics.grouped import Grouped, Reader
+from vitlab.jobs.metrics.order import Orders
 from vitlab.jobs.metrics.rows import ALL, Event, stretch_end
 from vitlab.jobs.metrics.source import ScaleFrom, Source, near
-from vitlab.jobs.metrics.things import Orders
 
 LONGEST = 1 << 16
 """Bytes of a line that is searched."""

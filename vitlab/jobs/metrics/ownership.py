@@ -306,7 +306,7 @@ def look_alikes(
         one
         for one in all_processes()
         if one.pid not in pids
-        and (_script(one.pid) in mine or (beside and _may_log(one.pid, beside)))
+        and (_script(one.pid, any_program=True) in mine or (beside and _may_log(one.pid, beside)))
     ]
     known_jobs = [*_declaring(lab)] if found and lab else []
     return tuple(
@@ -372,7 +372,7 @@ def _modified(path: Path) -> float | None:
         return None
 
 
-def _script(pid: int) -> Script | None:
+def _script(pid: int, any_program: bool = False) -> Script | None:
     try:
         argv = proc_file(pid, "cmdline").rstrip(b"\0").split(b"\0")
         folder = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115 - of every process
@@ -380,7 +380,7 @@ def _script(pid: int) -> Script | None:
         folder = CLOSED
     except OSError:
         return None
-    return script_of([part.decode("utf-8", "replace") for part in argv], folder)
+    return script_of([part.decode("utf-8", "replace") for part in argv], folder, any_program)
 
 
 def _may_log(pid: int, folder: str) -> bool:
@@ -401,10 +401,11 @@ def _is_program(pid: int) -> bool:
     return bool(_PROGRAMS.fullmatch(program.lower())) and not _ONLOOKERS.search(line.lower())
 
 
-def script_of(argv: Sequence[str], folder: str) -> Script | None:
-    """What Python, a shell or another interpreter runs, by its file; None for another program.
+def script_of(argv: Sequence[str], folder: str, any_program: bool = True) -> Script | None:
+    """What Python, a shell or another interpreter runs, by its file; None where it is not known.
 
     A module, a link to it and a path from elsewhere are one file, and a program may have no ending.
+    `any_program`: also one that no interpreter runs, if its path is given.
     """
     here = Path(folder)
     for place, word in enumerate(argv):
@@ -418,7 +419,7 @@ def script_of(argv: Sequence[str], folder: str) -> Script | None:
     is_run = bool(_INTERPRETERS.fullmatch(PurePath(*argv[:1]).name.lower()))
     names = (word for word in argv[is_run:] if not word.startswith("-"))
     path = here / next(names, "")
-    is_program = is_run or "/" in "".join(argv[:1])
+    is_program = is_run or (any_program and "/" in "".join(argv[:1]))
     return (folder, str(real(path))) if folder != CLOSED and is_program and _is_file(path) else None
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vitlab.contract.reading import is_finite
 from vitlab.jobs.metrics.formats.decoder import MOST_WORDS, THING, WORD, Chunk, Column
 from vitlab.jobs.metrics.formats.named_rows import TIMES, says_model
+from vitlab.jobs.metrics.order import FALLS, Orders
 from vitlab.jobs.metrics.source import Source
 
-FALLS = 3
-"""Rows from which on their order tells something."""
 MOST_ROWS = 1000
 """Rows of a table that is held against what it was before the run."""
 _FEW, _ENOUGH = 16, 10_000
@@ -22,107 +20,6 @@ _FEW, _ENOUGH = 16, 10_000
 that are looked at."""
 _TURNS = 2
 """Rows from which on words take turns."""
-_COURSES = 3
-"""Of steps or epochs that are known at once: a run that begins anew may meet each one once."""
-
-
-@dataclass
-class Order:
-    """How the steps or epochs of rows go: on, backwards, or on in several courses by turns."""
-
-    rows: int = 0
-    is_rising: bool = False
-    """Whether any row is not before the one before it."""
-    courses: list[tuple[float, float]] = field(default_factory=list)
-    """Last step or epoch of each, and how far from the one before, 0 of a single one; that of the
-    last row at the end."""
-    turns: int = 0
-    """Rows since the last course began that go on with another course than the one before."""
-    by_turns: bool = False
-
-    def add(self, place: float) -> None:
-        """The next row's step or epoch."""
-        self.rows += 1
-        if not self.courses:
-            self.courses.append((place, 0.0))
-            return
-        last, far = self.courses[-1]
-        self.is_rising |= place >= last
-        on = None if place == last or _is_next(place, last, far) else self._other(place)
-        if on is not None:
-            self.courses.remove(on)
-            self.turns += 1
-            self.by_turns |= self.turns >= _COURSES
-            self.courses.append((place, place - on[0]))
-        elif place >= last:
-            self.courses[-1] = place, place - last or far
-        else:
-            self.courses, self.turns = [*self.courses[1 - _COURSES :], (place, 0.0)], 0
-
-    def _other(self, place: float) -> tuple[float, float] | None:
-        """The course before the last row's that goes on here, the nearest one."""
-        last, known = self.courses[-1][0], [far for _, far in self.courses if far]
-        found = []
-        for end, far in self.courses[:-1]:
-            is_next = any(_is_next(place, end, one) for one in ([far] if far else known))
-            is_first = not far and (place < last or not known)
-            found += [(end, far)] if end < place and (is_next or is_first) else []
-        return max(found, default=None)
-
-
-def _is_next(place: float, last: float, far: float) -> bool:
-    return far > 0 and math.isclose(place - last, far, rel_tol=1e-6)
-
-
-class Orders:
-    """Those of the rows of each name of a source."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._orders: dict[str, Order] = {}
-
-    def look_at(self, part: Chunk) -> None:
-        """Take note of rows with results, by their epochs, or else by their steps."""
-        ours, *axes = self._source.columns
-        kinds = (part.columns.get(axis) or [] for axis in reversed(axes))
-        places = next((kind for kind in kinds if kind.count(None) < len(kind)), [])
-        for name in ours:
-            if ours[name].partition("/")[0] in ("val", "test") and name in part.columns:
-                order = self._orders.setdefault(name, Order())
-                for value, place in zip(part.columns[name], places, strict=False):
-                    if value is not None and is_finite(place):
-                        order.add(place)
-
-    @property
-    def wrong(self) -> dict[str, str]:
-        """Names whose last row is no result by their order, and why.
-
-        Backwards are `FALLS` rows or more: a run that was resumed from an earlier one goes on from
-        there.
-        """
-        found = {}
-        for name, order in self._orders.items():
-            if order.rows >= FALLS and not order.is_rising:
-                found[name] = "from the last step or epoch back to the first"
-            elif order.by_turns:
-                found[name] = "to and fro in their steps or epochs, as those of several runs"
-        return found
-
-    @property
-    def notes(self) -> list[str]:
-        """The same for people."""
-        return [f"{name}: rows go {how}: the last one is no result"
-                for name, how in sorted(self.wrong.items())]  # fmt: skip
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """As JSON."""
-        return {name: asdict(one) for name, one in self._orders.items()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """The opposite of `state`."""
-        self._orders = {name: Order(**{**one, "courses": [(x, y) for x, y in one["courses"]]})
-                        for name, one in state.items()}  # fmt: skip
 
 
 class Course:
