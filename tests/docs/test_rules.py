@@ -474,6 +474,26 @@ def test_the_rest_above_bands_of_the_worse_is_the_best(otherwise: str) -> None:
         assert verdict_of(rows) == verdict
 
 
+@pytest.mark.parametrize("subject", ["FooNet ", "noise-free ", "MVP-1.0 ", "log g ", "test "])
+def test_bands_of_any_number(subject: str) -> None:
+    rows = ("< 0.3 | stop", "0.3–0.6 | tune", "> 0.6 | go on")
+    assert verdict_of("\n".join(f"| If {subject}R² {row} |" for row in rows)) == "pass"
+
+
+@pytest.mark.parametrize(
+    ("rows", "verdict"),
+    [
+        # A limit of another metric is no band, nor a check behind the best.
+        (("MAE > 9 | stop", "R² > 0.8 | write", "R² < 0.8 | tune"), "fail"),
+        (("R² < 0.5 | stop", "R² > 0.5 | continue", "R² > 0.99 | check for a leak"), "pass"),
+    ],
+)
+def test_a_limit_before_others_that_fails(rows: tuple[str, ...], verdict: str) -> None:
+    values, n = {"test/r2/log_g": 0.75, "test/mae/log_g": 0.1}, {"test": 90000}
+    one = Result("4.0", "a", "full", "ridge", values, n=n, model={"name": "Ridge"})
+    assert verdict_of("\n".join(f"| If {row} |" for row in rows), "MVP-4.0", one) == verdict
+
+
 def test_errors_in_bands_from_the_worst_to_the_best() -> None:
     values, n = {"test/r2/log_g": 0.9, "test/mae/log_g": 0.1}, {"test": 90000}
     best = Result("4.0", "a", "full", "ridge", values, n=n, model={"name": "Ridge"})
@@ -485,7 +505,11 @@ def test_errors_in_bands_from_the_worst_to_the_best() -> None:
     ("lines", "verdict"),
     [
         (["PASS if R² ≥ {}", "FAIL if R² < {}"], "decided"),
-        (["✅ R² > {} → go on", "❌ R² ≤ {} → stop"], "decided"),
+        (["❌ R² > {} → check for a leak", "✅ R² 0.5–0.6 → write"], "manual"),
+        (["✅ R² > {} → 0.96", "❌ MAE < 0.01 → 0.05"], "manual"),
+        (["Stop when R² ≥ {} → write the paper"], "manual"),
+        (["Pass if R² > {}", "Pass if MAE < 0.01"], "manual"),
+        (["Pass if R² > {}", "Otherwise stop"], "decided"),
         (["Go if R² > {}", "No-go when R² < {}"], "decided"),
         (["If R$^2$ > {}: go", "否则若 R² < {}: 停止"], "decided"),
         (["若 log g 的 R² > {}，继续", "否则停止"], "decided"),

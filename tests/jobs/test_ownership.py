@@ -178,6 +178,10 @@ def test_a_second_run_of_the_same_script_is_seen(tmp_path: Path) -> None:
         ("python pkg/train.py", "python3.12 -m pkg.train --lr 1"),
         ("python -m pkg", "python pkg/__main__.py"),
         ("python bin/link.py", "python pkg/train.py"),
+        (
+            "python /env/bin/jupyter-nbconvert --execute bin/fit",
+            "python /env/bin/papermill bin/fit",
+        ),
     ],
 )
 def test_a_script_is_known_by_its_file(ours: str, other: str, tmp_path: Path) -> None:
@@ -191,6 +195,7 @@ def test_a_script_is_known_by_its_file(ours: str, other: str, tmp_path: Path) ->
     assert script_of(other.split(), str(tmp_path)) == known
     assert script_of(["python", "-c", "code", "bin/fit"], str(tmp_path)) is None
     assert script_of(["fit"], str(tmp_path / "bin")) is None  # of the search path
+    assert script_of(["/env/bin/conda", "run", "-n", "ml", "fit"], str(tmp_path)) is None
 
 
 @pytest.mark.parametrize(

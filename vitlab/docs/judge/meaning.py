@@ -6,7 +6,13 @@ import re
 from collections.abc import Sequence
 
 from vitlab.contract.value import Value
-from vitlab.docs.model.gates.conditions import Condition, Otherwise, Threshold, is_model
+from vitlab.docs.model.gates.conditions import (
+    Between,
+    Condition,
+    Otherwise,
+    Threshold,
+    is_model,
+)
 from vitlab.docs.model.gates.rules import Rule
 
 _GOOD = re.compile(
@@ -42,9 +48,9 @@ def means_pass(rules: Sequence[Rule], number: int) -> bool | None:
 
     Of rules that say nothing the first means pass, those that mean fail aside, and the last means
     fail, one between them nothing. Where that first one is a limit on the worse side (`R² < 0.6`)
-    it means fail beside one that says pass; without one nobody knows which is which. Where limits
-    on the worse side that mean fail stand first, as in a list from the worst to the best, the one
-    on the better side means pass, or else the last.
+    it means fail beside one that says pass; without one nobody knows which is which. Where a limit
+    that means fail stands before others of the same number, as in a list from the worst to the
+    best, the first on the other side means pass, or else the last.
     """
     rule = rules[number]
     if leaves_to_a_person(rule):
@@ -53,9 +59,10 @@ def means_pass(rules: Sequence[Rule], number: int) -> bool | None:
     if says[number] is not None:
         return says[number]
     first = next(i for i, one in enumerate(says) if one is not False)
-    if first and all(_is_of_side(one.condition, better=False) for one in rules[:first]):
-        return True if number == _best(rules, says) else None
-    if says[first] is None and _is_of_side(rules[first].condition, better=False):
+    bands = _above(rules, first)
+    if bands and (number in bands or isinstance(rule.condition, Otherwise)):
+        return True if number == _best(rules, says, bands) else None
+    if says[first] is None and _is_of_worse(rules[first].condition):
         return False if True in says and number == first else None
     return None if first < number < len(rules) - 1 else first == number
 
@@ -86,27 +93,47 @@ def _then(rule: Rule) -> str:
     return rule.then.strip(" *").lower()
 
 
-def _best(rules: Sequence[Rule], says: Sequence[bool | None]) -> int | None:
+def _above(rules: Sequence[Rule], first: int) -> list[int]:
+    """The rules from the `first` on that are about the number of the one before, which fails."""
+    worst = rules[first - 1].condition if first else None
+    if not isinstance(worst, Threshold | Between):
+        return []
+    subject = _subject(worst)
+    return [i for i, one in enumerate(rules[first:], first) if _subject(one.condition) == subject]
+
+
+def _best(rules: Sequence[Rule], says: Sequence[bool | None], bands: Sequence[int]) -> int | None:
     """Which of the rules that say nothing is the best of a list that begins with the worst."""
     if True in says:
         return None
+    worst = rules[bands[0] - 1].condition
     unsaid = [i for i, one in enumerate(says) if one is None]
-    better = [i for i in unsaid if _is_of_side(rules[i].condition, better=True)]
+    worse = [i for i in unsaid if _way(rules[i].condition) == _way(worst) != ""]
+    better = [i for i in bands if _way(rules[i].condition) and i in unsaid and i not in worse]
     if better:
-        return better[0] if len(better) == 1 else None
+        return better[0]
     is_rest = isinstance(rules[unsaid[-1]].condition, Otherwise)
-    are_worse = all(_is_of_side(rules[i].condition, better=False) for i in unsaid[:-1])
-    return None if is_rest and not are_worse else unsaid[-1]
+    return None if is_rest and unsaid[:-1] != worse else unsaid[-1]
 
 
-def _is_of_side(condition: Condition, *, better: bool) -> bool:
-    """Whether a limit holds for the better, or worse, numbers of a metric.
+def _subject(condition: Condition) -> tuple[object, ...] | None:
+    """What number a limit is of."""
+    if not isinstance(condition, Threshold | Between):
+        return None
+    return condition.metric, condition.split, condition.label, condition.delta, condition.of
 
-    Of a part's number it is not known.
-    """
+
+def _way(condition: Condition) -> str:
+    """`<` or `>`; empty for a range and what is no limit."""
+    return condition.op[0] if isinstance(condition, Threshold) else ""
+
+
+def _is_of_worse(condition: Condition) -> bool:
+    """Whether a limit holds for the worse numbers of a metric; not known of a part's number."""
     if not isinstance(condition, Threshold) or (condition.of and not is_model(condition.of)):
         return False
-    way = Value("", condition.metric).better
-    if way is None or way.way == "nearest":
-        return False
-    return (condition.op[0] == ">") == ((way.way == "larger") == better)
+    better = Value("", condition.metric).better
+    return better is not None and (condition.op[0], better.way) in (
+        ("<", "larger"),
+        (">", "smaller"),
+    )

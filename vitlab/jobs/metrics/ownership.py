@@ -35,6 +35,11 @@ from vitlab.jobs.processes import (
 _PROGRAMS = re.compile(r"(python|pypy|julia|r$|rscript|perl|lua|java|octave|matlab|ipython)[\w.-]*")
 """Interpreters, by the names of their executables in lower case."""
 _INTERPRETERS = re.compile(rf"{_PROGRAMS.pattern}|(ba|da|k|z|fi)?sh")
+_LAUNCHERS = re.compile(
+    r"(conda|mamba|micromamba|poetry|pipenv|uvx?|jupyter|papermill|accelerate|lightning|torchrun"
+    r"|deepspeed|ray|dvc|snakemake|kedro|mlflow|optuna|wandb|hydra)[\w.-]*"
+)
+"""Programs that run what stands behind them."""
 _ONLOOKERS = re.compile(
     r"(^|[\s/])(-m )?(vitlab[\w.]*|tensorboard|http\.server|pytest|py\.test|pip|nvitop|gpustat"
     r"|glances|mlflow|streamlit)(?=\s|$)"
@@ -417,8 +422,10 @@ def script_of(argv: Sequence[str], folder: str, any_program: bool = True) -> Scr
         if word.lower().endswith(SCRIPTS):
             return folder, str(real(here / word))
     is_run = bool(_INTERPRETERS.fullmatch(PurePath(*argv[:1]).name.lower()))
-    names = (word for word in argv[is_run:] if not word.startswith("-"))
-    path = here / next(names, "")
+    names = [word for word in argv[is_run:] if not word.startswith("-")]
+    if names and _LAUNCHERS.fullmatch(PurePath(names[0]).name.lower()):
+        names = [word for word in names[1:] if _is_file(here / word)]
+    path = here / next(iter(names), "")
     is_program = is_run or (any_program and "/" in "".join(argv[:1]))
     return (folder, str(real(path))) if folder != CLOSED and is_program and _is_file(path) else None
 

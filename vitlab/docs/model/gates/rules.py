@@ -44,7 +44,7 @@ _VERDICT_ITEM = re.compile(
     re.I,
 )
 _VERDICT_IF = re.compile(
-    r"^(?P<verdict>(?:no[- ]?go|go|stop|kill|reject|accept|pass(?:es|ed)?|fail(?:s|ed)?))\s+"
+    r"^(?P<verdict>(?:no[- ]?go|go|reject|accept|pass(?:es|ed)?|fail(?:s|ed)?))\s+"
     r"(?P<rest>(?:if|when)\s.*)$",
     re.I,
 )
@@ -84,15 +84,17 @@ _RANGE = re.compile(r"\s*[+-]?\d*\.\d+\s*%?\s*(?:[-–—~～至到]|to\b)\s*[+-
 _ELSE_ITEM = re.compile(r"^\W*(?:else|otherwise|否则|反之|其[他余]情况)\W*$", re.I)
 _THEN = r"(?:[:：,，]|→|->|=>|⇒|➜|➡️?|⟹|then\b|则)"
 _ELSE_LINE = re.compile(
-    rf"^\W*(?:(?:else|otherwise)\s*{_THEN}|否则\s*{_THEN}?)\s*(?P<then>.+)$", re.I
+    rf"^\W*(?:(?:else|otherwise)\b(?!\s+if\b)\s*{_THEN}?|否则\s*{_THEN}?)\s*(?P<then>[^<>≥≤]+)$",
+    re.I,
 )
 _ELSE_IF = re.compile(
-    r"^\s*(?:elif\b|else\s+if\b|otherwise,?\s+if\b|否则[,，]?\s*(?:若(?!干)|如果))", re.I
+    r"^\s*(?:elif\b|else\s+if\b|otherwise,?\s+if\b|否则[,，]?\s*(?:若(?!干)|如果|如(?![何下上图表])))",
+    re.I,
 )
 _MARKED_IF = re.compile(
     r"^(?P<mark>[✅❌⚠🔴🟢🟡]\ufe0f?)\s*(?P<rest>(?:若|如果|if\b|when\b).*)$", re.I
 )
-_LIGHT = re.compile(r"^(?P<mark>[🟢🔴🟡✅❌])\ufe0f?\s*(?=\S)")
+_LIGHT = re.compile(r"^(?P<mark>[🟢🔴🟡])\s*(?=\S)")
 _NEITHER_ITEM = re.compile(
     r"^\W*(?P<word>marginal|borderline|gr[ae]y(?: zone)?|边缘|临界|灰区|待定|部分通过)\W*$", re.I
 )
@@ -206,7 +208,7 @@ def read_rules(text: str) -> tuple[Rule, ...]:
         return otherwise
     if (light := _LIGHT.match(text)) and _is_whole_rule(text[light.end() :]):
         lit, *more = read_rules(text[light.end() :])
-        return replace(lit, then=f"🟡 {lit.then}" if light["mark"] == "🟡" else lit.then), *more
+        return replace(lit, then=f"{light['mark']} {lit.then}"), *more
     pieces = [one for one in _SENTENCE.split(text) if one]
     if len(pieces) < 2 or not all(map(_is_whole_rule, pieces)):
         pieces = _whole_rules(text)
@@ -370,7 +372,19 @@ def with_context(rules: Iterable[Rule], texts: Sequence[str]) -> tuple[Rule, ...
         for rule in rules
     ]
     deciding = tuple(rule for rule in read if not rule.is_consequence)
+    criteria = {_number_of(rule.condition) for rule in deciding if rule.passes}
+    is_decided = any(rule.passes is False or isinstance(rule.condition, Otherwise)
+                     for rule in deciding)  # fmt: skip
+    if len(criteria) > 1 and not is_decided:  # all of them must hold
+        return tuple(replace(rule, condition=Manual(rule.if_)) for rule in deciding)
     return deciding or tuple(read)
+
+
+def _number_of(condition: Condition) -> object:
+    """What a limit is of; another condition is its own."""
+    if isinstance(condition, Threshold | Between):
+        return condition.metric, condition.label, condition.of
+    return condition
 
 
 def with_subject(
