@@ -18,7 +18,7 @@ from tests.docs.test_journal import journal_in
 from vitlab.contract import reading
 from vitlab.contract.paths import UsageError
 from vitlab.contract.reading import read_opened
-from vitlab.docs.save import save, undo
+from vitlab.docs.save import FileChange, save, undo
 from vitlab.docs.text import in_place
 from vitlab.docs.text.edit import Conflict
 from vitlab.docs.text.source import read
@@ -162,7 +162,7 @@ def test_what_is_written_in_the_moment_of_a_save_is_kept_beside(
 
     editor = threading.Thread(target=begin)
 
-    def late(path: Path, prepared: Path | None) -> None:
+    def late(path: Path, prepared: Path | None, old: os.stat_result | None) -> None:
         editor.start()
         if leases:
             while not any(
@@ -172,7 +172,7 @@ def test_what_is_written_in_the_moment_of_a_save_is_kept_beside(
                 assert editor.is_alive()
         else:
             editor.join()
-        put(path, prepared)
+        put(path, prepared, old)
 
     monkeypatch.setattr(in_place, "put", late)
     save([edit], journal)
@@ -201,3 +201,62 @@ def test_a_file_that_is_replaced_in_the_moment_of_a_save_is_kept(
     with pytest.raises(Conflict, match="changed while it was being written"):
         save([edit], journal)
     assert file.read_text() == NEW
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+@pytest.mark.parametrize("kind", ["change", "make", "remove"])
+def test_a_file_that_is_renamed_into_its_place_in_that_moment_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, can_exchange: bool
+) -> None:
+    """As vim and git save: between the last look and the save's own rename."""
+    journal, _ = journal_in(tmp_path)
+    file, other = tmp_path / "r.md", tmp_path / "other"
+    other.write_text(NEW)
+    if kind != "make":
+        file.write_text(OLD)
+    change = (
+        planned(file, "| 1 |", "| 2 |")
+        if kind == "change"
+        else FileChange(
+            file,
+            None if kind == "make" else OLD,
+            OLD if kind == "make" else "",
+            (),
+            kind == "remove",
+        )
+    )
+    if not can_exchange and kind == "change":
+        monkeypatch.setattr(in_place, "_exchange", lambda *_: False)
+        save([change], journal)
+        assert file.read_text() == OLD.replace("1", "2")
+        return
+    put = in_place.put
+
+    def late(path: Path, prepared: Path | None, old: os.stat_result | None) -> None:
+        other.replace(path)
+        put(path, prepared, old)
+
+    monkeypatch.setattr(in_place, "put", late)
+    with pytest.raises(Conflict, match="changed while it was being written"):
+        save([change], journal)
+    assert file.read_text() == NEW
+    assert [one.name for one in tmp_path.iterdir() if one.is_file()] == ["r.md"]
+
+
+def test_a_save_whose_old_file_cannot_be_read_again_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, told = journal_in(tmp_path)
+    file = tmp_path / "r.md"
+    file.write_text(OLD)
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(in_place, "_written_since", broken)
+    save([planned(file, "| 1 |", "| 2 |")], journal)
+    assert told == [f"{file}: another program may have written it (Input/output error)"]
+    monkeypatch.undo()
+    assert file.read_text() == OLD.replace("1", "2")
+    undo(journal)
+    assert file.read_text() == OLD

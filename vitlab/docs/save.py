@@ -464,15 +464,18 @@ def _replace(journal: Journal, planned: FileChange, prepared: Path | None, hook:
     if planned.old_text is None:
         if os.path.lexists(path):
             raise Conflict(f"{path}: {in_place.CHANGED}")
-        in_place.put(path, prepared)
+        try:
+            in_place.put(path, prepared, None)
+        except UsageError as error:
+            raise Conflict(str(error)) from None
         return
     has_others = prepared is not None and os.path.lexists(path) and path.stat().st_nlink > 1
     try:
-        kept = in_place.swap(path, prepared, lambda data: decode(data).text == planned.old_text)
+        told = in_place.swap(path, prepared, lambda data: decode(data).text == planned.old_text)
     except UsageError as error:
         raise Conflict(str(error)) from None
-    if kept is not None:
-        journal.tell(f"{path}: another program wrote it meanwhile; what it wrote is in {kept.name}")
+    if told:
+        journal.tell(f"{path}: {told}")
     if has_others:
         journal.tell(f"{path}: has other names (hard links), which keep what it said before")
 
