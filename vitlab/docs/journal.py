@@ -111,6 +111,11 @@ class Journal:
             newest.append(key)
         return newest[::-1]
 
+    def to_reverse(self, state: str) -> list[int]:
+        """Numbers of a state in their order: undo takes the newest, redo the oldest undone."""
+        numbers = [number for number, each in self.entries() if each == state]
+        return numbers[::-1] if state == "done" else numbers
+
     def path_of(self, number: int, state: str) -> Path:
         """The file of an entry."""
         return self.folder / f"{number:08d}.{state}.json"

@@ -170,14 +170,19 @@ def repair(journal: Journal) -> tuple[Path, ...]:
 def _reverse_entry(journal: Journal, state: str, new_state: str, hook: Hook) -> Reverted:
     with journal.locked():
         _repair(journal, hook)
+        first = journal.to_reverse(state)[:1]
         _set_foreign_aside(journal)
-        numbers = [number for number, each in journal.entries() if each == state]
-        # Undo takes the newest that is done, redo the oldest that was undone.
-        ordered = reversed(numbers) if new_state == "undone" else numbers
+        ordered = journal.to_reverse(state)
         entries = (read_entry(journal, number, state) for number in ordered)
         entry = next((entry for entry in entries if entry), None)
         if entry is None:
             return Reverted()
+        if first != ordered[:1]:  # another write than the one that was meant
+            word, place = ("undo", "before") if state == "done" else ("redo", "after")
+            raise UsageError(
+                f"nothing was {word}ne: the entry of that write was set aside; "
+                f"{word} again is of the write {place} it"
+            )
         backs = [done.reversed for done in entry.changes]
         # A file that the save had made, and that somebody has deleted since, is gone already.
         there = [x for x in backs if not x.removed or os.path.lexists(journal.target(x.path))]
