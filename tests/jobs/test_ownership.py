@@ -25,10 +25,10 @@ from vitlab.jobs.metrics.ownership import (
     is_foreign,
     look_alikes,
     matches,
-    script_of,
     writers,
 )
 from vitlab.jobs.metrics.run_files import RunFiles
+from vitlab.jobs.metrics.scripts import names_file, script_of, script_run
 from vitlab.jobs.processes import process
 
 EARLIER, LATER = Rival("job E/a", since=10.0), Rival("job E/b", since=200.0)
@@ -198,6 +198,20 @@ def test_a_script_is_known_by_its_file(ours: str, other: str, tmp_path: Path) ->
     assert script_of(["/env/bin/conda", "run", "-n", "ml", "fit"], str(tmp_path)) is None
 
 
+def test_a_command_may_say_which_file_is_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "runs/a/m.csv"
+    for words, names in (
+        ("python train.py --out runs/a", True),
+        ("python train.py --file=runs/a/m.csv", True),
+        (f"python train.py {path}", True),
+        ("python train.py runs", True),
+        ("python train.py --out runs/b", False),
+        ("python train.py --data . 0.3", False),
+    ):
+        assert names_file(words.split(), str(tmp_path), path) == names
+    assert names_file(["python"], "?", path)  # another user's may be there
+
+
 @pytest.mark.parametrize(
     ("argv", "is_rival"),
     [
@@ -271,3 +285,35 @@ def test_a_file_that_only_moves_to_another_inode_is_none_of_the_run(shop: Worksh
     assert files.claim_new() == []
     path.write_text("step,val_r2\n1,0.7\n")
     assert [one for one, _ in files.claim_new()] == [path]
+
+
+@pytest.mark.parametrize(
+    ("cwd", "file", "elsewhere"),
+    [("runs/{run}", "m.csv", False), ("runs/a", "v_*/m.csv", True)],
+)
+def test_a_second_run_by_hand_makes_a_file_unclear(
+    shop: Workshop, cwd: str, file: str, elsewhere: bool
+) -> None:
+    """In the run's own folder, or from another one into a place that counts its runs."""
+    folder = shop.lab.root / "runs/a"
+    (folder / "v_0").mkdir(parents=True)
+    (folder / "v_1").mkdir()
+    (shop.lab.root / "train.py").write_text("import time\ntime.sleep(300)\n")
+    argv = [sys.executable, "-S", str(shop.lab.root / "train.py")]
+    metrics = {"file": file, "names": {"val_r2": "val/r2/log_g"}}
+    config = {"argv": argv, "cwd": cwd}
+    job = shop.submit("pass", config=config, extra={"metrics": metrics}, run="a")
+    files = RunFiles(job, read_json(job.spec), file)
+    files.note_existing()
+    first = folder / ("v_0/m.csv" if elsewhere else "m.csv")
+    if elsewhere:
+        first.write_text("step,val_r2\n1,0.3\n")
+        assert [one for one, _ in wait_for(files.claim_new)] == [first]
+    with subprocess.Popen(argv, cwd=shop.lab.root if elsewhere else folder) as other:
+        wait_for(lambda: script_run(other.pid))
+        theirs = folder / "v_1/m.csv" if elsewhere else first
+        theirs.write_text("step,val_r2\n1,0.9\n")
+        told = f"process {other.pid} (train.py) may have written it"
+        wait_for(lambda: files.claim_new() or told in "".join(files.problems(True)))
+        assert theirs not in files.ours
+        other.kill()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
+import threading
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from unicodedata import normalize
@@ -20,6 +22,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 
 from tests.tui.conftest import Open, Stage
+from tests.waiting import wait_for
 from vitlab.tui.terminal.cells import LARGE, Cells, Update, graphemes
 from vitlab.tui.terminal.terminal_io import Terminal
 
@@ -315,6 +318,25 @@ async def terminal(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Terminal]:
     finally:
         for name, handler in handlers.items():
             signal.signal(name, handler)
+
+
+async def test_bytes_that_are_no_utf8_end_no_keys(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal set to GBK."""
+    typed, keys = list[str](), os.pipe()
+    monkeypatch.setattr(terminal, "fileno", keys[0])
+    monkeypatch.setattr(terminal, "exit_event", threading.Event())
+    monkeypatch.setattr(terminal, "process_message", lambda key: typed.append(key.character))
+    reader = threading.Thread(target=terminal.run_input_thread)
+    os.write(keys[1], "/恒".encode("gbk") + b"x")
+    reader.start()
+    wait_for(lambda: "x" in typed)
+    terminal.exit_event.set()
+    reader.join()
+    assert typed[0] == "/"
+    for one in keys:
+        os.close(one)
 
 
 async def test_a_slow_line_is_sent_the_newest_picture(terminal: Terminal) -> None:

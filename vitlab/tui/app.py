@@ -161,7 +161,8 @@ class VitLab(DialogApp):
 
     def _handle_exception(self, error: Exception) -> None:
         """An error ends the app, but for that of a worker whose widget has left it meanwhile."""
-        if not (isinstance(error, WorkerFailed) and isinstance(error.error, NoActiveAppError)):
+        why = error.error if isinstance(error, WorkerFailed) else None
+        if why is None or not (self._exit or isinstance(why, NoActiveAppError)):
             super()._handle_exception(error)
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:

@@ -19,9 +19,18 @@ from typing import Any, Literal, NamedTuple
 from vitlab.contract.paths import JobPaths, LabPaths, real
 from vitlab.jobs.experiment.placeholders import METRICS, filled, is_glob, place_of, values_of
 from vitlab.jobs.files import is_locked, read_json
+from vitlab.jobs.metrics.scripts import (
+    CLOSED,
+    Script,
+    command_of,
+    is_program,
+    may_log,
+    name_of,
+    names_file,
+    script_run,
+)
 from vitlab.jobs.processes import (
     ADOPTED,
-    SCRIPTS,
     Process,
     all_processes,
     ancestors,
@@ -32,21 +41,6 @@ from vitlab.jobs.processes import (
     tree,
 )
 
-_PROGRAMS = re.compile(r"(python|pypy|julia|r$|rscript|perl|lua|java|octave|matlab|ipython)[\w.-]*")
-"""Interpreters, by the names of their executables in lower case."""
-_INTERPRETERS = re.compile(rf"{_PROGRAMS.pattern}|(ba|da|k|z|fi)?sh")
-_LAUNCHERS = re.compile(
-    r"(conda|mamba|micromamba|poetry|pipenv|uvx?|jupyter|papermill|accelerate|lightning|torchrun"
-    r"|deepspeed|ray|dvc|snakemake|kedro|mlflow|optuna|wandb|hydra)[\w.-]*"
-)
-"""Programs that run what stands behind them."""
-_ONLOOKERS = re.compile(
-    r"(^|[\s/])(-m )?(vitlab[\w.]*|tensorboard|http\.server|pytest|py\.test|pip|nvitop|gpustat"
-    r"|glances|mlflow|streamlit)(?=\s|$)"
-    r"|jupyter[- ]?(lab|notebook|server|hub)|(vscode|cursor|windsurf)[\w-]*/|language.?server"
-    r"|\b(py)?lsp|jedi"
-)
-"""Command lines of what writes no metrics, as an editor's helpers."""
 _SERVERS = re.compile(rb"(?i:tmux|byobu|screen)|zellij|dtach|abduco|systemd|sshd")
 """Processes that start what a command gives them."""
 WORKERS_GO = 6.0
@@ -148,7 +142,7 @@ def is_foreign(path: Path, user: int, own: Path) -> bool:
         return False
     if found.st_uid == user or (found.st_dev == known.st_dev and known.st_uid == os.getuid()):
         return found.st_uid != user
-    scripts = (_script(one.pid) for one in all_processes() if user_of(one.pid) == found.st_uid)
+    scripts = (script_run(one.pid) for one in all_processes() if user_of(one.pid) == found.st_uid)
     return any(script is not None and script[0] == CLOSED for script in scripts)
 
 
@@ -158,12 +152,6 @@ def user_of(pid: int) -> int:
         return os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116 - of every process
     except OSError:
         return -1
-
-
-Script = tuple[str, str]
-"""A program's folder, and its script or module."""
-CLOSED = "?"
-"""The folder of another user's program, which is not told."""
 
 
 class Opened(NamedTuple):
@@ -231,7 +219,7 @@ def left_running(
         written = max(times, default=now.last - QUIET)
         scripts = list[tuple[int, int, str]]()
         for one in members():
-            if (script := _script(one.pid)) and _is_program(one.pid):
+            if (script := script_run(one.pid)) and is_program(one.pid):
                 work = one.cpu_ticks - used.setdefault(one.pid, one.cpu_ticks)
                 holds = not paths.isdisjoint(path for _, path in descriptors(one.pid))
                 may_train = 2 if holds else int(began(one.ticks) < written - 1.0)
@@ -255,8 +243,8 @@ def begun_elsewhere(text: str, folder: str, since: int) -> str:
         everyone = {one.pid: one for one in all_processes()}
         for one in everyone.values():
             is_new = one.ticks >= since and user_of(one.pid) == os.getuid() and not job_of(one.pid)
-            is_given = is_new and _is_program(one.pid) and _is_of_server(one, everyone, since)
-            if not is_given or not (script := _script(one.pid)):
+            is_given = is_new and is_program(one.pid) and _is_of_server(one, everyone, since)
+            if not is_given or not (script := script_run(one.pid)):
                 continue
             name, place = PurePath(script[1]).name, PurePath(script[0]).name
             is_named = script[0] == folder or (name in text and place in text)
@@ -282,42 +270,44 @@ def _is_of_server(one: Process, everyone: Mapping[int, Process], since: int) -> 
     return False
 
 
-def name_of(pid: int) -> str:
-    """A process for people: its job, or its number and script."""
-    if job := job_of(pid):
-        return f"job {JobPaths(Path(job)).name}"
-    script = _script(pid)
-    return f"process {pid} ({PurePath(script[1]).name})" if script else f"process {pid}"
-
-
 def look_alikes(
     ours: Sequence[Process],
     known: Script | None = None,
     lab: LabPaths | None = None,
     beside: str = "",
     without: Collection[int] = (),
+    anywhere: bool = False,
+    named: Path | None = None,
 ) -> tuple[Rival, ...]:
     """Other processes that run a script of ours in a folder of ours: a second run, by hand.
 
     `known`: our script, also when no process of ours is left. `lab`: whose jobs with a metrics
     file are left out, as `other_jobs` holds them against a path by that. `beside`: a folder in
     which any program is a rival, as all number their runs alike. `without`: pids that are none.
+    `anywhere`: in any folder. `named`: a file that our own command names: who does not is none.
     """
     pids = {*without, *(one.pid for one in ours)}
-    mine = {script for one in ours if (script := _script(one.pid))} | ({known} if known else set())
+    own = {script for one in ours if (script := script_run(one.pid))} | (
+        {known} if known else set()
+    )
+    mine = {one[anywhere:] for one in own}
     if not mine and not beside:
         return ()
     found = [
         one
         for one in all_processes()
         if one.pid not in pids
-        and (_script(one.pid, any_program=True) in mine or (beside and _may_log(one.pid, beside)))
+        and (
+            (script_run(one.pid, any_program=True) or ())[anywhere:] in mine
+            or (beside and may_log(one.pid, beside))
+        )
     ]
     known_jobs = [*_declaring(lab)] if found and lab else []
     return tuple(
         Rival(name_of(one.pid), began(one.ticks))
         for one in found
         if (one.pid, one.ticks) not in known_jobs
+        and (named is None or names_file(*command_of(one.pid), named))
         and real(Path(job_of(one.pid) or "/")) not in known_jobs
     )
 
@@ -375,66 +365,6 @@ def _modified(path: Path) -> float | None:
         return path.stat().st_mtime
     except OSError:
         return None
-
-
-def _script(pid: int, any_program: bool = False) -> Script | None:
-    try:
-        argv = proc_file(pid, "cmdline").rstrip(b"\0").split(b"\0")
-        folder = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115 - of every process
-    except PermissionError:
-        folder = CLOSED
-    except OSError:
-        return None
-    return script_of([part.decode("utf-8", "replace") for part in argv], folder, any_program)
-
-
-def _may_log(pid: int, folder: str) -> bool:
-    """Whether a process in that folder may write metrics: an interpreter runs, no onlooker."""
-    try:
-        return os.readlink(f"/proc/{pid}/cwd") == folder and _is_program(pid)  # noqa: PTH115
-    except OSError:
-        return False
-
-
-def _is_program(pid: int) -> bool:
-    """Whether an interpreter runs, no onlooker."""
-    try:
-        program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))  # noqa: PTH115, PTH119
-        line = proc_file(pid, "cmdline").replace(b"\0", b" ").decode("utf-8", "replace")
-    except OSError:
-        return False
-    return bool(_PROGRAMS.fullmatch(program.lower())) and not _ONLOOKERS.search(line.lower())
-
-
-def script_of(argv: Sequence[str], folder: str, any_program: bool = True) -> Script | None:
-    """What Python, a shell or another interpreter runs, by its file; None where it is not known.
-
-    A module, a link to it and a path from elsewhere are one file, and a program may have no ending.
-    `any_program`: also one that no interpreter runs, if its path is given.
-    """
-    here = Path(folder)
-    for place, word in enumerate(argv):
-        if word == "-m" and place + 1 < len(argv):
-            module = argv[place + 1].replace(".", "/")
-            files = (here / f"{module}.py", here / module / "__main__.py")
-            found = next(filter(_is_file, files), None)
-            return folder, str(real(found)) if found else argv[place + 1]
-        if word.lower().endswith(SCRIPTS):
-            return folder, str(real(here / word))
-    is_run = bool(_INTERPRETERS.fullmatch(PurePath(*argv[:1]).name.lower()))
-    names = [word for word in argv[is_run:] if not word.startswith("-")]
-    if names and _LAUNCHERS.fullmatch(PurePath(names[0]).name.lower()):
-        names = [word for word in names[1:] if _is_file(here / word)]
-    path = here / next(iter(names), "")
-    is_program = is_run or (any_program and "/" in "".join(argv[:1]))
-    return (folder, str(real(path))) if folder != CLOSED and is_program and _is_file(path) else None
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def matches(path: Path, folder: Path, pattern: str) -> bool:

@@ -19,7 +19,14 @@ from vitlab.contract.reading import Search, matching
 from vitlab.contract.tracking import FILES
 from vitlab.jobs import processes
 from vitlab.jobs.environment import submitted_environment
-from vitlab.jobs.experiment.placeholders import expand, filled, is_glob, values_of, words_in
+from vitlab.jobs.experiment.placeholders import (
+    expand,
+    filled,
+    is_glob,
+    place_of,
+    values_of,
+    words_in,
+)
 from vitlab.jobs.files import born, read_json
 from vitlab.jobs.metrics.ownership import (
     RECHECK,
@@ -34,10 +41,10 @@ from vitlab.jobs.metrics.ownership import (
     is_foreign,
     look_alikes,
     other_jobs,
-    script_of,
     user_of,
     writers,
 )
+from vitlab.jobs.metrics.scripts import names_file, script_of
 from vitlab.jobs.processes import Process
 
 REMEDY = "put {run} into config.cwd or metrics.file, so that each run has its own"
@@ -72,8 +79,13 @@ class RunFiles:
         program = filled(spec, self._lab.root, values)
         self.folder = program.cwd.resolve()
         self.pattern = program.metrics
+        self._has_folder = program.makes_cwd
         self._named = program.makes_cwd or bool(words_in(file) & set(values))
         self._script = script_of(program.argv, str(self.folder))
+        path = Path(*place_of(program)) if self.pattern and not is_glob(self.pattern) else None
+        is_named = path and names_file(program.argv, str(self.folder), path)
+        self._path = path if is_named else None
+        """Its file, where its command says which."""
         adopted = (spec.get("extra") or {}).get(processes.ADOPTED) or {}
         self._adopted = processes.identity(adopted) if adopted else None
         user = user_of(self._adopted[0]) if self._adopted else -1
@@ -276,8 +288,11 @@ class RunFiles:
             self._held.add(path)
         if path in self._held:  # also once it is closed, or its process has ended
             rivals = [one for one in rivals if one.exact or literal]
-        elif not self._named:
-            rivals += [replace(one, exact=literal) for one in look.alike]
+        else:
+            if self._has_folder or not self._named:
+                rivals += [replace(one, exact=literal) for one in look.alike]
+            if True in self.ours.values() and path not in self.ours:  # it seldom begins a second
+                rivals += look.elsewhere
         if path in self.ours:  # one that came later makes files of its own, unless it is told which
             rivals = [one for one in rivals if one.exact or literal or one.since < self._since]
         foreign = is_foreign(path, self._user, self._job.spec)
@@ -292,12 +307,16 @@ class RunFiles:
         Of the same script, and of any in its folder where a pattern takes what these may make.
         """
         beside = str(self.folder) if is_glob(self.pattern) else ""
-        alike = look_alikes(ours, self._script, self._lab, beside, self._above)
+        alike = look_alikes(ours, self._script, self._lab, beside, self._above, named=self._path)
         running = {one.name: one for one in alike}
         gone = {name: replace(one, until=min(one.until, time.time()))
                 for name, one in self._alike.items()}  # fmt: skip
         self._alike = {**gone, **running}
         return list(self._alike.values())
+
+    def alike_anywhere(self, ours: Sequence[Process]) -> list[Rival]:
+        """Other runs of the same script in any folder, which may log into one place with ours."""
+        return [*look_alikes(ours, self._script, self._lab, without=self._above, anywhere=True)]
 
     def processes(self) -> list[Process]:
         """The live processes of the run."""
@@ -346,6 +365,10 @@ class _Look:
     @cached_property
     def alike(self) -> list[Rival]:
         return self._files.seen_alike(self.processes)
+
+    @cached_property
+    def elsewhere(self) -> list[Rival]:
+        return self._files.alike_anywhere(self.processes)
 
     def replaced(self, path: Path) -> bool:
         """Whether one of the run's processes began the file anew: it does not append to it.

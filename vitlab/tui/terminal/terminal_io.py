@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import codecs
 import contextlib
 import os
 import select
@@ -12,11 +13,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual.app import App, SuspendNotSupported
+from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
 
@@ -86,6 +89,14 @@ class _End(threading.Event):
     def _waits(self, seconds: float | None) -> bool:
         """Whether there is a key, or the end, within so many seconds; None: as long as it takes."""
         return bool(select.select([self._keys, self._end], [], [], seconds)[0])
+
+
+def _lenient(encoding: str) -> partial[codecs.IncrementalDecoder]:
+    """A decoder that bytes of a terminal in another encoding do not end, and so no keys either."""
+    return partial(codecs.getincrementaldecoder(encoding), errors="replace")
+
+
+linux_driver.getincrementaldecoder = _lenient  # type: ignore[attr-defined, assignment]
 
 
 class Terminal(LinuxDriver):

@@ -1,0 +1,119 @@
+"""What a process runs: its script by the file it is in, and what that is called for people."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+from vitlab.contract.paths import JobPaths, real
+from vitlab.jobs.processes import SCRIPTS, job_of, proc_file
+
+_PROGRAMS = re.compile(r"(python|pypy|julia|r$|rscript|perl|lua|java|octave|matlab|ipython)[\w.-]*")
+"""Interpreters, by the names of their executables in lower case."""
+_INTERPRETERS = re.compile(rf"{_PROGRAMS.pattern}|(ba|da|k|z|fi)?sh")
+_LAUNCHERS = re.compile(
+    r"(conda|mamba|micromamba|poetry|pipenv|uvx?|jupyter|papermill|accelerate|lightning|torchrun"
+    r"|deepspeed|ray|dvc|snakemake|kedro|mlflow|optuna|wandb|hydra)[\w.-]*"
+)
+"""Programs that run what stands behind them."""
+_ONLOOKERS = re.compile(
+    r"(^|[\s/])(-m )?(vitlab[\w.]*|tensorboard|http\.server|pytest|py\.test|pip|nvitop|gpustat"
+    r"|glances|mlflow|streamlit)(?=\s|$)"
+    r"|jupyter[- ]?(lab|notebook|server|hub)|(vscode|cursor|windsurf)[\w-]*/|language.?server"
+    r"|\b(py)?lsp|jedi"
+)
+"""Command lines of what writes no metrics, as an editor's helpers."""
+Script = tuple[str, str]
+"""A program's folder, and its script or module."""
+CLOSED = "?"
+"""The folder of another user's program, which is not told."""
+
+
+def name_of(pid: int) -> str:
+    """A process for people: its job, or its number and script."""
+    if job := job_of(pid):
+        return f"job {JobPaths(Path(job)).name}"
+    script = script_run(pid)
+    return f"process {pid} ({PurePath(script[1]).name})" if script else f"process {pid}"
+
+
+def script_run(pid: int, any_program: bool = False) -> Script | None:
+    """The script of a process; `any_program`: as of `script_of`."""
+    argv, folder = command_of(pid)
+    return script_of(argv, folder, any_program) if argv else None
+
+
+def command_of(pid: int) -> tuple[list[str], str]:
+    """The words and the folder of a process; no words of one that has ended."""
+    argv = list[bytes]()
+    try:
+        argv = proc_file(pid, "cmdline").rstrip(b"\0").split(b"\0")
+        folder = os.readlink(f"/proc/{pid}/cwd")  # noqa: PTH115 - of every process
+    except PermissionError:
+        folder = CLOSED
+    except OSError:
+        return [], ""
+    return [part.decode("utf-8", "replace") for part in argv], folder
+
+
+def names_file(argv: Sequence[str], folder: str, path: Path) -> bool:
+    """Whether a command names a file, or a folder that it is in, other than its own folder.
+
+    Another user's may: its folder is not known.
+    """
+    words = (word.rpartition("=")[2] for word in argv[1:])
+    named = {real(Path(folder, word)) for word in words if word and not word.startswith("-")}
+    if folder == CLOSED:
+        return True
+    return not named.isdisjoint({path, *path.parents} - {real(Path(folder)), *Path(folder).parents})
+
+
+def may_log(pid: int, folder: str) -> bool:
+    """Whether a process in that folder may write metrics: an interpreter runs, no onlooker."""
+    try:
+        return os.readlink(f"/proc/{pid}/cwd") == folder and is_program(pid)  # noqa: PTH115
+    except OSError:
+        return False
+
+
+def is_program(pid: int) -> bool:
+    """Whether an interpreter runs, no onlooker."""
+    try:
+        program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))  # noqa: PTH115, PTH119
+        line = proc_file(pid, "cmdline").replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return False
+    return bool(_PROGRAMS.fullmatch(program.lower())) and not _ONLOOKERS.search(line.lower())
+
+
+def script_of(argv: Sequence[str], folder: str, any_program: bool = True) -> Script | None:
+    """What Python, a shell or another interpreter runs, by its file; None where it is not known.
+
+    A module, a link to it and a path from elsewhere are one file, and a program may have no ending.
+    `any_program`: also one that no interpreter runs, if its path is given.
+    """
+    here = Path(folder)
+    for place, word in enumerate(argv):
+        if word == "-m" and place + 1 < len(argv):
+            module = argv[place + 1].replace(".", "/")
+            files = (here / f"{module}.py", here / module / "__main__.py")
+            found = next(filter(_is_file, files), None)
+            return folder, str(real(found)) if found else argv[place + 1]
+        if word.lower().endswith(SCRIPTS):
+            return folder, str(real(here / word))
+    is_run = bool(_INTERPRETERS.fullmatch(PurePath(*argv[:1]).name.lower()))
+    names = [word for word in argv[is_run:] if not word.startswith("-")]
+    if names and _LAUNCHERS.fullmatch(PurePath(names[0]).name.lower()):
+        names = [word for word in names[1:] if _is_file(here / word)]
+    path = here / next(iter(names), "")
+    is_program = is_run or (any_program and "/" in "".join(argv[:1]))
+    return (folder, str(real(path))) if folder != CLOSED and is_program and _is_file(path) else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
