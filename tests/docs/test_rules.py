@@ -486,6 +486,9 @@ def test_bands_of_any_number(subject: str) -> None:
         # A limit of another metric is no band, nor a check behind the best.
         (("MAE > 9 | stop", "R² > 0.8 | write", "R² < 0.8 | tune"), "fail"),
         (("R² < 0.5 | stop", "R² > 0.5 | continue", "R² > 0.99 | check for a leak"), "pass"),
+        (("R² > 0.99 | stop", "R² > 0.5 | continue", "R² < 0.5 | tune"), "pass"),
+        (("R² > 0.99 | stop", "R² > 0.8 | continue", "R² < 0.8 | tune"), "fail"),
+        (("MAE < 0.001 | stop", "MAE < 0.01 | write", "MAE > 0.01 | more data"), "fail"),
     ],
 )
 def test_a_limit_before_others_that_fails(rows: tuple[str, ...], verdict: str) -> None:
@@ -510,6 +513,7 @@ def test_errors_in_bands_from_the_worst_to_the_best() -> None:
         (["Stop when R² ≥ {} → write the paper"], "manual"),
         (["Pass if R² > {}", "Pass if MAE < 0.01"], "manual"),
         (["Pass if R² > {}", "Otherwise stop"], "decided"),
+        (["若 R² > {} → 继续", "否则 → 停止（ΔR² < 0.02）"], "decided"),
         (["Go if R² > {}", "No-go when R² < {}"], "decided"),
         (["If R$^2$ > {}: go", "否则若 R² < {}: 停止"], "decided"),
         (["若 log g 的 R² > {}，继续", "否则停止"], "decided"),

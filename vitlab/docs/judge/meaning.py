@@ -96,7 +96,7 @@ def _then(rule: Rule) -> str:
 def _above(rules: Sequence[Rule], first: int) -> list[int]:
     """The rules from the `first` on that are about the number of the one before, which fails."""
     worst = rules[first - 1].condition if first else None
-    if not isinstance(worst, Threshold | Between):
+    if not isinstance(worst, Threshold | Between) or _is_of_better(worst):
         return []
     subject = _subject(worst)
     return [i for i, one in enumerate(rules[first:], first) if _subject(one.condition) == subject]
@@ -130,10 +130,19 @@ def _way(condition: Condition) -> str:
 
 def _is_of_worse(condition: Condition) -> bool:
     """Whether a limit holds for the worse numbers of a metric; not known of a part's number."""
+    return _side(condition) == "worse"
+
+
+def _is_of_better(condition: Condition) -> bool:
+    """Whether it holds for the better ones: a score that is too good."""
+    return _side(condition) == "better"
+
+
+def _side(condition: Condition) -> str:
     if not isinstance(condition, Threshold) or (condition.of and not is_model(condition.of)):
-        return False
+        return ""
     better = Value("", condition.metric).better
-    return better is not None and (condition.op[0], better.way) in (
-        ("<", "larger"),
-        (">", "smaller"),
-    )
+    if better is None:
+        return ""
+    is_larger = better.way == "larger"
+    return "better" if is_larger == (condition.op[0] == ">") else "worse"

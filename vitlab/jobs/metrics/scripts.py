@@ -14,8 +14,8 @@ _PROGRAMS = re.compile(r"(python|pypy|julia|r$|rscript|perl|lua|java|octave|matl
 """Interpreters, by the names of their executables in lower case."""
 _INTERPRETERS = re.compile(rf"{_PROGRAMS.pattern}|(ba|da|k|z|fi)?sh")
 _LAUNCHERS = re.compile(
-    r"(conda|mamba|micromamba|poetry|pipenv|uvx?|jupyter|papermill|accelerate|lightning|torchrun"
-    r"|deepspeed|ray|dvc|snakemake|kedro|mlflow|optuna|wandb|hydra)[\w.-]*"
+    r"conda|mamba|micromamba|poetry|pipenv|uvx?|jupyter(-[\w-]+)?|papermill|accelerate|lightning"
+    r"|torchrun|deepspeed|ray|dvc|snakemake|kedro|mlflow|optuna|wandb"
 )
 """Programs that run what stands behind them."""
 _ONLOOKERS = re.compile(

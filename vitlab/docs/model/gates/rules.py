@@ -84,7 +84,7 @@ _RANGE = re.compile(r"\s*[+-]?\d*\.\d+\s*%?\s*(?:[-–—~～至到]|to\b)\s*[+-
 _ELSE_ITEM = re.compile(r"^\W*(?:else|otherwise|否则|反之|其[他余]情况)\W*$", re.I)
 _THEN = r"(?:[:：,，]|→|->|=>|⇒|➜|➡️?|⟹|then\b|则)"
 _ELSE_LINE = re.compile(
-    rf"^\W*(?:(?:else|otherwise)\b(?!\s+if\b)\s*{_THEN}?|否则\s*{_THEN}?)\s*(?P<then>[^<>≥≤]+)$",
+    rf"^\W*(?:else|otherwise|否则)(?:\s*{_THEN}\s*|(?:\b\s+|(?<=则)\s*)(?={_ACTS.pattern}))(?P<then>.+)$",
     re.I,
 )
 _ELSE_IF = re.compile(
