@@ -339,6 +339,30 @@ async def test_bytes_that_are_no_utf8_end_no_keys(
         os.close(one)
 
 
+async def test_a_stop_that_nothing_told_leaves_one_reader_of_the_keys(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`kill -STOP` and `scontrol suspend` tell no screen, which is not put away then."""
+    done, ends = list[str](), threading.Event()
+    reader = threading.Thread(target=ends.wait)
+
+    def suspend() -> None:
+        done.append("suspend")
+        terminal._sigcont_application()  # it was stopped within, in the background
+        ends.set()
+        reader.join()
+
+    monkeypatch.setattr(terminal, "_auto_restart", True)
+    monkeypatch.setattr(terminal, "suspend_application_mode", suspend)
+    monkeypatch.setattr(terminal, "resume_application_mode", lambda: done.append("resume"))
+    monkeypatch.setattr(terminal, "_key_thread", reader)
+    reader.start()
+    terminal._sigcont_application()
+    assert done == ["suspend", "resume"]
+    terminal._sigcont_application()  # behind ctrl+z, which has put it away
+    assert done == ["suspend", "resume", "resume"]
+
+
 async def test_a_slow_line_is_sent_the_newest_picture(terminal: Terminal) -> None:
     sent: Any = terminal._writer_thread
 

@@ -121,6 +121,19 @@ class Terminal(LinuxDriver):
         self._state: tuple[tuple[int, int], bool] | None = None
         """As last shown: the cursor, and whether the terminal shows a picture at once. None: the
         terminal is not ours."""
+        self._is_leaving = False
+
+    def _sigcont_application(self, *given: Any) -> None:
+        """Go on after a stop, also one that no ctrl+z has told: else two threads read the keys."""
+        if self._is_leaving:  # stopped within this, as it is in the background
+            return
+        if self._auto_restart and self._key_thread is not None and self._key_thread.is_alive():
+            self._is_leaving = True
+            try:
+                self.suspend_application_mode()
+            finally:
+                self._is_leaving = False
+        super()._sigcont_application(*given)
 
     def start_application_mode(self) -> None:
         self.cells.forget()  # an editor was here, or a shell
