@@ -247,6 +247,32 @@ def test_results_are_written_unasked_only_where_the_settings_say_so(
     assert status(lab, roadmap) == "done"
 
 
+@pytest.mark.parametrize("lost", ["gone", "torn", "a digit"])
+def test_a_person_s_words_stay_where_it_is_lost_what_was_written(
+    lab: Lab, roadmap: Path, ended: Ended, lost: str
+) -> None:
+    ended("one", 0.75)
+    accept(lab, pending(lab, roadmap))
+    text = roadmap.read_text(encoding="utf-8")
+    [conclusion] = {one for one in text.splitlines() if one.startswith("| MVP-1.0 | ViT")}
+    own = text.replace(conclusion.split(" | ")[1], "close enough, 2.0 first")
+    roadmap.write_text(own, encoding="utf-8")
+    ledger = lab.paths.private.sync_ledger
+    record = ledger.read_text()
+    ledger.unlink()
+    if lost != "gone":
+        other_end = re.sub(r"(: )(\d+\.\d)", r"\g<1>1\2", record)
+        ledger.write_text(record[:-9] if lost == "torn" else other_end)
+    lab.paths.settings.write_text("write_results: auto\n", encoding="utf-8")
+    opened = open_lab(lab.paths.root)
+    assert accept_automatically(opened, roadmap) == []
+    assert roadmap.read_text(encoding="utf-8") == own
+    assert "MVP-1.0: its results stand in its report" in opened.notes[-1]
+    assert pending(opened, roadmap).mvps == ("1.0",)  # a person may
+    ended("one", 0.76)
+    assert roadmap in accept_automatically(opened, roadmap)
+
+
 def test_undo_brings_back_every_byte_and_the_proposal(
     lab: Lab, roadmap: Path, ended: Ended
 ) -> None:

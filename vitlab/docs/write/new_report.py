@@ -33,7 +33,7 @@ _TITLES = (
     r"复现|执行命令|reproduce",
 )
 """The titles that sections of a report with the same content have."""
-_AIM = _TITLES[1]
+_AIM, _RESULTS = _TITLES[1], _TITLES[3]
 _COMMAND = re.compile(
     rf"vitlab run (?P<mvp>\S{{1,80}}) --profile (?P<profile>{'|'.join(PROFILES)})\b"
 )
@@ -157,6 +157,13 @@ def results_edits(
     parts = [part for part in parts if not replaced[id(part)]]
     added = _added(document, new, parts, exp_id, is_update=bool(found))
     return [edit for edit in (*found, *head, *added) if edit.old != edit.new]
+
+
+def has_results(document: Document, text: str) -> bool:
+    """Whether the numbers of `text`, a whole report, stand in a document already."""
+    new = Document(text)
+    parts = [h for h in new.headings if h.level == 2 and re.fullmatch(_RESULTS, _bare(h), re.I)]
+    return bool(parts) and all(_body(new, part) in document.text for part in parts)
 
 
 def _added(

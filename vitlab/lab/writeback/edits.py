@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from platformdirs import user_state_path
@@ -278,10 +278,18 @@ def accept(lab: Lab, plan: Pending) -> list[Path]:
 
 
 def accept_automatically(lab: Lab, roadmap_path: Path) -> list[Path]:
-    """Write the results of what ended, where the lab's settings say `write_results: auto`."""
+    """Write the results of what ended, where the lab's settings say `write_results: auto`.
+
+    What was written once, as a report shows, goes over nobody's words where the record is lost.
+    """
     if lab.settings.write_results != "auto":
         return []
-    return accept(lab, pending(lab, roadmap_path))
+    plan = pending(lab, roadmap_path)
+    for mvp in plan.reported:
+        what = f"MVP-{mvp}: its results stand in its report, of which .vitlab knows nothing"
+        lab.tell(f"{what}; `vitlab sync {mvp}` shows what would be written over the documents")
+    mvps = tuple(mvp for mvp in plan.mvps if mvp not in plan.reported)
+    return accept(lab, replace(plan, mvps=mvps))
 
 
 def plan_update(

@@ -33,8 +33,8 @@ from vitlab.lab.results.launches import (
     last_launch,
     launch_end,
 )
+from vitlab.lab.writeback.run_links import run_links_of
 from vitlab.lab.writeback.sync_ledger import record_written
-from vitlab.lab.writeback.writeback import run_links_of
 
 PROGRESS_INTERVAL = 60.0
 """Seconds between two edits of the same run's progress."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from vitlab.contract.job import SIZES, Done, Result, read_result
-from vitlab.contract.paths import UsageError, real
-from vitlab.contract.tracking import page_or_files, read_link
+from vitlab.contract.job import SIZES, Done, Result
+from vitlab.contract.paths import UsageError
 from vitlab.contract.value import Value
 from vitlab.docs.judge.conclusion import (
     best_result,
@@ -23,19 +21,17 @@ from vitlab.docs.judge.conclusion import (
 )
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.judge.phrases import Phrase
-from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.judge.verdict import STANDING
 from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
 from vitlab.docs.save import FileChange, change, create
 from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.source import Document, read
-from vitlab.docs.write.new_report import results_edits
+from vitlab.docs.write.new_report import has_results, results_edits
 from vitlab.docs.write.report import report_names, report_text
 from vitlab.docs.write.results import RunLink, foreign_links, record_results, run_links
 from vitlab.docs.write.rows import set_key_number
 from vitlab.docs.write.status import set_end, unique_edits
-from vitlab.jobs.files import read_json
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab, passing_over
 from vitlab.lab.linked_files import (
@@ -67,6 +63,7 @@ from vitlab.lab.results.run_settings import settings_of
 from vitlab.lab.results.sound import faults, sound_of, without_numbers
 from vitlab.lab.writeback.checks.outdated import gate_updates, own_cells
 from vitlab.lab.writeback.figure_files import existing_figures
+from vitlab.lab.writeback.run_links import run_links_of
 from vitlab.lab.writeback.sanity import provenance, sanity_checks
 from vitlab.lab.writeback.sync_ledger import launch_to_write
 
@@ -89,6 +86,8 @@ class MvpUpdate:
     """Whether the conclusion is a person's."""
     left: tuple[str, ...] = ()
     """What stays as it is in files beside the roadmap, and why: a line each."""
+    is_reported: bool = False
+    """Whether its numbers stand in its report: they were written once."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,8 @@ class Pending:
     """The writes in turn, each undone on its own: `MVP-1.0`, of those MVPs that change a file."""
     gates: tuple[str, ...] = ()
     """Bare ids of those whose result is written anew, as their models have further seeds."""
+    reported: tuple[str, ...] = ()
+    """Those of `mvps` whose numbers stand in their report, and that change a file all the same."""
 
 
 def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
@@ -138,6 +139,7 @@ def pending(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> Pending:
             *(f"Gate-{one.gate}" for one in gates),
         ),
         tuple(gate.gate for gate in gates),
+        tuple(update.mvp for update in updates if update.is_reported and update.changes),
     )
 
 
@@ -160,18 +162,13 @@ def plan_mvp(
 
 
 def _update(
-    lab: Lab,
-    roadmap_path: Path,
-    jobs: Sequence[Job],
-    mine: Sequence[Job],
-    texts: Texts,
-    own_conclusion: str | None,
+    lab: Lab, path: Path, jobs: Sequence[Job], mine: Sequence[Job], texts: Texts, own: str | None
 ) -> MvpUpdate:
     """The update for `mine`, an ended launch; `jobs`: all of the roadmap."""
-    roadmap = parse_roadmap(_document(roadmap_path, texts), lab.vocabulary_of(roadmap_path))
+    roadmap = parse_roadmap(_document(path, texts), lab.vocabulary_of(path))
     mvp = roadmap.mvp(mine[-1].spec.mvp)
     end = launch_end(lab, mvp, mine, _of_mvp(jobs, mine[-1].spec.mvp))
-    links = list(run_links_of(lab, mine, jobs, roadmap_path.parent))
+    links = list(run_links_of(lab, mine, jobs, path.parent))
     told = [*other_seeds(mine, jobs), *mine]
     ended = sorted(latest(finished(told)), key=lambda one: one.job.spec.submitted)
     if not (groups := [one for one in grouped(ended) if has_headline(one.as_one())]):
@@ -194,7 +191,7 @@ def _update(
         links=links,
         verdicts=verdicts,
         would_be=would_be,
-        conclusion=own_conclusion or conclusion(results, roadmap.language, judged, ranking, found),
+        conclusion=own or conclusion(results, roadmap.language, judged, ranking, found),
         exp_id=mine[-1].spec.exp_id,
         jobs=[one.job.name for one in ended],
         date=_date(mine),
@@ -204,11 +201,12 @@ def _update(
         others=sound_of([one for one in beside if _like(one) in map(_like, rows)], pairs.bounds),
     )
     left = left_alone(lab, roadmap, mvp.id, end.status)
-    files = report.changes(lab, roadmap_path, end.status, texts)
+    files = report.changes(lab, path, end.status, texts)
     foreign = foreign_report(lab, roadmap, mvp.id, mine[-1].spec.exp_id, files)
     lines = (report.conclusion, *end.reasons, *foreign_links(roadmap, mvp, links), *foreign, *left)
     about = f"MVP-{mvp.id}: {'; '.join(dict.fromkeys(lines))}", report.conclusion
-    return MvpUpdate(mvp.id, files, tuple(mine), *about, bool(own_conclusion), tuple(left))
+    said = report.is_written(lab, path, texts)
+    return MvpUpdate(mvp.id, files, tuple(mine), *about, bool(own), tuple(left), said)
 
 
 def _laws(ended: Sequence[Finished], known: Bounds) -> list[Phrase]:
@@ -314,11 +312,14 @@ class _Report:
         """The figures of these runs, and of no earlier ones."""
         return existing_figures(roadmap_path, self.mvp.id, self.profile, self.jobs)
 
-    def report(self, lab: Lab, roadmap_path: Path, texts: Texts) -> FileChange:
-        """The report: a new file beside the roadmap, or what an existing one lacks."""
+    def report_path(self, lab: Lab, roadmap_path: Path, texts: Texts) -> Path:
+        """The report that is there, or the new one's path."""
         paths = map(roadmap_path.with_name, report_names(self.mvp, self.exp_id, self.date))
-        path = report_path(lab, self.roadmap, self.mvp.id, self.exp_id, paths, texts)
-        text = report_text(
+        return report_path(lab, self.roadmap, self.mvp.id, self.exp_id, paths, texts)
+
+    def report_text(self, roadmap_path: Path) -> str:
+        """What a report of these results alone says."""
+        return report_text(
             self.roadmap,
             self.mvp.id,
             self.results,
@@ -332,6 +333,17 @@ class _Report:
             made_by=self.made_by,
             settings=self.settings,
         )
+
+    def is_written(self, lab: Lab, roadmap_path: Path, texts: Texts) -> bool:
+        """Whether the numbers stand in the report already."""
+        path = self.report_path(lab, roadmap_path, texts)
+        is_there = path in texts or path.exists()
+        return is_there and has_results(_document(path, texts), self.report_text(roadmap_path))
+
+    def report(self, lab: Lab, roadmap_path: Path, texts: Texts) -> FileChange:
+        """The report: a new file beside the roadmap, or what an existing one lacks."""
+        path = self.report_path(lab, roadmap_path, texts)
+        text = self.report_text(roadmap_path)
         if path not in texts and not path.exists():
             return create(path, text)
         document = _document(path, texts)
@@ -449,45 +461,6 @@ def _end_text(mvp: Mvp, end: LaunchEnd) -> str:
     if end.stays:
         return f"MVP-{mvp.id}: {'; '.join(reasons)}; the MVP stays {end.status}"
     return f"MVP-{mvp.id}: {end.status}: {'; '.join(reasons)}"
-
-
-def run_links_of(
-    lab: Lab, mine: Sequence[Job], jobs: Sequence[Job], folder: Path
-) -> Iterator[RunLink]:
-    """Where jobs and the earlier ones of their runs are at W&B, by run and by run and seed."""
-    links = [run_link(lab, job, jobs, folder) for job in mine]
-    yield from links
-    yield from (replace(one, run=base_name(one.run)) for one in links)
-
-
-def run_link(lab: Lab, job: Job, jobs: Sequence[Job], folder: Path) -> RunLink:
-    """Where a job and the earlier ones of its run are at W&B; for full runs."""
-    same = [
-        one
-        for one in jobs
-        if (one.spec.mvp, one.spec.run) == (job.spec.mvp, job.spec.run)
-        and one.spec.submitted < job.spec.submitted
-    ]
-    earlier = [link for one in same if (link := wandb_target(lab, one, folder))]
-    target = wandb_target(lab, job, folder) if job.spec.profile == "full" else None
-    return RunLink(job.spec.run, target, tuple(earlier))
-
-
-def wandb_target(lab: Lab, job: Job, folder: Path) -> str | None:
-    """A job's page at W&B, or the files of its offline run as a path from `folder`.
-
-    The run's id where the files are outside the lab; None where nothing is known.
-    """
-    result, link = read_result(job.paths.result), read_link(job.paths)
-    own = read_json(job.paths.metrics).get("wandb") or {}
-    known = (result and result.wandb, link and link.shown, own.get("url"), own.get("folder"))
-    target = next(filter(None, map(page_or_files, known)), None)
-    if target is None or "://" in target:
-        return target
-    files = real(job.paths.folder / target)
-    if not files.is_relative_to(real(lab.paths.root)):
-        return str(own.get("id") or files.name)
-    return Path(os.path.relpath(files, real(folder))).as_posix()
 
 
 def _date(jobs: Sequence[Job]) -> str:
