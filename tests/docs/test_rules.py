@@ -511,6 +511,8 @@ def test_errors_in_bands_from_the_worst_to_the_best() -> None:
         (["❌ R² > {} → check for a leak", "✅ R² 0.5–0.6 → write"], "manual"),
         (["✅ R² > {} → 0.96", "❌ MAE < 0.01 → 0.05"], "manual"),
         (["Stop when R² ≥ {} → write the paper"], "manual"),
+        (["Go if R² > 0.96", "Tune if R² > 0.5", "Else stop"], "manual"),
+        (["若 R² > 0.96：通过", "介于 0.5 和 0.96 之间：调参", "否则停止"], "manual"),
         (["Pass if R² > {}", "Pass if MAE < 0.01"], "manual"),
         (["Pass if R² > {}", "Otherwise stop"], "decided"),
         (["若 R² > {} → 继续", "否则 → 停止（ΔR² < 0.02）"], "decided"),

@@ -28,7 +28,7 @@ from vitlab.jobs.metrics.ownership import (
     writers,
 )
 from vitlab.jobs.metrics.run_files import RunFiles
-from vitlab.jobs.metrics.scripts import names_file, script_of, script_run
+from vitlab.jobs.metrics.scripts import places_named, script_of, script_run
 from vitlab.jobs.processes import process
 
 EARLIER, LATER = Rival("job E/a", since=10.0), Rival("job E/b", since=200.0)
@@ -200,16 +200,30 @@ def test_a_script_is_known_by_its_file(ours: str, other: str, tmp_path: Path) ->
 
 def test_a_command_may_say_which_file_is_its_own(tmp_path: Path) -> None:
     path = tmp_path / "runs/a/m.csv"
-    for words, names in (
-        ("python train.py --out runs/a", True),
-        ("python train.py --file=runs/a/m.csv", True),
-        (f"python train.py {path}", True),
-        ("python train.py runs", True),
-        ("python train.py --out runs/b", False),
-        ("python train.py --data . 0.3", False),
+    for words, told in (
+        ("python train.py --out runs/a", {"--out": True}),
+        ("python train.py -v --file=runs/a/m.csv", {"--file": True}),
+        (f"python train.py 0.3 {path}", {"1": False, "2": True}),
+        ("python train.py runs", {"1": True}),
+        ("python train.py --out runs/b", {"--out": False}),
+        ("python train.py --data . 0.3", {"--data": False, "1": False}),
     ):
-        assert names_file(words.split(), str(tmp_path), path) == names
-    assert names_file(["python"], "?", path)  # another user's may be there
+        assert {**places_named(words.split(), str(tmp_path), path), "0": False} == {
+            "0": False, **told}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [["--out=b"], ["--out", "out"], [], ["--out", "."]])
+def test_who_is_told_another_place_is_no_rival(words: list[str], tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text("import time\ntime.sleep(300)\n")
+    known = script_of(["python", "train.py"], str(tmp_path))
+    argv = [sys.executable, "-S", "train.py", *words]
+    with subprocess.Popen(argv, cwd=tmp_path) as other:
+        wait_for(lambda: script_run(other.pid) == known)
+        found = look_alikes([], known, named=(["--out"], tmp_path / "out/m.csv"))
+        other.kill()
+    # Without the option it is where it is by default.
+    assert len(found) == (words in ([], ["--out", "out"]))
 
 
 @pytest.mark.parametrize(

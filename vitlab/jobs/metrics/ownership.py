@@ -26,7 +26,7 @@ from vitlab.jobs.metrics.scripts import (
     is_program,
     may_log,
     name_of,
-    names_file,
+    places_named,
     script_run,
 )
 from vitlab.jobs.processes import (
@@ -277,26 +277,28 @@ def look_alikes(
     beside: str = "",
     without: Collection[int] = (),
     anywhere: bool = False,
-    named: Path | None = None,
+    named: tuple[Collection[str], Path] | None = None,
 ) -> tuple[Rival, ...]:
     """Other processes that run a script of ours in a folder of ours: a second run, by hand.
 
     `known`: our script, also when no process of ours is left. `lab`: whose jobs with a metrics
     file are left out, as `other_jobs` holds them against a path by that. `beside`: a folder in
     which any program is a rival, as all number their runs alike. `without`: pids that are none.
-    `anywhere`: in any folder. `named`: a file that our own command names: who does not is none.
+    `anywhere`: in any folder, of this user. `named`: words of our command that lead to our file,
+    and that file: whose own lead to another one is none.
     """
     pids = {*without, *(one.pid for one in ours)}
     own = {script for one in ours if (script := script_run(one.pid))} | (
         {known} if known else set()
     )
-    mine = {one[anywhere:] for one in own}
+    mine = {one[anywhere:] for one in own if not anywhere or one[1].startswith("/")}
     if not mine and not beside:
         return ()
     found = [
         one
         for one in all_processes()
         if one.pid not in pids
+        and not (anywhere and user_of(one.pid) != os.getuid())
         and (
             (script_run(one.pid, any_program=True) or ())[anywhere:] in mine
             or (beside and may_log(one.pid, beside))
@@ -307,9 +309,16 @@ def look_alikes(
         Rival(name_of(one.pid), began(one.ticks))
         for one in found
         if (one.pid, one.ticks) not in known_jobs
-        and (named is None or names_file(*command_of(one.pid), named))
+        and not (named and _leads_elsewhere(one.pid, *named))
         and real(Path(job_of(one.pid) or "/")) not in known_jobs
     )
+
+
+def _leads_elsewhere(pid: int, words: Collection[str], path: Path) -> bool:
+    """Whether a process was told another place by the same words that lead ours to `path`."""
+    argv, folder = command_of(pid)
+    theirs = places_named(argv, folder, path) if folder != CLOSED else {}
+    return any(theirs.get(word) is False for word in words)
 
 
 def _declaring(lab: LabPaths) -> Iterator[Path | tuple[int, int]]:

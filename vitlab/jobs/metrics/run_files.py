@@ -44,7 +44,7 @@ from vitlab.jobs.metrics.ownership import (
     user_of,
     writers,
 )
-from vitlab.jobs.metrics.scripts import names_file, script_of
+from vitlab.jobs.metrics.scripts import places_named, script_of
 from vitlab.jobs.processes import Process
 
 REMEDY = "put {run} into config.cwd or metrics.file, so that each run has its own"
@@ -82,10 +82,13 @@ class RunFiles:
         self._has_folder = program.makes_cwd
         self._named = program.makes_cwd or bool(words_in(file) & set(values))
         self._script = script_of(program.argv, str(self.folder))
-        path = Path(*place_of(program)) if self.pattern and not is_glob(self.pattern) else None
-        is_named = path and names_file(program.argv, str(self.folder), path)
-        self._path = path if is_named else None
-        """Its file, where its command says which."""
+        self._path: tuple[list[str], Path] | None = None
+        """The words of its command that lead to its file, and that; None where there are none."""
+        if self.pattern and not is_glob(self.pattern):
+            path = Path(*place_of(program))
+            told = places_named(program.argv, str(self.folder), path)
+            words = [word for word, leads in told.items() if leads]
+            self._path = (words, path) if words else None
         adopted = (spec.get("extra") or {}).get(processes.ADOPTED) or {}
         self._adopted = processes.identity(adopted) if adopted else None
         user = user_of(self._adopted[0]) if self._adopted else -1

@@ -15,7 +15,7 @@ _PROGRAMS = re.compile(r"(python|pypy|julia|r$|rscript|perl|lua|java|octave|matl
 _INTERPRETERS = re.compile(rf"{_PROGRAMS.pattern}|(ba|da|k|z|fi)?sh")
 _LAUNCHERS = re.compile(
     r"conda|mamba|micromamba|poetry|pipenv|uvx?|jupyter(-[\w-]+)?|papermill|accelerate|lightning"
-    r"|torchrun|deepspeed|ray|dvc|snakemake|kedro|mlflow|optuna|wandb"
+    r"|torchrun|torch|deepspeed|ray|dvc|snakemake|kedro|mlflow|optuna|wandb"
 )
 """Programs that run what stands behind them."""
 _ONLOOKERS = re.compile(
@@ -58,16 +58,23 @@ def command_of(pid: int) -> tuple[list[str], str]:
     return [part.decode("utf-8", "replace") for part in argv], folder
 
 
-def names_file(argv: Sequence[str], folder: str, path: Path) -> bool:
-    """Whether a command names a file, or a folder that it is in, other than its own folder.
+def places_named(argv: Sequence[str], folder: str, path: Path) -> dict[str, bool]:
+    """The words of a command that may be paths, and whether each leads to the file at `path`.
 
-    Another user's may: its folder is not known.
+    By the option before them, or else by their place among the words without one.
     """
-    words = (word.rpartition("=")[2] for word in argv[1:])
-    named = {real(Path(folder, word)) for word in words if word and not word.startswith("-")}
-    if folder == CLOSED:
-        return True
-    return not named.isdisjoint({path, *path.parents} - {real(Path(folder)), *Path(folder).parents})
+    found, option, alone = dict[str, bool](), "", 0
+    above = {path, *path.parents} - {real(Path(folder)), *Path(folder).parents}
+    for word in argv[1:]:
+        name, has_value, value = word.partition("=")
+        if word.startswith("-") and not has_value:
+            option = word
+            continue
+        name = name if word.startswith("-") else option or str(alone)
+        alone += not (option or word.startswith("-"))
+        found[name] = real(Path(folder, value if word.startswith("-") else word)) in above
+        option = ""
+    return found
 
 
 def may_log(pid: int, folder: str) -> bool:
@@ -97,6 +104,8 @@ def script_of(argv: Sequence[str], folder: str, any_program: bool = True) -> Scr
     here = Path(folder)
     for place, word in enumerate(argv):
         if word == "-m" and place + 1 < len(argv):
+            if _LAUNCHERS.fullmatch(argv[place + 1].partition(".")[0].lower()):
+                continue
             module = argv[place + 1].replace(".", "/")
             files = (here / f"{module}.py", here / module / "__main__.py")
             found = next(filter(_is_file, files), None)

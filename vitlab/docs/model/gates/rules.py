@@ -87,6 +87,10 @@ _ELSE_LINE = re.compile(
     rf"^\W*(?:else|otherwise|否则)(?:\s*{_THEN}\s*|(?:\b\s+|(?<=则)\s*)(?={_ACTS.pattern}))(?P<then>.+)$",
     re.I,
 )
+_MAY_DECIDE = re.compile(
+    rf"{_OPERATOR.pattern}|\d|\b(?:if|when|between|middle|marginal|borderline)\b|[若如]|介于|[之中]间|临界",
+    re.I,
+)
 _ELSE_IF = re.compile(
     r"^\s*(?:elif\b|else\s+if\b|otherwise,?\s+if\b|否则[,，]?\s*(?:若(?!干)|如果|如(?![何下上图表])))",
     re.I,
@@ -434,6 +438,7 @@ def listed_rules(lines: Iterable[str]) -> tuple[Rule, ...]:
     """The rules in the lists of a gate that has no table: `- R² > 0.7 → ...`, or a check list."""
     rules: list[Rule] = []
     checks: list[str] = []
+    unread: list[str] = []
     for line in lines:
         match = _BULLET.match(line)
         text = _standing(match["text"] if match else line.lstrip("> \t"))
@@ -447,10 +452,15 @@ def listed_rules(lines: Iterable[str]) -> tuple[Rule, ...]:
             rules.append(Rule(item.strip(), content[0].strip(), condition))
         elif match and match["box"] and _holds_condition(text):
             checks.append(text)
-        elif match and (found := _led_by_verdict(text) or (_otherwise(text) if rules else ())):
+        elif match and (found := _led_by_verdict(text)):
             rules += found
+        elif match and rules and (found := _otherwise(text)):
+            # What cannot be read stands before the rest, which waits for it.
+            rules += [*(Rule(one, "", Manual(one)) for one in unread), *found]
         elif _reads_as_rule(text, in_list=match is not None) and _holds_condition(text):
             rules += read_rules(text)
+        elif match and rules and _MAY_DECIDE.search(text):
+            unread.append(text)
     if rules or not checks:
         return tuple(rules)
     if len(checks) == 1:
