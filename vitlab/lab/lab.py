@@ -240,21 +240,25 @@ def open_lab(start: Path, on_note: Callable[[str], None] | None = None) -> Lab:
         if error.errno not in NOT_WRITABLE:
             lab.tell(f"journal: {cause(error)}")
     remove_abandoned(paths)
-    _tell_strange(lab, paths.private.autopilot, "no autopilot goes on by it")
+    _tell_strange(lab, paths.private.autopilot, "no autopilot goes on by it", shared=False)
     _tell_strange(lab, paths.private.decisions, "what persons decided is not known")
     _tell_strange(lab, paths.private.agents, "the budget of assistants begins anew")
     return lab
 
 
-def _tell_strange(lab: Lab, path: Path, what: str) -> None:
-    """Tell that a record of this user counts for nothing, as it is torn, changed or a copy."""
+def _tell_strange(lab: Lab, path: Path, what: str, *, shared: bool = True) -> None:
+    """Tell that a record of this user counts for nothing, as it is torn, changed or a copy.
+
+    `shared`: another's of a lab that several work in holds for them.
+    """
     try:
-        is_ours = path.lstat().st_uid == os.geteuid()
+        owners = path.lstat().st_uid, lab.paths.root.stat().st_uid
+        is_ours = not shared or os.geteuid() in owners
         read_document(path)
         was = "is not of this user, or was changed"
     except FileNotFoundError:
         return
     except (OSError, Unreadable, ValueError):
         is_ours, was = True, "cannot be read"
-    if is_ours and not own_record(path):  # another's of a lab that several share holds for them
+    if is_ours and not own_record(path):
         lab.tell(f"{lab.paths.relative(path)}: {was}: {what}")

@@ -452,8 +452,8 @@ def listed_rules(lines: Iterable[str]) -> tuple[Rule, ...]:
             rules.append(Rule(item.strip(), content[0].strip(), condition))
         elif match and match["box"] and _holds_condition(text):
             checks.append(text)
-        elif match and (found := _led_by_verdict(text)):
-            rules += found
+        elif match and _VERDICT_IF.match(text):
+            rules += rules_of(text, "")
         elif match and rules and (found := _otherwise(text)):
             # What cannot be read stands before the rest, which waits for it.
             rules += [*(Rule(one, "", Manual(one)) for one in unread), *found]
@@ -466,10 +466,6 @@ def listed_rules(lines: Iterable[str]) -> tuple[Rule, ...]:
     if len(checks) == 1:
         return read_rules(checks[0])
     return (Rule("; ".join(checks), "", Manual("; ".join(checks))),)  # all of them must hold
-
-
-def _led_by_verdict(text: str) -> tuple[Rule, ...]:
-    return rules_of(text, "") if _VERDICT_IF.match(text) else ()
 
 
 def _reads_as_rule(text: str, *, in_list: bool) -> bool:
