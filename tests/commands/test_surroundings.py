@@ -229,6 +229,9 @@ def test_files_of_a_colleague_that_are_closed_to_others(lab: Path) -> None:
         shutil.copytree(job, copy)
         spec = json.loads((copy / "spec.json").read_bytes())  # a job of its own, and no copy
         (copy / "spec.json").write_text(json.dumps({**spec, "submitted": 1.0 + number}))
+        for file in ("exit.json", "result.json"):
+            record = json.loads((copy / file).read_bytes()) | {"job": ""}
+            (copy / file).write_text(json.dumps(record))
     files = ("exit.json", "spec.json", "lock", "health.jsonl")
     for name, file in zip(names, files, strict=False):
         (copies[name] / file).chmod(0o600)

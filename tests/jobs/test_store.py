@@ -137,6 +137,51 @@ def test_a_result_of_another_run_is_not_that_of_its_folder(shop: Workshop) -> No
     assert finished([found]) == []
 
 
+def test_files_that_changed_since_they_were_written_are_not_believed(shop: Workshop) -> None:
+    """As a flipped bit of a disk leaves them: still JSON, and something else."""
+    job = shop.submit("print('0.25')")
+    advance(shop.lab)
+    ended(job)
+    spec = read_spec(job.spec)
+    assert spec is not None
+    write_result(job.result, Result(spec.mvp, spec.run, spec.profile, spec.recipe, {"a": 0.25}))
+
+    def problem() -> str:
+        found = read_job(job)
+        assert found is not None
+        return found.problem
+
+    assert problem() == ""
+    for path, old, new in (
+        (job.spec, b"0.25", b"0.75"),
+        (job.result, b"0.25", b"0.75"),
+        (job.exit, b'"ok"', b'"oom"'),
+        (job.exit, b'"crc32": "', b'"crc32": "0'),
+    ):
+        text = path.read_bytes()
+        assert text.count(old) == 1
+        path.write_bytes(text.replace(old, new))
+        assert problem() == f"{path.name} {reading.CHANGED}"
+        path.write_bytes(text)
+    # As an older vitlab, a program or a person writes them: without a sum.
+    record = json.loads(job.result.read_bytes())
+    del record["crc32"]
+    job.result.write_text(json.dumps(record, indent=1))
+    assert problem() == ""
+
+
+def test_the_end_of_another_job_is_not_that_of_its_folder(shop: Workshop) -> None:
+    good, bad = shop.submit("print()"), shop.submit("1 / 0")
+    advance(shop.lab)
+    for job in (good, bad):
+        ended(job)
+    shutil.copyfile(good.exit, bad.exit)
+    found = read_job(bad)
+    assert found is not None
+    assert found.state == Unreadable("exit.json is of another job")
+    assert isinstance(read_state(good), Done)
+
+
 def test_without_locks_pid_and_start_time_decide(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.docs.test_seeds import PLAN
 from tests.recipes.test_evaluate import ran
 from tests.recipes.test_run import CONFIGS
 from vitlab.cli import main as vitlab
-from vitlab.contract.job import read_result
+from vitlab.contract.job import read_result, write_result
 from vitlab.contract.paths import find_lab
 from vitlab.ml.residual_file import load_residuals
 from vitlab.ml.scoring import overall
@@ -46,6 +47,14 @@ def gate(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     assert vitlab(["gates", "roadmaps/r.md", "--json", *words]) == 0
     found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
     return found[0]
+
+
+def change(job: Path, **changes: object) -> None:
+    """Of a job's files, which then name none."""
+    for name in ("spec.json", "result.json", "exit.json"):
+        record = json.loads((job / name).read_bytes()) | changes
+        record.pop("job", None)
+        (job / name).write_text(json.dumps(record), encoding="utf-8")
 
 
 def test_a_gate_is_judged_on_the_stars_opened_for_it(
@@ -81,12 +90,33 @@ def test_a_later_run_waits_for_the_next_opening(
     later = job.parent / "later"
     shutil.copytree(job, later)
     (later / "sealed.json").unlink()
-    for name in ("spec.json", "result.json"):
-        record = json.loads((later / name).read_bytes())
-        (later / name).write_text(json.dumps({**record, "run": "later"}), encoding="utf-8")
+    change(later, run="later")
     found = gate(capsys)
     assert "stars kept for gates: 1 (vitlab gates --open 2)" in found["because"]
     assert found["values"] == before["values"]
+
+
+def test_scores_on_kept_stars_of_another_job_or_changed_since_are_told(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (ended,) = [path.parent for path in lab.glob("experiments/*/*/result.json")]
+    change(ended, submitted=5.0)
+    gate(capsys, "--open", "2")
+    (path,) = lab.glob("experiments/*/*/sealed.json")
+    sealed = read_result(path)
+    assert sealed
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"test": 60', '"test":  60'), encoding="utf-8")
+    assert vitlab(["gates", "roadmaps/r.md"]) == 0
+    assert "unreadable: sealed.json was changed since it was written" in capsys.readouterr().err
+    write_result(path, replace(sealed, job="of an earlier launch"))
+    found = gate(capsys)
+    assert (found["verdict"], found["values"]) == ("open", {})
+    assert vitlab(["gates", "roadmaps/r.md"]) == 0
+    assert "unreadable: sealed.json is of another job of MVP 1.0" in capsys.readouterr().err
+    assert gate(capsys, "--open", "2")["values"] == {
+        "test/r2/log_g": sealed.values["test/r2/log_g"]
+    }
 
 
 def test_what_is_kept_is_said_to_be_missing(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,6 @@ from vitlab.commands.common import (
     this_lab,
     warn_of_editors,
 )
-from vitlab.contract.job import read_result
 from vitlab.contract.paths import LabPaths, UsageError, real
 from vitlab.contract.terminal import print_exact
 from vitlab.docs.journal import Journal
@@ -48,7 +47,7 @@ from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.launch import advance_queue
 from vitlab.lab.live.standing import ENDED, best_scores, standings
 from vitlab.lab.results.job_results import newest_results, of_roadmap
-from vitlab.lab.results.sealed import candidates, record_opening
+from vitlab.lab.results.sealed import candidates, on_stars, record_opening
 from vitlab.lab.tray.proposals import Tray
 from vitlab.lab.writeback.contradictions import lint_fixes
 from vitlab.lab.writeback.decisions import check_done, check_reason, decide_gate, give_status
@@ -312,8 +311,7 @@ def _open_gate(lab: Lab | None, path: Path, gate_id: str) -> None:
     gate, scored = find_gate(roadmap, gate_id), []
     for one in candidates(gate, newest_results(lab, path)):
         try:
-            known = read_result(one.job.paths.sealed)
-            if known is None or known.n.get("test") != stars:
+            if on_stars(one, stars) is None:
                 print(f"scoring {one.job.name} on {stars} stars", file=sys.stderr)
                 score_sealed(one.job.paths, stars)
             scored.append(one.job.name)

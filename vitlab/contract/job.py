@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from vitlab.contract.events import DROPPED, NEVER_BEGAN, STOPPED
 from vitlab.contract.paths import write_atomic
-from vitlab.contract.reading import MAX_KEPT
+from vitlab.contract.reading import MAX_KEPT, with_sum
 from vitlab.contract.reading import Unreadable as UnreadableFile
 from vitlab.contract.validation import NotNegative, Time, load_record, misfit
 from vitlab.contract.value import HEADLINE
@@ -118,7 +118,7 @@ class Spec:
 
     def to_json(self) -> bytes:
         document = {"v": SPEC_VERSION, **asdict(self)}
-        return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+        return with_sum(json.dumps(document, ensure_ascii=False, indent=1).encode())
 
 
 def load_spec(path: Path, limit: int = MAX_KEPT) -> Spec | None:
@@ -213,7 +213,7 @@ def write_result(path: Path, result: Result) -> None:
     """Write `result.json` atomically."""
     document = {"v": RESULT_VERSION, **asdict(result)}
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
-    write_atomic(path, text.encode() + b"\n")
+    write_atomic(path, with_sum(text.encode()))
 
 
 def load_result(path: Path, limit: int = MAX_KEPT) -> Result | None:
@@ -225,7 +225,9 @@ def load_result(path: Path, limit: int = MAX_KEPT) -> Result | None:
 
 
 def other_job(result: Result, spec: Spec) -> str:
-    """What a result is of, where that is not the spec's job; else empty."""
+    """What a result is of, where that is not the spec's job; else empty, as of one made by hand."""
+    if not spec.submitted:
+        return ""
     of = _named_as(result)
     if of != _named_as(spec):
         return of

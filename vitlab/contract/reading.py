@@ -12,6 +12,7 @@ import signal
 import stat
 import sys
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -114,6 +115,22 @@ def read_regular(path: Path | str, limit: int = MAX_BYTES, *, follow: bool = Fal
         os.close(descriptor)
 
 
+_SUM = b',\n "crc32": "'
+CHANGED = "was changed since it was written (without its crc32 it is taken as it is)"
+
+
+def with_sum(text: bytes) -> bytes:
+    """A JSON object as it is written, with a sum of its bytes: a flipped bit of a disk is known."""
+    body = text.rstrip().removesuffix(b"}").rstrip()
+    return body + _SUM + b'%08x"\n}\n' % zlib.crc32(body)
+
+
+def _is_as_written(data: bytes) -> bool:
+    """Whether the bytes of a file are those of its sum; of one without none can tell."""
+    body, found, _ = data.rpartition(_SUM)
+    return not found or data == with_sum(body + b"}")
+
+
 def read_opened(descriptor: int, path: Path | str, limit: int = MAX_BYTES) -> bytes:
     """The same of one that is open; `path` names it in errors."""
     with os.fdopen(descriptor, "rb", 0, closefd=False) as file:
@@ -133,8 +150,11 @@ def read_opened(descriptor: int, path: Path | str, limit: int = MAX_BYTES) -> by
 
 def read_document(path: Path | str, limit: int = MAX_BYTES) -> Any:
     """The JSON document in `path`, within the bounds of `parse`; raises as `read_regular` does."""
+    data = read_regular(path, limit)
+    if not _is_as_written(data):
+        raise Unreadable(path, CHANGED)
     try:
-        return parse(read_regular(path, limit), limit)
+        return parse(data, limit)
     except ValueError as error:
         raise Unreadable(path, str(error)) from None
 

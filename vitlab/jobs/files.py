@@ -91,18 +91,17 @@ class ReservedFile:
         self._reserved = path.with_name(f".{path.name}.reserved")
         write_atomic(self._reserved, b" " * (_RESERVED_BYTES - 1) + b"\n")
 
-    def write(self, document: Mapping[str, Any]) -> None:
+    def write(self, data: bytes) -> None:
         """Write the record over the reserved blocks and put it in its place."""
-        data = json.dumps(document, ensure_ascii=False, indent=1).encode("utf-8", "replace")
         if self.path.is_dir() and not self.path.is_symlink():  # the job has put it there
             self.path.rename(self.path.with_name(f"{self.path.name}.folder"))
         try:
             descriptor = os.open(self._reserved, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:  # the job has removed or replaced it
-            write_atomic(self.path, data + b"\n")
+            write_atomic(self.path, data)
             return
         try:
-            os.ftruncate(descriptor, os.pwrite(descriptor, data + b"\n", 0))
+            os.ftruncate(descriptor, os.pwrite(descriptor, data, 0))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

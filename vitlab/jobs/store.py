@@ -32,6 +32,7 @@ from vitlab.contract.tracking import VERSION as LINK_VERSION
 from vitlab.contract.tracking import Link
 from vitlab.contract.validation import load_fields, load_record
 from vitlab.jobs.copies import SUBMISSION, copies
+from vitlab.jobs.ends import LONGEST, load_exit, modified, number
 from vitlab.jobs.files import BLOCK, beats, is_locked, last_json_line, read_json
 from vitlab.jobs.processes import SLURM_NUMBER, is_alive, is_elsewhere, is_here
 from vitlab.jobs.submissions import is_submitted, publish, stage, stamp
@@ -73,7 +74,6 @@ _FILES = frozenset(path.name for path in (*_DECIDING, *_OTHERS)) | _RECORDS.keys
 """Regular files wherever they are; the log of a job started by hand may be a link."""
 _QUEUE = {"hold": "bool", "order": "float", "priority": "int", "boot": "str"}
 _BEGAN = {"started": "Time", "pid": "int", "ticks": "int", "boot": "str", "device": "str"}
-_EXIT = {"started": "Time", "ended": "Time", "reason": "str", "detail": "str", "code": "int | None"}
 _Entries = Mapping[str, "os.DirEntry[str]"]
 _T = TypeVar("_T")
 
@@ -83,8 +83,6 @@ system's clock have the same time."""
 _kept: dict[str, tuple[int, tuple[int, ...], Job, int]] = {}
 """Ended and waiting jobs by folder: the folder's time when it was read, the files' stamp, and the
 memory that the job takes of a `Room`."""
-_LONGEST = 2000
-"""Characters kept of a text that a row shows."""
 
 
 @dataclass(frozen=True)
@@ -223,9 +221,10 @@ def _read(job: JobPaths, entries: _Entries, room: Room) -> Job | None:
     else:
         state, where = _read_state(job, spec, entries, read)
     if isinstance(state, Done):
-        result = read(lambda path: room.read(load_result, path), job.result)
-        if result and spec.submitted and (of := other_job(result, spec)):
-            wrong[job.result.name] = f"{job.result.name} is of {of}"
+        for file in (one for one in (job.result, job.sealed) if one.name in entries):
+            result = read(lambda path: room.read(load_result, path), file)
+            if result and (of := other_job(result, spec)):
+                wrong[file.name] = f"{file.name} is of {of}"
     ours = isinstance(state, Queued | Lost) and is_submitted(job)
     for name in entries.keys() & _RECORDS.keys():
         # An environment is as it was written where the job is as it was submitted.
@@ -238,9 +237,9 @@ def _read(job: JobPaths, entries: _Entries, room: Room) -> Job | None:
         state=state,
         foreign=isinstance(state, Queued | Lost) and not ours,
         held=queue.get("hold") is True,
-        order=_number(queue.get("order"), spec.submitted),
+        order=number(queue.get("order"), spec.submitted),
         priority=queue.get("priority", spec.priority),
-        boot=where or queue.get("boot", "")[:_LONGEST],
+        boot=where or queue.get("boot", "")[:LONGEST],
         cluster=_cluster(job, spec),
         problem="; ".join(wrong.values()),
     )
@@ -308,7 +307,7 @@ def _cluster(job: JobPaths, spec: Spec) -> str:
     record = read_json(job.slurm)
     if not re.fullmatch(SLURM_NUMBER, str(record.get("id", ""))):
         return ""  # it is submitted anew
-    return " ".join(str(record[key])[:_LONGEST] for key in ("id", "said") if key in record)
+    return " ".join(str(record[key])[:LONGEST] for key in ("id", "said") if key in record)
 
 
 def all_jobs(lab: LabPaths) -> list[Job]:
@@ -384,20 +383,20 @@ def _read_state(
     """The state, and the boot a running job runs in."""
     if _held(job, read):
         owner = _owner(job) or read.began(job)
-        began = _number(owner.get("started"), _modified(job.lock))
-        running = Running(began, owner.get("pid", 0), owner.get("device", "")[:_LONGEST])
-        return running, owner.get("boot", "")[:_LONGEST]
+        began = number(owner.get("started"), modified(job.lock))
+        running = Running(began, owner.get("pid", 0), owner.get("device", "")[:LONGEST])
+        return running, owner.get("boot", "")[:LONGEST]
     if job.resume.name in entries and job.is_resumed():
-        return Queued(_modified(job.resume)), ""
-    if ended := read(load_exit, job.exit):
+        return Queued(modified(job.resume)), ""
+    if ended := read(lambda path: load_exit(path, spec), job.exit):
         return ended, ""
     if job.started.name in read.wrong or os.path.lexists(job.started):
         # It may have begun, or ended, since its lock was tested.
         if _held(job, read):
             return _read_state(job, spec, entries, read)
-        began = _number(read.began(job).get("started"), _modified(job.started))
-        return read(load_exit, job.exit) or Lost(began), ""
-    return Queued(spec.submitted or _modified(job.spec)), ""
+        began = number(read.began(job).get("started"), modified(job.started))
+        return read(lambda path: load_exit(path, spec), job.exit) or Lost(began), ""
+    return Queued(spec.submitted or modified(job.spec)), ""
 
 
 def _owner(job: JobPaths) -> Mapping[str, Any]:
@@ -428,40 +427,6 @@ def _held(job: JobPaths, read: _Reader) -> bool:
     if not held and (why := _kind(job.lock)):  # a colleague's, of mode 600
         read.wrong[job.lock.name] = why
     return held
-
-
-def load_exit(path: Path) -> Done | None:
-    """The end in `exit.json`; None while there is none, `UnreadableFile` where it says no end."""
-    record = load_fields(path, _EXIT)
-    if not record:
-        if os.path.lexists(path):
-            raise UnreadableFile(path, "is empty")
-        return None
-    ended = _number(record.get("ended"), _modified(path))
-    return Done(
-        started=_number(record.get("started"), ended),
-        ended=ended,
-        outcome=record.get("reason", "failed")[:_LONGEST],
-        code=record.get("code"),
-        detail=record.get("detail", "")[:_LONGEST],
-    )
-
-
-def read_exit(job: JobPaths) -> Done | None:
-    """The end in `exit.json`; None while there is none, or where it cannot be read."""
-    with contextlib.suppress(UnreadableFile):
-        return load_exit(job.exit)
-    return None
-
-
-def _number(value: Any, default: float) -> float:
-    return float(value) if isinstance(value, int | float) else default
-
-
-def _modified(path: Path) -> float:
-    with contextlib.suppress(OSError):
-        return path.stat().st_mtime
-    return 0.0
 
 
 def find_job(lab: LabPaths, text: str) -> JobPaths:

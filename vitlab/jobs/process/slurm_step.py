@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
-from vitlab.jobs.files import exit_record, read_json, take_lock, write_json, write_owner
+from vitlab.jobs.ends import write_exit
+from vitlab.jobs.files import exit_record, read_json, take_lock, write_owner
 from vitlab.jobs.process import supervisor
 from vitlab.jobs.submissions import is_submitted
 
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         os.close(lock)
         sys.exit(0)
     if not is_submitted(job, anew=True):
-        write_json(job.exit, exit_record("failed", NOT_SHARED, round(time.time(), 3)))
+        write_exit(job, exit_record("failed", NOT_SHARED, round(time.time(), 3)))
         os.close(lock)
         sys.exit(0)
     orders = read_json(job.slurm)

@@ -13,14 +13,14 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from vitlab.contract.events import STOPPED
-from vitlab.contract.paths import JobPaths
+from vitlab.contract.paths import JobPaths, write_atomic
 from vitlab.jobs import processes
 from vitlab.jobs.files import (
     ReservedFile,
@@ -341,9 +341,8 @@ class Supervisor:
         began = self.watch.began
         if reserve.path != self.job.exit:
             reserve = ReservedFile(self.job.exit)
-        reserve.write(
-            exit_record(reason, detail, began, code=end.code, number=end.signal, peak=peak)
-        )
+        record = exit_record(reason, detail, began, code=end.code, number=end.signal, peak=peak)
+        reserve.write(_exit_bytes(self.job, record))
 
 
 def _start(own: Supervisor, argv: list[str], cwd: Path) -> Child:
@@ -437,6 +436,12 @@ def _own_session() -> int:
     return os.getpid() if os.getsid(0) == os.getpid() else -1
 
 
+def _exit_bytes(job: JobPaths, record: Mapping[str, Any]) -> bytes:
+    from vitlab.jobs.ends import exit_bytes
+
+    return exit_bytes(job, record)
+
+
 def _run(supervisor: Supervisor) -> None:
     """Run the job to its end; a fault of ours is an end too, with its reason."""
     try:
@@ -450,7 +455,7 @@ def _run(supervisor: Supervisor) -> None:
             "failed", f"a fault of vitlab's ended it: {why}", supervisor.watch.began
         )
         if not supervisor.job.exit.exists():
-            write_json(supervisor.job.exit, record)
+            write_atomic(supervisor.job.exit, _exit_bytes(supervisor.job, record))
 
 
 def main(arguments: Sequence[str]) -> NoReturn:

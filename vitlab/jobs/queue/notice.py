@@ -23,9 +23,10 @@ from urllib.error import HTTPError, URLError
 from vitlab.contract.job import Done, Lost, read_result
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.reading import read_document
+from vitlab.jobs.ends import read_exit
 from vitlab.jobs.experiment.settings import host_of, load_settings
 from vitlab.jobs.files import write_json
-from vitlab.jobs.store import Job, read_exit, read_job
+from vitlab.jobs.store import Job, read_job
 from vitlab.jobs.submissions import is_submitted
 
 TIMEOUT = 10.0

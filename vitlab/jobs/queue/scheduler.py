@@ -17,6 +17,7 @@ from vitlab.contract.job import Done, Lost, Queued, Running, Unreadable, state_w
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, check_inside, real
 from vitlab.contract.user_key import own_record
 from vitlab.jobs import processes, slurm, submissions
+from vitlab.jobs.ends import write_exit
 from vitlab.jobs.environment import record_environment, this_environment
 from vitlab.jobs.experiment.settings import Settings, load_settings
 from vitlab.jobs.files import (
@@ -332,7 +333,7 @@ def _close(job: JobPaths, detail: str, reason: str = "killed") -> None:
             return
         end_orphans(job, 5.0)
         started = read_json(job.started).get("started", round(time.time(), 3))
-        write_json(job.exit, exit_record(reason, detail, started))
+        write_exit(job, exit_record(reason, detail, started))
     finally:
         os.close(lock)
 

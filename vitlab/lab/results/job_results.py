@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _ANY = JobPaths(Path())
 RESULT = _ANY.result.name
-_CACHED = (RESULT, _ANY.spec.name, _ANY.exit.name)
+_CACHED = (RESULT, _ANY.spec.name, _ANY.exit.name, _ANY.sealed.name)
 """What a cached entry is read from."""
 KEPT = 1 << 14
 """Results a process keeps; beyond, as many as are read in turn are all read anew."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from vitlab.contract.job import read_result
+from vitlab.contract.job import Result, other_job, read_result
 from vitlab.contract.paths import LabPaths, UsageError
 from vitlab.contract.reading import Unreadable, parse, read_regular
 from vitlab.contract.validation import known_fields
@@ -104,11 +104,19 @@ def on_kept_stars(newest: Sequence[Finished], opened: Sequence[Opening]) -> list
     for one in newest:
         if not _is_scored(one) or one.result.data.get("permuted"):
             kept.append(one)
-        elif stars := jobs.get(one.job.name):
-            sealed = read_result(one.job.paths.sealed)
-            if sealed and sealed.n.get("test") == stars:  # else opened again for another gate
-                kept.append(replace(one, result=sealed))
+        elif sealed := on_stars(one, jobs.get(one.job.name, 0)):
+            kept.append(replace(one, result=sealed))
     return kept
+
+
+def on_stars(one: Finished, stars: int) -> Result | None:
+    """A job's result on so many kept stars; None where it has none that is its own.
+
+    It may have been opened since for another gate, on another number of stars.
+    """
+    sealed = read_result(one.job.paths.sealed)
+    own = sealed and sealed.n.get("test") == stars and not other_job(sealed, one.job.spec)
+    return sealed if own else None
 
 
 def with_openings(

@@ -1,0 +1,71 @@
+"""How a job ended: its `exit.json`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vitlab.contract.job import Done, Spec, read_spec
+from vitlab.contract.paths import JobPaths, write_atomic
+from vitlab.contract.reading import Unreadable, with_sum
+from vitlab.contract.validation import load_fields
+
+_EXIT = {"started": "Time", "ended": "Time", "reason": "str", "detail": "str", "code": "int | None",
+         "job": "str"}  # fmt: skip
+LONGEST = 2000
+"""Characters kept of a text that a row shows."""
+
+
+def exit_bytes(job: JobPaths, record: Mapping[str, Any]) -> bytes:
+    """`exit.json` of this job, which it names: another's says nothing of it."""
+    spec = read_spec(job.spec)
+    named = {**record, "job": spec.mark} if spec else record
+    return with_sum(json.dumps(named, ensure_ascii=False, indent=1).encode("utf-8", "replace"))
+
+
+def write_exit(job: JobPaths, record: Mapping[str, Any]) -> None:
+    """Write `exit.json`, whole or not at all."""
+    write_atomic(job.exit, exit_bytes(job, record))
+
+
+def load_exit(path: Path, spec: Spec | None = None) -> Done | None:
+    """The end in `exit.json`; None while there is none, `Unreadable` where it says no end.
+
+    `spec`: of the job, where it is known: an end that names another one is not its own.
+    """
+    record = load_fields(path, _EXIT)
+    if not record:
+        if os.path.lexists(path):
+            raise Unreadable(path, "is empty")
+        return None
+    if spec and spec.submitted and record.get("job") not in (None, "", spec.mark):
+        raise Unreadable(path, "is of another job")
+    ended = number(record.get("ended"), modified(path))
+    return Done(
+        started=number(record.get("started"), ended),
+        ended=ended,
+        outcome=record.get("reason", "failed")[:LONGEST],
+        code=record.get("code"),
+        detail=record.get("detail", "")[:LONGEST],
+    )
+
+
+def read_exit(job: JobPaths) -> Done | None:
+    """The end in `exit.json`; None while there is none, or where it cannot be read."""
+    with contextlib.suppress(Unreadable):
+        return load_exit(job.exit)
+    return None
+
+
+def number(value: Any, default: float) -> float:
+    return float(value) if isinstance(value, int | float) else default
+
+
+def modified(path: Path) -> float:
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime
+    return 0.0
