@@ -223,7 +223,7 @@ def test_files_of_a_colleague_that_are_closed_to_others(lab: Path) -> None:
     """Looking works, and names what it could not read."""
     subprocess.run(["chmod", "-R", "a+rwX", lab], check=True)
     [job] = (lab / "experiments").glob("*/*/")
-    names = ("exit", "spec", "lock", "health", "began", "folder")
+    names = ("exit", "spec", "lock", "health", "began", "folder", "waits")
     copies = {name: job.with_name(name) for name in names}
     for number, copy in enumerate(copies.values()):
         shutil.copytree(job, copy)
@@ -238,6 +238,11 @@ def test_files_of_a_colleague_that_are_closed_to_others(lab: Path) -> None:
     (copies["began"] / "exit.json").unlink()
     (copies["began"] / "lock").chmod(0o600)
     copies["folder"].chmod(0o700)
+    for file in ("exit.json", "started.json", "lock", "events.jsonl", "result.json"):
+        (copies["waits"] / file).unlink()
+    records = [lab / ".vitlab" / name for name in ("written.json", "told.json")]
+    for path, text in zip(records, ("[]", '{"ends": {}, "epochs": {}}'), strict=True):
+        path.write_text(text)
     for path in (lab / ".vitlab").iterdir():
         path.chmod(0o700 if path.is_dir() else 0o600)
     looking = [("status",), ("jobs",), ("gates",), ("compare",), ("debug",), ("sync", "--dry-run")]
@@ -245,15 +250,21 @@ def test_files_of_a_colleague_that_are_closed_to_others(lab: Path) -> None:
     environment = homeless(HOME="/nonexistent")
     ran = subprocess.run(nobody(*command), cwd=lab, env=environment,
                          capture_output=True, text=True, check=True)  # fmt: skip
-    changing: Words = (SET, ("undo",), *(("resume", f"TST-20261128-own-01/{n}") for n in names))
+    changing: Words = (
+        SET,
+        ("undo",),
+        ("sync", "--yes"),
+        *(("resume", f"TST-20261128-own-01/{n}") for n in names),
+    )
     ends = run_all([*looking, *changing], lab, nobody(), environment)
     check(ends)
     for words in looking:
         assert ends[words][0] == 0, (words, ends[words])
     rows = {row["job"].partition("/")[2]: row for row in json.loads(ran.stdout)}
     assert [rows[name]["state"] for name in names] == [
-        "unreadable", "unreadable", "done", "done", "unreadable", "unreadable",
+        "unreadable", "unreadable", "done", "done", "unreadable", "unreadable", "foreign",
     ]  # fmt: skip
+    assert [path.read_text() for path in records] == ["[]", '{"ends": {}, "epochs": {}}']
     assert rows["exit"]["problem"] == "exit.json cannot be read: Permission denied"
     assert rows["health"]["problem"] == "health.jsonl cannot be read: Permission denied"
     assert rows["folder"]["problem"] == "folder cannot be read: Permission denied"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -16,6 +17,7 @@ from vitlab.cli import main
 from vitlab.contract.events import NEVER_BEGAN
 from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths, UsageError
+from vitlab.contract.reading import Unreadable
 from vitlab.jobs.queue.notice import last_notices
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.documents import find_roadmaps
@@ -25,7 +27,7 @@ from vitlab.lab.live.snapshot import job_views
 from vitlab.lab.results.worlds import planned_world
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.status_sync import sync_status
-from vitlab.lab.writeback.sync_ledger import results_to_write
+from vitlab.lab.writeback.sync_ledger import record_written, results_to_write
 from vitlab.lab.writeback.writeback import pending
 
 NUMBERS = ("1e400", "NaN", "null", '"x"', "[]", "{}", "-1", "1e300", "true")
@@ -82,6 +84,33 @@ def test_records_of_what_was_written_are_checked_and_set_aside(
         for aside in path.parent.glob("*.aside"):
             assert opened.notes == [line for line in opened.notes if "set aside" in line] != []
             aside.rmdir() if aside.is_dir() else aside.unlink()
+
+
+def test_what_cannot_be_opened_is_told_and_left(lab: Lab) -> None:
+    path = lab.paths.private.sync_ledger
+    lab.paths.private.make()
+    path.write_text("[]")
+    lab.set_aside(path, Unreadable(path, "cannot be read: Permission denied", errno.EACCES))
+    assert (lab.notes, path.read_text()) == (
+        [f"{path}: cannot be read: Permission denied"], "[]",
+    )  # fmt: skip
+
+
+def test_records_have_the_rights_of_their_folder(lab: Lab, roadmap: Path, ended: Ended) -> None:
+    """A lab of a group whose members have masks of their own."""
+    ended("one", outcome="failed")
+    roadmap.write_text(RUNNING, encoding="utf-8")
+    private = lab.paths.private
+    private.make()
+    private.folder.chmod(0o775)
+    mask = os.umask(0o077)
+    try:
+        sync_status(lab, roadmap)
+        record_written(lab, all_jobs(lab.paths), ["text"])
+    finally:
+        os.umask(mask)
+    files = private.status_sync, private.sync_ledger
+    assert [path.stat().st_mode & 0o777 for path in files] == [0o664, 0o664]
 
 
 def test_forged_records_hide_ends_and_write_nothing(lab: Lab, roadmap: Path, ended: Ended) -> None:

@@ -78,6 +78,16 @@ def told_apart(root: Path, roadmaps: Iterable[str]) -> dict[str, str]:
     return {name: there.get(name, lost) for name in names}
 
 
+def is_closed(path: Path) -> bool:
+    """Whether a file is there that this user may not read, as a colleague's of a shared lab."""
+    return os.path.lexists(path) and not os.access(path, os.R_OK)
+
+
+def shared_rights(path: Path) -> int:
+    """Of a record that all write who may write in its folder, whatever mask one of them has."""
+    return path.parent.stat().st_mode & 0o666
+
+
 def check_inside(folder: Path, paths: Iterable[Path]) -> None:
     """`UsageError` for the first path that a link leads out of the folder."""
     inside = real(folder)

@@ -25,7 +25,7 @@ from vitlab.contract.job import (
     load_spec,
     other_job,
 )
-from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError
+from vitlab.contract.paths import SPEC, JobPaths, LabPaths, UsageError, is_closed
 from vitlab.contract.reading import MAX_BYTES, Room, open_regular, read_document
 from vitlab.contract.reading import Unreadable as UnreadableFile
 from vitlab.contract.tracking import VERSION as LINK_VERSION
@@ -227,7 +227,10 @@ def _read(job: JobPaths, entries: _Entries, room: Room) -> Job | None:
                 wrong[file.name] = f"{file.name} is of {of}"
     ours = isinstance(state, Queued | Lost) and is_submitted(job)
     for name in entries.keys() & _RECORDS.keys():
-        # An environment is as it was written where the job is as it was submitted.
+        # An environment is as it was written where the job is as it was submitted; a colleague's
+        # is closed.
+        if name == _ENVIRONMENT and is_closed(job.folder / name):
+            continue
         if name in _SHOWN or not (isinstance(state, Done) or (ours and name == _ENVIRONMENT)):
             read(_RECORDS[name], job.folder / name)
     state = _state_with(state, wrong, job)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vitlab.contract.paths import LabPaths, UsageError, real, write_atomic
+from vitlab.contract.paths import LabPaths, UsageError, is_closed, real, shared_rights, write_atomic
 from vitlab.contract.reading import read_document
 from vitlab.contract.user_key import own_record, write_own
 from vitlab.docs.journal import Outcome, digest
@@ -69,7 +69,10 @@ def _mark(lab: LabPaths, left: set[str], undone: bool) -> None:
 
 
 def _write_ledger(lab: LabPaths, entries: Sequence[dict[str, Any]]) -> None:
-    write_atomic(lab.private.sync_ledger, json.dumps(list(entries), indent=0).encode())
+    path = lab.private.sync_ledger
+    if not is_closed(path):  # nobody knows what it says: its reader tells
+        data = json.dumps(list(entries), indent=0).encode()
+        write_atomic(path, data, shared_rights(path))
 
 
 def raw_decisions(lab: LabPaths) -> list[dict[str, Any]]:

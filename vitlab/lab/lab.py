@@ -52,8 +52,8 @@ class Lab:
     def set_aside(self, path: Path, error: Exception) -> None:
         """Rename a file of vitlab's own that is not as vitlab writes it, and tell it."""
         why = error.why if isinstance(error, Unreadable) else "is not as vitlab writes it"
-        if isinstance(error, OSError) and not isinstance(error, Unreadable):
-            self.tell(cause(error))  # a right may be missing: it may be fine
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            self.tell(cause(error))  # a right is missing, or the disk is bad: it may be fine
             return
         with contextlib.suppress(OSError):
             path.rename(path.with_name(f"{path.name}.aside"))

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from vitlab.contract.job import Done, Queued, Running
-from vitlab.contract.paths import write_atomic
+from vitlab.contract.paths import is_closed, shared_rights, write_atomic
 from vitlab.contract.reading import read_document
 from vitlab.contract.validation import misfit
 from vitlab.contract.value import Value
@@ -57,6 +57,9 @@ def sync_status(lab: Lab, roadmap_path: Path) -> list[Path]:
     Returns the files written.
     """
     if lab.settings.write_status != "auto":
+        return []
+    if is_closed(path := lab.paths.private.status_sync):
+        lab.tell(f"{path}: cannot be read: Permission denied; statuses do not follow the jobs")
         return []
     jobs = of_roadmap(lab, all_jobs(lab.paths), roadmap_path)
     synced = _read(lab)
@@ -188,5 +191,5 @@ def _read(lab: Lab) -> _Synced:
 
 def _save(lab: Lab, synced: _Synced) -> None:
     lab.paths.private.make()
-    record = {"ends": synced.ends, "epochs": synced.epochs}
-    write_atomic(lab.paths.private.status_sync, json.dumps(record, indent=0).encode())
+    record, path = {"ends": synced.ends, "epochs": synced.epochs}, lab.paths.private.status_sync
+    write_atomic(path, json.dumps(record, indent=0).encode(), shared_rights(path))

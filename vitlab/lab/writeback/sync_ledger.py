@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vitlab.contract.job import Done, ended_well
-from vitlab.contract.paths import write_atomic
+from vitlab.contract.paths import UsageError, is_closed, shared_rights, write_atomic
 from vitlab.contract.reading import read_document
 from vitlab.contract.validation import misfit
 from vitlab.docs.journal import digest
@@ -186,5 +186,7 @@ def _read_file(lab: Lab, path: Path) -> list[_Entry]:
 
 
 def _save(lab: Lab, entries: Sequence[_Entry]) -> None:
-    records = [asdict(entry) for entry in entries]
-    write_atomic(lab.paths.private.sync_ledger, json.dumps(records, indent=0).encode())
+    records, path = [asdict(entry) for entry in entries], lab.paths.private.sync_ledger
+    if is_closed(path):
+        raise UsageError(f"{path}: cannot be read: Permission denied; nothing is recorded in it")
+    write_atomic(path, json.dumps(records, indent=0).encode(), shared_rights(path))
