@@ -197,3 +197,22 @@ def test_only_what_was_shown_is_written(lab: Lab, roadmap: Path, ended: Ended) -
     assert roadmap.read_bytes() == before
     accept(lab, pending_results(lab, roadmap))
     assert "0.700" in roadmap.read_text(encoding="utf-8")
+
+
+def test_a_report_that_leads_out_of_the_lab_stops_no_other_mvp(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.54)
+    (report,) = [one.path for one in pending_results(lab, roadmap).changes if one.old_text is None]
+    outside = lab.paths.root.parent / "outside.md"
+    outside.write_text("mine", encoding="utf-8")
+    report.symlink_to(outside)
+    with pytest.raises(UsageError, match="outside the lab"):
+        accept(lab, pending_results(lab, roadmap))
+    ended("two", 0.7, mvp="2.0", exp_id="VIT-20260103-another-01")
+    accept(lab, pending_results(lab, roadmap))
+    text = roadmap.read_text(encoding="utf-8")
+    assert ("0.700" in text, "0.540" in text) == (True, False)
+    assert outside.read_text(encoding="utf-8") == "mine"
+    assert lab.notes[-1].startswith("MVP-1.0: nothing is written of it: ")
+    assert "outside the lab" in lab.notes[-1]

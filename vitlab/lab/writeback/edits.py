@@ -259,22 +259,32 @@ def accept(lab: Lab, plan: Pending) -> list[Path]:
 
     Each MVP is planned again on the files as they are now, so an edit made meanwhile survives;
     where it contradicts this one, `Conflict` names the place and nothing of the MVP is written.
-    Nor is it where a run that ended meanwhile concludes otherwise than what was shown.
+    Nor is it where a run that ended meanwhile concludes otherwise than what was shown. Others are
+    written all the same.
     """
     if isinstance(plan, Shown) and plan.again:
         record_unwritten(lab, plan.again)
-    written: list[Path] = []
+    written, errors = list[Path](), dict[str, Exception]()
     for mvp_id in plan.mvps:
-        update = plan_mvp(lab, plan.path, mvp_id)
-        if update is not None:
-            if not any(update.conclusion in line for line in plan.summary):
-                why = "other results since this was shown; nothing of it is written, look again"
-                raise Conflict(f"MVP-{mvp_id}: {why}")
-            written += [path for path in _write(lab, update) if path not in written]
-    for gate in gate_updates(lab, plan.path) if plan.gates else ():
-        if gate.gate in plan.gates:
-            written += [path for path in _write_gate(lab, gate) if path not in written]
-    return written
+        with passing_over(f"MVP-{mvp_id}: nothing is written of it", errors):
+            written += _accept(lab, plan, mvp_id)
+    updates = gate_updates(lab, plan.path) if plan.gates else ()
+    gates = [gate for gate in updates if gate.gate in plan.gates]
+    for gate in gates:
+        with passing_over(f"Gate-{gate.gate}: its result is not written", errors):
+            written += _write_gate(lab, gate)
+    lab.tell_passed_over(errors, len(errors) < len(plan.mvps) + len(gates))
+    return list(dict.fromkeys(written))
+
+
+def _accept(lab: Lab, plan: Pending, mvp_id: str) -> list[Path]:
+    update = plan_mvp(lab, plan.path, mvp_id)
+    if update is None:
+        return []
+    if not any(update.conclusion in line for line in plan.summary):
+        why = "other results since this was shown; nothing of it is written, look again"
+        raise Conflict(f"MVP-{mvp_id}: {why}")
+    return _write(lab, update)
 
 
 def accept_automatically(lab: Lab, roadmap_path: Path) -> list[Path]:
