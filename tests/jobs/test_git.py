@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.conftest import Workshop
-from tests.waiting import ended
+from tests.waiting import ended, wait_for
 from vitlab.jobs.experiment.placeholders import filled
 from vitlab.jobs.git import (
     differ,
@@ -146,6 +147,21 @@ def test_of_a_long_diff_no_more_is_read_than_is_kept(
     assert b"not known: the names of the changed files alone" in read_code(repository).diff
     monkeypatch.setattr("vitlab.jobs.git._SECONDS", 0.0)
     assert read_code(repository).commit == ""
+
+
+def test_a_git_that_hangs_behind_a_script_is_left(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a site's wrapper of a program on a disk that is gone: it holds our pipe open."""
+    shim, kept = tmp_path / "bin/git", tmp_path / "pid"
+    shim.parent.mkdir()
+    shim.write_text(f"#!/bin/sh\nsleep 1000 & echo $! > {kept}; wait\n")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(shim.parent), prepend=os.pathsep)
+    monkeypatch.setattr("vitlab.jobs.git._SECONDS", 5.0)
+    assert read_code(repository).commit == ""
+    words = Path(f"/proc/{kept.read_text().strip()}/cmdline")
+    wait_for(lambda: not words.exists() or not words.read_bytes())
 
 
 def test_a_repository_cannot_name_another_folder_or_a_filter_that_stays_on(

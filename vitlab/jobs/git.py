@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import select
+import signal
 import subprocess
-import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -243,28 +246,44 @@ def _run(folder: Path, *arguments: str, none: int = 0) -> bytes:
     try:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
     except OSError as error:
         raise _GitError(f"git does not start ({error.strerror})") from None
-    late = threading.Event()
-
-    def end() -> None:
-        late.set()
-        process.kill()
-
-    timer = threading.Timer(_SECONDS, end)
-    timer.start()
+    deadline = time.monotonic() + _SECONDS
     try:
-        with process:
-            assert process.stdout is not None
-            output = process.stdout.read(MAX_DIFF + 1)
-            if is_long := len(output) > MAX_DIFF:
-                process.kill()
+        output = _output(process, deadline)
+        if len(output) <= MAX_DIFF:
+            process.wait(max(deadline - time.monotonic(), 0.0))
+    except subprocess.TimeoutExpired:
+        raise _GitError(f"git took more than {_SECONDS:.0f} seconds") from None
     finally:
-        timer.cancel()
-    if late.is_set():
-        raise _GitError(f"git took more than {_SECONDS:.0f} seconds")
-    if not is_long and process.returncode not in (0, none):
+        _end(process)
+    if len(output) <= MAX_DIFF and process.returncode not in (0, none):
         raise _GitError(f"git ended with status {process.returncode}")
     return output
+
+
+def _output(process: subprocess.Popen[bytes], deadline: float) -> bytes:
+    """What it writes, of much `MAX_DIFF` + 1 bytes; `TimeoutExpired` where that lasts too long."""
+    assert process.stdout is not None
+    output = b""
+    while len(output) <= MAX_DIFF:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+            raise subprocess.TimeoutExpired(process.args, _SECONDS)
+        if not (part := os.read(process.stdout.fileno(), 1 << 16)):
+            break
+        output += part
+    return output[: MAX_DIFF + 1]
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End it with all that it has started, as git behind a script; what hangs is left."""
+    assert process.stdout is not None
+    process.stdout.close()
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1.0)
