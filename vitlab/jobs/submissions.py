@@ -42,7 +42,9 @@ NOT_HERE = "not submitted here: `vitlab resume JOB` shows what it would run, `st
 _FOLDER = "submitted"
 """In the state folder: `submitted/<inode of experiments/>/<inode of the job's folder>`."""
 _DAY = 86_400
-_YEAR = 365 * _DAY
+_STAMP = "%Y%m%d-%H%M%S"
+_LAST = 253_370_764_800.0
+"""Unix seconds of the year 9999: what is later is no time of a clock."""
 _UNKNOWN = "-"
 
 _ANY = JobPaths(Path())
@@ -72,7 +74,7 @@ def stage(lab: LabPaths, spec: Spec) -> Staged:
     JobPaths(parent / "new").check_is_here()
     is_new = not parent.exists()
     parent.mkdir(parents=True, exist_ok=True)
-    submitted = spec.submitted or max(time.time(), _end_ahead(parent) + 0.001)
+    submitted = spec.submitted or max(time.time(), _latest_ahead(parent) + 0.001)
     spec = replace(spec, submitted=submitted)
     staged = Staged(*_reserve(parent, spec))
     try:
@@ -95,23 +97,24 @@ def stage(lab: LabPaths, spec: Spec) -> Staged:
     return staged
 
 
-def _end_ahead(parent: Path) -> float:
-    """The latest end of jobs beside a new one by a clock that was ahead of ours; 0 for none.
+def _latest_ahead(parent: Path) -> float:
+    """The latest submission or end of jobs beside a new one; 0 where no clock was ahead of ours.
 
     The new one comes after them.
     """
     now, latest = time.time(), 0.0
+    stamp = time.strftime(_STAMP, time.localtime(now))
     for folder in parent.iterdir():
         with contextlib.suppress(OSError):
-            if folder.stat().st_mtime > now + 1:
-                ended = read_json(JobPaths(folder).exit).get("ended")
-                if is_finite(ended) and latest < ended < now + _YEAR:
-                    latest = float(ended)
+            if folder.name > stamp or folder.stat().st_mtime > now + 1:
+                job = JobPaths(folder)
+                times = read_json(job.spec).get("submitted"), read_json(job.exit).get("ended")
+                latest = max([latest, *(one for one in times if is_finite(one) and one < _LAST)])
     return latest
 
 
 def _reserve(parent: Path, spec: Spec) -> tuple[Path, JobPaths]:
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(spec.submitted))
+    stamp = time.strftime(_STAMP, time.localtime(spec.submitted))
     slug = re.sub(r"[^\w.=-]+", "-", spec.run, flags=re.ASCII).strip("-.")[:60] or "run"
     for number in itertools.count(1):
         name = f"{stamp}-{slug}" if number == 1 else f"{stamp}-{slug}-{number}"
