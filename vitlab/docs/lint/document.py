@@ -27,7 +27,7 @@ from vitlab.docs.model.table_kinds import Entry, View
 from vitlab.docs.text.edit import Edit, apply
 from vitlab.docs.text.inline import plain, same_glyph
 from vitlab.docs.text.source import CONFLICT, HOLE, ZEROS, Document
-from vitlab.docs.text.tables import Table, set_cell, tables_of
+from vitlab.docs.text.tables import Row, Table, set_cell, tables_of
 
 RoadmapT = TypeVar("RoadmapT", bound=Roadmap)
 _GATES = ("gate", "gate_progress")
@@ -343,13 +343,12 @@ def _broken_in_table(document: Document, table: Table) -> Iterator[Finding]:
         missing = table.width - len(row.cells)
         if missing:
             message = f"{len(row.cells)} cells where the header has {table.width}"
-            fix = _completed_row(document, table, row.index) if missing > 0 else None
+            fix = _completed_row(document, table, row) if missing > 0 else None
             yield Finding(row.line, "broken-row", message, fix)
 
 
-def _completed_row(document: Document, table: Table, index: int) -> tuple[Edit, ...] | None:
-    row = next(r for r in table.rows if r.index == index)
-    if not document.line_text(index).rstrip().endswith("|"):
+def _completed_row(document: Document, table: Table, row: Row) -> tuple[Edit, ...] | None:
+    if not document.line_text(row.index).rstrip().endswith("|"):
         return None
     edit = set_cell(document, table, row, table.width - 1, "")
     return (edit,) if edit else None
