@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitlab.contract.paths import UsageError
-from vitlab.docs.model.roadmap import parse_roadmap
+from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.text import edit
 from vitlab.docs.text.edit import apply, differences, rebase
 from vitlab.docs.text.source import Document, decode
+from vitlab.docs.write.gate_decisions import set_gate
+from vitlab.docs.write.status import set_status
 from vitlab.lab import documents
 from vitlab.lab.documents import boards_named, hubs_named
 
@@ -133,3 +137,45 @@ def test_sections_of_many_mvps_are_read_in_linear_time() -> None:
     parsed = time.process_time()
     assert len(roadmap.specs) == 12_000
     assert time.process_time() - parsed < parsed - began  # it took several times as long
+
+
+def _plan_of(size: int) -> Roadmap:
+    """Gates with sections and rows, half of them of one MVP, and as many rows of numbers."""
+    gate = "### Gate-{}: a\n\n| Item | Content |\n|---|---|\n| MVP | MVP-{} |\n| Status | {} |\n\n"
+    marks = [("⏳", "🚀")[k % 4 == 2] for k in range(size)]
+    text = "".join(gate.format(k, "12"[k % 2] + ".0", mark) for k, mark in enumerate(marks))
+    text += "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | a | ⏳ |\n| 2.0 | b | ⏳ |\n\n"
+    text += "| Gate | MVP | Status | Result |\n|---|---|---|---|\n"
+    text += "".join(f"| Gate-{k} | MVP-{k % 2 + 1}.0 | {m} | - |\n" for k, m in enumerate(marks))
+    text += "\n| MVP | Config | R² | Status |\n|---|---|---|---|\n"
+    text += "".join(f"| {k % 2 + 1}.0 | c{k} | 0.7 | ✅ |\n" for k in range(size))
+    return parse_roadmap(Document(f"# Plan\n\n{text}"))
+
+
+def _calls(work: Callable[[Roadmap], object], size: int) -> int:
+    """How many functions some work on a plan of a size calls."""
+    roadmap = _plan_of(size)
+    calls = 0
+
+    def count(_frame: object, event: str, _what: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        work(roadmap)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda roadmap: set_status(roadmap, "1.0", "running"),
+        lambda roadmap: set_gate(roadmap, "3", "done"),
+    ],
+    ids=["mvp", "gate"],
+)
+def test_twice_the_gates_and_rows_are_twice_the_work(work: Callable[[Roadmap], object]) -> None:
+    assert _calls(work, 200) < 2.5 * _calls(work, 100)

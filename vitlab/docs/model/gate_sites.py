@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,9 +33,14 @@ _FOLLOWING = ("gate", "gate line", "gate heading", "gate row", "gate_progress")
 """Kinds of place that follow the gate's MVP until it is decided."""
 MAIN = ("gate", "gate line", "gate item")
 """Kinds of place that say why a gate is decided."""
-_PREFIX = (
-    r"(?:Decision\s*Gate|Gate|门控|决策门|Decision\s*Point|决策点|DP|DG|G)[-–—_ \u2011\u2212]*"
+_PREFIX = re.compile(
+    r"(?<![A-Za-z])(?=((?:Decision\s*Gate|Gate|门控|决策门|Decision\s*Point|决策点|DP|DG|G)"
+    r"[-–—_ \u2011\u2212]*))",
+    re.I,
 )
+"""What a gate's id follows, wherever it begins: `门控` also within `决策门控`."""
+_GOES_ON = re.compile(r"[A-Za-z0-9]|[.-]\w")
+"""What follows an id that is only the beginning of another."""
 _KEYED = re.compile(
     r"^[\s>]*(?:[-*+]\s+|\d+[.)]\s+)?[*_`]*(?P<key>[^:：|*_`]{1,30}?)[*_`]*\s*[:：]"
     r"[*_`]*\s*(?P<value>\S.*?)\s*$"
@@ -138,19 +144,24 @@ def places_of(roadmap: Roadmap, gates: Sequence[Gate] | None = None) -> tuple[Ga
 
     None below a day, a week or a log, unless the gate itself is there.
     """
-    found: list[GatePlace] = []
+    found = _places(roadmap, roadmap.gates if gates is None else gates)
+    once = {(p.line, p.site.span if p.site else p.row and p.row[1].cells[p.row[2]].span): p
+            for places in reversed(found) for p in reversed(places)}  # fmt: skip
+    return tuple(sorted(once.values(), key=lambda place: place.line))
+
+
+def _places(roadmap: Roadmap, gates: Sequence[Gate]) -> list[list[GatePlace]]:
+    """The places of each gate; the document is looked through once for all of them."""
     past = past_lines(roadmap.document)
     now = {gate.id for gate in roadmap.gates if gate.line - 1 not in past}
-    for gate in roadmap.gates if gates is None else gates:
-        name = _name_pattern(gate.id)
-        for heading in roadmap.document.headings:
-            if (opening := gate_opening(plain(heading.title))) and _same(opening, gate.id):
-                found += _in_section(roadmap, gate, heading, name)
-        found += _in_rows(roadmap, gate)
-        found += _in_lines(roadmap, gate, name)
-    once = {(p.line, p.site.span if p.site else p.row and p.row[1].cells[p.row[2]].span): p
-            for p in reversed(found) if p.gate not in now or p.line - 1 not in past}  # fmt: skip
-    return tuple(sorted(once.values(), key=lambda place: place.line))
+    sections, rows, lines = _Sections(roadmap), _rows(roadmap), _Lines(roadmap, gates)
+    found = []
+    for gate in gates:
+        name = folded(gate.id)
+        places = [*sections.places(gate), *(replace(p, gate=gate.id) for p in rows.get(name, ()))]
+        places += lines.places(gate)
+        found.append([p for p in places if gate.id not in now or p.line - 1 not in past])
+    return found
 
 
 def gate_sites(roadmap: Roadmap, places: tuple[GatePlace, ...]) -> GateSites:
@@ -169,10 +180,12 @@ def undecided_sites(roadmap: Roadmap, mvps: Collection[str]) -> tuple[StatusSite
     entries = [e for e in roadmap.rows("gate_progress") if e.mvps]
     rows = {e.row.index: e.mvps for e in entries}
     named = {gate for e in entries if not set(mvps).isdisjoint(e.mvps) for gate in e.gates}
-    for gate in roadmap.gates:
-        if gate.is_left_to_a_person or not (gate.id in named or set(mvps) & set(gate.mvps)):
-            continue
-        mine = places_of(roadmap, [gate])
+    gates = [
+        gate
+        for gate in roadmap.gates
+        if not gate.is_left_to_a_person and (gate.id in named or set(mvps) & set(gate.mvps))
+    ]
+    for gate, mine in zip(gates, _places(roadmap, gates), strict=True):
         if any(_decides(roadmap, place) for place in mine):
             continue
         for site in (place.site for place in mine if place.site):
@@ -200,50 +213,62 @@ def gate_name(gate_id: str) -> str:
     return gate_id if re.match(r"D[PG]\d", gate_id) else f"Gate-{gate_id}"
 
 
-def _same(one: str, other: str) -> bool:
-    return folded(one) == folded(other)
+def _bare(gate_id: str) -> str:
+    """What follows `Gate-` in a text, letters made small."""
+    return re.sub(r"^D[PG](?=\d)", "", gate_id).lower()
 
 
-def _name_pattern(gate_id: str) -> re.Pattern[str]:
-    bare = re.sub(r"^D[PG](?=\d)", "", gate_id)
-    return re.compile(rf"(?<![A-Za-z]){_PREFIX}{re.escape(bare)}(?![A-Za-z0-9]|[.-]\w)", re.I)
+class _Sections:
+    """The headings of gates, and what stands below them."""
 
+    def __init__(self, roadmap: Roadmap) -> None:
+        self._roadmap = roadmap
+        self._headings: dict[str, list[Heading]] = {}
+        for heading in roadmap.document.headings:
+            if opening := gate_opening(plain(heading.title)):
+                self._headings.setdefault(folded(opening), []).append(heading)
+        tables = [*(view.table for view in roadmap.views), *roadmap.unknown]
+        self._tables = sorted(tables, key=lambda table: table.first)
+        self._firsts = [table.first for table in self._tables]
+        self._specs = sorted(spec.heading.index for spec in roadmap.specs)
 
-def _in_section(
-    roadmap: Roadmap, gate: Gate, heading: Heading, name: re.Pattern[str]
-) -> Iterator[GatePlace]:
-    """The mark of a gate's heading, and its rows and lines `状态`."""
-    document, line = roadmap.document, heading.index + 1
-    named = name.search(heading.title)
-    span = named.span() if named else (0, 0)
-    for mark in find_marks(heading.title, span, roadmap.vocabulary, last=True)[-1:]:
-        at = Span(heading.span.start + mark.start, heading.span.start + mark.end)
-        site = StatusSite("gate heading", None, heading.index, at, document.slice(at), mark.parsed)
-        yield GatePlace(gate.id, site, line=line)
-    end = document.section_end(heading)
-    end = min([end, *(s.heading.index for s in roadmap.specs if s.heading.index > heading.index)])
-    tables = [*(view.table for view in roadmap.views), *roadmap.unknown]
-    inside = set[int]()
-    for table in tables:
-        if heading.index < table.first < end:
+    def places(self, gate: Gate) -> Iterator[GatePlace]:
+        """The marks of the gate's headings, and their rows and lines `状态`."""
+        for heading in self._headings.get(folded(gate.id), ()):
+            yield from self._mark(gate, heading)
+            yield from self._below(gate, heading)
+
+    def _mark(self, gate: Gate, heading: Heading) -> Iterator[GatePlace]:
+        document = self._roadmap.document
+        span = next(_named(heading.title, {_bare(gate.id)}), ("", 0, 0))[1:]
+        for mark in find_marks(heading.title, span, self._roadmap.vocabulary, last=True)[-1:]:
+            at = Span(heading.span.start + mark.start, heading.span.start + mark.end)
+            text = document.slice(at)
+            site = StatusSite("gate heading", None, heading.index, at, text, mark.parsed)
+            yield GatePlace(gate.id, site, line=heading.index + 1)
+
+    def _below(self, gate: Gate, heading: Heading) -> Iterator[GatePlace]:
+        document, vocabulary = self._roadmap.document, self._roadmap.vocabulary
+        end = document.section_end(heading)
+        spec = bisect_right(self._specs, heading.index)
+        end = min([end, *self._specs[spec : spec + 1]])
+        inside = set[int]()
+        first, last = bisect_right(self._firsts, heading.index), bisect_left(self._firsts, end)
+        for table in self._tables[first:last]:
             inside.update(range(table.first, table.last))
-            yield from _fact_rows(roadmap, gate, table)
-    for index in range(heading.index + 1, end):
-        if index in inside or index in document.hidden_lines:
-            continue
-        text = document.line_text(index)
-        match = _KEYED.match(text)
-        if match and "status" in roadmap.vocabulary.columns([match["key"]]):
-            start = document.line_span(index).start + match.start("value")
-            parsed = roadmap.vocabulary.read(match["value"])
-            pieces = map(roadmap.vocabulary.read, re.split(r"[|｜]", match["value"]))
-            if parsed and sum(piece is not None for piece in pieces) == 1:  # no legend
-                at = Span(start, start + len(match["value"]))
-                yield GatePlace(
-                    gate.id,
-                    StatusSite("gate line", None, index, at, match["value"], parsed),
-                    line=index + 1,
-                )
+            yield from _fact_rows(self._roadmap, gate, table)
+        for index in range(heading.index + 1, end):
+            if index in inside or index in document.hidden_lines:
+                continue
+            match = _KEYED.match(document.line_text(index))
+            if match and "status" in vocabulary.columns([match["key"]]):
+                start = document.line_span(index).start + match.start("value")
+                parsed = vocabulary.read(match["value"])
+                pieces = map(vocabulary.read, re.split(r"[|｜]", match["value"]))
+                if parsed and sum(piece is not None for piece in pieces) == 1:  # no legend
+                    at = Span(start, start + len(match["value"]))
+                    site = StatusSite("gate line", None, index, at, match["value"], parsed)
+                    yield GatePlace(gate.id, site, line=index + 1)
 
 
 def _fact_rows(roadmap: Roadmap, gate: Gate, table: Table) -> Iterator[GatePlace]:
@@ -251,11 +276,12 @@ def _fact_rows(roadmap: Roadmap, gate: Gate, table: Table) -> Iterator[GatePlace
         return
     for row in table.rows:
         if len(row.cells) == 2 and "status" in roadmap.vocabulary.columns([row.cells[0].raw]):
-            yield _cell_place(roadmap, gate, "gate", table, row, 1, None)
+            yield _cell_place(roadmap, gate.id, "gate", table, row, 1, None)
 
 
-def _in_rows(roadmap: Roadmap, gate: Gate) -> Iterator[GatePlace]:
-    """The rows of tables whose first gate-like column names this gate alone."""
+def _rows(roadmap: Roadmap) -> dict[str, list[GatePlace]]:
+    """Folded id -> the rows of tables whose first gate-like column names this gate alone."""
+    found: dict[str, list[GatePlace]] = {}
     views = [(view.table, view.kind) for view in roadmap.views if view.kind == "gate_progress"]
     for table, kind in [*views, *((table, "gate row") for table in roadmap.unknown)]:
         columns = roadmap.vocabulary.columns([cell.raw for cell in table.header.cells])
@@ -265,68 +291,88 @@ def _in_rows(roadmap: Roadmap, gate: Gate) -> Iterator[GatePlace]:
         result = columns.get("result")
         if columns.get("date", at) < at:
             continue
-        rows = []
+        head = plain(table.header.cells[at].raw) if at < table.width else ""
+        of: dict[str, list[Row]] = {}
         for row in table.rows:
-            cell = row.cells[at] if at < len(row.cells) else None
-            text = plain(cell.raw) if cell else ""
-            head = plain(table.header.cells[at].raw) if at < table.width else ""
-            if row.is_delimiter or not _same(row_gate(head, text) or "", gate.id):
-                continue
-            if status < len(row.cells):
-                rows.append(row)
-        says = {roadmap.vocabulary.status(row.cells[status].raw) for row in rows}
-        if len(says) == 1 or "mvp" in columns:  # others are votes, parts or what was once
-            for row in rows:
-                yield _cell_place(roadmap, gate, kind, table, row, status, result)
+            text = plain(row.cells[at].raw) if at < len(row.cells) else ""
+            name = "" if row.is_delimiter else folded(row_gate(head, text) or "")
+            if name and status < len(row.cells):
+                of.setdefault(name, []).append(row)
+        for name, rows in of.items():
+            says = {roadmap.vocabulary.status(row.cells[status].raw) for row in rows}
+            if len(says) == 1 or "mvp" in columns:  # others are votes, parts or what was once
+                found.setdefault(name, []).extend(
+                    _cell_place(roadmap, "", kind, table, row, status, result) for row in rows
+                )
+    return found
 
 
 def _cell_place(
-    roadmap: Roadmap, gate: Gate, kind: str, table: Table, row: Row, column: int, result: int | None
+    roadmap: Roadmap, gate: str, kind: str, table: Table, row: Row, column: int, result: int | None
 ) -> GatePlace:
     cell = row.cells[column]
     parsed = roadmap.vocabulary.read(cell.raw)
     beside = (table, row, result) if result is not None and result < len(row.cells) else None
     if parsed is None:
-        return GatePlace(gate.id, None, (table, row, column), beside, row.line)
+        return GatePlace(gate, None, (table, row, column), beside, row.line)
     entry = Entry(kind, row, {})
     site = StatusSite(kind, None, row.index, cell.span, cell.raw, parsed, (table, entry, column))
-    return GatePlace(gate.id, site, None, beside, row.line)
+    return GatePlace(gate, site, None, beside, row.line)
 
 
-def _in_lines(roadmap: Roadmap, gate: Gate, name: re.Pattern[str]) -> Iterator[GatePlace]:
-    """The statuses beside the gate's name where it opens an item, a bold line or a drawn one."""
-    document = roadmap.document
-    tables = {i for first, last in document.tables for i in range(first, last)}
-    boards = {i for board in roadmap.boards for i in board.lines}
-    headings = {heading.index for heading in document.headings}
-    drawn = {i for f in document.fences for i in range(*f.content) if _is_drawn(roadmap, f.first)}
-    code = {i for f in document.fences for i in range(f.first, f.last)} - drawn
-    skipped = tables | boards | headings | code | set(document.hidden_lines)
-    for match in name.finditer(document.text):
-        index = document.line_of(match.start()) - 1
-        if index in skipped:
-            continue
-        start = document.line_span(index).start
-        line = document.line_text(index)
-        of = (match.start() - start, match.end() - start)
-        if not _opens(line, of[0], roadmap.vocabulary):
-            continue
-        of = (of[0], _DECISION.match(line, of[1]).end())  # type: ignore[union-attr]
-        if not _AFTER.match(line, of[1]):
-            continue  # a sentence about the gate
-        last = index in drawn or index == gate.line - 1
-        marks = find_marks(line, of, roadmap.vocabulary, last=last)
-        if not marks and index == gate.line - 1:
-            marks = _verdicts_at_end(line, of[1], roadmap.vocabulary)
-        for mark in marks[:1]:
-            whole = index not in drawn and mark.start > of[0]
-            end = len(line.rstrip()) if whole else mark.end
-            at = Span(start + mark.start, start + end)
-            kind = "gate drawn" if index in drawn else "gate item"
-            parsed = roadmap.vocabulary.read(document.slice(at))
-            if parsed:
-                site = StatusSite(kind, None, index, at, document.slice(at), parsed)
-                yield GatePlace(gate.id, site, line=index + 1)
+class _Lines:
+    """The statuses beside gates' names that open an item, a bold line or a drawn one."""
+
+    def __init__(self, roadmap: Roadmap, gates: Sequence[Gate]) -> None:
+        self._roadmap, document = roadmap, roadmap.document
+        tables = {i for first, last in document.tables for i in range(first, last)}
+        boards = {i for board in roadmap.boards for i in board.lines}
+        headings = {heading.index for heading in document.headings}
+        fences = document.fences
+        self._drawn = {i for f in fences for i in range(*f.content) if _is_drawn(roadmap, f.first)}
+        code = {i for f in fences for i in range(f.first, f.last)} - self._drawn
+        skipped = tables | boards | headings | code | set(document.hidden_lines)
+        self._names: dict[str, list[tuple[int, int, int]]] = {}
+        """Of a bare id: the line, and the span in it that a status stands behind."""
+        for bare, first, last in _named(document.text, {_bare(gate.id) for gate in gates}):
+            index = document.line_of(first) - 1
+            start = document.line_span(index).start
+            line = document.line_text(index)
+            if index in skipped or not _opens(line, first - start, roadmap.vocabulary):
+                continue
+            of = first - start, _DECISION.match(line, last - start).end()  # type: ignore[union-attr]
+            if _AFTER.match(line, of[1]):  # else a sentence about the gate
+                self._names.setdefault(bare, []).append((index, *of))
+
+    def places(self, gate: Gate) -> Iterator[GatePlace]:
+        """The statuses of a gate."""
+        document, vocabulary = self._roadmap.document, self._roadmap.vocabulary
+        for index, *of in self._names.get(_bare(gate.id), ()):
+            start, line = document.line_span(index).start, document.line_text(index)
+            is_drawn, is_own = index in self._drawn, index == gate.line - 1
+            marks = find_marks(line, (of[0], of[1]), vocabulary, last=is_drawn or is_own)
+            if not marks and is_own:
+                marks = _verdicts_at_end(line, of[1], vocabulary)
+            for mark in marks[:1]:
+                whole = not is_drawn and mark.start > of[0]
+                end = len(line.rstrip()) if whole else mark.end
+                at = Span(start + mark.start, start + end)
+                text = document.slice(at)
+                if parsed := vocabulary.read(text):
+                    kind = "gate drawn" if is_drawn else "gate item"
+                    site = StatusSite(kind, None, index, at, text, parsed)
+                    yield GatePlace(gate.id, site, line=index + 1)
+
+
+def _named(text: str, ids: Collection[str]) -> Iterator[tuple[str, int, int]]:
+    """Each of some bare ids where a text names its gate, with the span of that name."""
+    lengths = {len(bare) for bare in ids}
+    for match in _PREFIX.finditer(text):
+        for length in lengths:
+            end = match.end(1) + length
+            bare = text[match.end(1) : end].lower()
+            if bare in ids and not _GOES_ON.match(text, end):
+                yield bare, match.start(), end
 
 
 def _verdicts_at_end(line: str, start: int, vocabulary: Vocabulary) -> list[Mark]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import merge
+from itertools import chain
 
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.sites.find import (
@@ -69,6 +72,17 @@ class StatusSites:
         # A section inside another one of the same name would list its statuses twice.
         once = {site.span: site for site in reversed(sites)}
         return tuple(sorted(once.values(), key=lambda site: site.span))
+
+    @property
+    def _models(self) -> Mapping[tuple[str, str], list[StatusSite]]:
+        """The sites others may be spelled like, by kind (empty: of any) and status."""
+        known: dict[str, dict[tuple[str, str], list[StatusSite]]] = vars(self.roadmap)
+        if "_status_models" not in known:
+            models = known["_status_models"] = {}
+            for site in filter(self._is_model, self):
+                for kind in ("", site.kind):
+                    models.setdefault((kind, site.parsed.status), []).append(site)
+        return known["_status_models"]
 
     def parts(self, site: StatusSite) -> StatusText:
         """The parts of a site's text."""
@@ -208,41 +222,35 @@ class StatusSites:
         clear = [s for s in similar if self._means(s.glyph, s.parsed.status)]
         return bool(similar) and not any(s.word for s in clear)
 
-    def _nearest(self, site: StatusSite, status: str) -> list[StatusSite]:
+    def _nearest(self, site: StatusSite, status: str) -> Iterator[StatusSite]:
         """The other sites of the same kind and status, the nearest first."""
-        others = [
-            other
-            for other in self
-            if other.kind == site.kind
-            and other.parsed.status == status
-            and other.span != site.span
-            and self._is_model(other)
-        ]
+        others = self._models.get((site.kind, status), ())
         # A section's heading sets the wording of what is below it, so sites above come first.
-        return sorted(others, key=lambda o: (o.index > site.index, abs(o.index - site.index)))
+        above, below = _above(others, site), _below(others, site)
+        return (other for other in chain(above, below) if other.span != site.span)
 
     def _glyph(self, site: StatusSite, status: str) -> str:
         if legend := self.roadmap.vocabulary.legend.get(status):
             return legend[0]
-        near = [other.glyph for other in self._nearest(site, status)]
-        anywhere = (s.glyph for s in self if s.parsed.status == status and self._is_model(s))
-        glyphs = (glyph for glyph in (*near, *anywhere) if glyph and glyph[0] != "[")
-        return next(glyphs, GLYPHS[status][0])
+        anywhere = self._models.get(("", status), ())
+        glyphs = (other.glyph for other in chain(self._nearest(site, status), anywhere))
+        return next((glyph for glyph in glyphs if glyph and glyph[0] != "["), GLYPHS[status][0])
 
     def _word(self, site: StatusSite, status: str) -> str:
         language = self.roadmap.language
         if site.word:
             language = "en" if site.word.isascii() else "zh"
         own = same_case(site.word, LONG_WORDS[language][status])
-        near = [other.word for other in self._nearest(site, status)]
+        near = (other.word for other in self._nearest(site, status))
         if site.word:  # `（待启动）` is not followed by `（RUNNING）`
-            near = [word for word in near if word.isascii() == site.word.isascii()]
-        beside = [s for s in self if s.parsed.status == status and s.glyph and self._is_model(s)]
-        beside.sort(key=lambda s: abs(s.index - site.index))
+            near = (word for word in near if word.isascii() == site.word.isascii())
+        others = self._models.get(("", status), ())
+        beside = merge(_above(others, site), _below(others, site),
+                       key=lambda other: abs(other.index - site.index))  # fmt: skip
         legend = self.roadmap.vocabulary.legend.get(status, ("", ""))[1]
         if folded(legend) == folded(SHORT_WORDS[language][status]):
             legend = ""
-        words = (*near, *(s.word for s in beside), legend)
+        words = chain(near, (other.word for other in beside if other.glyph), (legend,))
         return next((w for w in words if w and self._means(w, status)), own)
 
     def edit(self, site: StatusSite, new: str, outer: str | None = None) -> Edit | None:
@@ -267,6 +275,23 @@ class StatusSites:
         fill = width(site.text) + len(blanks["blanks"]) - width(new)
         span = Span(site.span.start, end)
         return Edit(span, text[span.start : end], new + " " * max(fill, 0))
+
+
+def _above(sites: Sequence[StatusSite], site: StatusSite) -> Iterator[StatusSite]:
+    """Of sites in order, those on a site's line and above it, the nearest first."""
+    end = bisect_right(sites, site.index, key=_index)
+    while end:
+        start = bisect_left(sites, sites[end - 1].index, key=_index)
+        yield from sites[start:end]
+        end = start
+
+
+def _below(sites: Sequence[StatusSite], site: StatusSite) -> Iterator[StatusSite]:
+    return (sites[at] for at in range(bisect_right(sites, site.index, key=_index), len(sites)))
+
+
+def _index(site: StatusSite) -> int:
+    return site.index
 
 
 def kept_places(roadmap: Roadmap, mvp_id: str) -> list[str]:

@@ -211,11 +211,19 @@ class View:
 
     def has_parts(self, mvp: str) -> bool:
         """Whether several rows are of one MVP, so that a status may be that of what it is in it."""
+        return mvp in self._of_parts
+
+    @cached_property
+    def _of_parts(self) -> frozenset[str]:
         if self.kind not in _ONE_ROW_EACH:
-            return False
-        rows = self.of_one.get(mvp, [])
-        runs = self.kind == "numbers" and len({row.text("mvp") for row in rows}) == len(rows)
-        return len(rows) > 1 and not runs
+            return frozenset()
+
+        def are_runs(rows: list[Entry]) -> bool:
+            return self.kind == "numbers" and len({row.text("mvp") for row in rows}) == len(rows)
+
+        return frozenset(
+            mvp for mvp, rows in self.of_one.items() if len(rows) > 1 and not are_runs(rows)
+        )
 
     @cached_property
     def is_of_reports(self) -> bool:

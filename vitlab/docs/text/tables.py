@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -98,6 +98,11 @@ class Table:
     @property
     def width(self) -> int:
         return len(self.header.cells)
+
+    @cached_property
+    def widths(self) -> dict[int, tuple[int, Callable[[str], int]]]:
+        """`column_width` of the columns that were asked for: many edits may be of one."""
+        return {}
 
 
 def tables_of(document: Document) -> tuple[Table, ...]:
@@ -227,6 +232,14 @@ def column_width(document: Document, table: Table, column: int) -> tuple[int, Ca
 
     By display width first, then by characters, as some editors pad; 0: it is not aligned.
     """
+    if column not in table.widths:
+        table.widths[column] = _column_width(document, table, column)
+    return table.widths[column]
+
+
+def _column_width(
+    document: Document, table: Table, column: int
+) -> tuple[int, Callable[[str], int]]:
     cells = [row.cells[column] for row in (table.header, *table.rows) if column < len(row.cells)]
     outers = [document.slice(cell.outer) for cell in cells]
     for measure in (width, len):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -134,6 +135,18 @@ class _Source:
         blocks = [*document.tables, *((fence.first, fence.last) for fence in document.fences)]
         return document.hidden_lines.union(*(range(*block) for block in blocks))
 
+    @cached_property
+    def _tables(self) -> list[tuple[Table, View | None]]:
+        tables = [*((view.table, view) for view in self.views), *((t, None) for t in self.unknown)]
+        return sorted(tables, key=lambda of: of[0].first)
+
+    def tables(self, first: int, end: int) -> list[tuple[Table, View | None]]:
+        """The tables between two 0-based lines, in order; None for one of no known kind."""
+        start, stop = (
+            bisect_left(self._tables, line, key=lambda of: of[0].first) for line in (first + 1, end)
+        )
+        return self._tables[start:stop]
+
     def lines(self, heading: Heading) -> Iterator[tuple[int, str]]:
         """The other lines of a section, 0-based."""
         for index in range(heading.index + 1, self.document.section_end(heading)):
@@ -174,10 +187,9 @@ def gates_of(
             gates[gate.id] = replace(
                 known, status=gate.status, status_text=gate.status_text, parsed=gate.parsed
             )
+    of = _of_overview(views)
     return tuple(
-        gate
-        if gate.mvps
-        else replace(gate, mvps=_each(mvps.get(gate.id) or _of_overview(views, gate.id)))
+        gate if gate.mvps else replace(gate, mvps=_each(mvps.get(gate.id) or of.get(gate.id, [])))
         for gate in gates.values()
     )
 
@@ -186,15 +198,13 @@ def _each(mvps: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(mvps))
 
 
-def _of_overview(views: Sequence[View], gate_id: str) -> tuple[str, ...]:
-    """The MVPs whose rows of the overview name a gate."""
-    rows = [entry for view in views if view.kind == "overview" for entry in view.entries]
-    return tuple(
-        mvp
-        for row in rows
-        if gate_id in (row.gates or _id_of("", row.text("gate")))
-        for mvp in row.mvps
-    )
+def _of_overview(views: Sequence[View]) -> dict[str, list[str]]:
+    """Gate -> the MVPs whose rows of the overview name it."""
+    found: dict[str, list[str]] = {}
+    for row in (entry for view in views if view.kind == "overview" for entry in view.entries):
+        for gate_id in {*(row.gates or _id_of("", row.text("gate")))}:
+            found.setdefault(gate_id, []).extend(row.mvps)
+    return found
 
 
 def deciding(text: str, ids: IdIndex) -> tuple[str, ...]:
@@ -255,8 +265,9 @@ def _section_gate(source: _Source, heading: Heading, match: re.Match[str]) -> Ga
     if bracket and named:
         title = title[: bracket.start()] + title[bracket.end() :]
     facts = _Facts(source)
-    for entry in _facts(source.views, heading.index, end):
-        facts.add(entry.cells.get("item"), entry.cells.get("content"))
+    for _, view in source.tables(heading.index, end):
+        for entry in view.entries if view and view.kind == "facts" else ():
+            facts.add(entry.cells.get("item"), entry.cells.get("content"))
     found = _table_rules(source, heading.index, end, facts)
     facts.rules += found
     if not facts.found:
@@ -354,27 +365,17 @@ def _further_items(source: _Source, heading: Heading) -> Iterator[str]:
             yield text
 
 
-def _facts(views: Sequence[View], first: int, end: int) -> list[Entry]:
-    return [
-        entry
-        for view in views
-        if view.kind == "facts" and first < view.table.first < end
-        for entry in view.entries
-    ]
-
-
 def _table_rules(source: _Source, first: int, end: int, facts: _Facts) -> tuple[Rule, ...]:
     """The rules in the tables of conditions between two 0-based lines, and the MVPs they name."""
     rules: list[Rule] = []
-    tables = [v.table for v in source.views if v.kind not in ("facts", "runs", "numbers")]
-    for table in sorted([*tables, *source.unknown], key=lambda table: table.first):
-        if not first < table.first < end:
+    for table, view in source.tables(first, end):
+        if view and view.kind in ("facts", "runs", "numbers"):
             continue
         headers = [cell.raw for cell in table.header.cells]
         if headers and _ID_HEAD.match(plain(headers[0])):
             continue  # a table of other gates
         rows = [[cell.raw for cell in row.cells] for row in table.rows if not row.is_delimiter]
-        if table in source.unknown and len(headers) == 2:
+        if view is None and len(headers) == 2:
             rules += () if all(map(is_of_rules, headers)) else rules_of_row(*headers)
             for row in table.rows:
                 if len(row.cells) > 1 and not row.is_delimiter:
