@@ -113,8 +113,8 @@ class Spec:
 
     @property
     def mark(self) -> str:
-        """Of this one job: what it is of, and when it was submitted."""
-        return f"{_named_as(self)}, submitted {float(self.submitted)!r}"
+        """Of this one job among those of its name: when it was submitted."""
+        return f"submitted {float(self.submitted)!r}"
 
     def to_json(self) -> bytes:
         document = {"v": SPEC_VERSION, **asdict(self)}

@@ -115,20 +115,20 @@ def read_regular(path: Path | str, limit: int = MAX_BYTES, *, follow: bool = Fal
         os.close(descriptor)
 
 
-_SUM = b',\n "crc32": "'
-CHANGED = "was changed since it was written (without its crc32 it is taken as it is)"
+_SUM = b'{\n "crc32": "'
+CHANGED = "was changed since it was written (without the line crc32 it is taken as it is)"
 
 
 def with_sum(text: bytes) -> bytes:
     """A JSON object as it is written, with a sum of its bytes: a flipped bit of a disk is known."""
-    body = text.rstrip().removesuffix(b"}").rstrip()
-    return body + _SUM + b'%08x"\n}\n' % zlib.crc32(body)
+    rest = text.strip().removeprefix(b"{") + b"\n"
+    return _SUM + b'%08x",' % zlib.crc32(rest) + rest
 
 
 def _is_as_written(data: bytes) -> bool:
     """Whether the bytes of a file are those of its sum; of one without none can tell."""
-    body, found, _ = data.rpartition(_SUM)
-    return not found or data == with_sum(body + b"}")
+    rest = data[len(_SUM) + len('00000000",') :]
+    return not data.startswith(_SUM) or data == with_sum(b"{" + rest)
 
 
 def read_opened(descriptor: int, path: Path | str, limit: int = MAX_BYTES) -> bytes:

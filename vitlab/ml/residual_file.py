@@ -63,7 +63,7 @@ def save_residuals(path: Path, residuals: Residuals) -> None:
         "job": residuals.job,
     }
     frame, buffer = pl.DataFrame(columns), io.BytesIO()
-    about["digest"] = _digest(about, frame)
+    about["digest"] = _digest(parse(json.dumps(about)), frame)  # as it will be read
     frame.write_parquet(buffer, metadata={KEY: json.dumps(about)})
     write_atomic(path, buffer.getvalue())
 
