@@ -1,6 +1,7 @@
 """Contradictions are found where they are; what is mended is what the overview says."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tests.docs.documents import document_path, here
 from tests.docs.plans import plan
 from vitlab.docs.journal import Journal
-from vitlab.docs.lint import across
+from vitlab.docs.lint import across, document
 from vitlab.docs.lint.across import Neighbours, contradictions
 from vitlab.docs.lint.document import fix_all, fix_linked, linked_findings, lint
 from vitlab.docs.lint.finding import Finding
@@ -20,7 +21,7 @@ from vitlab.docs.model.linked import read_linked
 from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import default_vocabulary
 from vitlab.docs.save import change, save
-from vitlab.docs.text.edit import apply
+from vitlab.docs.text.edit import Edit, apply
 from vitlab.docs.text.numbers import numbers_of
 from vitlab.docs.text.source import Document, read
 from vitlab.docs.write.status import set_status
@@ -178,6 +179,22 @@ def test_long_gaps_are_read_as_one_space() -> None:
     assert time.process_time() - began < 3
     assert len(read_with[0]) == 1
     assert [len(rules) for rules in read_with[0]] == [len(rules) for rules in read_with[1]]
+
+
+def test_lines_that_are_mended_alone_are_mended_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read the document anew for each takes minutes."""
+    passes: list[Sequence[Edit]] = []
+
+    def counted(text: str, edits: Sequence[Edit]) -> str:
+        passes.append(edits)
+        return apply(text, edits)
+
+    monkeypatch.setattr(document, "apply", counted)
+    rows = "".join(f"| {i}.0 | x | - | ✅ | - | - |\n" for i in range(40))
+    items = "".join(f"- 🚀 MVP-{i}.0: x\n" for i in range(40))
+    table = "\n| A | B |\n|---|---|\n" + "| a |\n" * 40
+    new = fix_all(parse_roadmap(Document(f"{HEAD}{rows}\n{items}{table}")), None)
+    assert (new.count("| a |  |\n"), new.count("🚀"), len(passes)) == (40, 0, 1)
 
 
 def test_a_large_board_is_mended_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

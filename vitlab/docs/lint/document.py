@@ -33,6 +33,8 @@ RoadmapT = TypeVar("RoadmapT", bound=Roadmap)
 _GATES = ("gate", "gate_progress")
 _WORK = 100_000
 """Cards that one run of lint draws anew: each move draws its whole board."""
+_OWN_LINE = ("broken-row", "status-conflict")
+"""Kinds whose fixes are made at once: to read a document anew for each takes minutes."""
 _WAITING = ("planned", "ready", "running")
 _CLOSED = ("done", "failed", "partial")
 
@@ -234,7 +236,7 @@ def _duplicate_rows(hub: Hub) -> Iterator[Finding]:
 
 
 def fix_all(roadmap: Roadmap, lab_root: Path | None) -> str:
-    """The document's text with every safe fix made, one at a time on the text the last one left."""
+    """The document's text with every safe fix made, each on the text that those before left."""
     return _fixed(roadmap.document, lambda now: lint(_read_again(roadmap, now), lab_root))
 
 
@@ -254,12 +256,19 @@ def _read_again(file: RoadmapT, now: Document) -> RoadmapT:
 
 def _fixed(document: Document, find: Callable[[Document], Iterable[Finding]]) -> str:
     seen = {document.text}
-    while fix := next((finding.fix for finding in find(document) if finding.fix), None):
+    while fix := _next_fix([finding for finding in find(document) if finding.fix]):
         document = Document(apply(document.text, fix), document.path)
         if document.text in seen:  # two fixes that undo each other would never end
             break
         seen.add(document.text)
     return document.text
+
+
+def _next_fix(found: Sequence[Finding]) -> tuple[Edit, ...]:
+    """The fixes that change their own line alone, of each line the first; without any the first."""
+    lines = {one.line: one.fix for one in reversed(found) if one.kind in _OWN_LINE}
+    fixes = list(lines.values()) or [one.fix for one in found[:1]]
+    return tuple(edit for fix in fixes for edit in fix or ())
 
 
 def _duplicate_ids(roadmap: Roadmap) -> Iterator[Finding]:
