@@ -18,6 +18,7 @@ from tests.jobs.conftest import Workshop
 from tests.waiting import ended
 from vitlab.contract import reading
 from vitlab.contract.job import (
+    UNNAMED,
     Done,
     Lost,
     Queued,
@@ -134,7 +135,8 @@ def test_a_result_of_another_run_is_not_that_of_its_folder(shop: Workshop) -> No
     write_result(job.result, replace(own, job=earlier))  # of the same run's launch before
     found = read_job(job)
     assert found is not None
-    assert found.problem == "result.json is of another job of MVP 1.0, run run 1, profile full"
+    other = "another job of MVP 1.0, run run 1, profile full"
+    assert found.problem == f"result.json is of {other} {UNNAMED}"
     assert finished([found]) == []
 
 
@@ -164,6 +166,10 @@ def test_files_that_changed_since_they_were_written_are_not_believed(shop: Works
         path.write_bytes(text.replace(old, new))
         assert problem() == f"{path.name} {reading.CHANGED}"
         path.write_bytes(text)
+    text = job.result.read_bytes()
+    for same in (text.rstrip(), text + b"\n"):  # as an editor leaves it
+        job.result.write_bytes(same)
+        assert problem() == ""
     # As an older vitlab or a program writes them, or a person who means it: without a sum.
     lines = job.result.read_text().replace("0.25", "0.75").splitlines()
     job.result.write_text("\n".join(line for line in lines if "crc32" not in line))
@@ -181,7 +187,7 @@ def test_the_end_of_another_job_is_not_that_of_its_folder(shop: Workshop) -> Non
     shutil.copyfile(good.exit, bad.exit)
     found = read_job(bad)
     assert found is not None
-    assert found.state == Unreadable("exit.json is of another job")
+    assert found.state == Unreadable(f"exit.json is of another job {UNNAMED}")
     assert isinstance(read_state(good), Done)
 
 

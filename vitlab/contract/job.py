@@ -154,6 +154,8 @@ def _check_words(path: Path, profile: str, recipe: str) -> None:
 
 
 RESULT_VERSION = 1
+UNNAMED = "(without its job it is taken as it is)"
+"""Said of a file that names another job, to who has put it there on purpose."""
 COST = DRAWS, CORE_HOURS, GPU_HOURS = "draws", "core_hours", "gpu_hours"
 """Keys of a result's `data`: noisy spectra seen in training, CPU time and time on GPUs. A missing
 one is unknown."""
@@ -231,7 +233,7 @@ def other_job(result: Result, spec: Spec) -> str:
     of = _named_as(result)
     if of != _named_as(spec):
         return of
-    return f"another job of {of}" if result.job not in ("", spec.mark) else ""
+    return f"another job of {of} {UNNAMED}" if result.job not in ("", spec.mark) else ""
 
 
 def _named_as(one: Spec | Result) -> str:

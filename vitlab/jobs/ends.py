@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vitlab.contract.job import Done, Spec, read_spec
+from vitlab.contract.job import UNNAMED, Done, Spec, read_spec
 from vitlab.contract.paths import JobPaths, write_atomic
 from vitlab.contract.reading import Unreadable, with_sum
 from vitlab.contract.validation import load_fields
@@ -43,7 +43,7 @@ def load_exit(path: Path, spec: Spec | None = None) -> Done | None:
             raise Unreadable(path, "is empty")
         return None
     if spec and spec.submitted and record.get("job") not in (None, "", spec.mark):
-        raise Unreadable(path, "is of another job")
+        raise Unreadable(path, f"is of another job {UNNAMED}")
     ended = number(record.get("ended"), modified(path))
     return Done(
         started=number(record.get("started"), ended),
