@@ -195,3 +195,22 @@ def test_a_section_is_known_whose_mvp_stands_in_brackets(title: str) -> None:
         ("1.0", "planned")
     ]
     assert [one.kind for one in lint(plan, None)] == ["status-conflict"]
+
+
+@pytest.mark.parametrize(
+    ("head", "cells", "ids"),
+    [
+        ("| 编号 | MVP | 名称 | 状态 |", ("1 | MVP-1.0 | 基线", "2 | MVP-1.1 | 更大"), "1.0 1.1"),
+        ("| ID | MVP | Name | Status |", ("1 | MVP-1.0 | Base", "2 | MVP-1.1 | Wide"), "1.0 1.1"),
+        ("| ID | MVP | Name | Status |", ("2.0 | ViT | a", "2.1 | CNN | b"), "2.0 2.1"),
+        ("| ID | Name | Status |", ("1 | Base", "2 | Wide"), "1 2"),
+    ],
+)
+def test_a_column_that_counts_the_rows_holds_no_ids(
+    head: str, cells: tuple[str, ...], ids: str
+) -> None:
+    ruler = "|---" * (head.count("|") - 1) + "|"
+    rows = "\n".join(f"| {row} | done |" for row in cells)
+    roadmap = parse_roadmap(Document(f"# Plan\n\n{head}\n{ruler}\n{rows}\n"))
+    assert " ".join(mvp.id for mvp in roadmap.mvps) == ids
+    assert {mvp.status for mvp in roadmap.mvps} == {"done"}

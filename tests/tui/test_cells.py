@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import select
 import signal
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -324,7 +325,7 @@ async def test_bytes_that_are_no_utf8_end_no_keys(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A terminal set to GBK."""
-    typed, keys = list[str](), os.pipe()
+    typed, keys = list[str | None](), os.pipe()
     monkeypatch.setattr(terminal, "fileno", keys[0])
     monkeypatch.setattr(terminal, "exit_event", threading.Event())
     monkeypatch.setattr(terminal, "process_message", lambda key: typed.append(key.character))
@@ -335,6 +336,27 @@ async def test_bytes_that_are_no_utf8_end_no_keys(
     terminal.exit_event.set()
     reader.join()
     assert typed[0] == "/"
+    for one in keys:
+        os.close(one)
+
+
+async def test_a_paste_whose_end_never_came_ends_with_a_key(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got, keys = list[Any](), os.pipe()
+    monkeypatch.setattr(terminal, "fileno", keys[0])
+    monkeypatch.setattr(terminal, "exit_event", threading.Event())
+    monkeypatch.setattr(terminal, "process_message", got.append)
+    reader = threading.Thread(target=terminal.run_input_thread)
+    reader.start()
+    for data in (b"\x1b[200~one\ntwo", b"qy", b"\x03", b"x"):
+        os.write(keys[1], data)
+        # Each is read by itself, as what a person types is.
+        wait_for(lambda: not select.select([keys[0]], [], [], 0)[0])
+    wait_for(lambda: len(got) == 3)
+    terminal.exit_event.set()
+    reader.join()
+    assert [getattr(one, "text", None) or one.key for one in got] == ["one\ntwoqy", "ctrl+c", "x"]
     for one in keys:
         os.close(one)
 

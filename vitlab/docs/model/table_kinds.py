@@ -270,6 +270,8 @@ def recognise(
         words = [bare_header(cell) for cell in table.header.cells]
         named = next((i for i, word in enumerate(words) if _MVP_HEAD.fullmatch(word)), None)
         columns = columns if named is None else {**columns, "mvp": named}
+    elif (own := _counted(table, columns)) is not None:
+        columns = {**columns, "mvp": own, "number": columns["mvp"]}
     if "mvp" in columns and "status" not in columns:
         words = [bare_header(cell) for cell in table.header.cells]
         progress = next((i for i, word in enumerate(words) if word in _PROGRESS_HEAD), None)
@@ -286,6 +288,18 @@ def recognise(
     given = vocabulary.names_ids(headers)
     subject = "" if given else _other_subject(kind, table, columns, vocabulary)
     return KnownTable(kind, table, columns, headings, subject)
+
+
+def _counted(table: Table, columns: Mapping[str, int]) -> int | None:
+    """The column headed `MVP` where the one of ids, as `ID` may be, only counts the rows."""
+    words = [bare_header(cell) for cell in table.header.cells]
+    if words[columns["mvp"]] == "mvp" or "mvp" not in words:
+        return None
+    numbers = [
+        row.cells[columns["mvp"]].text for row in table.rows if len(row.cells) > columns["mvp"]
+    ]
+    counts = numbers == [str(number) for number in range(1, len(numbers) + 1)]
+    return words.index("mvp") if counts else None
 
 
 def _other_subject(

@@ -6,22 +6,25 @@ import base64
 import codecs
 import contextlib
 import os
+import re
 import select
 import shlex
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from textual._ansi_sequences import SYNC_END, SYNC_START
+from textual._xterm_parser import XTermParser
 from textual.app import App, SuspendNotSupported
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Size
+from textual.message import Message
 
 from vitlab.contract.paths import UsageError
 from vitlab.tui.terminal.cells import Cells, Update
@@ -91,11 +94,36 @@ class _End(threading.Event):
         return bool(select.select([self._keys, self._end], [], [], seconds)[0])
 
 
+_PASTE = "\x1b[200~", "\x1b[201~"
+"""Begin and end of one."""
+_KEY = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f](\[\d{1,3}(;\d{1,3})?u)?")
+"""What a terminal sends for a key with ctrl, or escape."""
+
+
 def _lenient(encoding: str) -> partial[codecs.IncrementalDecoder]:
     """A decoder that bytes of a terminal in another encoding do not end, and so no keys either."""
     return partial(codecs.getincrementaldecoder(encoding), errors="replace")
 
 
+class _Keys(XTermParser):
+    """Textual's own reader of keys, which would wait for the end of a paste for ever.
+
+    The line may break within one. A key by itself that nobody pastes, as escape or ctrl+c, ends it.
+    """
+
+    _in_paste = False
+
+    def feed(self, data: str) -> Iterable[Message]:
+        if self._in_paste and _KEY.fullmatch(data) and not data.startswith(_PASTE):
+            yield from super().feed(_PASTE[1])
+            self._in_paste = False
+        begin, end = map(data.rfind, _PASTE)
+        if begin != end:
+            self._in_paste = begin > end
+        yield from super().feed(data)
+
+
+linux_driver.XTermParser = _Keys  # type: ignore[attr-defined]
 linux_driver.getincrementaldecoder = _lenient  # type: ignore[attr-defined, assignment]
 
 
