@@ -13,7 +13,7 @@ from vitlab.contract.paths import UsageError
 from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.launch import Plan, Request, launch, plan_launch
+from vitlab.lab.launch import Plan, Request, hold, launch, plan_launch
 
 
 @pytest.fixture
@@ -34,6 +34,16 @@ def test_an_unchanged_plan_is_launched_byte_for_byte(
     assert [spec.exp_id for spec in specs if spec] == [spec.exp_id for spec in plan.specs]
     (change,) = plan.changes
     assert roadmap.read_text(encoding="utf-8") == change.new_text
+
+
+def test_a_launch_is_made_also_where_nothing_can_be_started(lab: Lab, roadmap: Path) -> None:
+    lab.paths.private.make()
+    lab.paths.private.again.mkdir()
+    launched = launch(lab, plan_launch(lab, Request(roadmap, "1.0", "smoke")))
+    hold(lab, launched.jobs[0])
+    jobs = {job.paths.name: job.held for job in all_jobs(lab.paths)}
+    assert jobs == {job.name: job == launched.jobs[0] for job in launched.jobs}
+    assert [line.partition(": ")[0] for line in lab.notes] == ["nothing is started"]
 
 
 def test_a_new_experiment_has_no_id_of_another_roadmap(lab: Lab, roadmap: Path, plan: Plan) -> None:

@@ -52,25 +52,26 @@ from vitlab.lab.linked_files import earlier_state, left_alone, linked_changes
 from vitlab.lab.results.job_results import put_away
 
 
-def advance_queue(lab: Lab) -> None:
+def advance_queue(lab: Lab, asked: bool = False) -> None:
     """Start what fits and end what was left running, as anyone who looks at the lab does.
 
     So that a queue whose supervisor was killed goes on at the next look. A lab that can only be
-    read is left to others.
+    read is left to others. `asked`: behind what a person asked for, which is done.
     """
     try:
-        if unfinished(lab.paths):
+        if asked or unfinished(lab.paths):
             scheduler.advance(lab.paths)
-        scheduler.wake_autopilot(lab.paths)
-    except OSError as error:
-        if error.errno not in NOT_WRITABLE:  # looking goes on, whatever is in place of the lease
+        if not asked:
+            scheduler.wake_autopilot(lab.paths)
+    except OSError as error:  # it goes on, whatever is in place of the lease
+        if asked or error.errno not in NOT_WRITABLE:
             lab.tell(f"nothing is started: {cause(error)}")
 
 
 def stop(lab: Lab, job: JobPaths) -> None:
     """Ask a job to end; its supervisor ends it. A queued or lost one ends at once."""
     scheduler.stop(job)
-    scheduler.advance(lab.paths)
+    advance_queue(lab, asked=True)
 
 
 def begins_anew(spec: Spec, state: JobState) -> bool:
@@ -96,7 +97,7 @@ def resume(lab: Lab, job: JobPaths, here: bool = False, force: bool = False) -> 
         raise UsageError(f"{job.name}: is done, so there is nothing to resume: {again}")
     scheduler.resume(lab.paths, job, here, force)
     write_standing(lab, job)
-    scheduler.advance(lab.paths)
+    advance_queue(lab, asked=True)
 
 
 def write_standing(lab: Lab, job: JobPaths) -> None:
@@ -185,14 +186,14 @@ def hold(lab: Lab, job: JobPaths) -> None:
     """Put a waiting job aside; those behind it may start."""
     scheduler.hold(_read_job(job))
     write_standing(lab, job)
-    scheduler.advance(lab.paths)
+    advance_queue(lab, asked=True)
 
 
 def release(lab: Lab, job: JobPaths) -> None:
     """Let a held job start when it is first in the queue."""
     scheduler.release(_read_job(job))
     write_standing(lab, job)
-    scheduler.advance(lab.paths)
+    advance_queue(lab, asked=True)
 
 
 def move(lab: Lab, job: JobPaths, places: int | None) -> None:
@@ -207,7 +208,7 @@ def change_priority(lab: Lab, job: JobPaths, by: int) -> None:
     if not isinstance(waiting.state, Queued):
         raise UsageError(f"{job.name}: the job is not queued")
     scheduler.edit_queue(waiting, priority=waiting.priority + by)
-    scheduler.advance(lab.paths)
+    advance_queue(lab, asked=True)
 
 
 def _read_job(paths: JobPaths) -> Job:
@@ -402,7 +403,7 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
             raise
     finally:
         os.close(lock)
-    scheduler.advance(lab.paths)
+    advance_queue(lab, asked=True)
     return Launched(jobs, changed)
 
 
