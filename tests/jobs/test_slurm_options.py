@@ -278,6 +278,35 @@ def test_a_record_without_a_number_is_submitted_anew(
         assert read_json(job.slurm)["id"] == "7_0"
 
 
+@pytest.mark.parametrize("late", ["", "sbatch: error: Batch job submission failed: timed out"])
+def test_what_is_submitted_without_an_answer_is_looked_for_before_it_is_submitted_again(
+    shop: Workshop, programs: Callable[..., None], monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    programs("sbatch", b"")
+    jobs = [shop.submit("pass", extra=SLURM, run=run) for run in ("a", "b")]
+    submitted, known = list[str](), list[str]()
+
+    def run(argv: Sequence[str], _: object = None) -> CompletedProcess[str] | None:
+        if argv[0] == "sbatch":
+            submitted.append(next(word[11:] for word in argv if word.startswith("--job-name=")))
+            return CompletedProcess(argv, 1, "", late) if late else None
+        asked = argv[argv.index("-n") + 1] if "-n" in argv else ""
+        rows = "7_[0-1]\n" if asked in known else ""
+        return CompletedProcess(argv, 0, rows, "")
+
+    monkeypatch.setattr(slurm, "_run", run)
+    assert advance(shop.lab) == advance(shop.lab) == []
+    assert len(submitted) == 1
+    monkeypatch.setattr(slurm, "UNSEEN", 0)
+    assert advance(shop.lab) == []
+    assert len(submitted) == 2
+    known.append(submitted[-1])
+    assert advance(shop.lab) == jobs
+    assert [read_json(job.slurm)["id"] for job in jobs] == ["7_0", "7_1"]
+    assert advance(shop.lab) == []
+    assert len(submitted) == 2
+
+
 def test_a_controller_that_hangs_is_not_asked_at_every_look(
     shop: Workshop, programs: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

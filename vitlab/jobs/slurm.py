@@ -39,8 +39,8 @@ COMMAND_TIMEOUT = 20
 PAUSE = 60.0
 """Seconds without a query after one that was not answered in time: all who look wait for it."""
 UNSEEN = 120.0
-"""Seconds after its submission in which an array that Slurm has not named yet is not gone: at some
-sites `squeue` tells what was true a while ago."""
+"""Seconds after its submission in which an array that Slurm has not named yet is not gone, nor
+submitted again: at some sites `squeue` tells what was true a while ago."""
 OUTCOMES: dict[str, Outcome] = {
     "CANCELLED": "killed",
     "DEADLINE": "killed",
@@ -99,10 +99,10 @@ def submit_batch(
     Returns those submitted, and those Slurm refused. Without `sbatch` here, a process on another
     machine submits them.
     """
-    begun: list[JobPaths] = []
     refused: list[Ended] = []
     groups: dict[str, list[Job]] = {}
-    for job in jobs:
+    begun, free = _answered_late(jobs)
+    for job in free:
         environment, _ = submitted_environment(job.paths, this_environment())
         options = job.spec.extra.get("slurm")
         key = f"{job.paths.folder.parent} {options} {sorted(environment.items())}"
@@ -125,8 +125,13 @@ def submit_batch(
             write_json(job.paths.slurm, orders[job.name])  # it may begin before its id is written
         environment, _ = submitted_environment(group[0].paths, this_environment())
         here = _cluster_here()  # not between the submission and the record of its number
+        asked = {"asked": round(time.time(), 3), "name": folders.stem}
         answer = _run(argv, environment)
-        if answer is None:
+        if answer is None and not is_here():
+            continue
+        if answer is None or (answer.returncode and "timed out" in answer.stderr):
+            for i, job in enumerate(group):  # Slurm may have them all the same
+                write_json(job.paths.slurm, {**orders[job.name], **asked, "task": i})
             continue
         number, cluster, why = _number_given(answer)
         if why:
@@ -138,6 +143,32 @@ def submit_batch(
             write_json(job.paths.slurm, record)
             begun.append(job.paths)
     return begun, refused
+
+
+def _answered_late(jobs: Sequence[Job]) -> tuple[list[JobPaths], list[Job]]:
+    """Jobs whose `sbatch` gave no answer but which Slurm has, by the name it was given; and those
+    that may be submitted: not one that Slurm may have in a moment."""
+    begun: list[JobPaths] = []
+    free: list[Job] = []
+    numbers: dict[str, str | None] = {}
+    for job in jobs:
+        record = _record(job)
+        name, asked = record.pop("name", None), record.pop("asked", None)
+        if not isinstance(name, str) or not isinstance(asked, int | float):
+            free.append(job)
+            continue
+        if name not in numbers:
+            answer = _run(["squeue", "-h", "-t", "all", "-n", name, "-o", "%i"])
+            failed = answer is None or answer.returncode
+            found = re.search(r"^\s*(\d+)", answer.stdout, re.MULTILINE) if answer else None
+            numbers[name] = None if failed else found[1] if found else ""
+        if number := numbers[name]:
+            sent = {"id": f"{number}_{record.pop('task', 0)}", "cluster": _cluster_here()}
+            write_json(job.paths.slurm, {**record, **sent, "sent": round(time.time(), 3)})
+            begun.append(job.paths)
+        elif number == "" and not 0 <= time.time() - asked < UNSEEN:
+            free.append(job)
+    return begun, free
 
 
 def _number_given(answer: subprocess.CompletedProcess[str]) -> tuple[str, str, str]:
