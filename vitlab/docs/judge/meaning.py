@@ -12,6 +12,7 @@ from vitlab.docs.model.gates.conditions import (
     Otherwise,
     Threshold,
     is_model,
+    number_of,
 )
 from vitlab.docs.model.gates.rules import Rule
 
@@ -98,8 +99,8 @@ def _above(rules: Sequence[Rule], first: int) -> list[int]:
     worst = rules[first - 1].condition if first else None
     if not isinstance(worst, Threshold | Between) or _is_of_better(worst):
         return []
-    subject = _subject(worst)
-    return [i for i, one in enumerate(rules[first:], first) if _subject(one.condition) == subject]
+    number = number_of(worst)
+    return [i for i, one in enumerate(rules[first:], first) if number_of(one.condition) == number]
 
 
 def _best(rules: Sequence[Rule], says: Sequence[bool | None], bands: Sequence[int]) -> int | None:
@@ -114,13 +115,6 @@ def _best(rules: Sequence[Rule], says: Sequence[bool | None], bands: Sequence[in
         return better[0]
     is_rest = isinstance(rules[unsaid[-1]].condition, Otherwise)
     return None if is_rest and unsaid[:-1] != worse else unsaid[-1]
-
-
-def _subject(condition: Condition) -> tuple[object, ...] | None:
-    """What number a limit is of."""
-    if not isinstance(condition, Threshold | Between):
-        return None
-    return condition.metric, condition.split, condition.label, condition.delta, condition.of
 
 
 def _way(condition: Condition) -> str:

@@ -236,6 +236,13 @@ class Manual:
 Condition = Threshold | Between | Comparison | OfGates | Otherwise | Manual
 
 
+def number_of(condition: Condition) -> object:
+    """What number a limit is of; any other condition is its own."""
+    if isinstance(condition, Threshold | Between):
+        return condition.metric, condition.split, condition.label, condition.delta, condition.of
+    return condition
+
+
 @dataclass(frozen=True)
 class _Subject:
     """What a number is about."""

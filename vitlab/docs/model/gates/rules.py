@@ -18,6 +18,7 @@ from vitlab.docs.model.gates.conditions import (
     Otherwise,
     Threshold,
     labels_in,
+    number_of,
     read_condition,
 )
 from vitlab.docs.model.headers import SOME_STARS
@@ -88,7 +89,7 @@ _ELSE_LINE = re.compile(
     re.I,
 )
 _MAY_DECIDE = re.compile(
-    rf"{_OPERATOR.pattern}|\d|\b(?:if|when|between|middle|marginal|borderline)\b|[若如]|介于|[之中]间|临界",
+    rf"{_OPERATOR.pattern}|\d\.\d|\b(?:if|when|between|marginal|borderline)\b|若|如果|介于|[之中]间|临界",
     re.I,
 )
 _ELSE_IF = re.compile(
@@ -376,19 +377,12 @@ def with_context(rules: Iterable[Rule], texts: Sequence[str]) -> tuple[Rule, ...
         for rule in rules
     ]
     deciding = tuple(rule for rule in read if not rule.is_consequence)
-    criteria = {_number_of(rule.condition) for rule in deciding if rule.passes}
+    criteria = {number_of(rule.condition) for rule in deciding if rule.passes}
     is_decided = any(rule.passes is False or isinstance(rule.condition, Otherwise)
                      for rule in deciding)  # fmt: skip
     if len(criteria) > 1 and not is_decided:  # all of them must hold
         return tuple(replace(rule, condition=Manual(rule.if_)) for rule in deciding)
     return deciding or tuple(read)
-
-
-def _number_of(condition: Condition) -> object:
-    """What a limit is of; another condition is its own."""
-    if isinstance(condition, Threshold | Between):
-        return condition.metric, condition.label, condition.of
-    return condition
 
 
 def with_subject(
@@ -438,7 +432,7 @@ def listed_rules(lines: Iterable[str]) -> tuple[Rule, ...]:
     """The rules in the lists of a gate that has no table: `- R² > 0.7 → ...`, or a check list."""
     rules: list[Rule] = []
     checks: list[str] = []
-    unread: list[str] = []
+    unread: list[Rule] = []
     for line in lines:
         match = _BULLET.match(line)
         text = _standing(match["text"] if match else line.lstrip("> \t"))
@@ -455,17 +449,23 @@ def listed_rules(lines: Iterable[str]) -> tuple[Rule, ...]:
         elif match and _VERDICT_IF.match(text):
             rules += rules_of(text, "")
         elif match and rules and (found := _otherwise(text)):
-            # What cannot be read stands before the rest, which waits for it.
-            rules += [*(Rule(one, "", Manual(one)) for one in unread), *found]
+            rules += found
         elif _reads_as_rule(text, in_list=match is not None) and _holds_condition(text):
             rules += read_rules(text)
-        elif match and rules and _MAY_DECIDE.search(text):
-            unread.append(text)
+        elif match and rules and not _rest_of(rules) and _MAY_DECIDE.search(text):
+            unread.append(Rule(text, "", Manual(text)))
+    if rest := _rest_of(rules):  # it waits for what cannot be read
+        rules[rest:rest] = unread
     if rules or not checks:
         return tuple(rules)
     if len(checks) == 1:
         return read_rules(checks[0])
     return (Rule("; ".join(checks), "", Manual("; ".join(checks))),)  # all of them must hold
+
+
+def _rest_of(rules: Sequence[Rule]) -> int:
+    """The place of the first `otherwise`; 0 for none."""
+    return next((i for i, one in enumerate(rules) if isinstance(one.condition, Otherwise)), 0)
 
 
 def _reads_as_rule(text: str, *, in_list: bool) -> bool:
