@@ -270,6 +270,8 @@ def test_of_several_numbers_of_a_line_each_is_found(tmp_path: Path) -> None:
 def test_what_is_no_python_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"train.py:2: not readable as Python"):
         seen(tmp_path, "a = 1\nb = (\n")
+    with pytest.raises(UsageError, match=r"train.py(:1)?: not readable as Python: \w"):
+        seen(tmp_path, "a = " + "lambda: " * 3000 + "1\n")
     (tmp_path / "bytes.py").write_bytes(b"\x00\xff")
     with pytest.raises(UsageError, match="not readable as Python"):
         look_at(tmp_path / "bytes.py")

@@ -11,7 +11,13 @@ import pytest
 
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.experiment import script_python
-from vitlab.jobs.experiment.script_python import check_python, find_python, imports_of, note_on
+from vitlab.jobs.experiment.script_python import (
+    check_python,
+    find_python,
+    imports_of,
+    in_words,
+    note_on,
+)
 
 SCRIPT = """\
 from __future__ import annotations
@@ -149,3 +155,8 @@ def test_what_takes_python_for_ever_is_no_script(tmp_path: Path, line: str) -> N
     began = time.process_time()
     assert imports_of(script) == {}
     assert time.process_time() - began < 2
+
+
+def test_of_many_modules_the_first_are_named() -> None:
+    assert in_words({"torch": "a.py:1", "h5py": "b.py:2"}) == "torch (a.py:1), h5py (b.py:2)"
+    assert in_words({f"m{i}": "a.py:1" for i in range(5000)}).endswith("m7 (a.py:1) and 4992 more")

@@ -132,7 +132,8 @@ def _modules(path: Path) -> Iterator[tuple[Path, ast.Module]]:
             tree = tree_of(module)
         except UNREADABLE as error:
             if module == path:
-                why = getattr(error, "strerror", None) or getattr(error, "msg", None) or error
+                why = getattr(error, "strerror", None) or getattr(error, "msg", None) or str(error)
+                why = why or "nested too deeply"
                 line = getattr(error, "lineno", None)
                 where = f"{path}:{line}" if line else str(path)
                 raise UsageError(f"{where}: not readable as Python: {why}") from error

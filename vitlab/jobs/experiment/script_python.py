@@ -33,6 +33,10 @@ print("has", *[name for name in sys.argv[2:] if has(name)])
 """
 
 
+NAMED = 8
+"""Modules that are named."""
+
+
 def imports_of(script: Path) -> dict[str, str]:
     """What must be there for it to start -> where: `torch` -> `light.py:3`.
 
@@ -96,8 +100,10 @@ def note_on(python: str, script: Path) -> str:
 
 
 def in_words(lacking: Mapping[str, str]) -> str:
-    """`torch (light.py:3), h5py (data.py:1)`."""
-    return ", ".join(f"{name} ({where})" for name, where in lacking.items())
+    """`torch (light.py:3), h5py (data.py:1)`; of many the first and how many more."""
+    named = [f"{name} ({where})" for name, where in lacking.items()]
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return ", ".join(named[:NAMED]) + more
 
 
 def _executable(python: str) -> str:
