@@ -144,7 +144,8 @@ def test_a_job_that_was_taken_over_names_no_file_and_stops_no_other(
     for options in ({"memory": "x"}, {"partition": "a"}):
         job = shop.submit("pass", extra={**SLURM, "slurm": options}, run=str(options))
         spec = job.spec.read_text().replace(job.folder.parent.name, "../../../planted")
-        job.spec.write_text(spec)
+        lines = spec.splitlines()
+        job.spec.write_text("\n".join(line for line in lines if "crc32" not in line))
         record = read_job(job)
         assert record is not None
         lines = preview(record)
