@@ -315,9 +315,9 @@ def _check_threshold(condition: Threshold | Between, gate: Gate, known: _Known) 
 
 
 def _no_result(condition: Threshold | Between, gate: Gate, known: _Known, name: str) -> Check:
-    if condition.of and is_model(condition.of):
-        return Check(None, phrase("missing", [condition.of]), {})
     whose = ", ".join(f"MVP-{i}" for i in gate.mvps) or phrase("any_mvp")
+    if condition.of and is_model(condition.of):  # another MVP may have one
+        return Check(None, phrase("no_full_result", whose, condition.of), {})
     twin = Value.parse(name).normalised
     if twin and any(str(twin) in r.values for r in known.results if r.mvp in gate.mvps):
         return Check(None, phrase("in_sigma", name, whose), {})
