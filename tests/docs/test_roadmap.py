@@ -203,6 +203,8 @@ def test_a_section_is_known_whose_mvp_stands_in_brackets(title: str) -> None:
         ("| 编号 | MVP | 名称 | 状态 |", ("1 | MVP-1.0 | 基线", "2 | MVP-1.1 | 更大"), "1.0 1.1"),
         ("| ID | MVP | Name | Status |", ("1 | MVP-1.0 | Base", "2 | MVP-1.1 | Wide"), "1.0 1.1"),
         ("| ID | MVP | Name | Status |", ("2.0 | ViT | a", "2.1 | CNN | b"), "2.0 2.1"),
+        ("| ID | MVP | Status |", ("1 | Ridge baseline", "2 | ViT"), "1 2"),
+        ("| 编号 | MVP | 状态 |", ("1 | 岭回归基线", "2 | ViT-S"), "1 2"),
         ("| ID | Name | Status |", ("1 | Base", "2 | Wide"), "1 2"),
     ],
 )

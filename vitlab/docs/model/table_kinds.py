@@ -295,11 +295,12 @@ def _counted(table: Table, columns: Mapping[str, int]) -> int | None:
     words = [bare_header(cell) for cell in table.header.cells]
     if words[columns["mvp"]] == "mvp" or "mvp" not in words:
         return None
-    numbers = [
-        row.cells[columns["mvp"]].text for row in table.rows if len(row.cells) > columns["mvp"]
-    ]
-    counts = numbers == [str(number) for number in range(1, len(numbers) + 1)]
-    return words.index("mvp") if counts else None
+    own = words.index("mvp")
+    rows = [row.cells for row in table.rows if len(row.cells) > max(own, columns["mvp"])]
+    counts = all(cells[columns["mvp"]].text == str(i) for i, cells in enumerate(rows, 1))
+    named = {own_id(cells[own].text) for cells in rows}
+    are_ids = len(named) == len(rows) and all(one and one[0].isdigit() for one in named)
+    return own if counts and are_ids else None
 
 
 def _other_subject(
