@@ -491,8 +491,7 @@ def program_of(argv: Sequence[str], folder: Path) -> Program:
     words = list(argv[1:])
     for i, word in enumerate(words):
         if word == "-m" and i + 1 < len(words):
-            module = words[i + 1]
-            path = folder.joinpath(*module.split("."))
+            path = folder.joinpath(*(module := words[i + 1]).split("."))
             for one in (path.with_suffix(".py"), path / "__main__.py"):
                 if one.is_file():
                     return Program(one, argv[0], folder, tuple(words[i + 2 :]), module)

@@ -118,7 +118,7 @@ class RunFiles:
         # The link to W&B's latest run is another run's as soon as that begins.
         pattern = re.sub(r"^wandb/latest-run/", "wandb/*run-*/", pattern)
         folders = [self.folder]
-        if wandb := own.get("WANDB_DIR") or self._variable("WANDB_DIR"):
+        if wandb := own.get("WANDB_DIR") or _variable(self._job, self._adopted, "WANDB_DIR"):
             folders.append(self.folder / wandb)
         if pattern:
             for folder in folders if pattern.startswith("wandb/") else folders[:1]:
@@ -126,17 +126,9 @@ class RunFiles:
         for folder in folders:
             yield folder, FILES, False  # it names the run's page, whatever was declared
 
-    def _variable(self, name: str) -> str | None:
-        """A variable of the program's environment."""
-        if self._adopted:
-            entries = (one.partition(b"=") for one in processes.environment(self._adopted[0]))
-            return {os.fsdecode(key): os.fsdecode(value) for key, _, value in entries}.get(name)
-        return submitted_environment(self._job, os.environ)[0].get(name)
-
     def note_existing(self) -> None:
         """Remember what is there before the attempt begins: it is an earlier run's."""
-        self._since, self.ours, self._search_at = time.time(), {}, 0.0
-        self._held = set()
+        self._since, self.ours, self._held, self._search_at = time.time(), {}, set(), 0.0
         if self._adopted:
             self._by_birth, self._since = True, processes.began(self._adopted[1])
             return
@@ -233,7 +225,8 @@ class RunFiles:
 
     def still_ours(self, path: Path) -> bool:
         """Whether no other job can have written a file since this job's last attempt began."""
-        return _stamp(path) is not None and not any(self._other_jobs(path))
+        others = other_jobs(self._lab, self._job, path, self._since)
+        return _stamp(path) is not None and not any(others)
 
     def problems(self, waited: bool) -> list[str]:
         """What could not be taken and why; `waited`: a file should be there by now."""
@@ -286,7 +279,8 @@ class RunFiles:
             return Evidence(existed=True, changed=False)
         own_folder = path.parent != self.folder and not existed
         held, holders = evidence_of_holders(path, look.opened, look.pids, own_folder)
-        rivals, literal = [*self._other_jobs(path)], not is_glob(self.pattern)
+        rivals = [*other_jobs(self._lab, self._job, path, self._since)]
+        literal = not is_glob(self.pattern)
         if held:
             self._held.add(path)
         if path in self._held:  # also once it is closed, or its process has ended
@@ -300,9 +294,6 @@ class RunFiles:
             rivals = [one for one in rivals if one.exact or literal or one.since < self._since]
         foreign = is_foreign(path, self._user, self._job.spec)
         return Evidence(self._named, held, holders, made, existed, changed, foreign, tuple(rivals))
-
-    def _other_jobs(self, path: Path) -> Iterator[Rival]:
-        return other_jobs(self._lab, self._job, path, self._since)
 
     def seen_alike(self, ours: Sequence[Process]) -> list[Rival]:
         """The other runs that were seen so far, some of which have ended.
@@ -326,6 +317,14 @@ class RunFiles:
         if self._adopted:
             return processes.tree(*self._adopted)
         return processes.members(*self._session, self._job.folder)
+
+
+def _variable(job: JobPaths, adopted: tuple[int, int] | None, name: str) -> str | None:
+    """A variable of the program's environment."""
+    if adopted:
+        entries = (one.partition(b"=") for one in processes.environment(adopted[0]))
+        return {os.fsdecode(key): os.fsdecode(value) for key, _, value in entries}.get(name)
+    return submitted_environment(job, os.environ)[0].get(name)
 
 
 def _search(places: Iterable[tuple[Path, str, bool]], literal: str) -> tuple[dict[Path, bool], str]:
