@@ -108,6 +108,8 @@ def test_runs_set_their_own_settings_and_metrics(tmp_path: Path) -> None:
         ("config: {argv: [a], env: {'a=b': c}}", "config.env.a=b: cannot be a variable"),
         ("config: {argv: [a], cwd: w/{run}}", "text with braces needs quotes here"),
         ("config: {argv: [a, {run}]}", "config.argv[1]: needs quotes to be text: '{run}'"),
+        ("config: {argv: [a, 0.25, null]}", "config.argv[2]: must be text"),
+        ("config: {argv: [a, 6, [b]]}", "config.argv[2]: must be text"),
         ("config: {argv: [a], epochs: 0}", "config.epochs: must be >= 1"),
         ("config: {argv: [a]}\nmetrics: {file: '{x}.csv', names: {v: val/r2}}", "metrics.file: un"),
     ],

@@ -58,8 +58,9 @@ class YamlFile:
         value = self.at(place)
         written: Any = self.texts.get(place) if value is not None else None
         if isinstance(value, list):
-            written = [self.texts.get((*place, i)) for i in range(len(value))]
-            written = None if None in (*written, *value) else written
+            texts = [self.texts.get((*place, i)) for i in range(len(value))]
+            pairs = zip(value, texts, strict=True)  # null and what is in it stay themselves
+            written = [one if None in (one, text) else text for one, text in pairs]
         return Setting(value, self.lines.get(place, 1), written)
 
     def error(self, place: Place, text: str) -> UsageError:
