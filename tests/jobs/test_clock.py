@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.jobs.conftest import Workshop
 from vitlab.contract.job import Result, write_result
+from vitlab.jobs import files
 from vitlab.jobs.files import ReservedFile, read_json, write_json
 from vitlab.jobs.process import supervisor as supervisors
 from vitlab.jobs.process.ending import End
@@ -59,3 +61,19 @@ def test_the_newest_is_the_one_submitted_last(shop: Workshop) -> None:
     assert 0 < second - ran[0].ended < third - ran[0].ended < 0.01
     assert first < second
     assert [one.result.values for one in latest(ran)] == [{"test/r2/log_g": 0.5}]
+
+
+@pytest.mark.parametrize("shift", [0.0, 600.0, -600.0])
+def test_a_sign_of_life_is_by_the_clock_of_its_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shift: float
+) -> None:
+    """Two hosts may be minutes apart."""
+    lock, before = tmp_path / "lock", time.time
+    lock.touch()
+    monkeypatch.setattr(files, "_ahead", {})
+    monkeypatch.setattr(time, "time", lambda: before() + shift)
+    files.beat(lock)
+    assert files.beats(lock)
+    os.utime(lock, (0, before() - 2 * files.SILENT - abs(shift)))
+    assert not files.beats(lock)
+    assert [*tmp_path.iterdir()] == [lock]

@@ -424,7 +424,7 @@ def _held(job: JobPaths, read: _Reader) -> bool:
         held = is_alive(started.get("pid", 0), started.get("ticks", 0))
         held = held and (locked is None or is_submitted(job))
     elif locked is False:  # some disks keep their locks to one machine
-        return is_elsewhere(started) and beats(job.lock) and is_submitted(job)
+        return is_elsewhere(started) and is_submitted(job) and beats(job.lock)
     else:
         held = job.lock.name not in read.wrong  # another machine's: it will write the end
     if not held and (why := _kind(job.lock)):  # a colleague's, of mode 600
