@@ -90,6 +90,17 @@ def batch(options: Mapping[str, Any], root: Path, folders: Path, count: int) -> 
     return [*argv, f"--wrap=exec {shlex.join(step)}"]
 
 
+def _groups(jobs: Iterable[Job]) -> list[list[Job]]:
+    """Those of one experiment, set of options and environment together."""
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        environment, _ = submitted_environment(job.paths, this_environment())
+        options = job.spec.extra.get("slurm")
+        key = f"{job.paths.folder.parent} {options} {sorted(environment.items())}"
+        groups.setdefault(key, []).append(job)
+    return list(groups.values())
+
+
 def submit_batch(
     lab: LabPaths, jobs: Sequence[Job], code_of: Callable[[Job], Code], grace: float
 ) -> tuple[list[JobPaths], list[Ended]]:
@@ -100,14 +111,8 @@ def submit_batch(
     machine submits them.
     """
     refused: list[Ended] = []
-    groups: dict[str, list[Job]] = {}
     begun, free = _answered_late(jobs)
-    for job in free:
-        environment, _ = submitted_environment(job.paths, this_environment())
-        options = job.spec.extra.get("slurm")
-        key = f"{job.paths.folder.parent} {options} {sorted(environment.items())}"
-        groups.setdefault(key, []).append(job)
-    for group in groups.values():
+    for group in _groups(free):
         lab.private.slurm.mkdir(parents=True, exist_ok=True)
         # Named by the folder: a job that was taken over may say to be of any experiment.
         exp_id = group[0].paths.folder.parent.name
