@@ -514,6 +514,8 @@ def test_errors_in_bands_from_the_worst_to_the_best() -> None:
         (["Go if R² > 0.96", "Tune if R² > 0.5", "Else stop"], "manual"),
         (["若 R² > 0.96：通过", "介于 0.5 和 0.96 之间：调参", "否则停止"], "manual"),
         (["If R² > 0.96: pass", "Between 0.5 and 0.96: tune", "Otherwise: stop"], "manual"),
+        (["If R² > {}: pass", "Evidence: MVP-1.0, grid v2.1", "Otherwise: stop"], "decided"),
+        (["若 R² > {}：通过", "中间汇报一次，依据 MVP-2.0", "否则停止"], "decided"),
         (["Pass if R² > {}", "Pass if MAE < 0.01"], "manual"),
         (["Pass if R² > {}", "Otherwise stop"], "decided"),
         (["若 R² > {} → 继续", "否则 → 停止（ΔR² < 0.02）"], "decided"),

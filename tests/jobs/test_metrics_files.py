@@ -822,6 +822,7 @@ def test_rows_from_the_last_step_back_in_epochs_of_several(tmp_path: Path) -> No
         ("0 1 2 0 3 4 5 1 6 7 2", "to and fro in their steps or epochs"),
         ("10 5 0 11 6 1 12", "to and fro in their steps or epochs"),
         ("0.5 1 0.1 0.2 1.5 0.3 2", "to and fro in their steps or epochs"),
+        ("0 3 1 4 2 5", "to and fro in their steps or epochs"),
         ("20 30 0 40 1 50 2 60", "to and fro in their steps or epochs"),
         # Of one, resumed, in stages, and of one row more in an epoch.
         ("0 1 2 3 1 2 3 4 5 3 4 5 6", ""),

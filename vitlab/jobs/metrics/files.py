@@ -49,6 +49,8 @@ class FileReader(Reader):
         self._known = KnownRows(list(source.names), source.step, source.epoch)
         self._longest = 0  # rows that were in it at once
         self._cut = False  # its last line has no end
+        self.begun_anew = 0
+        """How often it was cut or written anew since this reader began."""
         self._before: set[str] = set()  # names that it had before it was cut or written anew
         self._wait_until = 0.0
 
@@ -85,6 +87,7 @@ class FileReader(Reader):
             begun = time.thread_time()  # on a busy machine a cheap file waits too
             anew = not self._has_grown(descriptor, stamp, last)
             if anew:
+                self.begun_anew += 1
                 self._begin_again()
             yield from self._rows(descriptor, status.st_size, last, without)
             if last and self._known.read < self._longest and not self._known.all_read:
@@ -316,6 +319,11 @@ class FileFollower(Grouped[FileReader]):
             and one._known.read >= before._known.read
             for one, before in zip(self._readers, other._readers, strict=True)
         )
+
+    @property
+    def begun_anew(self) -> int:
+        """How often the file was cut or written anew."""
+        return max(reader.begun_anew for reader in self._readers)
 
     def poll(self, last: bool = False) -> Iterator[Event]:
         """The new events, as kind and data; `last`: the run is over, so an unfinished line too.

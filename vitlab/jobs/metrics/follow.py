@@ -293,6 +293,7 @@ class Follow:
     def _read(self, last: bool) -> None:
         for reader in self._readers.values():
             reader.poll(self.job.events, self._known, last)
+        self._files.look_soon(sum(one.follower.begun_anew for one in self._readers.values()))
         if (log := self._log) is not None:
             by_file = self._given() if self._source.prefer == "file" else frozenset[str]()
             with _limit(PATTERN_LIMIT, lambda: log.follower.cursor):

@@ -33,11 +33,19 @@ class Courses:
     by_turns: bool = False
     moves: bool = False
     """Whether they are not all one."""
+    last_two: list[float] = field(default_factory=list)
+    zigzag: int = 0
+    """Rows in which two courses took turns one by one, each with the same distance."""
+    far: float = 0.0
+    """That distance."""
 
     def add(self, place: float | None) -> None:
         """That of the next row."""
-        if place is None or not self.ends:
-            self.ends += [(place, 0.0)] if place is not None else []
+        if place is None:
+            return
+        self._look_at_zigzag(place)
+        if not self.ends:
+            self.ends.append((place, 0.0))
             return
         last, far = self.ends[-1]
         self.moves |= place != last
@@ -51,6 +59,18 @@ class Courses:
             self.ends[-1] = place, place - last or far
         else:
             self.ends, self.turns = [*self.ends[1 - _COURSES :], (place, 0.0)], 0
+
+    def _look_at_zigzag(self, place: float) -> None:
+        """Two runs whose rows began one after the other: 0, 3, 1, 4, 2."""
+        if len(self.last_two) == 2:
+            first, second = self.last_two
+            far = place - first
+            turns = far > 0 and (second - first) * (place - second) < 0
+            goes_on = self.zigzag > 0 and _is_next(place, first, self.far)
+            self.zigzag = (self.zigzag + 1 if goes_on else 1) if turns else 0
+            self.far = far
+            self.by_turns |= self.zigzag >= _COURSES
+        self.last_two = [*self.last_two[-1:], place]
 
     def _other(self, place: float) -> tuple[float, float] | None:
         """The course before the last row's that goes on here, the nearest one."""

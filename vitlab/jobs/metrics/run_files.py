@@ -55,6 +55,8 @@ _Found = tuple[Path, bool, Stamp]
 """A file, and whether it was declared."""
 MAX_FILES = 10_000
 """That one search finds, the nearest first."""
+_SOON = 2.0
+"""Seconds between two such looks where a file is written anew all the time."""
 _SHARE = 100
 """A search that took long is not done again for this many times as long."""
 
@@ -107,7 +109,8 @@ class RunFiles:
         """Those that a process of the run was seen to write."""
         self._claims: dict[Path, _Decided] = {}
         self._alike: dict[str, Rival] = {}
-        self._recheck_at = self._look_at = time.monotonic()
+        self._recheck_at = self._look_at = self._looked_at = time.monotonic()
+        self._begun = 0
         self._search_at = 0.0
         self._matched: dict[Path, bool] = {}
         self._cut = ""
@@ -201,7 +204,8 @@ class RunFiles:
         """The files read so far that another job or process writes too, and which; now and then."""
         if not self.ours or (time.monotonic() < self._recheck_at and not last):
             return []
-        self._recheck_at = time.monotonic() + RECHECK
+        self._looked_at = time.monotonic()
+        self._recheck_at = self._looked_at + RECHECK
         look, lost = _Look(self, (path.parent for path in self.ours)), []
         for path, declared in list(self.ours.items()):
             if (stamp := _stamp(path)) is None:
@@ -213,6 +217,12 @@ class RunFiles:
                 del self.ours[path]
                 lost.append((path, decided.why))
         return lost
+
+    def look_soon(self, begun: int) -> None:
+        """Look at once who else may have begun a file anew; `begun`: how often any was so far."""
+        if begun != self._begun:
+            self._recheck_at = min(self._recheck_at, self._looked_at + _SOON)
+        self._begun = begun
 
     def log_start(self, log: Path) -> int:
         """The byte from which on the log of an adopted run is surely its own."""

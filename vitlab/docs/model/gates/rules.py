@@ -89,9 +89,11 @@ _ELSE_LINE = re.compile(
     re.I,
 )
 _MAY_DECIDE = re.compile(
-    rf"{_OPERATOR.pattern}|\d\.\d|\b(?:if|when|between|marginal|borderline)\b|若|如果|介于|[之中]间|临界",
+    rf"{_OPERATOR.pattern}|(?<![\w.-])0?\.\d|\d\s*%|之间|临界|^\W*(?:若(?!干)|如果|介于|中间[地值区带])"
+    r"|^\W*(?:\w+ ){0,3}(?:if|when|between|marginal|borderline)\b",
     re.I,
 )
+"""A line between rules that may be one, though it cannot be read."""
 _ELSE_IF = re.compile(
     r"^\s*(?:elif\b|else\s+if\b|otherwise,?\s+if\b|否则[,，]?\s*(?:若(?!干)|如果|如(?![何下上图表])))",
     re.I,
