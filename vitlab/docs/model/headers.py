@@ -157,7 +157,7 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "complete", "completed", "achieved", "finished", "archived", "success", "successful",
         "succeeded", "shipped", "concluded", "frozen", "confirmed", "verified", "validated",
         "supported", "resolved", "merged", "released", "100%", "完工", "搞定", "已结项",
-        "answered", "solved", "proven", "proved", "支持", "证实", "已回答", "已解决",
+        "answered", "solved", "proven", "已证实", "已回答", "已解决",
     ),
     "partial": (
         "部分", "部分完成", "部分通过", "部分成立", "部分验证", "待确认", "无定论", "partial",
@@ -170,8 +170,8 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "实验失败", "提交失败", "oom",
         "out of memory", "failed", "failure", "rejected", "refuted", "falsified",
         "disproved", "crashed",
-        "diverged", "unsuccessful", "not confirmed", "not supported", "disproven", "invalidated",
-        "proven wrong", "proved wrong", "proven false", "不支持", "推翻",
+        "diverged", "unsuccessful", "not confirmed", "not supported", "disproven",
+        "proven wrong", "proved wrong", "proven false", "已推翻",
     ),
     "cancelled": (
         "取消", "已取消", "已关闭", "关闭", "废弃", "已废弃", "作废", "不需要", "无需", "不做",

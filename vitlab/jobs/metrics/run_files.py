@@ -20,6 +20,7 @@ from vitlab.contract.tracking import FILES
 from vitlab.jobs import processes
 from vitlab.jobs.environment import submitted_environment
 from vitlab.jobs.experiment.placeholders import (
+    Filled,
     expand,
     filled,
     is_glob,
@@ -84,13 +85,7 @@ class RunFiles:
         self._has_folder = program.makes_cwd
         self._named = program.makes_cwd or bool(words_in(file) & set(values))
         self._script = script_of(program.argv, str(self.folder))
-        self._path: tuple[list[str], Path] | None = None
-        """The words of its command that lead to its file, and that; None where there are none."""
-        if self.pattern and not is_glob(self.pattern):
-            path = Path(*place_of(program))
-            told = places_named(program.argv, str(self.folder), path)
-            words = [word for word, leads in told.items() if leads]
-            self._path = (words, path) if words else None
+        self._path = _path_told(program, self.folder)
         adopted = (spec.get("extra") or {}).get(processes.ADOPTED) or {}
         self._adopted = processes.identity(adopted) if adopted else None
         user = user_of(self._adopted[0]) if self._adopted else -1
@@ -318,10 +313,6 @@ class RunFiles:
         self._alike = {**gone, **running}
         return list(self._alike.values())
 
-    def alike_anywhere(self, ours: Sequence[Process]) -> list[Rival]:
-        """Other runs of the same script in any folder, which may log into one place with ours."""
-        return [*look_alikes(ours, self._script, self._lab, without=self._above, anywhere=True)]
-
     def processes(self) -> list[Process]:
         """The live processes of the run."""
         if self._adopted:
@@ -355,6 +346,16 @@ def _search(places: Iterable[tuple[Path, str, bool]], literal: str) -> tuple[dic
     return found, cut
 
 
+def _path_told(program: Filled, folder: Path) -> tuple[list[str], Path] | None:
+    """The words of a command that lead to its metrics file, and that; None where none do."""
+    if not program.metrics or is_glob(program.metrics):
+        return None
+    path = Path(*place_of(program))
+    told = places_named(program.argv, str(folder), path)
+    words = [word for word, leads in told.items() if leads]
+    return (words, path) if words else None
+
+
 class _Look:
     """One look at the machine, taken when the first file needs it, and the same for all."""
 
@@ -380,7 +381,9 @@ class _Look:
 
     @cached_property
     def elsewhere(self) -> list[Rival]:
-        return self._files.alike_anywhere(self.processes)
+        """Other runs of the same script in any folder, which may log into one place with ours."""
+        files = self._files
+        return [*look_alikes(self.processes, files._script, files._lab, "", files._above, True)]
 
     def replaced(self, path: Path) -> bool:
         """Whether one of the run's processes began the file anew: it does not append to it.
