@@ -270,6 +270,9 @@ def test_a_score_of_the_end_beside_the_epochs(
     ours = {"val_r2": R2, test: "test/r2/log_g"}
     assert [x for *_, x in read(path, source(ours))] == [
         {R2: 0.1}, {R2: 0.8}, {"test/r2/log_g": 0.79}]  # fmt: skip
+    if test == "test_r2" and "history" not in document:  # a history of the test set is no score
+        path.write_text('{"val_r2": [0.6], "test_r2": [0.5, 0.4, 0.3]}')
+        assert [x for *_, x in read(path, source(ours))] == [{R2: 0.6}]
     path.write_text(json.dumps({**document, "val_r2": 0.7, test: 0.79}))  # of all, not of an epoch
     assert [x for *_, x in read(path, source(ours))] == [
         {R2: 0.7}, {"test/r2/log_g": 0.79}]  # fmt: skip

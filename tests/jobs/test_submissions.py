@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 
 from tests.jobs.conftest import Workshop
 from tests.waiting import ended
-from vitlab.contract.job import Done, Lost, Queued, Spec
+from vitlab.contract.job import Done, Lost, Queued, Spec, read_spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, find_lab
 from vitlab.contract.user_key import state_folder
 from vitlab.jobs import slurm, submissions
@@ -49,7 +50,9 @@ def alone(job: JobPaths) -> None:
 
 
 def other_spec(job: JobPaths) -> None:
-    job.spec.write_text(job.spec.read_text().replace('"run 1"', '"run 2"'))
+    spec = read_spec(job.spec)
+    assert spec is not None
+    job.spec.write_bytes(replace(spec, run="run 2").to_json())
 
 
 def other_environment(job: JobPaths) -> None:

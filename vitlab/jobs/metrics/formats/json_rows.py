@@ -174,9 +174,10 @@ def rows_in(
         return lists.get("log_history", [])
     columns = _columns(rest)
     lengths = {len(cells) for name, cells in columns.items() if dotted(name) in wanted}
-    if len(lengths) == 2 and 1 in lengths:  # a score of the end beside the epochs
-        last |= {name: cells[0] for name, cells in columns.items()
-                 if len(cells) == 1 and dotted(name) in wanted}  # fmt: skip
+    single = {name: cells[0] for name, cells in columns.items()
+              if len(cells) == 1 and dotted(name) in wanted}  # fmt: skip
+    if len(lengths) == 2 and single and all("test" in name.lower() for name in single):
+        last |= single  # of the end, beside the epochs
         lengths.discard(1)
     if len(lengths) == 1:
         columns = {name: cells for name, cells in columns.items() if len(cells) in lengths}
