@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from vitlab.contract.events import EventWriter
-from vitlab.contract.job import read_spec
 from vitlab.contract.paths import JobPaths, LabPaths, remove_leftovers, write_atomic
 from vitlab.contract.reading import Search, matching, open_regular, read_regular
 from vitlab.contract.value import Value
@@ -196,14 +195,12 @@ def write_start(
 
     `began`: when one was started by hand; None for others.
     """
-    spec = read_spec(job.spec)
     record: dict[str, Any] = {
         "host": os.uname().nodename,
         "device": orders.get("device", "cpu"),
         "commit": orders.get("commit") or None,
         "dirty": bool(orders.get("dirty")),
-        "seed": spec.config.get("seed") if spec else None,
-        "job": spec.mark if spec else "",
+        "seed": (read_json(job.spec).get("config") or {}).get("seed"),
     }
     if resumed:
         last = last_json_line(job.events)
