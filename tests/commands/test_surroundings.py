@@ -229,6 +229,8 @@ def test_files_of_a_colleague_that_are_closed_to_others(lab: Path) -> None:
         shutil.copytree(job, copy)
         spec = json.loads((copy / "spec.json").read_bytes())  # a job of its own, and no copy
         (copy / "spec.json").write_text(json.dumps({**spec, "submitted": 1.0 + number}))
+        events = (copy / "events.jsonl").read_text()
+        (copy / "events.jsonl").write_text(events.replace('"job": "submitted', '"was": "submitted'))
         for file in ("exit.json", "result.json"):
             record = json.loads((copy / file).read_bytes()) | {"job": ""}
             (copy / file).write_text(json.dumps(record))

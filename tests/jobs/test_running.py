@@ -28,7 +28,7 @@ from tests.waiting import (
     wait_for,
 )
 from vitlab.contract.events import read_events
-from vitlab.contract.job import Done, Lost, Queued, Running
+from vitlab.contract.job import Done, Lost, Queued, Running, read_spec
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.tracking import read_link
 from vitlab.jobs import files, processes
@@ -499,6 +499,9 @@ def test_half_an_event_line(shop: Workshop) -> None:
     assert ended(job).outcome == "killed"
     events, offset = read_events(job.events)
     assert [event.kind for event in events] == ["start", "note"]
+    spec = read_spec(job.spec)
+    assert spec is not None
+    assert events[0].data["job"] == spec.mark
     assert offset < job.events.stat().st_size
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -183,7 +184,7 @@ def test_a_reader_takes_only_what_is_new(tmp_path: Path) -> None:
 
 
 def test_the_events_of_another_job_are_none(tmp_path: Path) -> None:
-    """By the spec that its last start names; a spec that cannot be read tells nothing."""
+    """By what its last start names; a spec that cannot be read tells nothing."""
     job, reader = JobPaths(tmp_path), ProgressReader(JobPaths(tmp_path))
     spec = Spec("1.0", "one", "full", "mlp", {}, "E-1", "r.md")
     with EventWriter(job.events) as writer:
@@ -195,6 +196,12 @@ def test_the_events_of_another_job_are_none(tmp_path: Path) -> None:
         assert other.poll() == Progress(problem="events.jsonl is of another job")
         writer.write("start", spec_hash=spec.hash, resumed_from=3)
         assert (other.poll().step, other.poll().problem) == (3, "")
+        job.spec.write_bytes(replace(spec, submitted=2.5).to_json())
+        program = ProgressReader(job)
+        for mark, problem in (("submitted 1.5", "events.jsonl is of another job"),
+                              ("submitted 2.5", ""), ("", "")):  # fmt: skip
+            writer.write("start", job=mark)
+            assert program.poll().problem == problem
 
 
 def test_a_long_file_is_read_to_its_end_over_whatever_stands_between(tmp_path: Path) -> None:

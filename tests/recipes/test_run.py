@@ -161,7 +161,8 @@ def test_a_job_says_what_it_does_and_leaves_its_result(
     assert ended.code == 0, ended.err
     said = events(paths)
     assert said[0].kind == "start"
-    assert set(said[0].data) == {"host", "device", "commit", "dirty", "spec_hash", "seed"}
+    keys = {"host", "device", "commit", "dirty", "spec_hash", "job", "seed"}
+    assert set(said[0].data) == keys
     assert said[0].data["device"] == "cpu"
     assert said[-1].data == {"ok": True, "error": None}
     assert {e.kind for e in said} >= {"start", "step", "eval", "end"}

@@ -29,6 +29,11 @@ DROPPED = "lost, then dropped"
 """`detail` of a job that a person stopped."""
 
 
+def job_mark(submitted: float) -> str:
+    """Of one job among those of its name: when it was submitted."""
+    return f"submitted {float(submitted)!r}"
+
+
 @dataclass(frozen=True)
 class Event:
     """One line of `events.jsonl`."""

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from vitlab.contract.events import DROPPED, NEVER_BEGAN, STOPPED
+from vitlab.contract.events import DROPPED, NEVER_BEGAN, STOPPED, job_mark
 from vitlab.contract.paths import write_atomic
 from vitlab.contract.reading import MAX_KEPT, with_sum
 from vitlab.contract.reading import Unreadable as UnreadableFile
@@ -113,8 +113,8 @@ class Spec:
 
     @property
     def mark(self) -> str:
-        """Of this one job among those of its name: when it was submitted."""
-        return f"submitted {float(self.submitted)!r}"
+        """Of this one job among those of its name."""
+        return job_mark(self.submitted)
 
     def to_json(self) -> bytes:
         document = {"v": SPEC_VERSION, **asdict(self)}

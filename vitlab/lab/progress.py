@@ -117,6 +117,8 @@ class Progress:
     """Whether it was started by hand: its first events come at once, when it is adopted."""
     spec_hash: str = ""
     """Of the spec of its last start; empty where that does not say it, as of a program."""
+    job: str = ""
+    """`Spec.mark` of its last start; empty where that does not say it."""
     before: float = 0.0
     """Run time of the processes before this one, in seconds."""
     last: float = 0.0
@@ -192,6 +194,7 @@ def _move_on(state: dict[str, Any], event: Event) -> None:
                 "first": None,
                 "first_epoch": None,
                 "spec_hash": str(data.get("spec_hash", "")),
+                "job": str(data.get("job", "")),
                 "before": before or 0.0,
             }
         case "step" | "eval":
@@ -240,8 +243,8 @@ class ProgressReader:
         self._job = job
         self._tail = EventTail(job.events)
         self._folded = self._progress = Progress()
-        self._ours = set[str]()
-        """The hashes known to be of this job's spec, or of one that cannot be read."""
+        self._ours = {("", "")}
+        """Hashes and marks known to be of this job's spec, or of one that cannot be read."""
 
     def poll(self) -> Progress:
         """The same object until something has changed."""
@@ -252,13 +255,15 @@ class ProgressReader:
         problem = self._tail.problem or folded.problem
         if folded is not self._folded or problem != self._progress.problem:
             self._folded, self._progress = folded, replace(folded, problem=problem)
-            if folded.spec_hash and self._is_of_another():
+            if self._is_of_another(folded.spec_hash, folded.job):
                 self._progress = Progress(problem=f"{self._job.events.name} is of another job")
         return self._progress
 
-    def _is_of_another(self) -> bool:
-        if self._folded.spec_hash not in self._ours:
+    def _is_of_another(self, spec_hash: str, job: str) -> bool:
+        if (spec_hash, job) not in self._ours:
             spec = read_spec(self._job.spec)
-            if spec is None or spec.hash == self._folded.spec_hash:
-                self._ours.add(self._folded.spec_hash)
-        return self._folded.spec_hash not in self._ours
+            if spec is None or (
+                spec_hash in ("", spec.hash) and (job in ("", spec.mark) or not spec.submitted)
+            ):
+                self._ours.add((spec_hash, job))
+        return (spec_hash, job) not in self._ours

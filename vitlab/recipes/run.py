@@ -330,6 +330,7 @@ def _start(spec: Spec, config: Config, device: str, resumed_from: int | None) ->
         "commit": code.commit or None,
         "dirty": code.dirty,
         "spec_hash": spec.hash,
+        "job": spec.mark,
         "seed": seed,
     }
     return known if resumed_from is None else {**known, "resumed_from": resumed_from}

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from vitlab.contract.events import EventWriter
+from vitlab.contract.events import EventWriter, job_mark
 from vitlab.contract.paths import JobPaths, LabPaths, remove_leftovers, write_atomic
-from vitlab.contract.reading import Search, matching, open_regular, read_regular
+from vitlab.contract.reading import Search, is_finite, matching, open_regular, read_regular
 from vitlab.contract.value import Value
 from vitlab.jobs.environment import as_bytes, submitted_environment, this_environment
 from vitlab.jobs.experiment.placeholders import (
@@ -195,12 +195,15 @@ def write_start(
 
     `began`: when one was started by hand; None for others.
     """
+    spec = read_json(job.spec)
+    submitted = spec.get("submitted")
     record: dict[str, Any] = {
         "host": os.uname().nodename,
         "device": orders.get("device", "cpu"),
         "commit": orders.get("commit") or None,
         "dirty": bool(orders.get("dirty")),
-        "seed": (read_json(job.spec).get("config") or {}).get("seed"),
+        "seed": (spec.get("config") or {}).get("seed"),
+        "job": job_mark(submitted) if is_finite(submitted) else "",
     }
     if resumed:
         last = last_json_line(job.events)
