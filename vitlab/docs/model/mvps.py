@@ -30,6 +30,7 @@ from vitlab.docs.model.status_marks import (
     find_marks,
     item_marks,
     status_lines,
+    unclear_status,
     unread_statuses,
 )
 from vitlab.docs.model.table_kinds import Entry, View
@@ -252,7 +253,7 @@ def _of_headings(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> It
         for _, text, _ in marks:
             name = name.replace(plain(text), "")
         name = _EMPTY_BRACKETS.sub("", name).strip(_EDGES)
-        _, text, parsed = marks[-1] if marks else (0, "", None)
+        _, text, parsed = marks[-1] if marks else (0, unclear_status(title, vocabulary), None)
         entry = _entry(document, "heading", heading.index, mvp, parsed)
         yield Stated(mvp, name, entry, parsed.status if parsed else None, text)
 
@@ -260,7 +261,7 @@ def _of_headings(document: Document, vocabulary: Vocabulary, ids: IdIndex) -> It
 def _of_many(document: Document, heading: Heading, mvp: str, vocabulary: Vocabulary) -> Stated:
     """One of the MVPs that share a heading, which then is no place to write its status."""
     marks = heading_marks(heading, "", vocabulary)
-    _, text, parsed = marks[-1] if marks else (0, "", None)
+    _, text, parsed = marks[-1] if marks else (0, unclear_status(heading.title, vocabulary), None)
     entry = _entry(document, "headings", heading.index, mvp, parsed)
     return Stated(mvp, "", entry, parsed.status if parsed else None, text)
 
@@ -357,7 +358,7 @@ def stated_in_lists(document: Document, vocabulary: Vocabulary) -> list[Stated]:
         if one and _COUNTED.fullmatch(mvp):
             found.setdefault(mvp, one)
     if not found:
-        for one in _of_items(document, lambda text: _step_marks(text, vocabulary)):
+        for one in _of_items(document, vocabulary, _step_marks):
             found.setdefault(one.id, one)
     return list(found.values())
 
@@ -377,7 +378,7 @@ def _of_lists(document: Document, vocabulary: Vocabulary, known: IdIndex) -> Ite
             for one in _of_item(*item):
                 text = one.text or plain(column.heading.title)
                 yield replace(one, status=one.status or column.status, text=text)
-    yield from _of_items(document, lambda text: _marks(text, vocabulary))
+    yield from _of_items(document, vocabulary, _marks)
 
 
 def _marks(text: str, vocabulary: Vocabulary) -> tuple[Sequence[str], int, list[Mark]]:
@@ -389,17 +390,21 @@ def _marks(text: str, vocabulary: Vocabulary) -> tuple[Sequence[str], int, list[
 
 
 def _of_items(
-    document: Document, read: Callable[[str], tuple[Sequence[str], int, list[Mark]]]
+    document: Document,
+    vocabulary: Vocabulary,
+    read: Callable[[str, Vocabulary], tuple[Sequence[str], int, list[Mark]]],
 ) -> Iterator[Stated]:
     """The items that `read` knows in those lists in which one of them has a status."""
     listed: list[Stated] = []
     for index, text in items_of(document):
-        mvps, end, marks = read(text)
+        mvps, end, marks = read(text, vocabulary)
         if listed and not _is_one_list(document, listed[-1].entry.row.index, index):
             yield from listed if any(one.status for one in listed) else ()
             listed = []
         mark = marks[-1] if marks else None
-        listed += _of_item(document, index, mvps, text, end, mark)
+        unclear = "" if marks else unclear_status(text, vocabulary)
+        found = _of_item(document, index, mvps, text, end, mark)
+        listed += (replace(one, text=one.text or unclear) for one in found)
     yield from listed if any(one.status for one in listed) else ()
 
 

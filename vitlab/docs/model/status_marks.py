@@ -10,12 +10,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from vitlab.docs.model.ids import IdIndex, several_ids
-from vitlab.docs.model.status_text import read_status_text
+from vitlab.docs.model.status_text import is_sure, opens_remark, read_status_text
 from vitlab.docs.model.vocabulary import COLOURS, OF_SENTENCES, ParsedStatus, Vocabulary
 from vitlab.docs.text.inline import folded, plain
 from vitlab.docs.text.source import Document, Heading, Span
 
 _GROUP = re.compile(r"[(（【\[](?P<inside>[^()（）【】\[\]]*)(?:[)）】]|\](?!\())")
+_EDGES = " *_~`.。"
 _GROUPS = re.compile(rf"(?:\s*{_GROUP.pattern.replace('?P<inside>', '')})*")
 _BLOCKED_END = re.compile(
     r"(?:\s[-–—|]+|[:：，,])\s*(?P<text>(?!\s)(?:(?!\s[-–—]+\s)[^|:：()（）,，])+)$"
@@ -38,7 +39,6 @@ _LONGEST = 2000
 """Characters of a title or an item with a status at its end; the search takes their square."""
 _COLOUR = re.compile(r"\S+\s*(?:$|[^\w\s]|[A-Z\d]|ep)")
 """A colour with a remark, and no words."""
-_DATED = re.compile(r"[(（\[](?P<text>[^\W\d_]+)[\s,，:：]+(?:on |at )?[\d./年月日:-]+[)）\]]")
 _NOTHING = re.compile(r"[\s*_~`:：\ufeff\u200b]*")
 _NUMBER_BEHIND = re.compile(
     r"[\s*_,，:：]*(?:[^\s=]{1,12}\s*[=≈]\s*|ep(?:och)?\s*)?[+-]?\d[\w.:/%-]*\s*$", re.I
@@ -126,7 +126,9 @@ def find_marks(
             marks.append(mark)
     for group in groups if last else ():
         if not any(m.start < group.end() and group.start() < m.end for m in marks):
-            mark = _in_group(group, vocabulary)
+            ends = not text[group.end() :].strip(_EDGES)
+            beside = ends or _is_nothing(text[of[1] : group.start()])
+            mark = _in_group(group, vocabulary, remark=beside)
             marks += [mark] if mark else []
     if last and (tail := _BLOCKED_END.search(text, of[1])) and not marks:
         parsed = vocabulary.read(tail["text"])
@@ -174,27 +176,33 @@ def item_marks(text: str, of: tuple[int, int], vocabulary: Vocabulary) -> list[M
         parsed = vocabulary.read(text[starts[0] :])
         end = len(text.rstrip()) if named else starts[0] + (parsed.end if parsed else 0)
         return [Mark(starts[0], end, parsed)] if parsed else []
-    for tail in (*_DATED.finditer(text, of[1]), _WORD_END.search(text, of[1])):
-        parsed = vocabulary.read(tail["text"]) if tail else None
-        if tail is None or parsed is None or tail["text"][parsed.end :].strip(" *_`."):
-            continue
-        name = _is_nothing(text[of[1] : tail.start()]) and folded(tail["text"]) in OF_SENTENCES
-        if not name:
-            return [Mark(*tail.span("text"), parsed)]
-    return []
+    tail = _WORD_END.search(text, of[1])
+    parsed = vocabulary.read(tail["text"]) if tail else None
+    if tail is None or parsed is None or tail["text"][parsed.end :].strip(" *_`."):
+        return []
+    name = _is_nothing(text[of[1] : tail.start()]) and folded(tail["text"]) in OF_SENTENCES
+    return [] if name else [Mark(*tail.span("text"), parsed)]
 
 
-def _in_group(group: re.Match[str], vocabulary: Vocabulary) -> Mark | None:
-    """The status that brackets hold; words only where there is nothing else in them."""
+def _in_group(group: re.Match[str], vocabulary: Vocabulary, *, remark: bool = False) -> Mark | None:
+    """The status that brackets hold; words only alone in them, or with a `remark`."""
     inside = group["inside"]
     parsed = vocabulary.read(inside)
     if parsed is None or parsed.loose or (inside[:1] in "[xX/- " and len(inside) < 2):
         return None
     if parsed.glyph is None and parsed.end < len(inside.rstrip()):
         opens = re.match(r"\s*[,，;；:：]", inside[parsed.end :]) or parsed.status == "paused"
-        if not (opens and vocabulary.is_blocked(inside)):
+        sure = remark and opens_remark(inside, parsed) and is_sure(inside, parsed, vocabulary)
+        if not (sure or (opens and vocabulary.is_blocked(inside))):
             return None
     return Mark(group.start("inside"), group.end("inside"), parsed)
+
+
+def unclear_status(text: str, vocabulary: Vocabulary) -> str:
+    """What brackets at the end of a text hold that opens as a status and is not sure to be one."""
+    group = next((g for g in _GROUP.finditer(text) if not text[g.end() :].strip(_EDGES)), None)
+    parsed = vocabulary.read(group["inside"]) if group else None
+    return group["inside"] if group and parsed and opens_remark(group["inside"], parsed) else ""
 
 
 def _free(
@@ -251,7 +259,9 @@ def heading_status(heading: Heading, vocabulary: Vocabulary) -> HeadingStatus | 
     if parsed is None or parsed.loose:
         return None
     if parsed.end < len(text.rstrip()) and (parsed.glyph is None or not in_parentheses):
-        return None  # it only starts like a status: `(完成 3 个)`, `📋 MVP list`
+        sure = opens_remark(text, parsed) and is_sure(text, parsed, vocabulary)
+        if not (in_parentheses and sure):
+            return None  # it only starts like a status: `(完成 3 个)`, `📋 MVP list`
     return HeadingStatus(Span(start, start + len(text)), text, parsed)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from vitlab.docs.model.ids import read_id
 from vitlab.docs.model.vocabulary import (
     CLOSING,
+    OF_SENTENCES,
     SHORT_WORDS,
     STRUCK,
     ParsedStatus,
@@ -68,6 +69,24 @@ _YES = re.compile(r"\W*(?:x|y|yes|true|ok|是|已\w*|(?P<day>20\d\d-\d\d-\d\d))\
 _ENDED = re.compile("已经?(?:完成|跑完|结束|验证|通过|取消|失败|启动)|全部完成")
 """A status at the end of a clause: `核心已完成`."""
 _OTHER_MVP = re.compile(r"\s*\d+\.\d")
+_REMARK = re.compile(
+    r"[*_~`]*(?:\s*[,，;；:：]\s*(?=[^\s,，;；:：])|\s+[-–—]+\s+(?=\S)"
+    r"|\s+(?:(?:on|at|since|until|by)\s+)?(?=\d{4}[-/.年]\d|\d\d?[-/月]\d\d?(?!\d)|gpus?\b|cuda)"
+    r"|\s+(?=[^\s=≈]{1,12}\s*[=≈])|(?P<of_end>\s+(?=(?:at|with|on|in|for|by|due|because|until"
+    r"|since|after)\s)))",
+    re.I,
+)
+"""What parts a status in words from its remark: `running, gpu 2`, `done 2025-12-01`."""
+_NOT_ALL = re.compile(
+    r"[~≈约]?(?:(?P<some>\d+)\s*(?:/|of)\s*(?P<all>\d+)|\d+(?:\.\d+)?\s*(?:of\b|[%％]|[个组轮次]))"
+    r"|part|half|most|almost|some|only|except|besides|几乎|大?部分|一半|除|仅|只",
+    re.I,
+)
+_THEN = re.compile(
+    r"[\s*_`]*(?:(?:then|now|but|later|since|was|is|will|be|to|again|after that)\b\s*"
+    r"|然后|后来?|现在?|已经?(?=再)|再|又|但)*",
+    re.I,
+)
 _OF_VERDICT = {1: "done", 2: "failed", 3: "partial"}
 MAY_WAIT = ("planned", "ready", "paused")
 """Statuses beside which a remark may say that something else must come first."""
@@ -178,6 +197,30 @@ def _following(text: str, end: int, vocabulary: Vocabulary) -> Iterator[ParsedSt
             return  # a word with its glyph behind it: a remark
         yield more
         end += more.end
+
+
+def opens_remark(text: str, parsed: ParsedStatus) -> bool:
+    """Whether a remark follows the status in words that a text opens with."""
+    word = folded(text[slice(*parsed.word)]) if parsed.word and not parsed.glyph else ""
+    start = _REMARK.match(text, parsed.end)
+    if not word or start is None or word in OF_SENTENCES or parsed.verdict:
+        return False
+    return not (start["of_end"] and parsed.status in ("done", "paused"))  # `complete in log g`
+
+
+def is_sure(text: str, parsed: ParsedStatus, vocabulary: Vocabulary) -> bool:
+    """Whether a status in words holds beside its remark, as in `done, R²=0.71`.
+
+    Not where that counts (`done: 3 of 5`) or names another status (`planned, then dropped`).
+    """
+    start = _REMARK.match(text, parsed.end)
+    remark = text[start.end() :] if start else ""
+    some = _NOT_ALL.match(remark) if parsed.status == "done" else None
+    if some and (some["some"] is None or some["some"] != some["all"]):
+        return False
+    clauses = (clause[_THEN.match(clause).end() :] for clause in _CLAUSE_ENDS.split(remark))  # type: ignore[union-attr]  # matches the empty string
+    opened = (one.status for one in map(vocabulary.read, clauses) if one and not one.loose)
+    return not {*opened, *_remark_statuses(remark, vocabulary)} - {parsed.status}
 
 
 def _remark_statuses(remark: str, vocabulary: Vocabulary) -> Iterator[str]:
