@@ -279,7 +279,23 @@ def test_a_record_without_a_number_is_submitted_anew(
         assert read_json(job.slurm)["id"] == "7_0"
 
 
-@pytest.mark.parametrize("late", ["", "sbatch: error: Batch job submission failed: timed out"])
+@pytest.mark.parametrize(
+    "late",
+    [
+        "",
+        *(
+            f"sbatch: error: Batch job submission failed: {words}"
+            for words in (
+                "Socket timed out on send/recv operation",
+                "Unable to contact slurm controller (connect failure)",
+                "Zero Bytes were transmitted or received",
+                "Slurm backup controller in standby mode",
+                "Protocol authentication error",
+                "Resource temporarily unavailable",
+            )
+        ),
+    ],
+)
 def test_what_is_submitted_without_an_answer_is_looked_for_before_it_is_submitted_again(
     shop: Workshop, programs: Callable[..., None], monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:

@@ -61,6 +61,12 @@ KEPT = ("SLURM_CONF", "SLURM_CLUSTERS", "SBATCH_ACCOUNT", "SBATCH_PARTITION", "S
 """The user's variables that Slurm's commands are given."""
 Ended = tuple[Job, str, str]
 """An ended job, its outcome, and a line."""
+_NO_ANSWER = re.compile(
+    r"timed out|unable to contact|connect failure|connection (?:refused|reset)|zero bytes"
+    r"|temporarily un(?:able|available)|standby|authentication error",
+    re.IGNORECASE,
+)
+"""Words of `sbatch` where the controller is away, starting or busy: no refusal of the job."""
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "CONFIGURING", "SPECIAL_EXIT")
 
 
@@ -134,7 +140,7 @@ def submit_batch(
         answer = _run(argv, environment)
         if answer is None and not is_here():
             continue
-        if answer is None or (answer.returncode and "timed out" in answer.stderr):
+        if answer is None or (answer.returncode and _NO_ANSWER.search(answer.stderr)):
             for i, job in enumerate(group):  # Slurm may have them all the same
                 write_json(job.paths.slurm, {**orders[job.name], **asked, "task": i})
             continue
