@@ -566,6 +566,9 @@ def test_the_wandb_run_of_a_job_without_metrics(shop: Workshop) -> None:
     link = read_link(job)
     assert link is not None
     assert (link.id, link.url) == ("abc", "https://wandb.ai/me/stars/runs/abc")
+    spec = read_spec(job.spec)
+    assert spec is not None
+    assert link.job == spec.mark
 
 
 def test_a_manual_start_does_not_run_a_job_twice(shop: Workshop) -> None:

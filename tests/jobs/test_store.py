@@ -30,6 +30,7 @@ from vitlab.contract.job import (
     write_result,
 )
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
+from vitlab.contract.tracking import Link, read_link, write_link
 from vitlab.jobs import processes, store
 from vitlab.jobs.files import is_locked, take_lock
 from vitlab.jobs.process.health import Limits
@@ -138,6 +139,20 @@ def test_a_result_of_another_run_is_not_that_of_its_folder(shop: Workshop) -> No
     other = "another job of MVP 1.0, run run 1, profile full"
     assert found.problem == f"result.json is of {other} {UNNAMED}"
     assert finished([found]) == []
+
+
+def test_the_wandb_run_of_another_job_is_not_that_of_its_folder(shop: Workshop) -> None:
+    job = shop.submit("")
+    spec = read_spec(job.spec)
+    assert spec is not None
+    for mark in ("", spec.mark, "submitted 1.5"):
+        write_link(job, Link("a", path="wandb/x", job=mark))
+        is_own = mark != "submitted 1.5"
+        assert (read_link(job, spec) is not None) == is_own
+        job.exit.write_text(json.dumps({"v": 1, "reason": "ok", "started": 1.0, "ended": 2.0}))
+        found = read_job(job)
+        assert found is not None
+        assert found.problem == ("" if is_own else "wandb.json is of another job")
 
 
 def test_files_that_changed_since_they_were_written_are_not_believed(shop: Workshop) -> None:

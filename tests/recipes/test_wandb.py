@@ -116,6 +116,7 @@ def test_a_resumed_job_goes_on_with_its_run(
     link = read_link(paths)
     assert link is not None
     assert names == {f"run-{link.id}.wandb"}
+    assert link.job == spec.mark
 
 
 def test_a_service_that_dies_is_one_note(paths: JobPaths) -> None:

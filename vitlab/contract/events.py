@@ -29,9 +29,9 @@ DROPPED = "lost, then dropped"
 """`detail` of a job that a person stopped."""
 
 
-def job_mark(submitted: float) -> str:
-    """Of one job among those of its name: when it was submitted."""
-    return f"submitted {float(submitted)!r}"
+def job_mark(submitted: object) -> str:
+    """Of one job among those of its name: when it was submitted; empty where that is no number."""
+    return f"submitted {float(submitted)!r}" if is_finite(submitted) else ""
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,10 @@ class Spec:
         """Of this one job among those of its name."""
         return job_mark(self.submitted)
 
+    def is_named(self, mark: str) -> bool:
+        """Whether a file with this mark may be its own: it names no other job."""
+        return not self.submitted or mark in ("", self.mark)
+
     def to_json(self) -> bytes:
         document = {"v": SPEC_VERSION, **asdict(self)}
         return with_sum(json.dumps(document, ensure_ascii=False, indent=1).encode())
@@ -233,7 +237,7 @@ def other_job(result: Result, spec: Spec) -> str:
     of = _named_as(result)
     if of != _named_as(spec):
         return of
-    return f"another job of {of} {UNNAMED}" if result.job not in ("", spec.mark) else ""
+    return "" if spec.is_named(result.job) else f"another job of {of} {UNNAMED}"
 
 
 def _named_as(one: Spec | Result) -> str:

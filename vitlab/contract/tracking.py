@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from vitlab.contract.job import Spec
 from vitlab.contract.paths import JobPaths, write_atomic
 from vitlab.contract.validation import ConfigError, read_record, read_strict
 
@@ -59,6 +60,8 @@ class Link:
     """Its files, relative to the job's folder."""
     trouble: str | None = None
     """One line: why it differs from what was asked for."""
+    job: str = ""
+    """`Spec.mark` of its job; empty: not known, in older files."""
 
     @property
     def shown(self) -> str | None:
@@ -97,9 +100,13 @@ def wandb_of(extra: Mapping[str, Any]) -> WandbConfig:
     return read_strict(WandbConfig, extra.get("wandb", {}), "wandb")
 
 
-def read_link(job: JobPaths) -> Link | None:
-    """The link of `job`; None when it has none."""
-    return read_record(job.wandb, Link, VERSION)
+def read_link(job: JobPaths, spec: Spec | None = None) -> Link | None:
+    """The link of `job`; None when it has none.
+
+    `spec`: of the job, where it is known: a link that names another one is not its own.
+    """
+    link = read_record(job.wandb, Link, VERSION)
+    return None if link and spec and not spec.is_named(link.job) else link
 
 
 def write_link(job: JobPaths, link: Link) -> None:

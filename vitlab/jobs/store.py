@@ -232,7 +232,9 @@ def _read(job: JobPaths, entries: _Entries, room: Room) -> Job | None:
         if name == _ENVIRONMENT and is_closed(job.folder / name):
             continue
         if name in _SHOWN or not (isinstance(state, Done) or (ours and name == _ENVIRONMENT)):
-            read(_RECORDS[name], job.folder / name)
+            record = read(_RECORDS[name], job.folder / name)
+            if isinstance(record, Link) and not spec.is_named(record.job):
+                wrong[name] = f"{name} is of another job"
     state = _state_with(state, wrong, job)
     return Job(
         paths=job,

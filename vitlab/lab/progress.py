@@ -262,8 +262,6 @@ class ProgressReader:
     def _is_of_another(self, spec_hash: str, job: str) -> bool:
         if (spec_hash, job) not in self._ours:
             spec = read_spec(self._job.spec)
-            if spec is None or (
-                spec_hash in ("", spec.hash) and (job in ("", spec.mark) or not spec.submitted)
-            ):
+            if spec is None or (spec_hash in ("", spec.hash) and spec.is_named(job)):
                 self._ours.add((spec_hash, job))
         return (spec_hash, job) not in self._ours

@@ -43,7 +43,7 @@ class Wandb:
     """
 
     def __init__(self, paths: JobPaths, spec: Spec, environment: Mapping[str, str]) -> None:
-        self._paths = paths
+        self._paths, self._spec = paths, spec
         self._process: subprocess.Popen[bytes] | None = None
         self._began = time.monotonic()
         self._reported = ""
@@ -67,7 +67,7 @@ class Wandb:
     def _trouble(self, process: subprocess.Popen[bytes]) -> str | None:
         if process.poll():
             return f"W&B: {self._last_line()}; the numbers are only in events.jsonl"
-        link = read_link(self._paths)
+        link = read_link(self._paths, self._spec)
         if link is not None and link.shown is not None:
             return None if link.trouble is None else f"W&B: {link.trouble}"
         if time.monotonic() - self._began > SILENCE:
@@ -100,7 +100,7 @@ class Wandb:
             late = f"W&B: not ready {FINISH:.0f} s after the job's end; see events.jsonl"
         trouble = late or self.trouble()
         self._process = None
-        link = read_link(self._paths)
+        link = read_link(self._paths, self._spec)
         return link.shown if link else None, trouble
 
     def __enter__(self) -> Self:
@@ -181,7 +181,7 @@ def _start_run(paths: JobPaths, spec: Spec) -> Any:
     import wandb
 
     keys = wandb_of(spec.extra)
-    link = replace(read_link(paths) or Link(), trouble=None)
+    link = replace(read_link(paths, spec) or Link(), trouble=None, job=spec.mark)
     write_link(paths, link)  # the id is known before anything can go wrong
     wanted: dict[str, Any] = {
         "id": link.id,

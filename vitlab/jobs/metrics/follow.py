@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any
 from urllib.parse import quote
 
-from vitlab.contract.events import EventWriter, read_events
+from vitlab.contract.events import EventWriter, job_mark, read_events
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.reading import open_regular
 from vitlab.contract.tracking import FILES, Link, read_link, write_link
@@ -423,8 +423,8 @@ def _link(job: JobPaths, run: Mapping[str, str]) -> Link:
     server = os.environ.get("WANDB_BASE_URL", "https://wandb.ai").rstrip("/")
     entity, project, number = (quote(part) for part in parts)
     url = f"{server}/{entity}/{project}/runs/{number}" if online else None
-    path = os.path.relpath(folder, job.folder)
-    return Link(run.get("id", ""), "online" if online else "offline", url, path)
+    path, mark = os.path.relpath(folder, job.folder), job_mark(read_json(job.spec).get("submitted"))
+    return Link(run.get("id", ""), "online" if online else "offline", url, path, job=mark)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from vitlab.contract.events import EventWriter, job_mark
 from vitlab.contract.paths import JobPaths, LabPaths, remove_leftovers, write_atomic
-from vitlab.contract.reading import Search, is_finite, matching, open_regular, read_regular
+from vitlab.contract.reading import Search, matching, open_regular, read_regular
 from vitlab.contract.value import Value
 from vitlab.jobs.environment import as_bytes, submitted_environment, this_environment
 from vitlab.jobs.experiment.placeholders import (
@@ -196,14 +196,13 @@ def write_start(
     `began`: when one was started by hand; None for others.
     """
     spec = read_json(job.spec)
-    submitted = spec.get("submitted")
     record: dict[str, Any] = {
         "host": os.uname().nodename,
         "device": orders.get("device", "cpu"),
         "commit": orders.get("commit") or None,
         "dirty": bool(orders.get("dirty")),
         "seed": (spec.get("config") or {}).get("seed"),
-        "job": job_mark(submitted) if is_finite(submitted) else "",
+        "job": job_mark(spec.get("submitted")),
     }
     if resumed:
         last = last_json_line(job.events)
@@ -308,8 +307,10 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> str
     if not values:
         return ""
     from vitlab.contract.job import Result, read_spec, write_result
+    from vitlab.contract.tracking import read_link
 
-    link, whole = read_json(job.wandb), read_spec(job.spec)
+    whole = read_spec(job.spec)
+    link = read_link(job, whole)
     result = Result(
         mvp=str(spec.get("mvp", "")),
         run=str(spec.get("run", "")),
@@ -320,7 +321,7 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> str
         model={"name": str(spec.get("run", ""))},
         best={"step": history.step},
         seconds=round(seconds, 3),
-        wandb=link.get("url") or link.get("path"),
+        wandb=link.shown if link else None,
         job=whole.mark if whole else "",
     )
     write_result(job.result, result)

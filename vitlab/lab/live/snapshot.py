@@ -442,7 +442,7 @@ def _view(job: Job, progress: Progress, why: str = "", left: bool = False) -> Jo
         priority=job.priority,
         order=job.order,
         progress=progress,
-        wandb=link.shown if (link := read_link(job.paths)) else None,
+        wandb=link.shown if (link := read_link(job.paths, job.spec)) else None,
         metrics=_metrics(job.paths),
         problem="; ".join(dict.fromkeys(problems)),
         foreign=job.foreign,

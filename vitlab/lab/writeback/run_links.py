@@ -44,7 +44,7 @@ def wandb_target(lab: Lab, job: Job, folder: Path) -> str | None:
 
     The run's id where the files are outside the lab; None where nothing is known.
     """
-    result, link = read_result(job.paths.result), read_link(job.paths)
+    result, link = read_result(job.paths.result), read_link(job.paths, job.spec)
     own = read_json(job.paths.metrics).get("wandb") or {}
     known = (result and result.wandb, link and link.shown, own.get("url"), own.get("folder"))
     target = next(filter(None, map(page_or_files, known)), None)
