@@ -53,7 +53,7 @@ class _Completer(BaseCompleter):
             return dict.fromkeys(FilesCompleter()(prefix), "") if is_file else {}
         names = {} if action.option_strings else self._second_words(parser.prog.split(" ")[-1])
         with contextlib.suppress(UsageError, OSError):  # in no lab, say: the shell shows nothing
-            lab = open_lab(Path.cwd(), lambda _: None)
+            lab = open_lab(Path.cwd(), lambda _: None, looking=True)
             for kind in kinds:
                 names |= kind(lab)
         return {name: harmless(line) for name, line in names.items() if name.isprintable()}

@@ -368,6 +368,32 @@ def test_a_lab_that_can_only_be_read_is_read(bench: Bench, monkeypatch: pytest.M
     os.chdir(bench.lab.root)
 
 
+@pytest.mark.parametrize("wrong", ["gate_stars: lots", "statuses: {flying: x}", "a: ["])
+def test_wrong_settings_stop_nothing_but_what_starts_or_writes(bench: Bench, wrong: str) -> None:
+    """`write_status: ask` is not forgotten, whatever else is wrong."""
+    assert bench("run", "1.0")[0] == bench("run", "1.0", "--force")[0] == 0
+    plan = bench.lab.roadmaps / "roadmap.md"
+    running, waiting = bench.jobs()
+    printed(running)
+    before = plan.read_bytes()
+    bench.lab.settings.write_text(f"write_status: ask\n{wrong}\n")
+    for words in ("status", "jobs", f"logs {running.name}", f"hold {waiting.name}",
+                  f"stop {running.name}"):  # fmt: skip
+        status, out, err = bench(*words.split())
+        assert (status, bool(out)) == (0, True)
+        assert err.startswith("vitlab: note: ")
+        assert "vitlab.yaml" in err.splitlines()[0]
+        assert err.count("vitlab.yaml") == 1
+    ended(running)
+    for words in ("run 1.0", f"resume {running.name}", f"release {waiting.name}", "sync"):
+        status, _, err = bench(*words.split())
+        assert (status, err.count("\n")) == (2, 1)
+    assert plan.read_bytes() == before
+    assert isinstance(read_state(waiting), Queued)
+    assert bench("undo")[0] == 0
+    assert plan.read_bytes() != before
+
+
 def test_a_run_started_by_hand_is_adopted(bench: Bench, tmp_path: Path) -> None:
     folder = tmp_path / "elsewhere"
     folder.mkdir()

@@ -172,9 +172,9 @@ def _width(text: str) -> int:
     return max(wcswidth(text), 0)
 
 
-def this_lab() -> Lab:
-    """The lab found from the current folder upwards."""
-    return open_lab(Path.cwd(), print_note)
+def this_lab(looking: bool = False) -> Lab:
+    """The lab found from the current folder upwards; `looking` as of `open_lab`."""
+    return open_lab(Path.cwd(), print_note, looking)
 
 
 def results_lab() -> Lab:
@@ -252,7 +252,7 @@ def existing(name: str) -> Path:
     return path
 
 
-def lab_around(path: Path) -> Lab | None:
+def lab_around(path: Path, looking: bool = False) -> Lab | None:
     """The lab that holds `path`; None for a document outside any lab.
 
     A link is in the lab that it stands in, wherever it leads: there undo is looked for.
@@ -261,7 +261,7 @@ def lab_around(path: Path) -> Lab | None:
     links = [one for one in (*reversed(named.parents), named) if one.is_symlink()]
     for folder in dict.fromkeys(one.parent for one in (*links, real(path))):
         with contextlib.suppress(NoLab):
-            return open_lab(folder, print_note)
+            return open_lab(folder, print_note, looking)
     return None
 
 

@@ -235,7 +235,7 @@ def _live(view: JobView) -> str:
 
 def list_jobs(args: argparse.Namespace) -> int:
     """`vitlab jobs`: every job of the lab, the newest last; advances the queue too."""
-    lab = this_lab()
+    lab = this_lab(looking=True)
     advance_queue(lab)
     views = job_views(lab)
     if args.json:
@@ -310,7 +310,7 @@ def _job_record(view: JobView) -> dict[str, object]:
 
 def show_log(args: argparse.Namespace) -> int:
     """`vitlab logs`: the output so far, and with `-f` the rest until the job ends."""
-    job = find_job(this_lab().paths, args.job)
+    job = find_job(this_lab(looking=True).paths, args.job)
     tail, live, empty = LogTail(job.log, last_bytes=PRINTED), "", True
     if (over := (job.log.stat().st_size if job.log.is_file() else 0) - PRINTED) > 0:
         where = f"`less {shlex.quote(str(job.log))}` shows them"
@@ -377,7 +377,7 @@ def _move_options(move: argparse.ArgumentParser) -> None:
 
 def change_job(args: argparse.Namespace) -> int:
     """`vitlab stop|resume|hold|release JOB`; advances the queue too."""
-    lab = this_lab()
+    lab = this_lab(looking=args.act in (stop, hold))
     job = find_job(lab.paths, args.job)
     record = read_job(job)
     act = args.act

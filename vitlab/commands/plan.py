@@ -131,7 +131,7 @@ def show_status(args: argparse.Namespace) -> int:
     if args.roadmap is None:
         if args.columns:
             raise UsageError("--as applies to one document; name it")
-        lab = this_lab()
+        lab = this_lab(looking=True)
         advance_queue(lab)
         paths = lab.roadmaps()
         if not paths:
@@ -151,7 +151,7 @@ def show_status(args: argparse.Namespace) -> int:
             return broken
     else:
         path = existing(args.roadmap)
-        around = _explained(path, args.columns) if args.columns else lab_around(path)
+        around = _explained(path, args.columns) if args.columns else lab_around(path, looking=True)
         if around is not None:
             advance_queue(around)
             _note_unreadable(around, path)
@@ -475,7 +475,7 @@ def redo_last(_: argparse.Namespace) -> int:
 def _revert(
     call: Callable[[Lab], Reverted], lone: Callable[[Journal], Reverted], word: str, deed: str
 ) -> int:
-    lab = lab_around(Path.cwd() / "any")
+    lab = lab_around(Path.cwd() / "any", looking=True)
     done = call(lab) if lab else lone(replace(journal_of(None), tell=print_note))
     if not done.what and not done.changes:
         raise UsageError(f"{lab.paths.root if lab else Path.cwd()}: nothing to {word}")

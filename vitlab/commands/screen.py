@@ -108,7 +108,7 @@ def print_debug(args: argparse.Namespace) -> int:
     from vitlab.lab.live.diagnostics import as_json, as_text, collect
 
     try:
-        lab = this_lab()
+        lab = this_lab(looking=True)
     except NoLab:
         lab = None
     sections = collect(lab, os.environ)

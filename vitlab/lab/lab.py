@@ -20,7 +20,7 @@ from vitlab.docs.model.roadmap import Roadmap, parse_roadmap
 from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary
 from vitlab.docs.save import repair
 from vitlab.docs.text.source import broken_at, read
-from vitlab.jobs.experiment.settings import Settings, load_settings
+from vitlab.jobs.experiment.settings import FOR_LOOKING, Settings, load_settings
 from vitlab.jobs.submissions import remove_abandoned
 from vitlab.lab.after_save import settle
 from vitlab.lab.documents import find_roadmaps, is_plan, repository_with_roadmap
@@ -81,8 +81,11 @@ class Lab:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The default header and status words, and the lab's own."""
-        words = default_vocabulary()
-        return words.extended(headers=self.settings.headers, statuses=self.settings.statuses)
+        own = self.settings
+        try:
+            return default_vocabulary().extended(headers=own.headers, statuses=own.statuses)
+        except UsageError as error:
+            raise UsageError(f"{self.paths.settings.name}: {error}") from error
 
     @cached_property
     def journal(self) -> Journal:
@@ -219,10 +222,13 @@ def passing_over(what: str, errors: dict[str, Exception]) -> Iterator[None]:
         errors[what] = error
 
 
-def open_lab(start: Path, on_note: Callable[[str], None] | None = None) -> Lab:
+def open_lab(
+    start: Path, on_note: Callable[[str], None] | None = None, looking: bool = False
+) -> Lab:
     """The lab found from `start` upwards, settings checked and an interrupted save repaired.
 
-    Where there is none, a git repository with a roadmap in it is one as it stands.
+    Where there is none, a git repository with a roadmap in it is one as it stands. `looking`: to
+    look, or to end a job, which wrong settings do not prevent.
     """
     try:
         paths = find_lab(start)
@@ -231,7 +237,7 @@ def open_lab(start: Path, on_note: Callable[[str], None] | None = None) -> Lab:
         if repository is None:
             raise
         paths = LabPaths(repository)
-    lab = Lab(paths, load_settings(paths), on_note)
+    lab = _by_settings(paths, on_note, looking)
     # Another vitlab that is writing finishes its own save; a read-only folder is only read.
     try:
         with contextlib.suppress(UsageError):
@@ -243,6 +249,18 @@ def open_lab(start: Path, on_note: Callable[[str], None] | None = None) -> Lab:
     _tell_strange(lab, paths.private.autopilot, "no autopilot goes on by it", shared=False)
     _tell_strange(lab, paths.private.decisions, "what persons decided is not known")
     _tell_strange(lab, paths.private.agents, "the budget of assistants begins anew")
+    return lab
+
+
+def _by_settings(paths: LabPaths, on_note: Callable[[str], None] | None, looking: bool) -> Lab:
+    try:
+        lab = Lab(paths, load_settings(paths), on_note)
+        _ = lab.vocabulary  # its words are settings too
+    except UsageError as error:
+        if not looking:
+            raise
+        lab = Lab(paths, FOR_LOOKING, on_note)
+        lab.tell(f"{error} (until that is mended: the defaults, and no job starts)")
     return lab
 
 

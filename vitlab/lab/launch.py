@@ -37,7 +37,7 @@ from vitlab.docs.write import status
 from vitlab.jobs.environment import this_environment
 from vitlab.jobs.experiment.experiment import UNSEEDED, find_experiment, load_experiment
 from vitlab.jobs.experiment.placeholders import METRICS, SEED, filled, values_of
-from vitlab.jobs.experiment.settings import load_settings
+from vitlab.jobs.experiment.settings import FOR_LOOKING, load_settings
 from vitlab.jobs.experiment.yaml_file import read_yaml
 from vitlab.jobs.files import read_json, take_lock
 from vitlab.jobs.metrics.source import stored_value
@@ -58,13 +58,15 @@ def advance_queue(lab: Lab, asked: bool = False) -> None:
     So that a queue whose supervisor was killed goes on at the next look. A lab that can only be
     read is left to others. `asked`: behind what a person asked for, which is done.
     """
+    if lab.settings is FOR_LOOKING:
+        return
     try:
         if asked or unfinished(lab.paths):
             scheduler.advance(lab.paths)
         if not asked:
             scheduler.wake_autopilot(lab.paths)
-    except OSError as error:  # it goes on, whatever is in place of the lease
-        if asked or error.errno not in NOT_WRITABLE:
+    except (OSError, UsageError) as error:  # whatever is in place of the lease, or of the settings
+        if asked or getattr(error, "errno", None) not in NOT_WRITABLE:
             lab.tell(f"nothing is started: {cause(error)}")
 
 
@@ -361,8 +363,7 @@ def _further_seeds(lab: Lab, specs: Sequence[Spec], number: int) -> list[Spec]:
 
 def _seed_of(spec: Spec) -> int:
     own = spec.config if spec.recipe == "command" else spec.config.get("train", {})
-    seed = own.get("seed")
-    return seed if isinstance(seed, int) else SEED
+    return seed if isinstance(seed := own.get("seed"), int) else SEED
 
 
 def _with_seed(spec: Spec, seed: int) -> Spec:

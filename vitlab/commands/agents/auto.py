@@ -75,7 +75,7 @@ def _auto_options(auto: argparse.ArgumentParser) -> None:
 
 def run_auto(args: argparse.Namespace) -> int:
     """`vitlab auto`: shows, plans, starts, pauses or ends the lab's autopilot."""
-    lab = this_lab()
+    lab = this_lab(looking=not (args.budget or args.dry_run or args.resume or args.end))
     for asked, how in ((args.pause, pause), (args.resume, go_on), (args.end, stop)):
         if asked:
             how(lab)

@@ -97,6 +97,9 @@ class Settings:
     """How the end of a job is announced."""
 
 
+FOR_LOOKING = Settings(write_status="ask", write_results="ask")
+"""In place of settings that are wrong, to look at a lab or end a job: nothing is written by it."""
+
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "profile": PROFILES,
     "write_status": ("auto", "ask"),
@@ -144,6 +147,11 @@ def _is_pattern(value: object) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
+def _is_columns(value: object) -> bool:
+    words = [*value, *value.values()] if isinstance(value, dict) else [None]
+    return all(isinstance(word, str) for word in words)
+
+
 def _is_scatter(value: object) -> bool:
     """Whether it maps names of values to positive numbers."""
     return isinstance(value, dict) and all(
@@ -164,7 +172,7 @@ def _check(where: str, key: object, value: object, known: Mapping[str, type]) ->
     if name in ("keys", "headers", "statuses", "tables"):
         if not isinstance(value, dict):
             raise UsageError(f"{where}: {name}: expected a mapping")
-        if name == "tables" and not all(isinstance(columns, dict) for columns in value.values()):
+        if name == "tables" and not all(map(_is_columns, value.values())):
             raise UsageError(f"{where}: {name}: expected FILE: {{Header: meaning}}")
     elif name == "seed_scatter":
         if not isinstance(value, dict) or not all(map(_is_scatter, value.values())):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from vitlab.contract.job import Running, Spec
-from vitlab.contract.paths import JobPaths, LabPaths, real
-from vitlab.jobs.experiment.settings import Settings, load_settings
+from vitlab.contract.paths import JobPaths, LabPaths, UsageError, real
+from vitlab.jobs.experiment.settings import FOR_LOOKING, Settings, load_settings
 from vitlab.jobs.files import read_json
 from vitlab.jobs.gpus import VISIBLE, Device, read_gpus, visible
 from vitlab.jobs.processes import boot, is_same_boot, job_of, process, supervisors
@@ -210,8 +211,11 @@ def read_machine(lab: LabPaths) -> Machine:
     """This machine, now; a lab without settings has one CPU slot."""
     found = read_gpus()
     elsewhere = [*_elsewhere(lab)] if found.devices else []
+    settings = FOR_LOOKING
+    with contextlib.suppress(UsageError):  # whoever starts a job has read them before
+        settings = load_settings(lab)
     return Machine(
-        cpu=load_settings(lab).cpu_slots,
+        cpu=settings.cpu_slots,
         gpus=tuple(_gpu(lab, device, elsewhere) for device in found.devices),
         boot=boot(),
         lost=found.lost,

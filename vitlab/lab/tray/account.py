@@ -294,7 +294,7 @@ def _is_unfinished(job: Job) -> bool:
 def main(arguments: Sequence[str]) -> int:
     """`python -m vitlab.lab.tray.account ROOT`: supervisors start it when a budget may be spent."""
     try:
-        lab = open_lab(Path(arguments[0]))
+        lab = open_lab(Path(arguments[0]), looking=True)
         if (account := Account.of(lab)) is not None:
             account.keep()
     except (UsageError, OSError) as error:
