@@ -829,6 +829,8 @@ def test_rows_from_the_last_step_back_in_epochs_of_several(tmp_path: Path) -> No
         ("20 30 0 40 1 50 2 60", "to and fro in their steps or epochs"),
         # Of one, resumed, in stages, and of one row more in an epoch.
         ("0 1 2 3 1 2 3 4 5 3 4 5 6", ""),
+        ("0 1 2 3 2 3 4 5 4 5 6 7 6 7 8 9 8 9 10 11", ""),  # each time at the end of one before
+        ("0 1 2 3 4 2 3 4 5 6 4 5 6 7 8 6 7 8 9 10 8 9 10 11 12", ""),
         ("0 5 10 0 3 6 9 12 15 0 4 8 12 16 20 0 2 4 8 16 32", ""),
         ("0 1 2 0 1 2 3 0 1 0 1 2 3 4", ""),
         ("0 0 1 1 2 2 2 3", ""),

@@ -30,6 +30,8 @@ class Courses:
     row at the end."""
     turns: int = 0
     """Rows since the last course began that go on with another course than the one before."""
+    jumps: bool = False
+    """Whether one of them goes forward: a run that is resumed again and again only falls back."""
     by_turns: bool = False
     moves: bool = False
     """Whether they are not all one."""
@@ -49,16 +51,20 @@ class Courses:
             return
         last, far = self.ends[-1]
         self.moves |= place != last
-        on = None if place == last or _is_next(place, last, far) else self._other(place)
+        steps = [far] if far else [one for _, one in self.ends]  # a new course goes on like others
+        is_own = place == last or any(_is_next(place, last, one) for one in steps)
+        on = None if is_own else self._other(place)
         if on is not None:
             self.ends.remove(on)
             self.turns += 1
-            self.by_turns |= self.turns >= _COURSES
+            self.jumps |= place > last
+            self.by_turns |= self.jumps and self.turns >= _COURSES
             self.ends.append((place, place - on[0]))
         elif place >= last:
             self.ends[-1] = place, place - last or far
         else:
             self.ends, self.turns = [*self.ends[1 - _COURSES :], (place, 0.0)], 0
+            self.jumps = False
 
     def _look_at_zigzag(self, place: float) -> None:
         """Two runs whose rows began one after the other: 0, 3, 1, 4, 2."""
