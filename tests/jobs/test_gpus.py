@@ -91,6 +91,24 @@ def test_no_gpu_is_a_normal_answer(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) 
         assert devices() == []
 
 
+def test_an_odd_answer_of_nvml_is_told(
+    nvml: Nvml, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nvml(bytes="nvmlDeviceGetName")
+    assert [one.name for one in devices()] == ["unknown", "unknown"]
+    nvml(bytes="nvmlDeviceGetUUID")
+    assert [one.partition(" (")[0] for one in read_gpus().lost] == [
+        "gpu0: cannot be read", "gpu1: cannot be read",
+    ]  # fmt: skip
+    nvml(count=4_000_000_000)
+    assert read_gpus().lost == ("NVIDIA's driver: ValueError: tells of 4000000000 GPUs",)
+    (tmp_path / "pynvml.py").write_text("def (")
+    monkeypatch.delitem(sys.modules, "pynvml")
+    monkeypatch.syspath_prepend(tmp_path)
+    [lost] = read_gpus().lost
+    assert lost.startswith("NVIDIA's driver: SyntaxError: ")
+
+
 def test_a_driver_that_hangs_holds_up_nobody_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     answer, asked = threading.Event(), list[int]()
 

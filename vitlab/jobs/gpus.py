@@ -20,6 +20,8 @@ TOLERANCE = 512 << 20
 """Bytes of a GPU that the driver may take or return by itself."""
 PATIENCE = 10.0
 """Seconds NVML may take; of a card that hangs it never answers."""
+MOST = 256
+"""GPUs of a machine, or parts of one, that are believed."""
 _unanswered: list[Thread] = []
 """Those that still wait for it."""
 
@@ -80,12 +82,19 @@ class Gpus:
 def read_gpus() -> Gpus:
     """The GPUs in PCI bus order; none without NVIDIA's library, its driver or any GPU."""
     answers: list[Gpus] = []
-    asking = Thread(target=lambda: answers.append(_ask()), daemon=True)
+    asking = Thread(target=lambda: answers.append(_asked()), daemon=True)
     if not any(thread.is_alive() for thread in _unanswered):
         asking.start()
         asking.join(PATIENCE)
         _unanswered[:] = [asking]
     return answers[0] if answers else Gpus(lost=("NVIDIA's driver: does not answer",))
+
+
+def _asked() -> Gpus:
+    try:
+        return _ask()
+    except Exception as error:  # a damaged library, or one that answers what it should not
+        return Gpus(lost=(f"NVIDIA's driver: {type(error).__name__}: {error}",))
 
 
 def _ask() -> Gpus:
@@ -101,10 +110,12 @@ def _ask() -> Gpus:
     found: list[Device] = []
     lost: list[str] = []
     try:
-        for index in range(nvml.nvmlDeviceGetCount()):
+        if (count := nvml.nvmlDeviceGetCount()) > MOST:
+            raise ValueError(f"tells of {count} GPUs")
+        for index in range(count):
             try:
                 found += _read(nvml, index)
-            except nvml.NVMLError as error:
+            except Exception as error:  # of one card alone, whatever it is
                 gone = type(error).__name__ == "NVMLError_GpuIsLost"
                 lost.append(f"gpu{index}: " + ("lost" if gone else f"cannot be read ({error})"))
     except nvml.NVMLError as error:
@@ -143,7 +154,7 @@ def _read(nvml: ModuleType, index: int) -> list[Device]:
     """The GPU of that index, or its MIG instances: such a GPU cannot be used as a whole."""
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     parts = []
-    for part in range(_optional(nvml, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0):
+    for part in range(min(MOST, _optional(nvml, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0)):
         if (
             instance := _optional(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", handle, part)
         ) is not None:
@@ -176,7 +187,7 @@ def _optional(nvml: ModuleType, function: str, *arguments: object) -> Any:
     """What NVML reports; None where it does not, for want of rights or on such a card."""
     try:
         return getattr(nvml, function)(*arguments)
-    except AttributeError:  # of a newer library
+    except (AttributeError, UnicodeError):  # of a newer library; a name that is no UTF-8
         return None
     except nvml.NVMLError as error:
         if type(error).__name__ == "NVMLError_GpuIsLost":

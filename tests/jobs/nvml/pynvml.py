@@ -1,8 +1,9 @@
 """A stand-in for NVML: two GPUs of 40 GB, as the file `NVML_STATE` says, read at every question.
 
 `{"count": 2, "pids": [{"4711": bytes}, {}], "taken": [bytes, bytes], "broken": function,
-"lost": [index], "no_rights": [index], "hot": [index], "parts": {"1": 2}}`; every key may miss.
-`parts`: MIG instances of a GPU; `host`: the end of their UUIDs.
+"bytes": function, "lost": [index], "no_rights": [index], "hot": [index], "parts": {"1": 2}}`; every
+key may miss. `parts`: MIG instances of a GPU; `bytes`: its answer is no UTF-8; `host`: the end of
+their UUIDs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ def _state(name: str = "") -> dict[str, Any]:
     state: dict[str, Any] = json.loads(Path(os.environ["NVML_STATE"]).read_text())
     if state.get("broken") == name:
         raise NVMLError(name)
+    if state.get("bytes") == name:
+        b"GPU-\xff".decode()
     return state
 
 
