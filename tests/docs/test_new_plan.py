@@ -163,6 +163,11 @@ def test_a_plan_is_empty_and_clean_and_takes_mvps_and_gates(language: str) -> No
         ("the curve bends", "the curve bends"),
         ("R2 >= 0,6", "R2 >= 0,6"),
         ("ViT > LGBM", "ViT > LGBM"),
+        ("If R2 > 0.9", "R² > 0.9"),  # its row has the word already
+        ("IF: R2 > 0.9", "R² > 0.9"),
+        ("若R² > 0.9", "R² > 0.9"),
+        ("if the curve bends", "the curve bends"),
+        ("iforest R2 > 0.9", "iforest R² > 0.9"),
     ],
 )
 def test_a_condition_is_written_so_that_it_can_be_read(given_text: str, text: str) -> None:

@@ -25,6 +25,8 @@ from vitlab.docs.write.new_section import gate_title, last_line, new_status, wai
 from vitlab.docs.write.rows import add_change_row, by_column, set_column, view_of
 
 _OPERATOR = re.compile(r"\s*(>=|<=|≥|≤|>|<)\s*")
+_LED_IN = re.compile(r"(?:(?:若|如果)|(?:if|when)\b)[\s*_:：]*(?=\S)", re.I)
+"""What the row of a rule begins with already."""
 _OPPOSITE = {">=": "<", "≥": "<", "<=": ">", "≤": ">", ">": "≤", "<": "≥"}
 _SPLIT_OR_LABEL = re.compile(
     r"test|val|validation|train|log_?g|t_?eff|\[m/h\]|m_h|\[?fe/h\]?|测试集?|验证集?", re.I
@@ -75,11 +77,12 @@ def checked_gate_id(roadmap: Roadmap, wanted: str) -> str:
 
 
 def written_condition(text: str) -> str:
-    """A condition as a gate has it: `test R2 log_g >= 0.6` -> `test log_g R² ≥ 0.6`.
+    """A condition as a gate has it: `If test R2 log_g >= 0.6` -> `test log_g R² ≥ 0.6`.
 
     The words before the operator are put in an order that can be read; others stay as they are.
     """
     given = " ".join(plain(text).split())
+    given = given[lead.end() :] if (lead := _LED_IN.match(given)) else given
     shown = re.sub(r"\bR(?:\^2|2)(?![\w.])", "R²", given).replace(">=", "≥").replace("<=", "≤")
     wanted = read_condition(given)
     if not isinstance(wanted, Manual):
