@@ -324,6 +324,34 @@ def test_what_is_submitted_without_an_answer_is_looked_for_before_it_is_submitte
     assert len(submitted) == 2
 
 
+def test_what_was_submitted_without_an_answer_is_looked_for_on_its_clusters(
+    shop: Workshop, programs: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = shop.lab.root / "asked"
+    programs("sbatch", b"", "echo 'Socket timed out' >&2; exit 1")
+    programs("scontrol", b"", "[ $SLURM_CLUSTERS ] && exit 1; echo ClusterName = alpha")
+    programs("scancel", b"", f"echo cancel $@ >> {asked}")
+    monkeypatch.setenv("SLURM_CLUSTERS", "alpha,beta")
+    first, stopped, held = [shop.submit("pass", extra=SLURM, run=run) for run in "abc"]
+    programs("squeue", b"")
+    assert advance(shop.lab) == []
+    rows = b"CLUSTER: alpha\nJOBID\n\nCLUSTER: beta\nJOBID\n7_[0-2]\n"
+    programs("squeue", rows, f"echo $@ >> {asked}")
+    stop(stopped)
+    monkeypatch.delenv("SLURM_CLUSTERS")  # as of another terminal
+    record = read_job(held)
+    assert record is not None
+    hold(record)
+    assert advance(shop.lab) == [first]
+    found = read_json(first.slurm)
+    assert (found["id"], found["cluster"]) == ("7_0", "beta")
+    lines = asked.read_text().splitlines()
+    assert all("--clusters=alpha,beta -t all -n" in one for one in lines if "cancel" not in one)
+    cancelled = [f"cancel --clusters=beta 7_{task}" for task in (1, 2)]
+    assert [one for one in lines if "cancel" in one] == cancelled
+    assert not held.slurm.exists()
+
+
 def test_a_controller_that_hangs_is_not_asked_at_every_look(
     shop: Workshop, programs: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

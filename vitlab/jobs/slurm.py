@@ -161,25 +161,40 @@ def _answered_late(jobs: Sequence[Job]) -> tuple[list[JobPaths], list[Job]]:
     that may be submitted: not one that Slurm may have in a moment."""
     begun: list[JobPaths] = []
     free: list[Job] = []
-    numbers: dict[str, str | None] = {}
+    arrays: dict[str, tuple[str, str] | None] = {}
     for job in jobs:
         record = _record(job)
         name, asked = record.pop("name", None), record.pop("asked", None)
         if not isinstance(name, str) or not isinstance(asked, int | float):
             free.append(job)
             continue
-        if name not in numbers:
-            answer = _run(["squeue", "-h", "-t", "all", "-n", name, "-o", "%i"])
-            failed = answer is None or answer.returncode
-            found = re.search(r"^\s*(\d+)", answer.stdout, re.MULTILINE) if answer else None
-            numbers[name] = None if failed else found[1] if found else ""
-        if number := numbers[name]:
-            sent = {"id": f"{number}_{record.pop('task', 0)}", "cluster": _cluster_here()}
+        if name not in arrays:
+            arrays[name] = _by_name(job.paths, name)
+        number, cluster = arrays[name] or ("", "")
+        if number:
+            sent = {"id": f"{number}_{record.pop('task', 0)}", "cluster": cluster}
             write_json(job.paths.slurm, {**record, **sent, "sent": round(time.time(), 3)})
             begun.append(job.paths)
-        elif number == "" and not 0 <= time.time() - asked < UNSEEN:
+        elif arrays[name] is not None and not 0 <= time.time() - asked < UNSEEN:
             free.append(job)
     return begun, free
+
+
+def _by_name(job: JobPaths, name: str) -> tuple[str, str] | None:
+    """Number and cluster of the array of this name that a job may be of; None without an answer.
+
+    Both are empty where none of the clusters knows it that `sbatch` may have given it to.
+    """
+    environment, _ = submitted_environment(job, this_environment())
+    clusters = environment.get("SLURM_CLUSTERS", "")
+    answer = _run(["squeue", *_at(clusters), "-t", "all", "-n", name, "-o", "%i"], environment)
+    cluster = "" if clusters == "all" or "," in clusters else clusters
+    for line in answer.stdout.splitlines() if answer else ():
+        if line.startswith("CLUSTER: "):  # above each one's, where several are asked
+            cluster = line.partition(": ")[2].strip()
+        elif found := re.match(r"\s*(\d+)", line):
+            return found[1], cluster or _cluster_here()
+    return None if answer is None or answer.returncode else ("", "")
 
 
 def _number_given(answer: subprocess.CompletedProcess[str]) -> tuple[str, str, str]:
@@ -309,11 +324,15 @@ def cancel(job: JobPaths) -> None:
 
     Its number is forgotten first: where Slurm cannot be reached, the batch step runs nothing.
     """
-    number, cluster = _number(job), _cluster(job)
+    number, cluster, record = _number(job), _cluster(job), read_json(job.slurm)
     job.slurm.unlink(missing_ok=True)
-    if number:
+    if not number and isinstance(name := record.get("name"), str):
+        array, cluster = _by_name(job, name) or ("", "")
+        number = f"{array}_{record.get('task', 0)}"
+    if re.fullmatch(SLURM_NUMBER, number):
         here = _cluster_here()
-        _run(["scancel", *_at(cluster if here and cluster != here else ""), number])
+        other = cluster != here and (here or "SLURM_CLUSTERS" in os.environ)
+        _run(["scancel", *_at(cluster if other else ""), number])
 
 
 def requeue(job: JobPaths, number: str) -> None:

@@ -179,7 +179,7 @@ def _handle_requests(lab: LabPaths, jobs: Sequence[Job], settings: Settings) -> 
         if job.foreign:
             continue
         match job.state:
-            case Queued() if job.held and job.cluster:
+            case Queued() if job.held and job.in_slurm and job.paths.slurm.exists():
                 slurm.cancel(job.paths)
                 changed = True
             case Lost() if job.in_slurm:
