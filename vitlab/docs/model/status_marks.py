@@ -39,6 +39,7 @@ _LONGEST = 2000
 """Characters of a title or an item with a status at its end; the search takes their square."""
 _COLOUR = re.compile(r"\S+\s*(?:$|[^\w\s]|[A-Z\d]|ep)")
 """A colour with a remark, and no words."""
+_DATED = re.compile(r"[(（\[](?P<text>[^\W\d_]+)[\s,，:：]+(?:on |at )?[\d./年月日:-]+[)）\]]")
 _NOTHING = re.compile(r"[\s*_~`:：\ufeff\u200b]*")
 _NUMBER_BEHIND = re.compile(
     r"[\s*_,，:：]*(?:[^\s=]{1,12}\s*[=≈]\s*|ep(?:och)?\s*)?[+-]?\d[\w.:/%-]*\s*$", re.I
@@ -176,12 +177,14 @@ def item_marks(text: str, of: tuple[int, int], vocabulary: Vocabulary) -> list[M
         parsed = vocabulary.read(text[starts[0] :])
         end = len(text.rstrip()) if named else starts[0] + (parsed.end if parsed else 0)
         return [Mark(starts[0], end, parsed)] if parsed else []
-    tail = _WORD_END.search(text, of[1])
-    parsed = vocabulary.read(tail["text"]) if tail else None
-    if tail is None or parsed is None or tail["text"][parsed.end :].strip(" *_`."):
-        return []
-    name = _is_nothing(text[of[1] : tail.start()]) and folded(tail["text"]) in OF_SENTENCES
-    return [] if name else [Mark(*tail.span("text"), parsed)]
+    for tail in (*_DATED.finditer(text, of[1]), _WORD_END.search(text, of[1])):
+        parsed = vocabulary.read(tail["text"]) if tail else None
+        if tail is None or parsed is None or tail["text"][parsed.end :].strip(" *_`."):
+            continue
+        name = _is_nothing(text[of[1] : tail.start()]) and folded(tail["text"]) in OF_SENTENCES
+        if not name:
+            return [Mark(*tail.span("text"), parsed)]
+    return []
 
 
 def _in_group(group: re.Match[str], vocabulary: Vocabulary, *, remark: bool = False) -> Mark | None:

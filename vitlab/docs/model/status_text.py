@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from vitlab.docs.model.ids import read_id
 from vitlab.docs.model.vocabulary import (
     CLOSING,
-    OF_SENTENCES,
     SHORT_WORDS,
     STRUCK,
     ParsedStatus,
@@ -71,15 +70,28 @@ _ENDED = re.compile("已经?(?:完成|跑完|结束|验证|通过|取消|失败|
 _OTHER_MVP = re.compile(r"\s*\d+\.\d")
 _REMARK = re.compile(
     r"[*_~`]*(?:\s*[,，;；:：]\s*(?=[^\s,，;；:：])|\s+[-–—]+\s+(?=\S)"
-    r"|\s+(?:(?:on|at|since|until|by)\s+)?(?=\d{4}[-/.年]\d|\d\d?[-/月]\d\d?(?!\d)|gpus?\b|cuda)"
+    r"|\s+(?:(?:on|at|since|until|by)\s+)?(?=\d{4}[-/.年]\d|20\d{6}|\d\d?[-/月]\d\d?(?!\d)|gpus?\b|cuda)"
     r"|\s+(?=[^\s=≈]{1,12}\s*[=≈])|(?P<of_end>\s+(?=(?:at|with|on|in|for|by|due|because|until"
     r"|since|after)\s)))",
     re.I,
 )
 """What parts a status in words from its remark: `running, gpu 2`, `done 2025-12-01`."""
+_SURE = re.compile(
+    r"(?:待|已|未|正在)\w{1,3}|\w{1,3}中|计划|完成|暂停|取消|失败|部分完成|analy[sz]ing|done|completed|finished"
+    r"|running|in progress|planned|to ?do|pending|queued|not (?:yet )?(?:started|done|finished)|wip"
+    r"|cancell?ed|failed|crashed|paused|on hold|skipped|abandoned|won't do|stopped"
+)
+"""Words that are no part of a title, as `frozen, last layer` may be."""
+_OF_RESULT = re.compile(
+    r"(?:(?:on|at)\s+)?(?:\d{4}[-/.年]?\d\d?(?!\d{3})|gpus?\b|cuda|see\b|report|报告|见"
+    r"|(?:(?:val|test)[ _]?)?(?:R\^?[2²]|MAE|RMSE)\s*[=≈])",
+    re.I,
+)
+"""What a remark opens with that makes a status of any word before it."""
 _NOT_ALL = re.compile(
-    r"[~≈约]?(?:(?P<some>\d+)\s*(?:/|of)\s*(?P<all>\d+)|\d+(?:\.\d+)?\s*(?:of\b|[%％]|[个组轮次]))"
-    r"|part|half|most|almost|some|only|except|besides|几乎|大?部分|一半|除|仅|只",
+    r"(?:only\s+)?[~≈约]?(?:(?P<some>\d+)\s*(?:/|of)\s*(?P<all>[1-9]\d*)|\d+(?:\.\d+)?\s*[%％])"
+    r"|(?:part(?:ly|ially)?|half|most(?:ly)?|almost|some)\s*(?:of\b|the\b|seeds\b|runs\b|done\b|[^\w\s]|$)"
+    r"|except\b|除|(?:大?部分|一半|几乎)(?=完成|种子|\W|$)",
     re.I,
 )
 _THEN = re.compile(
@@ -203,9 +215,11 @@ def opens_remark(text: str, parsed: ParsedStatus) -> bool:
     """Whether a remark follows the status in words that a text opens with."""
     word = folded(text[slice(*parsed.word)]) if parsed.word and not parsed.glyph else ""
     start = _REMARK.match(text, parsed.end)
-    if not word or start is None or word in OF_SENTENCES or parsed.verdict:
+    if not word or start is None or parsed.verdict:
         return False
-    return not (start["of_end"] and parsed.status in ("done", "paused"))  # `complete in log g`
+    if start["of_end"] and parsed.status in ("done", "paused"):
+        return False  # `done for giants`
+    return bool(_SURE.fullmatch(word) or _OF_RESULT.match(text, start.end()))
 
 
 def is_sure(text: str, parsed: ParsedStatus, vocabulary: Vocabulary) -> bool:
@@ -216,7 +230,7 @@ def is_sure(text: str, parsed: ParsedStatus, vocabulary: Vocabulary) -> bool:
     start = _REMARK.match(text, parsed.end)
     remark = text[start.end() :] if start else ""
     some = _NOT_ALL.match(remark) if parsed.status == "done" else None
-    if some and (some["some"] is None or some["some"] != some["all"]):
+    if some and (some["some"] is None or int(some["some"]) < int(some["all"])):
         return False
     clauses = (clause[_THEN.match(clause).end() :] for clause in _CLAUSE_ENDS.split(remark))  # type: ignore[union-attr]  # matches the empty string
     opened = (one.status for one in map(vocabulary.read, clauses) if one and not one.loose)
