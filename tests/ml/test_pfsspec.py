@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,13 +14,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitlab.contract.config import DataConfig
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.dataset import open_simulator
+from vitlab.ml.spectra.dataset import open_simulator, open_spectra
 from vitlab.ml.spectra.formats.frames import read_frame, write_frame
+from vitlab.ml.spectra.grid import packaged
 from vitlab.ml.spectra.inspection import describe
 from vitlab.ml.spectra.pfsspec import (
     ERROR,
@@ -325,6 +329,34 @@ def test_mistakes_are_named(
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"shard_index\.txt: not a readable list of shards"):
         open_spectra_files(tmp_path / "empty")
+
+
+def test_a_file_replaced_since_it_was_opened_is_read_no_further(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    """Else a training on one version is scored on the stars of another."""
+    path, other = written(simulator, tmp_path / "a.h5"), tmp_path / "b.h5"
+    files = open_spectra_files(path)
+    flux, _ = files.read(0, 5)
+    shutil.copy2(path, other)  # the same file once more, as of a tool that synchronises
+    other.replace(path)
+    assert np.array_equal(files.read(0, 5)[0], flux)
+    os.utime(path, ns=(1, 1))
+    with pytest.raises(UsageError, match=r"a\.h5: was replaced or written to since it was opened"):
+        files.read(0, 5)
+    assert np.array_equal(open_spectra_files(path).read(0, 5)[0], flux)
+
+
+def test_a_grid_replaced_since_is_not_that_of_a_data_set(tmp_path: Path) -> None:
+    grid = tmp_path / "grid.h5"
+    grid.write_bytes(packaged("grid.h5").read_bytes())
+    data = DataConfig(grid=str(grid), train_size=4, val_size=2, test_size=2)
+    spectra = open_spectra(data, 1.0, ("log_g",), torch.device("cpu"))
+    was = open_spectra(data, 1.0, ("log_g",), torch.device("cpu")).hash
+    with h5py.File(grid, "r+") as file:
+        file.attrs["reduced"] = "again"
+    assert spectra.hash == was
+    assert open_spectra(data, 1.0, ("log_g",), torch.device("cpu")).hash != was
 
 
 def test_a_file_cut_while_it_is_read(simulator: Simulator, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class GridSpectra:
         """(L,) wavelength of each pixel, Angstrom."""
         return self.simulator.grid.wave
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Hash of the test set."""
         s = self.simulator
@@ -189,7 +189,10 @@ def _open_unpermuted(
         columns = tuple(LABELS.index(name) for name in labels)
         infinite = data.source == "grid-infinite"
         changes = make_changes(data, simulator.grid.wave, device)
-        return GridSpectra(simulator, sizes, columns, infinite, data.grid, changes)
+        spectra = GridSpectra(simulator, sizes, columns, infinite, data.grid, changes)
+        if data.grid:
+            spectra.hash  # noqa: B018 - now: another grid may lie there once the job has ended
+        return spectra
     files = open_spectra_files(Path(data.source))
     params = files.params
     for name in labels:

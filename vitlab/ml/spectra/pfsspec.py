@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,6 +80,8 @@ class PfsspecFile:
     """Where flux, error and mask (if any) are in the file."""
     factor: float = 1.0
     """Applied before the numbers become float32, which holds none below 1e-38."""
+    written: tuple[int, int] = (0, 0)
+    """Bytes and mtime (ns) as it was opened. A copy in its place that is the same keeps both."""
 
     @property
     def wave(self) -> NDArray[np.float64]:
@@ -182,6 +185,7 @@ def open_spectra_files(path: Path) -> SpectraFiles:
 def open_pfsspec(path: Path) -> PfsspecFile:
     """Open `path` and check its layout. `UsageError` names the file and the problem."""
     with open_hdf5(path) as file:
+        before = _written(path.stat())
         arrays = {x: data for x in (FLUX, ERROR, MASK, WAVE) if (data := find_data(file, x))}
         for inside in (FLUX, ERROR, WAVE):
             if inside not in arrays:
@@ -209,7 +213,11 @@ def open_pfsspec(path: Path) -> PfsspecFile:
         factor = _factor(flux[:FEW])
     unknown = np.full(n, ord(UNREAD), dtype=np.uint8)
     scales = np.empty(n, np.float32)
-    return PfsspecFile(path, axis, n, params, scales, unknown, unset, locations, factor)
+    return PfsspecFile(path, axis, n, params, scales, unknown, unset, locations, factor, before)
+
+
+def _written(found: os.stat_result) -> tuple[int, int]:
+    return found.st_size, found.st_mtime_ns
 
 
 def _factor(flux: NDArray[Any]) -> float:
@@ -226,11 +234,17 @@ def read_rows(source: PfsspecFile, start: int, stop: int) -> tuple[Rows, Rows]:
     A pixel has no data if its mask is not 0 (unset cells are -1; there may be no mask), its flux or
     error is not finite, never written, a sentinel or absurdly large, or its error is <= 0; it gets
     flux 1 and an infinite error. So does every pixel of an unusable spectrum; `source.codes` says
-    why it is.
+    why it is. `UsageError` if the file was written since it was opened: what was read before would
+    be of other spectra.
     """
     flux = np.empty((stop - start, len(source.wave)), dtype=np.float32)
     error = np.empty_like(flux)
     with open_hdf5(source.path) as file, source.path.open("rb", buffering=0) as raw:
+        if _written(os.fstat(raw.fileno())) != source.written:
+            raise UsageError(
+                f"{source.path}: was replaced or written to since it was opened, so that what is "
+                "read now may be of other spectra than what was read before"
+            )
         # Small pieces into the same buffers each time, which stay in the processor's cache.
         shape = (min(PIECE, stop - start), len(source.wave))
         arrays = {inside: _again(file, inside, source) for inside in source.locations}
