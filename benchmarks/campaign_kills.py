@@ -299,7 +299,7 @@ def _renamed(field: Field) -> dict[str, Outcomes]:
 
 
 def _folders(lab: Lab) -> list[str]:
-    found = lab.root.glob("experiments/*/*/spec.json")
+    found = lab.root.glob("experiments/*/[!.]*/spec.json")  # what has a dot is not a job yet
     return [str(path.parent.relative_to(lab.root)) for path in found]
 
 
