@@ -454,6 +454,23 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
         list(train(a_model(), a_task(config=replace(TRAIN, epochs=1)), tmp_path, resume=True))
 
 
+def test_a_checkpoint_of_another_job_is_refused(tmp_path: Path) -> None:
+    """Of the same configuration too, as of another seed; one that names none is taken as it is."""
+    names = ("last.pt", "best.pt")
+    for job in ("a", "b", ""):
+        task = replace(a_task(config=replace(TRAIN, epochs=1)), job=job)
+        list(train(a_model(), task, tmp_path / f"of{job}"))
+    mine = tmp_path / "ofa"
+    own = {name: (mine / name).read_bytes() for name in names}
+    for name in names:
+        (mine / name).write_bytes((tmp_path / "ofb" / name).read_bytes())
+        with pytest.raises(UsageError, match=f"{name}: of another job, cannot be resumed"):
+            list(train(a_model(), replace(a_task(), job="a"), mine, resume=True))
+        (mine / name).write_bytes(own[name])
+    for folder, job in (("ofa", "a"), ("ofa", ""), ("of", "a")):
+        assert list(train(a_model(), replace(a_task(), job=job), tmp_path / folder, resume=True))
+
+
 def test_a_state_whose_weights_decay_in_other_groups_is_refused(tmp_path: Path) -> None:
     list(train(a_model(), a_task(config=replace(TRAIN, epochs=1)), tmp_path))
     document = torch.load(tmp_path / "last.pt", weights_only=True)

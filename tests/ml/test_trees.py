@@ -50,7 +50,7 @@ def bins_of(data: lgb.Dataset, file: Path) -> bytes:
 
 
 def grown(rows: dict[str, Rows], **more: Any) -> tuple[Boost, list[Any]]:
-    boost = Boost()
+    boost = Boost(job=more.pop("job", ""))
     config = more.pop("config", TRAIN)
     said = list(fit(boost, rows["train"], rows["val"], MODEL, config, LABEL_NAMES, **more))
     return boost, said
@@ -160,9 +160,17 @@ def test_a_resume_after_the_last_round_changes_nothing(tmp_path: Path) -> None:
     assert resumed.rounds == whole.rounds
     assert [type(one) for one in said] == [Note, Best]
     record = json.loads(before)
+    for name in ("mean", "rounds", "best_r2", "grown", "job"):  # a flipped bit
+        (tmp_path / TREES).write_text(json.dumps({**record, name: 2}), encoding="utf-8")
+        with pytest.raises(UsageError, match="changed since: not loaded"):
+            grown(rows, files=replace(files, resume=True))
+    del record["seal"]  # as an older vitlab wrote it
     (tmp_path / TREES).write_text(json.dumps({**record, "data": "another's"}), encoding="utf-8")
     with pytest.raises(UsageError, match="its data have changed since, cannot be resumed"):
         grown(rows, files=replace(files, resume=True))
+    (tmp_path / TREES).write_text(json.dumps({**record, "job": "another"}), encoding="utf-8")
+    with pytest.raises(UsageError, match="of another job, cannot be resumed"):
+        grown(rows, files=replace(files, resume=True), job="this")
 
 
 def resumed_r2(said: list[Evaluation], step: int) -> float:
@@ -189,6 +197,7 @@ def test_lightgbm_parses_only_what_a_job_of_this_user_wrote(
     parsed: list[object] = []
     monkeypatch.setattr(lgb, "Booster", lambda **given: parsed.append(given))
     document = json.loads(trees.read_bytes())
+    del document["seal"]
     document["trees"][0] = document["trees"][0].replace("num_leaves=", "num_leaves=9", 1)
     trees.write_text(json.dumps(document))
     text.write_text(text.read_text().replace("num_leaves=", "num_leaves=9", 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from tests.recipes.test_run import DATA, RunHere, run_here
 from vitlab.contract.checks import CONTENT, LABELS, read_check
 from vitlab.contract.config import ConfigError, read_config
-from vitlab.contract.job import Result, Spec, read_result
+from vitlab.contract.job import Result, Spec, read_result, read_spec
 from vitlab.contract.paths import JobPaths
 from vitlab.ml.spectra.grid import load_grid
 from vitlab.ml.spectra.observation import load_noise
@@ -222,8 +223,14 @@ def test_other_pixels_recipes_and_places_are_refused(lab: Path, run_here: RunHer
     a_job(lab, "VIT-20260101-other-01/ridge", {"data": DATA}, "ridge")
     other = a_job(lab, "VIT-20260101-second-01/b", {**BASE, "init": "VIT-20260101-other-01"})
     assert "other-01/ridge: is not a job of recipe vit" in run_here(other).err
+    first = JobPaths(lab / "experiments" / FIRST)
+    spec = read_spec(first.spec)
+    assert spec is not None
+    first.spec.write_bytes(replace(spec, submitted=5.0).to_json())
+    replaced = a_job(lab, "VIT-20260101-second-01/d", {**BASE, "init": FIRST})
+    assert run_here(replaced).err == f"config.init: {FIRST}: its checkpoint is of another job\n"
     # A checkpoint that a link leads out of the lab for.
-    best = JobPaths(lab / "experiments" / FIRST).checkpoints / checkpoint.BEST
+    best = first.checkpoints / checkpoint.BEST
     outside = lab.parent / "best.pt"
     best.rename(outside)
     best.symlink_to(outside)

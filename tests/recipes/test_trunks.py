@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,8 @@ def test_a_longer_run_goes_on_from_the_trunk_of_a_shorter_one(
     tried = ((again, 6, saved.data), (again, 5, saved.data), (again, 6, "0"), (other, 99, ""))
     found = [find_trunk(job, a_spec(job), n, data) for job, n, data in tried]
     assert (found, len(saved.data)) == ([trunk, None, None, None], 16)
+    short.spec.write_bytes(replace(a_spec(short), submitted=5.0).to_json())
+    assert find_trunk(again, a_spec(again), 6, saved.data) is None  # it is of another job now
     one, two = (torch.load(job.checkpoints / BEST)["model"] for job in (whole, again))
     assert all(torch.equal(one[name], two[name]) for name in one)
     first, full, longer = (read_result(job.result) for job in (short, whole, again))

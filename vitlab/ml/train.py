@@ -207,6 +207,8 @@ class State:
         assert self.folder is not None
         path, device = trunk or self.folder / LAST, self.task.device
         saved = checkpoint.load(path, device)
+        if trunk is None:
+            self._check_job(path, saved)
         if saved.data not in ("", self.data):
             raise UsageError(f"{path}: its data have changed since, cannot be resumed")
         expected = (self.task.labels, self.task.model, self.task.loss)
@@ -227,9 +229,14 @@ class State:
         self.best_step, self.best, self.best_weights = saved.best_step, saved.best, {}
         if saved.best_step:
             best = checkpoint.load(self.folder / BEST, device)
+            self._check_job(self.folder / BEST, best)
             self.best_weights, self.saved_best = best.model, best.step
             if best.step < saved.best_step:  # the disk was full when the best one was due
                 self.best_step, self.best = best.step, best.best
+
+    def _check_job(self, path: Path, saved: Saved) -> None:
+        if saved.job != self.task.job and saved.job and self.task.job:
+            raise UsageError(f"{path}: of another job, cannot be resumed")
 
     def _whole(self) -> Saved:
         return replace(
@@ -256,6 +263,7 @@ class State:
             best_step=self.best_step,
             best=self.best,
             data=self.data,
+            job=self.task.job,
         )
 
 

@@ -97,6 +97,8 @@ def find_initial(
     check_source(job, earlier, config.data.source, "config.data.source:")
     resumed = context.resume and own.exists()
     saved = checkpoint.load(own if resumed else best, device)
+    if not (context.spec if resumed else spec).is_named(saved.job):
+        raise UsageError(f"{where}: its checkpoint is of another job")
     data = earlier.data.of_lab(job.root)
     trained = open_spectra(data, earlier.noise.level, earlier.labels, CPU)
     wave = trained.wave if saved.inputs.wave is None else saved.inputs.wave
@@ -154,7 +156,7 @@ def keep_as_it_is(context: Context, initial: Initial, network: nn.Module, task: 
     result = predict(network, task, "val")
     values = named(result.scores(task.labels), "val")
     context.report.evaluation(0, 0, "val", len(result.true), values)
-    best = replace(initial.saved, step=0, best_step=0, how=task.how)
+    best = replace(initial.saved, step=0, best_step=0, how=task.how, job=task.job)
     checkpoint.save(context.paths.checkpoints / BEST, best)
 
 

@@ -70,7 +70,7 @@ def run_boost(context: Context) -> Outcome:
     config = context.config
     assert isinstance(config, BoostConfig)
     train, val, test = _splits(context, config)
-    model = trees.Boost()
+    model = trees.Boost(job=context.spec.mark)
     files = trees.Files(_cache(context), context.paths.checkpoints, context.resume)
     best = context.report.follow(
         trees.fit(

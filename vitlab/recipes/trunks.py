@@ -39,7 +39,7 @@ def find_trunk(job: JobPaths, spec: Spec, stable: int, data: str) -> Path | None
         if same and other.paths.folder != job.folder and path.is_file():
             with contextlib.suppress(UsageError):  # a broken one is none
                 saved = checkpoint.load(path, torch.device("cpu"))
-                if saved.data in ("", data):
+                if saved.data in ("", data) and other.spec.is_named(saved.job):
                     steps[path] = saved.step
     usable = {path: step for path, step in steps.items() if step <= stable}
     return max(usable, key=lambda path: usable[path], default=None)

@@ -179,13 +179,14 @@ def _begun(
     initial = (
         None if isinstance(config, MlpConfig) else find_initial(context, config, spectra, device)
     )
-    model = make_model(config, spectra).to(device)
-    if initial is None:
-        return model, make_task(config, spectra, device, group), None
-    for line in initial.lines(spectra):
-        context.report.note(line)
-    fitted = initial.saved.inputs, initial.saved.scaling
-    return model, make_task(begin(initial, model), spectra, device, group, fitted), initial
+    model, fitted = make_model(config, spectra).to(device), None
+    if initial is not None:
+        for line in initial.lines(spectra):
+            context.report.note(line)
+        fitted = initial.saved.inputs, initial.saved.scaling
+        config = begin(initial, model)
+    task = make_task(config, spectra, device, group, fitted)
+    return model, replace(task, job=context.spec.mark), initial
 
 
 def _learned(

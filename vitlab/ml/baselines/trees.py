@@ -200,6 +200,8 @@ class Boost:
     """Rounds grown so far."""
     data: str = ""
     """`learned_hash` of its data set; empty: not kept by the vitlab that saved it."""
+    job: str = ""
+    """Mark of its job; empty: not known."""
 
     def predict(self, x: Matrix) -> Array:
         """(rows, L) inputs -> (rows, K) labels."""
@@ -234,9 +236,11 @@ def save(path: Path, boost: Boost) -> None:
         "best_r2": boost.best_r2 if math.isfinite(boost.best_r2) else None,
         "grown": boost.grown,
         "data": boost.data,
+        "job": boost.job,
         "trees": texts,
         "seals": [seal(b"trees", text.encode()) for text in texts],
     }
+    document["seal"] = seal(b"training", json.dumps(document).encode())
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(document).encode())
 
@@ -246,9 +250,13 @@ def booster_of(path: Path, text: str, mark: object) -> lgb.Booster:
 
     Its parser hangs or crashes on a single changed line.
     """
-    if not is_sealed(mark, b"trees", text.encode()):
-        raise UsageError(f"{path}: not written by a job of this user, or changed since: not loaded")
+    _check_seal(path, mark, b"trees", text)
     return lgb.Booster(model_str=text)
+
+
+def _check_seal(path: Path, mark: object, what: bytes, text: str) -> None:
+    if not is_sealed(mark, what, text.encode()):
+        raise UsageError(f"{path}: not written by a job of this user, or changed since: not loaded")
 
 
 def load(path: Path) -> Boost:
@@ -257,6 +265,8 @@ def load(path: Path) -> Boost:
         document = parse(read_regular(path, LARGEST))
         if document["format"] != FORMAT:
             raise UsageError(f"{path}: not trees of format {FORMAT}")
+        if "seal" in document:  # an older vitlab sealed the trees alone
+            _check_seal(path, document.pop("seal"), b"training", json.dumps(document))
         best = document["best_r2"]
         texts, marks = document["trees"], document.get("seals", ())
         pairs = zip_longest(texts, marks[: len(texts)])
@@ -267,6 +277,7 @@ def load(path: Path) -> Boost:
             best_r2=-math.inf if best is None else float(best),
             grown=int(document["grown"]),
             data=str(document.get("data", "")),
+            job=str(document.get("job", "")),
         )
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file of trees") from None
@@ -335,7 +346,7 @@ def fit(
     files = files or Files()
     path = files.checkpoints / TREES if files.checkpoints else None
     boost.data = learned_hash(train.spectra)
-    before = _before(path, boost.data) if path and files.resume else None
+    before = _before(path, boost) if path and files.resume else None
     if before is not None and _is_done(before, config):
         vars(boost).update(vars(before))
         yield Note(f"resumed after its last round, {boost.grown}: nothing differs")
@@ -369,11 +380,15 @@ def fit(
     yield Best(boost.rounds, 0)
 
 
-def _before(path: Path, data: str) -> Boost | None:
-    """The trees to go on with; None without any, `UsageError` for those of other data."""
+def _before(path: Path, boost: Boost) -> Boost | None:
+    """The trees to go on with; None without any, `UsageError` for those of other data or jobs."""
     before = load(path) if path.is_file() else None
-    if before is not None and before.data not in ("", data):
+    if before is None:
+        return None
+    if before.data not in ("", boost.data):
         raise UsageError(f"{path}: its data have changed since, cannot be resumed")
+    if before.job and boost.job and before.job != boost.job:
+        raise UsageError(f"{path}: of another job, cannot be resumed")
     return before
 
 

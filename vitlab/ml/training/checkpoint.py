@@ -73,6 +73,8 @@ class Saved:
     """What was chosen where the configuration says `auto` (`vitlab.ml.training.task.Task.how`)."""
     data: str = ""
     """`learned_hash` of its data set; empty: not kept by the vitlab that saved it."""
+    job: str = ""
+    """As `Task.job`; empty: not known."""
 
 
 def save(path: Path, saved: Saved) -> None:
@@ -191,6 +193,7 @@ def load(path: Path, device: torch.device) -> Saved:
         raise UsageError(f"{path}: not a checkpoint of format {FORMAT}")
     document.setdefault("how", dict(_HOW))
     document.setdefault("data", "")
+    document.setdefault("job", "")
     if set(document) != names:
         raise UsageError(f"{path}: not a checkpoint of format {FORMAT}")
     try:
@@ -201,7 +204,7 @@ def load(path: Path, device: torch.device) -> Saved:
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("step", "best_step", "stale", "accumulate", "rewinds"), int),
-    **dict.fromkeys(("loss", "data"), str),
+    **dict.fromkeys(("loss", "data", "job"), str),
     **dict.fromkeys(("model", "average", "config", "scaler", "how"), dict),
     "best": (int, float),
 }  # fmt: skip

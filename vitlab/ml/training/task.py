@@ -130,6 +130,8 @@ class Task:
     """The network's configuration, saved in its checkpoints."""
     group: Group = ALONE
     """The processes that share each step."""
+    job: str = ""
+    """Mark of its job, saved in its checkpoints; empty outside one."""
 
     @property
     def begins_early(self) -> bool:
