@@ -352,6 +352,25 @@ def test_what_was_submitted_without_an_answer_is_looked_for_on_its_clusters(
     assert not held.slurm.exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("Slurm temporarily unable to accept job, sleeping and retrying", "Invalid account"),
+        ("The standby QOS allows at most 4 hours", "Job violates accounting/QOS policy"),
+    ],
+)
+def test_a_refusal_after_other_words_ends_the_job(
+    shop: Workshop, programs: Callable[..., None], words: tuple[str, str]
+) -> None:
+    first, last = words
+    line = f"sbatch: error: {first}\\nsbatch: error: Batch job submission failed: {last}"
+    programs("sbatch", b"", f"printf '{line}' >&2; exit 1")
+    job = shop.submit("pass", extra=SLURM)
+    advance(shop.lab)
+    assert isinstance(state := read_state(job), Done)
+    assert state.detail.endswith(last)
+
+
 def test_a_controller_that_hangs_is_not_asked_at_every_look(
     shop: Workshop, programs: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

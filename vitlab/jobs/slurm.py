@@ -63,10 +63,10 @@ Ended = tuple[Job, str, str]
 """An ended job, its outcome, and a line."""
 _NO_ANSWER = re.compile(
     r"timed out|unable to contact|connect failure|connection (?:refused|reset)|zero bytes"
-    r"|temporarily un(?:able|available)|standby|authentication error",
+    r"|temporarily un(?:able|available)|standby mode|authentication error",
     re.IGNORECASE,
 )
-"""Words of `sbatch` where the controller is away, starting or busy: no refusal of the job."""
+"""At the end of what `sbatch` says, the controller is away, starting or busy: no refusal."""
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "CONFIGURING", "SPECIAL_EXIT")
 
 
@@ -140,7 +140,7 @@ def submit_batch(
         answer = _run(argv, environment)
         if answer is None and not is_here():
             continue
-        if answer is None or (answer.returncode and _NO_ANSWER.search(answer.stderr)):
+        if answer is None or _is_unanswered(answer):
             for i, job in enumerate(group):  # Slurm may have them all the same
                 write_json(job.paths.slurm, {**orders[job.name], **asked, "task": i})
             continue
@@ -195,6 +195,11 @@ def _by_name(job: JobPaths, name: str) -> tuple[str, str] | None:
         elif found := re.match(r"\s*(\d+)", line):
             return found[1], cluster or _cluster_here()
     return None if answer is None or answer.returncode else ("", "")
+
+
+def _is_unanswered(answer: subprocess.CompletedProcess[str]) -> bool:
+    last = answer.stderr.strip().rpartition("\n")[2]
+    return bool(answer.returncode and _NO_ANSWER.search(last))
 
 
 def _number_given(answer: subprocess.CompletedProcess[str]) -> tuple[str, str, str]:
