@@ -167,6 +167,8 @@ def test_a_plan_is_empty_and_clean_and_takes_mvps_and_gates(language: str) -> No
         ("IF: R2 > 0.9", "R² > 0.9"),
         ("若R² > 0.9", "R² > 0.9"),
         ("if the curve bends", "the curve bends"),
+        ("若干模型 R² > 0.6", "若干模型 R² > 0.6"),
+        ("if-else R2 > 0.9", "if-else R² > 0.9"),
         ("iforest R2 > 0.9", "iforest R² > 0.9"),
     ],
 )

@@ -79,11 +79,12 @@ _REMARK = re.compile(
 _SURE = re.compile(
     r"(?:待|已|未|正在)\w{1,3}|\w{1,3}中|计划|完成|暂停|取消|失败|部分完成|analy[sz]ing|done|completed|finished"
     r"|running|in progress|planned|to ?do|pending|queued|not (?:yet )?(?:started|done|finished)|wip"
-    r"|cancell?ed|failed|crashed|paused|on hold|skipped|abandoned|won't do|stopped"
+    r"|cancell?ed|failed|crashed|paused|on hold|abandoned|won't do"
 )
 """Words that are no part of a title, as `frozen, last layer` may be."""
 _OF_RESULT = re.compile(
-    r"(?:(?:on|at)\s+)?(?:\d{4}[-/.年]?\d\d?(?!\d{3})|gpus?\b|cuda|see\b|report|报告|见"
+    r"(?:(?:on|at)\s+)?(?:\d{4}[-/.年]\d|20\d{6}(?!\d)|\d\d?月\d|\d\d?[-/]\d\d?\s*(?:[,，;；]|$)"
+    r"|gpus?\b|cuda|see\b|report|报告|见"
     r"|(?:(?:val|test)[ _]?)?(?:R\^?[2²]|MAE|RMSE)\s*[=≈])",
     re.I,
 )

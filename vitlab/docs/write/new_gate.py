@@ -25,7 +25,7 @@ from vitlab.docs.write.new_section import gate_title, last_line, new_status, wai
 from vitlab.docs.write.rows import add_change_row, by_column, set_column, view_of
 
 _OPERATOR = re.compile(r"\s*(>=|<=|≥|≤|>|<)\s*")
-_LED_IN = re.compile(r"(?:(?:若|如果)|(?:if|when)\b)[\s*_:：]*(?=\S)", re.I)
+_LED_IN = re.compile(r"(?:若(?!干)|如果|(?:if|when)(?=[\s*_:：]))[\s*_:：]*(?=\S)", re.I)
 """What the row of a rule begins with already."""
 _OPPOSITE = {">=": "<", "≥": "<", "<=": ">", "≤": ">", ">": "≤", "<": "≥"}
 _SPLIT_OR_LABEL = re.compile(
