@@ -37,7 +37,8 @@ TEXTS: dict[str, tuple[str | bytes, str]] = {
     "python": ("grace: !!python/object/apply:os.system ['touch ran']\n", "constructor"),
     "half a character": ('theme: "\\uD800"\n', "character"),
     "words of no column": ("headers: {nothing: x}", "vitlab.yaml: header 'nothing': one of"),
-    "a column that is a list": ("tables: {a.md: {A: [1]}}", "expected FILE: {Header: meaning}"),
+    "a column that is a list": ("tables: {a.md: {A: [1]}}", "tables: [1] is no word"),
+    "a header that is no word": ("tables: {a.md: {No: id}}", "tables: False is no word: put it in"),
     "no UTF-8": (b"theme: \xff\xfe\xfa", "not YAML"),
     "large": ("# " + "x" * (2 << 20), "larger than"),
 }  # fmt: skip

@@ -147,11 +147,6 @@ def _is_pattern(value: object) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def _is_columns(value: object) -> bool:
-    words = [*value, *value.values()] if isinstance(value, dict) else [None]
-    return all(isinstance(word, str) for word in words)
-
-
 def _is_scatter(value: object) -> bool:
     """Whether it maps names of values to positive numbers."""
     return isinstance(value, dict) and all(
@@ -172,8 +167,13 @@ def _check(where: str, key: object, value: object, known: Mapping[str, type]) ->
     if name in ("keys", "headers", "statuses", "tables"):
         if not isinstance(value, dict):
             raise UsageError(f"{where}: {name}: expected a mapping")
-        if name == "tables" and not all(map(_is_columns, value.values())):
-            raise UsageError(f"{where}: {name}: expected FILE: {{Header: meaning}}")
+        for columns in value.values() if name == "tables" else ():
+            if not isinstance(columns, dict):
+                raise UsageError(f"{where}: {name}: expected FILE: {{Header: meaning}}")
+            for word in (*columns, *columns.values()):
+                if not isinstance(word, str):
+                    hint = f"{word!r} is no word: put it in quotes (YAML reads No as False)"
+                    raise UsageError(f"{where}: {name}: {hint}")
     elif name == "seed_scatter":
         if not isinstance(value, dict) or not all(map(_is_scatter, value.values())):
             raise UsageError(f"{where}: {name}: expected MODEL: {{value: a number above 0}}")
