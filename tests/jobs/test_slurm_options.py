@@ -16,6 +16,7 @@ from vitlab.contract.events import EventWriter
 from vitlab.contract.job import Done, Queued
 from vitlab.jobs import slurm, submissions
 from vitlab.jobs.experiment.experiment import load_experiment
+from vitlab.jobs.experiment.settings import Settings
 from vitlab.jobs.files import read_json, write_json
 from vitlab.jobs.git import Code
 from vitlab.jobs.process import slurm_step
@@ -27,7 +28,9 @@ from vitlab.jobs.queue.preflight import preflight
 from vitlab.jobs.queue.scheduler import advance, hold, release, stop
 from vitlab.jobs.slurm import batch, cancel, is_here, seconds_of, submit_batch
 from vitlab.jobs.store import job_folders, read_job, read_state
+from vitlab.lab.lab import Lab
 from vitlab.lab.launch import preview
+from vitlab.lab.live.snapshot import job_views
 
 SLURM = {"backend": "slurm"}
 
@@ -333,8 +336,14 @@ def test_what_was_submitted_without_an_answer_is_looked_for_on_its_clusters(
     programs("scancel", b"", f"echo cancel $@ >> {asked}")
     monkeypatch.setenv("SLURM_CLUSTERS", "alpha,beta")
     first, stopped, held = [shop.submit("pass", extra=SLURM, run=run) for run in "abc"]
-    programs("squeue", b"")
+    programs("squeue", b"CLUSTER: alpha\nJOBID\n", "echo 'error: beta is away' >&2")
+    monkeypatch.setattr(slurm, "UNSEEN", 0)
     assert advance(shop.lab) == []
+    name = read_json(first.slurm)["name"]
+    assert advance(shop.lab) == []
+    assert read_json(first.slurm)["name"] == name  # not submitted again
+    views = job_views(Lab(shop.lab, Settings()))
+    assert [view.why for view in views] == ["Slurm: Socket timed out"] * 3
     rows = b"CLUSTER: alpha\nJOBID\n\nCLUSTER: beta\nJOBID\n7_[0-2]\n"
     programs("squeue", rows, f"echo $@ >> {asked}")
     stop(stopped)
@@ -344,7 +353,7 @@ def test_what_was_submitted_without_an_answer_is_looked_for_on_its_clusters(
     hold(record)
     assert advance(shop.lab) == [first]
     found = read_json(first.slurm)
-    assert (found["id"], found["cluster"]) == ("7_0", "beta")
+    assert (found["id"], found["cluster"], "said" in found) == ("7_0", "beta", False)
     lines = asked.read_text().splitlines()
     assert all("--clusters=alpha,beta -t all -n" in one for one in lines if "cancel" not in one)
     cancelled = [f"cancel --clusters=beta 7_{task}" for task in (1, 2)]

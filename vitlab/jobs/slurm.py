@@ -136,11 +136,12 @@ def submit_batch(
             write_json(job.paths.slurm, orders[job.name])  # it may begin before its id is written
         environment, _ = submitted_environment(group[0].paths, this_environment())
         here = _cluster_here()  # not between the submission and the record of its number
-        asked = {"asked": round(time.time(), 3), "name": folders.stem}
+        asked: dict[str, Any] = {"asked": round(time.time(), 3), "name": folders.stem}
         answer = _run(argv, environment)
         if answer is None and not is_here():
             continue
         if answer is None or _is_unanswered(answer):
+            asked["said"] = _line(answer.stderr) if answer else "no answer from sbatch"
             for i, job in enumerate(group):  # Slurm may have them all the same
                 write_json(job.paths.slurm, {**orders[job.name], **asked, "task": i})
             continue
@@ -170,6 +171,7 @@ def _answered_late(jobs: Sequence[Job]) -> tuple[list[JobPaths], list[Job]]:
             continue
         if name not in arrays:
             arrays[name] = _by_name(job.paths, name)
+        record.pop("said", None)
         number, cluster = arrays[name] or ("", "")
         if number:
             sent = {"id": f"{number}_{record.pop('task', 0)}", "cluster": cluster}
@@ -188,13 +190,23 @@ def _by_name(job: JobPaths, name: str) -> tuple[str, str] | None:
     environment, _ = submitted_environment(job, this_environment())
     clusters = environment.get("SLURM_CLUSTERS", "")
     answer = _run(["squeue", *_at(clusters), "-t", "all", "-n", name, "-o", "%i"], environment)
-    cluster = "" if clusters == "all" or "," in clusters else clusters
+    several = clusters == "all" or "," in clusters
+    cluster = "" if several else clusters
     for line in answer.stdout.splitlines() if answer else ():
         if line.startswith("CLUSTER: "):  # above each one's, where several are asked
             cluster = line.partition(": ")[2].strip()
         elif found := re.match(r"\s*(\d+)", line):
             return found[1], cluster or _cluster_here()
-    return None if answer is None or answer.returncode else ("", "")
+    # Of several, one that does not answer is told while the others are asked.
+    failed = answer is None or answer.returncode or (several and answer.stderr)
+    return None if failed else ("", "")
+
+
+def unanswered(job: Job) -> str:
+    """Why a waiting job is not in Slurm yet: what `sbatch` said in place of a number."""
+    record = _record(job) if job.in_slurm else {}
+    said = record.get("said")
+    return f"Slurm: {said}" if "name" in record and isinstance(said, str) else ""
 
 
 def _is_unanswered(answer: subprocess.CompletedProcess[str]) -> bool:

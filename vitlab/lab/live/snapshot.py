@@ -349,11 +349,13 @@ def _views(
     if any(isinstance(job.state, Queued | Lost) for job in jobs):
         from vitlab.jobs.queue.machine import read_machine
         from vitlab.jobs.queue.queue import left_behind, plan
+        from vitlab.jobs.slurm import unanswered
 
         slots = read_machine(lab.paths)
         planned = plan(jobs, slots)
         held = queue_holder(lab.paths) if planned.starts else ""
-        why = {**{start.job.name: held for start in planned.starts}, **planned.reasons}
+        starts = [start.job for start in planned.starts]
+        why = {**{job.name: held or unanswered(job) for job in starts}, **planned.reasons}
         left = {job.name for job in jobs if left_behind(job, slots)}
     if quick:
         return [
