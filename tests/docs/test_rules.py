@@ -461,6 +461,9 @@ def test_the_order_of_rules_never_contradicts_what_they_say(
         (("< 0.8 | rethink", "0.8–0.9 | tune", "> 0.9 | ✅ go on"), "fail"),
         (("> 0.6 | go on", "0.3–0.6 | tune", "< 0.3 | stop"), "pass"),
         (("> 0.9 | go on", "0.3–0.9 | tune", "< 0.3 | stop"), "manual"),
+        (("> 0.9 | ✅ go on", "< 0.3 | ❌ stop", "0.3–0.9 | tune"), "manual"),
+        (("> 0.9 | 继续", "< 0.3 | 换模型", "0.3–0.9 | 调参"), "manual"),
+        (("> 0.9 | go on", "0.8–0.9 | ❌ stop", "0.3–0.8 | rethink"), "fail"),
     ],
 )
 def test_bands_from_the_worst_to_the_best_or_back(rows: tuple[str, ...], verdict: str) -> None:
@@ -472,6 +475,24 @@ def test_the_rest_above_bands_of_the_worse_is_the_best(otherwise: str) -> None:
     for low, verdict in (("0.3", "pass"), ("0.8", "fail")):
         rows = f"| If R² < {low} | stop |\n| Else if R² < 0.5 | tune |\n| {otherwise}"
         assert verdict_of(rows) == verdict
+
+
+@pytest.mark.parametrize(
+    ("rows", "verdict"),
+    [
+        ("| If R² > 0.9 | ✅ go on |\n| If R² < 0.3 | ❌ stop |\n| Otherwise | tune |", "manual"),
+        ("| If R² > 0.9 | go on |\n| If R² < 0.8 | stop |\n| Otherwise | tune |", "fail"),
+        ("| 若 R² > 0.9 | 继续 |\n| 若 R² < 0.3 | 停止 |\n| 否则 | 调参 |", "manual"),
+        ("| If R² > 0.9 | go on |\n| If R² < 0.3 | rethink |\n| Else | tune |", "manual"),
+        ("| If R² > 0.9 | go on |\n| If R² < 0.3 | stop |\n| Else | ❌ drop |", "fail"),
+        ("| If R² > 0.9 | go on |\n| Else if R² > 0.8 | ❌ stop |\n| Else | rethink |", "fail"),
+        ("| If R² > 0.9 | go on |\n| If R² 0–0.3 | stop |\n| Else | tune |", "manual"),
+        ("| If R² > 0.9 | go on |\n| If R² 0.8–0.9 | stop |\n| Else | tune |", "fail"),
+        ("| If ViT < LGBM | ❌ stop |\n| If R² > 0.9 | ✅ go on |\n| Else | tune |", "open"),
+    ],
+)
+def test_the_rest_between_a_pass_and_a_failure_is_neither(rows: str, verdict: str) -> None:
+    assert verdict_of(rows) == verdict
 
 
 @pytest.mark.parametrize("subject", ["FooNet ", "noise-free ", "MVP-1.0 ", "log g ", "test "])

@@ -51,7 +51,8 @@ def means_pass(rules: Sequence[Rule], number: int) -> bool | None:
     fail, one between them nothing. Where that first one is a limit on the worse side (`R² < 0.6`)
     it means fail beside one that says pass; without one nobody knows which is which. Where a limit
     that means fail stands before others of the same number, as in a list from the worst to the
-    best, the first on the other side means pass, or else the last.
+    best, the first on the other side means pass, or else the last. An else, or a range, behind a
+    pass and a failure is what lies between.
     """
     rule = rules[number]
     if leaves_to_a_person(rule):
@@ -65,7 +66,9 @@ def means_pass(rules: Sequence[Rule], number: int) -> bool | None:
         return True if number == _best(rules, says, bands) else None
     if says[first] is None and _is_of_worse(rules[first].condition):
         return False if True in says and number == first else None
-    return None if first < number < len(rules) - 1 else first == number
+    if first < number and (number < len(rules) - 1 or _lies_between(rules, says, first)):
+        return None
+    return first == number
 
 
 def leaves_to_a_person(rule: Rule) -> bool:
@@ -115,6 +118,25 @@ def _best(rules: Sequence[Rule], says: Sequence[bool | None], bands: Sequence[in
         return better[0]
     is_rest = isinstance(rules[unsaid[-1]].condition, Otherwise)
     return None if is_rest and unsaid[:-1] != worse else unsaid[-1]
+
+
+def _lies_between(rules: Sequence[Rule], says: Sequence[bool | None], first: int) -> bool:
+    """Whether the last rule is of what no other is, and another already is of the worse."""
+    top = rules[first].condition
+    if not isinstance(rules[-1].condition, Otherwise | Between):
+        return False
+    for one, said in zip(rules[:-1], says, strict=False):
+        same = one.condition is not top and number_of(one.condition) == number_of(top)
+        match one.condition:
+            case Threshold() if same:
+                worse = _way(one.condition) != _way(top)
+            case Between(low=low, high=high) if same and isinstance(top, Threshold):
+                worse = said is False and top.value not in (low, high)
+            case _:
+                worse = said is False
+        if worse:
+            return True
+    return False
 
 
 def _way(condition: Condition) -> str:
