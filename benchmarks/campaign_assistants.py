@@ -90,7 +90,7 @@ def furnish(lab: Lab) -> None:
     jobs = wait_for(lambda: _jobs_of(lab, "4.0"))
     assert jobs, "the autopilot launches nothing"
     lab.ok("hold", str(lab.root / jobs[0]))
-    lab.ok("auto", "--end")
+    lab.run(lab.root, "auto", "--end")  # on a slow machine it has ended by itself
     assert [*lab.root.glob("roadmaps/auto_*.md")], "the autopilot has left no page"
     lab.ok("auto", "--budget", "1h", "--detach", fresh=True)
     jobs = wait_for(lambda: _jobs_of(lab, "5.0"))
