@@ -47,10 +47,17 @@ _BEHIND = re.compile(
 )
 """What an MVP comes behind, where nothing more is said of that."""
 _OF_STATUS = re.compile(
-    r"\s*(?:to|by|on|until|for|when|once|after|before|because|due|pending|behind|into|with)\b"
+    r"\s*(?:to|by|on|until|for|when|once|after|before|because|due|pending|behind|into|with|since)\b"
     r"|\s*MVP",
     re.I,
 )
+_REASON = re.compile(
+    r"[*_~`\s]*(?:[:：]\s*(?=[^\W\d_])|[,，(（]\s*(?:发散|不收敛|显存|内存|磁盘|崩溃|报错|超时|效果差"
+    r"|没有?时间|(?:it |loss )?diverg|NaN|(?:CUDA )?OOM|out of|no (?:disk|memory|time|GPU)|disk"
+    r"|crash|time ?out|too slow|bug|error))(?!.*(?:[=≈]|\]\(|\d{4}[-/.年]\d))",
+    re.I,
+)
+"""Behind what failed, was cancelled or waits: why, and no score, link or day."""
 _OF_RUN = re.compile(
     r"\bep(?:och)?s?[.:]?\s?\d|第\s?\d+\s?(?:轮|epoch)|\b(?:GPUs?\s?#?|cuda:?)\d|\bon (?:the )?GPU"
     r"|\bETA\b|re-?run|重跑|重训|重新跑|预计|剩余|\bremaining\b|\d\s?(?:h|d|days?|hours?) left\b"
@@ -141,8 +148,10 @@ class StatusText:
         waits = status not in MAY_WAIT and vocabulary.waits(self.remark)
         waits = waits or (not of_run and _OF_RUN.search(self.remark) is not None)
         goes_on = not self.tail and _OF_STATUS.match(self.remark)  # `blocked by MVP-1.0`
+        ended = self.says & {"failed", "cancelled", "paused"}
+        why = ended and status not in ended and _REASON.match(self.remark)
         into = "cancelled" in self.says and _OTHER_MVP.match(self.remark)  # `merged into 1.1`
-        return not (self.verdict or other or waits or goes_on or into)
+        return not (self.verdict or other or waits or goes_on or into or why)
 
     def with_status(self, new: str, keep_remark: bool) -> str:
         """The text with another status part, its emphasis closed."""
