@@ -90,7 +90,7 @@ _SURE = re.compile(
 )
 """Words that are no part of a title, as `frozen, last layer` may be."""
 _OF_RESULT = re.compile(
-    r"(?:(?:on|at)\s+)?(?:\d{4}[-/.年]\d|20\d{6}(?!\d)|\d\d?月\d|\d\d?[-/]\d\d?\s*(?:[,，;；]|$)"
+    r"(?:(?:on|at)\s+)?(?:20\d\d[-/.年](?:0?[1-9]|1[0-2])(?!\d)|20\d{6}(?!\d)|\d\d?月\d"
     r"|gpus?\b|cuda|see\b|report|报告|见"
     r"|(?:(?:val|test)[ _]?)?(?:R\^?[2²]|MAE|RMSE)\s*[=≈])",
     re.I,
