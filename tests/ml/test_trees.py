@@ -85,6 +85,12 @@ def test_bins_are_kept_within_limits_and_only_whole(
     kept.write_bytes(content[:-100])
     assert binned(rows, PARAMETERS, cache).text.startswith("binned")
     assert kept.read_bytes() == content
+    binned(rows, dataset_parameters(31, 1), cache)
+    [other] = {*cache.glob("*.lgb")} - {kept}
+    for suffix in (".lgb", ".sum"):  # under the name of another set
+        other.with_suffix(suffix).rename(kept.with_suffix(suffix))
+    assert binned(rows, PARAMETERS, cache).text.startswith("binned")
+    assert kept.read_bytes() == content
     binned(replace(rows, copies=2), PARAMETERS, cache)
     assert len(list(cache.glob("*.lgb"))) == 2
     monkeypatch.setattr(module, "ROOM", 3 * len(content) // 2)

@@ -133,7 +133,7 @@ def _load(path: Path, rows: Rows, parameters: Mapping[str, Any]) -> lgb.Dataset 
         return None
     try:
         mark = read_regular(path.with_suffix(".sum")).decode("ascii", "replace")
-        whole = is_sealed(mark, b"bins", _checksum(path))
+        whole = is_sealed(mark, *_parts(path, path))
     except OSError:
         whole = False
     if not whole:
@@ -147,10 +147,14 @@ def _load(path: Path, rows: Rows, parameters: Mapping[str, Any]) -> lgb.Dataset 
     return data
 
 
-def _checksum(path: Path) -> bytes:
-    """LightGBM trusts what it loads: what is cut, changed or another user's must not be."""
-    with os.fdopen(open_regular(path), "rb") as file:
-        return hashlib.file_digest(file, "blake2b").digest()
+def _parts(path: Path, kept: Path) -> tuple[bytes, ...]:
+    """What is sealed of the set to be found in `path`, and now in `kept`.
+
+    LightGBM trusts what it loads: what is cut, changed, another user's or of another set must not
+    be.
+    """
+    with os.fdopen(open_regular(kept), "rb") as file:
+        return b"bins", path.stem.encode(), hashlib.file_digest(file, "blake2b").digest()
 
 
 def _keep(data: lgb.Dataset, path: Path, size: int) -> str:
@@ -162,7 +166,7 @@ def _keep(data: lgb.Dataset, path: Path, size: int) -> str:
     try:
         with new_file(path) as file:
             data.save_binary(file)
-            write_atomic(path.with_suffix(".sum"), seal(b"bins", _checksum(file)).encode())
+            write_atomic(path.with_suffix(".sum"), seal(*_parts(path, file)).encode())
     except (OSError, lgb.basic.LightGBMError) as error:
         return f"; not cached: {error}"
     return ""
