@@ -30,6 +30,7 @@ from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp, passed_over
 from vitlab.jobs.process.health import Health, read_health
 from vitlab.jobs.queue.claims import queue_holder
+from vitlab.jobs.slurm import unanswered
 from vitlab.jobs.store import METRICS_FIELDS, Job, all_jobs, read_job
 from vitlab.lab.lab import Lab
 from vitlab.lab.live.judged import Judged, KeptJudgements, judge_roadmap
@@ -349,7 +350,6 @@ def _views(
     if any(isinstance(job.state, Queued | Lost) for job in jobs):
         from vitlab.jobs.queue.machine import read_machine
         from vitlab.jobs.queue.queue import left_behind, plan
-        from vitlab.jobs.slurm import unanswered
 
         slots = read_machine(lab.paths)
         planned = plan(jobs, slots)
