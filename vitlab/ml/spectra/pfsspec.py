@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,10 +79,10 @@ class PfsspecFile:
     """Data set -> what stands where there is no datum, if it is known of any."""
     locations: dict[str, RawRows | None]
     """Where flux, error and mask (if any) are in the file."""
+    seen: dict[tuple[int, int], bytes]
+    """Bytes and mtime (ns) with which it was read -> `_some` of it, the same for all of them."""
     factor: float = 1.0
     """Applied before the numbers become float32, which holds none below 1e-38."""
-    written: tuple[int, int] = (0, 0)
-    """Bytes and mtime (ns) as it was opened. A copy in its place that is the same keeps both."""
 
     @property
     def wave(self) -> NDArray[np.float64]:
@@ -185,7 +186,7 @@ def open_spectra_files(path: Path) -> SpectraFiles:
 def open_pfsspec(path: Path) -> PfsspecFile:
     """Open `path` and check its layout. `UsageError` names the file and the problem."""
     with open_hdf5(path) as file:
-        before = _written(path.stat())
+        written = _written(path.stat())
         arrays = {x: data for x in (FLUX, ERROR, MASK, WAVE) if (data := find_data(file, x))}
         for inside in (FLUX, ERROR, WAVE):
             if inside not in arrays:
@@ -210,14 +211,38 @@ def open_pfsspec(path: Path) -> PfsspecFile:
         read = {x: arrays[x] for x in (FLUX, ERROR)}
         unset = {x: values for x, data in read.items() if (values := unset_values(data))}
         locations = {x: locate(data) for x, data in arrays.items()}
-        factor = _factor(flux[:FEW])
+        factor, some = _factor(flux[:FEW]), _some(arrays)
     unknown = np.full(n, ord(UNREAD), dtype=np.uint8)
     scales = np.empty(n, np.float32)
-    return PfsspecFile(path, axis, n, params, scales, unknown, unset, locations, factor, before)
+    seen = {written: some}
+    return PfsspecFile(path, axis, n, params, scales, unknown, unset, locations, seen, factor)
 
 
 def _written(found: os.stat_result) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
+
+
+def _some(arrays: Mapping[str, h5py.Dataset]) -> bytes:
+    """A digest of `FEW` spectra all over the file, with errors and mask."""
+    digest = hashlib.sha256()
+    for data in arrays.values():
+        for row in sorted({round(k * (len(data) - 1) / (FEW - 1)) for k in range(FEW)}):
+            digest.update(data[row].tobytes())
+    return digest.digest()
+
+
+def _check_unchanged(
+    source: PfsspecFile, arrays: Mapping[str, h5py.Dataset], written: tuple[int, int]
+) -> None:
+    """`UsageError` if there are other spectra: what was read before is not of these.
+
+    One that was only touched or copied anew has the same.
+    """
+    if written not in source.seen:
+        some = _some(arrays)
+        if some not in source.seen.values():
+            raise UsageError(f"{source.path}: holds other spectra than when it was opened")
+        source.seen[written] = some
 
 
 def _factor(flux: NDArray[Any]) -> float:
@@ -234,20 +259,15 @@ def read_rows(source: PfsspecFile, start: int, stop: int) -> tuple[Rows, Rows]:
     A pixel has no data if its mask is not 0 (unset cells are -1; there may be no mask), its flux or
     error is not finite, never written, a sentinel or absurdly large, or its error is <= 0; it gets
     flux 1 and an infinite error. So does every pixel of an unusable spectrum; `source.codes` says
-    why it is. `UsageError` if the file was written since it was opened: what was read before would
-    be of other spectra.
+    why it is. `UsageError` if the file holds other spectra than when it was opened.
     """
     flux = np.empty((stop - start, len(source.wave)), dtype=np.float32)
     error = np.empty_like(flux)
     with open_hdf5(source.path) as file, source.path.open("rb", buffering=0) as raw:
-        if _written(os.fstat(raw.fileno())) != source.written:
-            raise UsageError(
-                f"{source.path}: was replaced or written to since it was opened, so that what is "
-                "read now may be of other spectra than what was read before"
-            )
         # Small pieces into the same buffers each time, which stay in the processor's cache.
         shape = (min(PIECE, stop - start), len(source.wave))
         arrays = {inside: _again(file, inside, source) for inside in source.locations}
+        _check_unchanged(source, arrays, _written(os.fstat(raw.fileno())))
         buffers = {inside: np.empty(shape, dtype=data.dtype) for inside, data in arrays.items()}
         for first in range(start, stop, PIECE):
             last = min(first + PIECE, stop)
