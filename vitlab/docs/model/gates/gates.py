@@ -369,19 +369,20 @@ def _table_rules(source: _Source, first: int, end: int, facts: _Facts) -> tuple[
     """The rules in the tables of conditions between two 0-based lines, and the MVPs they name."""
     rules: list[Rule] = []
     for table, view in source.tables(first, end):
-        if view and view.kind in ("facts", "runs", "numbers"):
-            continue
         headers = [cell.raw for cell in table.header.cells]
-        if headers and _ID_HEAD.match(plain(headers[0])):
-            continue  # a table of other gates
+        of_others = headers and _ID_HEAD.match(plain(headers[0]))
+        if of_others or (view and view.kind in ("facts", "runs", "numbers")):
+            continue
         rows = [[cell.raw for cell in row.cells] for row in table.rows if not row.is_delimiter]
         if view is None and len(headers) == 2:
             rules += () if all(map(is_of_rules, headers)) else rules_of_row(*headers)
             for row in table.rows:
                 if len(row.cells) > 1 and not row.is_delimiter:
                     facts.add(row.cells[0], row.cells[1])
-            if facts.rules:
+            if any(rule.if_ != "else" for rule in facts.rules):
                 continue
+            # With an else alone, the rows above it are conditions that begin without an if.
+            facts.rules = () if rules_of_table(headers, rows) else facts.rules
         if not rules and (found := rules_of_table(headers, rows)):
             rules += found
             at = source.vocabulary.columns(headers).get("mvp")
@@ -398,11 +399,10 @@ def _row_gates(source: _Source) -> Iterator[Gate]:
             for entry in view.entries:
                 title = entry.text("name") or entry.text("question")
                 rules = with_subject(_rules_of_cells(headers, entry), [title], [])
-                named = entry.gates[:1] or _id_of("gate", entry.text("gate"))
                 texts = {name: cell.raw for name, cell in entry.cells.items()}
                 cells = [cell.raw for cell in entry.row.cells]
                 mvps = _mvps_of_row(source, headers, cells, texts)
-                for gate_id in named:
+                for gate_id in entry.gates[:1] or _id_of("gate", entry.text("gate")):
                     yield Gate(
                         gate_id, title, entry.status, entry.raw("status"), rules, mvps,
                         entry.line, None, entry.parsed,

@@ -198,10 +198,8 @@ def rules_of(item: str, content: str) -> tuple[Rule, ...]:
     if not head:
         return ()
     condition = _ENDS_IN_THEN.sub("", item[head.end() :])
-    if not content:
-        return read_rules(item)
-    if not condition:
-        return read_rules(content)
+    if not content or not condition:
+        return read_rules(content or item)
     then, *rest = _ELSE_WORD.split(content, maxsplit=1)
     return Rule(condition, then.strip(), read_condition(condition)), *_else_rule(rest)
 
@@ -299,6 +297,8 @@ def table_rules(headers: Sequence[str], cells: Sequence[str]) -> tuple[Rule, ...
     outcomes = _outcomes(pairs)
     then = next((cell for head, cell in pairs if _THEN_HEAD.match(head)), "")
     then = then or outcomes.get(True, "")
+    if then and any(_ELSE_ITEM.match(cell) for _, cell in pairs):
+        return _else_rule((then,))
     for number, (head, cell) in enumerate(pairs):
         if not cell.strip(" -—–") or (_OUTCOME_HEAD.match(head) and cell in outcomes.values()):
             continue
