@@ -801,6 +801,29 @@ def test_a_row_of_before_the_run_is_no_row_of_it_wherever_it_stands(
     assert (told, follower.status["unknown"]) == (last is None, ["val_r2"] * (last is None))
 
 
+@pytest.mark.parametrize(
+    ("versions", "fell"),
+    [
+        (['{"epoch": 1, "val_r2": 0.1}', '{"epoch": 2, "val_r2": 0.2}'], False),
+        (['{"epoch": 2, "val_r2": 0.1}', '{"epoch": 2, "val_r2": 0.2}'], False),
+        (['{"epoch": 2, "val_r2": 0.1}', '{"epoch": 1, "val_r2": 0.2}'], True),
+        (['{"step": 20, "val_r2": 0.1}', '{"step": 10, "val_r2": 0.2}'], True),
+        (['{"val_r2": 0.1}', '{"val_r2": 0.2}'], False),
+        (['{"epoch": [1, 2], "val_r2": [0.1, 0.2]}', '{"epoch": [0], "val_r2": [0.1]}'], False),
+    ],
+)
+def test_an_only_row_that_is_written_anew_as_an_earlier_one(
+    tmp_path: Path, versions: list[str], fell: bool
+) -> None:
+    path, clock = tmp_path / "m.json", Clock()
+    follower = FileFollower(source(), path)
+    for text in versions:
+        clock.write(path, text.encode())
+        list(follower.poll())
+        follower = FileFollower(source(), path, json.loads(json.dumps(follower.cursor)))
+    assert follower.fell is fell
+
+
 def test_rows_from_the_last_step_back_in_epochs_of_several(tmp_path: Path) -> None:
     path = tmp_path / "m.csv"
     path.write_text("epoch,step,val_r2\n1,40,.7\n1,30,.6\n0,20,.5\n0,10,.4\n")

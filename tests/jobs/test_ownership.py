@@ -226,6 +226,50 @@ def test_who_is_told_another_place_is_no_rival(words: list[str], tmp_path: Path)
     assert len(found) == (words in ([], ["--out", "out"]))
 
 
+def test_a_script_is_known_behind_another_mount_of_its_disk(tmp_path: Path) -> None:
+    """By its number there, as with another name of the same file."""
+    (tmp_path / "train.py").write_text("import time\ntime.sleep(300)\n")
+    (tmp_path / "same.py").hardlink_to(tmp_path / "train.py")
+    known = script_of(["python", "same.py"], str(tmp_path))
+    with subprocess.Popen([sys.executable, "-S", "train.py"], cwd=tmp_path) as other:
+        wait_for(lambda: script_run(other.pid))
+        found = look_alikes([], known)
+        other.kill()
+    assert [one.name for one in found] == [f"process {other.pid} (train.py)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_rival"),
+    [
+        ("json.dump(row, open('m.json', 'w'))", True),
+        ("Path('m.json').write_text('{}')", True),
+        ("json.dump(row, open('other.json', 'w'))", False),
+        ("plot(json.load(open('m.json')))", False),
+    ],
+)
+def test_another_script_that_writes_a_file_of_this_name_is_a_rival_once_its_row_fell(
+    shop: Workshop, text: str, is_rival: bool
+) -> None:
+    path = shop.lab.root / "m.json"
+    metrics = {"file": "m.json", "names": {"val_r2": "val/r2/log_g"}}
+    config = {"argv": ["python", "train.py"], "cwd": "."}
+    job = shop.submit("pass", config=config, extra={"metrics": metrics})
+    files = RunFiles(job, read_json(job.spec), "m.json")
+    files.note_existing()
+    path.write_text('{"epoch": 1, "val_r2": 0.3}')
+    assert [one for one, _ in wait_for(files.claim_new)] == [path]
+    script = shop.lab.root / "other.py"
+    script.write_text(f"import time\ntime.sleep(300)\n{text}\n")
+    with subprocess.Popen([sys.executable, "-S", "other.py"], cwd=script.parent) as other:
+        wait_for(lambda: script_run(other.pid))
+        assert files.shared(last=True) == []
+        files.fell = True
+        lost = files.shared(last=True)
+        other.kill()
+    why = f"process {other.pid} (other.py) may have written it"
+    assert lost == ([(path, why)] if is_rival else [])
+
+
 @pytest.mark.parametrize(
     ("argv", "is_rival"),
     [

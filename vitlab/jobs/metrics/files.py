@@ -325,6 +325,11 @@ class FileFollower(Grouped[FileReader]):
         """How often the file was cut or written anew."""
         return max(reader.begun_anew for reader in self._readers)
 
+    @property
+    def fell(self) -> bool:
+        """Whether its only row was written anew with an earlier step or epoch, as by two runs."""
+        return any(reader.things.orders.fell for reader in self._readers)
+
     def poll(self, last: bool = False) -> Iterator[Event]:
         """The new events, as kind and data; `last`: the run is over, so an unfinished line too.
 

@@ -249,11 +249,7 @@ class Follow:
         """Look for files, read what is new, note what was found; whether all could be read."""
         self._look_at_log(last)
         self._read_scales(last)
-        for path, reason in self._files.shared(last):
-            if (reader := self._readers.pop(path, None)) is None:
-                continue  # removed
-            note = f"{reader.name}: {reason} too: its numbers are not used; {REMEDY}"
-            self._shared.append({**reader.follower.status, "shared": True, "note": note})
+        self._leave_shared(last)
         # Each is read before the next, which may repeat its rows, and whose values are later ones.
         for path, is_old in self._files.claim_new(last):
             for reader in self._readers.values():
@@ -261,9 +257,19 @@ class Follow:
                 reader.poll(self.job.events, self._known, last)
             self._follow(path, is_old)
         self._read(last)
+        if last and self._files.fell:
+            self._leave_shared(last)  # its last row may have shown it
         self._leave_removed()
         self._save(last)
         return all(one.is_whole for one in self._all())
+
+    def _leave_shared(self, last: bool) -> None:
+        """Follow no file that others write too."""
+        for path, reason in self._files.shared(last):
+            if (reader := self._readers.pop(path, None)) is None:
+                continue  # removed
+            note = f"{reader.name}: {reason} too: its numbers are not used; {REMEDY}"
+            self._shared.append({**reader.follower.status, "shared": True, "note": note})
 
     def _leave_removed(self) -> None:
         """Follow no old checkpoint's document that was removed: the newest repeats its rows."""
@@ -294,6 +300,7 @@ class Follow:
         for reader in self._readers.values():
             reader.poll(self.job.events, self._known, last)
         self._files.look_soon(sum(one.follower.begun_anew for one in self._readers.values()))
+        self._files.fell |= any(one.follower.fell for one in self._declared())
         if (log := self._log) is not None:
             by_file = self._given() if self._source.prefer == "file" else frozenset[str]()
             with _limit(PATTERN_LIMIT, lambda: log.follower.cursor):
@@ -342,31 +349,25 @@ class Follow:
             yield f"{values}: in {len(names)} files, of which the last counts, {names[-1]}"
 
     def _note_cursors(self) -> None:
-        self._cursors.update(
-            {str(path): one.follower.cursor for path, one in self._readers.items()}
-        )
+        self._cursors |= {str(path): one.follower.cursor for path, one in self._readers.items()}
         if self._log is not None:
             self._cursors[""] = self._log.follower.cursor
 
     def _new_scales(self, start: int) -> Scales:
-        since = float(self._attempt)
-        return Scales(self._source, self._files.folder, self.job.log, start, since)
+        return Scales(self._source, self._files.folder, self.job.log, start, float(self._attempt))
 
     def _save(self, last: bool) -> None:
         """Write `metrics.json` where anything changed."""
         self._note_cursors()
-        followed = [*self._declared(), *([self._log] if self._log else [])]
+        followed = [
+            {**self._scales.marked(one.follower.status), "file": one.name}
+            for one in [*self._declared(), *([self._log] if self._log else [])]
+        ]
         runs = [run for one in self._readers.values() if (run := one.follower.wandb)]
         link = _link(self.job, runs[-1]) if runs and runs[-1].get("id") else None
         record = {
             "v": 1,
-            "sources": [
-                *(
-                    {**self._scales.marked(one.follower.status), "file": one.name}
-                    for one in followed
-                ),
-                *self._shared,
-            ],
+            "sources": [*followed, *self._shared],
             "problems": self.problems(last),
             "wandb": {**runs[-1], "url": link.url} if link else None,
             "state": {
@@ -461,8 +462,7 @@ def _beat() -> None:
 
 def _job_runs() -> bool:
     """Wait for the next round; False once the supervisor has closed our input."""
-    ready, _, _ = select.select([0], [], [], INTERVAL)
-    return not ready
+    return not select.select([0], [], [], INTERVAL)[0]
 
 
 def _note_run(job: JobPaths, file: Path) -> bool:

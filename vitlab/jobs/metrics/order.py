@@ -167,6 +167,17 @@ class Orders:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._orders: dict[str, Order] = {}
+        self._before: _Row | None = None
+        """The row of a file that had no other, as it was written before."""
+        self.fell = False
+        """Whether a file of one row was written anew with an earlier step or epoch."""
+
+    def begin_again(self) -> None:
+        """The file is read again from its start."""
+        rows = [one.said[-1] for one in self._orders.values() if one.said]
+        alone = all(one.rows == 1 for one in self._orders.values())
+        self._before = rows[0] if rows and alone else None
+        self._orders = {}
 
     def look_at(self, part: Chunk) -> None:
         """Take note of rows with results."""
@@ -179,6 +190,8 @@ class Orders:
                 for value, at, then in zip(part.columns[name], epoch, step, strict=True):
                     if is_finite(value):
                         order.add(at, then, value)
+                        if self._before and order.rows == 1:
+                            self.fell |= _is_before(order.said[-1], self._before)
 
     @property
     def wrong(self) -> dict[str, str]:
@@ -194,8 +207,11 @@ class Orders:
     @property
     def state(self) -> dict[str, Any]:
         """As JSON."""
-        return {name: asdict(one) for name, one in self._orders.items()}
+        orders = {name: asdict(one) for name, one in self._orders.items()}
+        return {"of": orders, "before": self._before, "fell": self.fell}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """The opposite of `state`."""
-        self._orders = {name: Order.of(one) for name, one in state.items()}
+        self._orders = {name: Order.of(one) for name, one in state.get("of", {}).items()}
+        self._before = tuple(state["before"]) if state.get("before") else None
+        self.fell = bool(state.get("fell"))

@@ -26,6 +26,7 @@ from vitlab.jobs.metrics.scripts import (
     is_program,
     may_log,
     name_of,
+    on_disk,
     places_named,
     script_run,
 )
@@ -36,6 +37,7 @@ from vitlab.jobs.processes import (
     ancestors,
     began,
     identity,
+    is_alive,
     job_of,
     proc_file,
     tree,
@@ -278,6 +280,7 @@ def look_alikes(
     without: Collection[int] = (),
     anywhere: bool = False,
     named: tuple[Collection[str], Path] | None = None,
+    writing: str = "",
 ) -> tuple[Rival, ...]:
     """Other processes that run a script of ours in a folder of ours: a second run, by hand.
 
@@ -285,13 +288,15 @@ def look_alikes(
     file are left out, as `other_jobs` holds them against a path by that. `beside`: a folder in
     which any program is a rival, as all number their runs alike. `without`: pids that are none.
     `anywhere`: in any folder, of this user. `named`: words of our command that lead to our file,
-    and that file: whose own lead to another one is none.
+    and that file: whose own lead to another one is none. `writing`: `beside`, only what has a file
+    of this name in its script, and writes one.
     """
     pids = {*without, *(one.pid for one in ours)}
     own = {script for one in ours if (script := script_run(one.pid))} | (
         {known} if known else set()
     )
-    mine = {one[anywhere:] for one in own if not anywhere or one[1].startswith("/")}
+    mine = {one[anywhere:] for each in own for one in (each, on_disk(each))
+            if not anywhere or each[1].startswith("/")}  # fmt: skip
     if not mine and not beside:
         return ()
     found = [
@@ -300,8 +305,9 @@ def look_alikes(
         if one.pid not in pids
         and not (anywhere and user_of(one.pid) != os.getuid())
         and (
-            (script_run(one.pid, any_program=True) or ())[anywhere:] in mine
-            or (beside and may_log(one.pid, beside))
+            ((script := script_run(one.pid, any_program=True)) or ())[anywhere:] in mine
+            or (script and on_disk(script)[anywhere:] in mine)
+            or (beside and may_log(one.pid, beside, writing))
         )
     ]
     known_jobs = [*_declaring(lab)] if found and lab else []
@@ -311,6 +317,7 @@ def look_alikes(
         if (one.pid, one.ticks) not in known_jobs
         and not (named and _leads_elsewhere(one.pid, *named))
         and real(Path(job_of(one.pid) or "/")) not in known_jobs
+        and is_alive(one.pid, one.ticks)  # one that has ended meanwhile tells nothing of its job
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
 from stat import S_ISREG
 from typing import Any, NamedTuple
 
@@ -106,6 +106,8 @@ class RunFiles:
         self._alike: dict[str, Rival] = {}
         self._recheck_at = self._look_at = self._looked_at = time.monotonic()
         self._begun = 0
+        self.fell = False
+        """Whether a declared file's only row was written anew as an earlier one."""
         self._search_at = 0.0
         self._matched: dict[Path, bool] = {}
         self._cut = ""
@@ -303,10 +305,13 @@ class RunFiles:
     def seen_alike(self, ours: Sequence[Process]) -> list[Rival]:
         """The other runs that were seen so far, some of which have ended.
 
-        Of the same script, and of any in its folder where a pattern takes what these may make.
+        Of the same script, and of any in its folder where a pattern takes what these may make, or
+        where one is named in theirs and what is written goes to and fro.
         """
-        beside = str(self.folder) if is_glob(self.pattern) else ""
-        alike = look_alikes(ours, self._script, self._lab, beside, self._above, named=self._path)
+        beside = str(self.folder) if is_glob(self.pattern) or self.fell else ""
+        name = "" if is_glob(self.pattern) else PurePath(self.pattern).name
+        alike = look_alikes(ours, self._script, self._lab, beside, self._above, False, self._path,
+                            name)  # fmt: skip
         running = {one.name: one for one in alike}
         gone = {name: replace(one, until=min(one.until, time.time()))
                 for name, one in self._alike.items()}  # fmt: skip

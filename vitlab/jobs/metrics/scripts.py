@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from vitlab.contract.paths import JobPaths, real
+from vitlab.contract.reading import read_regular
 from vitlab.jobs.processes import SCRIPTS, job_of, proc_file
 
 _PROGRAMS = re.compile(r"(python|pypy|julia|r$|rscript|perl|lua|java|octave|matlab|ipython)[\w.-]*")
@@ -25,6 +27,7 @@ _ONLOOKERS = re.compile(
     r"|\b(py)?lsp|jedi"
 )
 """Command lines of what writes no metrics, as an editor's helpers."""
+_WRITES = re.compile(rb"write|dump\(|to_(csv|json)|savetxt|[\"'][wax][bt]?\+?[\"']")
 Script = tuple[str, str]
 """A program's folder, and its script or module."""
 CLOSED = "?"
@@ -77,12 +80,32 @@ def places_named(argv: Sequence[str], folder: str, path: Path) -> dict[str, bool
     return found
 
 
-def may_log(pid: int, folder: str) -> bool:
-    """Whether a process in that folder may write metrics: an interpreter runs, no onlooker."""
+def on_disk(script: Script) -> tuple[object, object]:
+    """The same by numbers on their disk: behind another mount of it they have other names."""
+
+    def number(path: str) -> object:
+        with contextlib.suppress(OSError, ValueError):
+            if path.startswith("/"):
+                status = os.stat(path)  # noqa: PTH116 - of every process
+                return status.st_dev, status.st_ino
+        return path
+
+    return number(script[0]), number(script[1])
+
+
+def may_log(pid: int, folder: str, name: str = "") -> bool:
+    """Whether a process in that folder may write metrics: an interpreter runs, no onlooker.
+
+    `name`: of a file that its script has to name, and to write one.
+    """
     try:
-        return os.readlink(f"/proc/{pid}/cwd") == folder and is_program(pid)  # noqa: PTH115
-    except OSError:
+        here = os.path.samefile(f"/proc/{pid}/cwd", folder)  # noqa: PTH121 - of every process
+        if not (here and is_program(pid) and name):
+            return here and is_program(pid)
+        text = read_regular(Path((script_run(pid) or ("", ""))[1]), 1 << 20, follow=True)
+    except (OSError, ValueError):
         return False
+    return name.encode() in text and bool(_WRITES.search(text))
 
 
 def is_program(pid: int) -> bool:

@@ -99,17 +99,18 @@ class Things:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self.orders = Orders(source)
         self.forget()
 
     def forget(self) -> None:
         """It is read again from its start."""
+        self.orders.begin_again()
         self._last: dict[str, tuple[float, float | None]] = {}
         """By name: of what its last row was, and its step or epoch."""
         self._several: set[str] = set()
         """Names whose rows are of several things, by columns of known names."""
         self._courses: dict[str, dict[str, Course]] = {}
         """By name and column of words."""
-        self.orders = Orders(self._source)
 
     def look_at(self, part: Chunk, columns: Collection[str]) -> None:
         """Note names with rows of several things where time does not go on between them.
