@@ -211,17 +211,26 @@ def test_an_error_s_unit_is_asked_for_not_guessed(desk: Desk) -> None:
     assert "val_mae: val/mae/log_g}" in desk(*new, "--unit", "val_mae=dex")[1]
 
 
-def test_a_script_that_reads_beside_itself_runs_there(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        ('"metrics.csv"', "metrics.csv"),
+        ('f"{a.out}/metrics.csv"', "runs/1.0/{job}/**/metrics.csv"),
+    ],
+)
+def test_a_script_that_reads_beside_itself_runs_there(desk: Desk, path: str, file: str) -> None:
     (desk.script.parent / "conf").mkdir()
     (desk.script.parent / "conf" / "a.yaml").write_text("x: 1\n")
     desk.script.write_text(
         'import argparse\np = argparse.ArgumentParser()\np.add_argument("--out", default="out")\n'
-        'open("conf/a.yaml")\nopen("metrics.csv", "w")\nprint(f"val_r2={r2}")\n'
+        f'a = p.parse_args()\nopen("conf/a.yaml")\nf = open({path}, "w")\n'
+        'f.write("epoch,val_r2\\n")\n'
     )
     assert desk("new", "1.0", "--script", str(desk.script), "--python", sys.executable)[0] == 0
     (spec,) = desk.file().specs("full", "x")
     assert spec.config["cwd"] == str(desk.script.parent)
     assert spec.config["argv"][2:] == ["--out", "runs/1.0/{job}"]
+    assert spec.extra["metrics"]["file"] == file
 
 
 GOES_ON = """\

@@ -397,6 +397,36 @@ def test_where_lightning_writes(tmp_path: Path, text: str, file: str | None) -> 
 
 
 @pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("open('metrics.csv', 'w')", ["metrics.csv"]),
+        ("open('./logs/metrics.csv', 'w')", ["logs/metrics.csv"]),
+        ("open(f'{a.out}/metrics.csv', 'w')", ["**/metrics.csv"]),
+        ("open(os.path.join(a.out, 'metrics.csv'), 'w')", ["**/metrics.csv"]),
+        ("out = Path(a.out)\nout.mkdir()\n(out / 'metrics.csv').open('w')", ["**/metrics.csv"]),
+        ("open(Path(a.out).joinpath('fold1', 'log.csv'), 'w')", ["**/fold1/log.csv"]),
+        ("open(a.out + '/metrics.csv', 'w')", ["**/metrics.csv"]),
+        ("open('%s/metrics.csv' % a.out, 'w')", ["**/metrics.csv"]),
+        ("open('{}/log.jsonl'.format(a.out), 'w')", ["**/log.jsonl"]),
+        ("OUT = Path('out') / 'a'\nopen(OUT / 'metrics.csv', 'w')", ["out/a/metrics.csv"]),
+        ("D = 'out'\nN = 'metrics.csv'\nopen(f'{D}/{N}', 'w')", ["out/metrics.csv"]),
+        ("open(f'out/{a.name}_metrics.csv', 'w')", ["out/**/*_metrics.csv"]),
+        ("open(f'out/seed{a.seed}/metrics.csv', 'w')", ["out/seed*/metrics.csv"]),
+        ("open('/data/metrics.csv', 'w')\nopen(f'/data/{a.n}/metrics.csv', 'w')", []),
+        ("pd.read_csv('data/train_log.csv')", []),
+        ("pd.read_csv('a_log.csv')\nf = open('b_log.csv', 'w')", ["b_log.csv"]),
+        ("pd.read_csv('log.csv')\nMyLogger('log.csv')", ["log.csv"]),
+        ("print(f'{a}, {b}')\n', '.join(names)\nx = a / b + 1 % c", []),
+        ("from keras.callbacks import CSVLogger\nCSVLogger('training.log')", ["training.log"]),
+        ("import tensorflow as tf\ntf.keras.callbacks.CSVLogger(filename=f'{o}/h.csv')",
+         ["**/h.csv"]),
+    ],
+)  # fmt: skip
+def test_where_a_script_writes_its_numbers(tmp_path: Path, text: str, files: list[str]) -> None:
+    assert seen(tmp_path, f"{text}\n").files.metrics == files
+
+
+@pytest.mark.parametrize(
     ("text", "line", "found"),
     [
         ('print(f"R2 (test): {a:.4f}")', "R2 (test): 0.5", {"R2_test": "0.5"}),

@@ -270,7 +270,7 @@ def _lines(found: Found, mvp: str, name: str, roadmap: str) -> Iterator[str]:
         yield f"# Its options: {', '.join(map(_option_words, script.options[:MAX_OPTIONS]))}{more}"
     yield "config:"
     yield from (f"  {line}" for line in _config(found, mvp))
-    yield from _metrics(found)
+    yield from _metrics(found, mvp)
     if found.program.repeats > 1:
         yield f"repeats: {found.program.repeats}  # seeds"
     if sweep := script.option("lr", "learning_rate"):
@@ -388,7 +388,7 @@ def _has_short_run(found: Found) -> bool:
     return epochs_of(found) is not None and _epoch_option(found) is not None
 
 
-def _metrics(found: Found) -> Iterator[str]:
+def _metrics(found: Found, mvp: str) -> Iterator[str]:
     names, script = found.names, found.script
     lines = list(_names(found))
     active = [line for line in lines if not line.startswith("#")]
@@ -401,8 +401,9 @@ def _metrics(found: Found) -> Iterator[str]:
     if len(script.labels) > 1:
         yield f"# Names without a label are read as {found.label}; the script names others too."
     file = found.file or ("" if found.pattern else "metrics.csv")
-    if found.program.cwd is None and not _own_folder(found) and _output_option(found):
-        file = f"runs/{{job}}/**/{Path(file).name}" if file else ""
+    in_folder = found.program.cwd is None and not _own_folder(found)
+    if in_folder and script.option(*OUTPUT_OPTIONS) and file not in script.files.written:
+        file = f"runs/{mvp}/{{job}}/**/{Path(file).name}" if file else ""
     if any(found.unit_of(theirs) == "scaled" for theirs in names.unit):
         yield f"# The labels are normalised ({script.normalised}): errors are scaled back."
     yield f"{mark}metrics:"
@@ -428,10 +429,6 @@ def _metrics(found: Found) -> Iterator[str]:
     yield from [f"{mark}    # and {len(other) - MAX_OTHER} more columns"] * (len(other) > MAX_OTHER)
     for text in script.unsure[:MAX_OTHER]:
         yield f"# Printed, and not read, as it may be of something else or in percent: {dump(text)}"
-
-
-def _output_option(found: Found) -> Option | None:
-    return found.script.option(*OUTPUT_OPTIONS)
 
 
 def _names(found: Found) -> Iterator[str]:

@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ _FOLDERS = {
 """Calls that write into a folder: its keyword, and its place in the arguments."""
 _LOOKS = ("exists", "is_file", "isfile", "is_dir", "isdir")
 _CHECKPOINT = re.compile(r"(?i)ckpt|check_?point|(^|[/_-])(last|latest|resume)([._-]|$)")
+_READS = ("open", "File", "read_csv", "read_json", "read_table", "loadtxt", "genfromtxt", "load")
+_UNKNOWN = "\0"
+"""Stands in a path for what is only known when the script runs."""
+_SAME_PATH = ("str", "fspath", "abspath", "resolve", "expanduser", "absolute", "as_posix")
+MAX_LOOKS = 20_000
+"""Into parts of expressions that paths are put together of."""
 _ASSIGNED = ast.Constant | ast.Call | ast.BinOp | ast.JoinedStr
 
 
@@ -115,17 +122,30 @@ class FilesLook:
         """`folder`: the script's own; `options`: the defaults of its command line."""
         self._files, self._folder, self._tree, self._options = files, folder, tree, options
         self._assigned: dict[str, list[ast.expr]] = {}
+        self._parts = set[ast.AST]()
+        self._looks = 0
+        self._metrics: list[str] = []
+        self._written, self._read, self._given = set[str](), set[str](), set[str]()
+        """Metrics files that calls write, that they read, and that others are given."""
         for node in ast.walk(tree):
             if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, _ASSIGNED):
                 for one in node.targets if isinstance(node, ast.Assign) else [node.target]:
                     self._assigned.setdefault(ast.unparse(one), []).append(node.value)
 
     def run(self) -> None:
-        for node in ast.walk(self._tree):
+        nodes = list(ast.walk(self._tree))
+        for node in nodes:
+            if node not in self._parts and _is_joined(node):
+                self._metrics += self._metrics_of(self._path(node))
+                self._parts.update(ast.walk(node))
+        for node in nodes:
             if isinstance(node, ast.Call):
                 self._call(node)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                self._text(node.value)
+                self._text(node)
+        only_read = self._read - self._written - self._given
+        self._metrics.sort(key=lambda one: one not in self._written)
+        self._files.metrics += [one for one in self._metrics if one not in only_read]
 
     def _call(self, node: ast.Call) -> None:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ast.unparse(node.func)
@@ -133,17 +153,96 @@ class FilesLook:
         given = [*node.args, *keywords.values()]
         on_path = isinstance(node.func, ast.Attribute) and name in (*_ON_PATH, *_LOOKS)
         paths = [node.func, *given] if on_path else given
-        if name in _WRITES or (name in ("open", "File") and _is_writing(node, keywords)):
+        writes = name in _WRITES or (name in ("open", "File") and _is_writing(node, keywords))
+        if writes:
             self._files.written |= self._texts(paths)
         elif name in _LOOKS:
             self._files.written |= {one for one in self._texts(paths) if _CHECKPOINT.search(one)}
-        if name == "CSVLogger":
+        if not _is_joined(node):
+            opened = [node.func.value] if isinstance(node.func, ast.Attribute) else []
+            of_use = self._read if name in (*_READS, *_LOOKS) else self._given
+            for one in (*opened, *given):
+                named = self._metrics_of(self._path(one))
+                (self._written if writes else of_use).update(named)
+        if name == "CSVLogger" and self._is_keras:
+            path = self._path(keywords.get("filename") or [*node.args, node][0])
+            self._metrics[:0] = self._metrics_of(path, any_name=True)
+        elif name == "CSVLogger":
             self._csv_logger(node, keywords)
         if name in _FOLDERS:
             key, at = _FOLDERS[name]
             place = node.args[at] if at is not None and len(node.args) > at else None
             found = self._texts([one for one in (keywords.get(key, place),) if one is not None])
             self._files.folders |= {one for one in found if one.strip("./")}
+
+    def _path(self, node: ast.AST, depth: int = 12) -> str:
+        """The path that an expression is, as far as it is known."""
+        self._looks += 1
+        if not depth or self._looks > MAX_LOOKS:
+            return _UNKNOWN
+        match node:
+            case ast.Constant(value=str(text)):
+                return text
+            case ast.Name() | ast.Attribute():
+                return self._path_named(node, depth)
+            case ast.JoinedStr(values=parts):
+                return "".join(self._path(part, depth - 1) for part in parts)
+            case ast.FormattedValue(value=value, format_spec=None):
+                return self._path(value, depth - 1)
+            case ast.BinOp(left=left, op=ast.Div() | ast.Add(), right=right):
+                gap = "/" if isinstance(node.op, ast.Div) else ""
+                return self._path(left, depth - 1) + gap + self._path(right, depth - 1)
+            case ast.BinOp(left=ast.Constant(value=str(text)), op=ast.Mod()):
+                return re.sub(r"%[-+ #0]*[\d.]*\w", _UNKNOWN, text)
+            case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)), attr="format")):
+                return re.sub(r"\{[^{}]*\}", _UNKNOWN, text)
+            case ast.Call(func=func, args=args):
+                return self._path_called(func, args, depth)
+        return _UNKNOWN
+
+    def _path_named(self, node: ast.Name | ast.Attribute, depth: int) -> str:
+        """What a name is given, or the default of an option that is a file."""
+        given = self._assigned.get(ast.unparse(node), [])
+        if len(given) == 1:
+            self._parts.add(given[0])
+            return self._path(given[0], min(depth - 1, 4))
+        default = self._options.get(getattr(node, "attr", ""))
+        return default if isinstance(default, str) and Path(default).suffix else _UNKNOWN
+
+    def _path_called(self, func: ast.expr, args: Sequence[ast.expr], depth: int) -> str:
+        name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+        own = [func.value] if isinstance(func, ast.Attribute) else []
+        if name in _SAME_PATH and (args or own):
+            return self._path((args or own)[0], depth - 1)
+        if not _is_join(func):
+            return _UNKNOWN
+        parts = [*own, *args] if name == "joinpath" else args
+        return "/".join(self._path(one, depth - 1) for one in parts)
+
+    def _metrics_of(self, path: str, *, any_name: bool = False) -> list[str]:
+        """A path as the pattern of a metrics file below the folder it runs in, if it is one."""
+        *folders, name = Path(path).parts or ("",)
+        folders += [_UNKNOWN] * name.startswith(_UNKNOWN)  # may be a folder too
+        folders = ["**" if one.startswith(_UNKNOWN) else one for one in folders]
+        *folders, name = (re.sub(f"{_UNKNOWN}+", "*", one) for one in (*folders, name))
+        is_inside = not path.startswith(("/", "~")) and ".." not in folders
+        if not is_inside or not re.fullmatch(r"[\w.*-]*\w\.\w+", name):
+            return []
+        known = all(re.fullmatch(r"[\w.*-]+", one) for one in folders)
+        is_metrics = any_name or kind_of(Path(name)) in (0, 1)
+        return [_glob(*folders, name)] if known and is_metrics else []
+
+    @cached_property
+    def _is_keras(self) -> bool:
+        """Whether its `CSVLogger` is that of Keras, which is given a file."""
+        roots = set[str]()
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Import):
+                roots.update(one.name.partition(".")[0] for one in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                roots.add((node.module or "").partition(".")[0])
+        lightning = roots & {"lightning", "pytorch_lightning"}
+        return not lightning and bool(roots & {"keras", "tf_keras", "tensorflow"})
 
     def _texts(self, nodes: Iterable[ast.AST], depth: int = 4) -> set[str]:
         """The texts in these expressions, and in what their names and options are given."""
@@ -173,18 +272,39 @@ class FilesLook:
         if not Path(parts[0]).is_absolute():
             self._files.metrics.append(_glob(*parts, "metrics.csv"))
 
-    def _text(self, text: str) -> None:
+    def _text(self, node: ast.Constant) -> None:
+        text = str(node.value)
         if not text or len(text) > 200 or "\n" in text or "\0" in text:
             return
-        is_path = re.fullmatch(r"[\w./-]*\w\.\w+", text) and text[0] not in "/."
-        if is_path and kind_of(Path(text)) in (0, 1):
-            self._files.metrics.append(text)
+        if node not in self._parts and text[0] not in "/":
+            self._metrics += self._metrics_of(text)
         if ("/" in text or "." in text) and not text.startswith(("/", "-", "http")):
             try:
                 if (self._folder / text).exists() and text.strip("./"):
                     self._files.existing.append(text)
             except OSError:
                 return
+
+
+def _is_join(func: ast.expr) -> bool:
+    """Whether it is what puts a path together: `os.path.join`, `Path`, `joinpath`."""
+    if isinstance(func, ast.Attribute) and func.attr == "join":
+        return not isinstance(func.value, ast.Constant)  # `", ".join`
+    name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+    return name in ("join", "Path", "PurePath", "joinpath")
+
+
+def _is_joined(node: ast.AST) -> bool:
+    """Whether it may be a path that is put together."""
+    match node:
+        case ast.JoinedStr() | ast.BinOp(op=ast.Div() | ast.Add()):
+            return True
+        case ast.BinOp(left=ast.Constant(value=str()), op=ast.Mod()):
+            return True
+        case ast.Call(func=func):
+            is_format = isinstance(func, ast.Attribute) and func.attr == "format"
+            return is_format or _is_join(func)
+    return False
 
 
 def _is_writing(node: ast.Call, keywords: Mapping[str, ast.expr]) -> bool:
