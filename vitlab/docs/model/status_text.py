@@ -47,17 +47,19 @@ _BEHIND = re.compile(
 )
 """What an MVP comes behind, where nothing more is said of that."""
 _OF_STATUS = re.compile(
-    r"\s*(?:to|by|on|until|for|when|once|after|before|because|due|pending|behind|into|with|since)\b"
-    r"|\s*MVP",
+    r"\s*(?:to|by|on|until|for|when|once|after|before|because|due|pending|behind|into|with)\b"
+    r"|\s*since\b(?!.*[=≈])|\s*MVP",
     re.I,
 )
 _REASON = re.compile(
-    r"[*_~`\s]*(?:[:：]\s*(?=[^\W\d_])|[,，(（]\s*(?:发散|不收敛|显存|内存|磁盘|崩溃|报错|超时|效果差"
-    r"|没有?时间|(?:it |loss )?diverg|NaN|(?:CUDA )?OOM|out of|no (?:disk|memory|time|GPU)|disk"
-    r"|crash|time ?out|too slow|bug|error))(?!.*(?:[=≈]|\]\(|\d{4}[-/.年]\d))",
+    r"[*_~`\s]*[:：,，(（]\s*(?:发散|不收敛|显存|内存|磁盘(?:已?满|空间|不足)|崩溃|报错|超时|效果差|没有?时间"
+    r"|(?:it |loss )?diverg|NaN|(?:CUDA )?OOM|out of (?:memory|disk|time|space)"
+    r"|no (?:disk|memory|time|GPU)|disk (?:is )?full|crash|time ?out|too slow)"
+    r"(?!.*(?:[=≈#见]|\]\(|://|\d{4}[-/.年]\d|\w\.[a-z]{2,4}\b|\b(?:see|report|owner)\b|报告"
+    r"|负责人))",
     re.I,
 )
-"""Behind what failed, was cancelled or waits: why, and no score, link or day."""
+"""Behind what failed, was cancelled or waits: why, and no score, link, file or day."""
 _OF_RUN = re.compile(
     r"\bep(?:och)?s?[.:]?\s?\d|第\s?\d+\s?(?:轮|epoch)|\b(?:GPUs?\s?#?|cuda:?)\d|\bon (?:the )?GPU"
     r"|\bETA\b|re-?run|重跑|重训|重新跑|预计|剩余|\bremaining\b|\d\s?(?:h|d|days?|hours?) left\b"
