@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import os
 import shutil
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -32,7 +35,7 @@ from vitlab.contract.job import (
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.tracking import Link, read_link, write_link
 from vitlab.jobs import processes, store
-from vitlab.jobs.files import is_locked, take_lock
+from vitlab.jobs.files import held_by, is_locked, take_lock
 from vitlab.jobs.process.health import Limits
 from vitlab.jobs.process.monitor import Monitor
 from vitlab.jobs.processes import boot
@@ -289,6 +292,25 @@ def test_looking_at_a_lock_does_not_keep_others_from_it(tmp_path: Path) -> None:
     assert take_lock(path, patience=0.0) is None
     os.close(first)
     assert is_locked(path) is False
+
+
+def test_a_lock_that_a_stopped_process_holds_is_not_waited_for(tmp_path: Path) -> None:
+    """As a launch behind ctrl+z; it is named, and how it goes on."""
+    path = tmp_path / "lock"
+    code = (
+        "import fcntl, os, signal, sys; lock = open(sys.argv[1], 'w')\n"
+        "fcntl.flock(lock, fcntl.LOCK_EX); os.kill(os.getpid(), signal.SIGSTOP)\n"
+    )
+    with subprocess.Popen([sys.executable, "-S", "-c", code, str(path)]) as other:
+        try:
+            os.waitpid(other.pid, os.WUNTRACED)
+            assert take_lock(path, patience=math.inf) is None
+            stopped = f"which is stopped: `kill -CONT {other.pid}` lets it go on"
+            assert held_by(path) == f" (pid {other.pid}, {stopped})"
+        finally:
+            other.kill()
+    assert held_by(path) == ""
+    assert held_by(tmp_path / "none") == ""
 
 
 def test_jobs_are_found_by_name_or_prefix(shop: Workshop) -> None:

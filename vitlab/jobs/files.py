@@ -17,6 +17,7 @@ from typing import Any
 
 from vitlab.contract.paths import NO_LOCKS, JobPaths, write_atomic
 from vitlab.contract.reading import Unreadable, open_regular, parse, read_document
+from vitlab.jobs.processes import STOPPED, lock_holder
 
 _RESERVED_BYTES = 4096
 
@@ -173,12 +174,12 @@ def _numbered(path: Path, number: int) -> Path:
 def take_lock(path: Path, patience: float = 1.0) -> int | None:
     """Take the lock on `path`: its descriptor; None when another process holds it.
 
-    Readers hold it for microseconds to test it, so it is tried for `patience` seconds. The
-    descriptor is not inherited unless passed on. Where the file system has no locks, it is
-    returned without one. `Unreadable` for anything but a regular file.
+    Readers hold it for microseconds to test it, so it is tried for `patience` seconds, but a second
+    where its holder is stopped. The descriptor is not inherited unless passed on. Where the file
+    system has no locks, it is returned without one. `Unreadable` for anything but a regular file.
     """
     descriptor = _open_lock(path)
-    until = time.monotonic() + patience
+    until, look_at = time.monotonic() + patience, time.monotonic() + 1.0
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -189,12 +190,28 @@ def take_lock(path: Path, patience: float = 1.0) -> int | None:
                 os.close(descriptor)
                 error.filename = str(path)
                 raise
-            if time.monotonic() < until:
+            if (now := time.monotonic()) < until and not (now > look_at and _is_stopped(path)):
+                look_at = now + 1.0 if now > look_at else look_at
                 time.sleep(0.002)
                 continue
             os.close(descriptor)
             return None
         return descriptor
+
+
+def _is_stopped(path: Path) -> bool:
+    """Whether the holder of a lock lets it go no sooner than a person does something."""
+    holder = lock_holder(path)
+    return holder is not None and holder.state == STOPPED
+
+
+def held_by(path: Path) -> str:
+    """Who holds a lock, behind words on what it does; empty where nobody says it."""
+    holder = lock_holder(path)
+    if holder is None:
+        return ""
+    stopped = f", which is stopped: `kill -CONT {holder.pid}` lets it go on"
+    return f" (pid {holder.pid}{stopped if holder.state == STOPPED else ''})"
 
 
 def _open_lock(path: Path) -> int:

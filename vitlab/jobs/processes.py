@@ -45,6 +45,8 @@ UTF-8 whatever the locale."""
 SUPERVISOR = "vitlab.jobs.process.supervisor"
 """The module that runs one job, whose folder is its first argument."""
 
+STOPPED = "T"
+"""State of a process that ctrl+z has stopped."""
 _PROC = Path("/proc")
 _POLL_INTERVAL = 0.5
 """Seconds between two checks of a process whose end does not wake us."""
@@ -85,6 +87,18 @@ def process(pid: int) -> Process | None:
         cpu_ticks=int(fields[11]) + int(fields[12]),
         resident=int(fields[21]) * os.sysconf("SC_PAGE_SIZE"),
     )
+
+
+def lock_holder(path: Path) -> Process | None:
+    """Who holds the lock on a file, as this machine's kernel says; None for nobody it names."""
+    with contextlib.suppress(OSError, ValueError):
+        number = path.stat().st_ino
+        for line in (_PROC / "locks").read_text().splitlines():
+            _, kind, _, _, pid, place, *_ = line.split()
+            if kind == "FLOCK" and place.endswith(f":{number}"):
+                opened = list((_PROC / pid / "fd").iterdir())
+                return process(int(pid)) if any(map(path.samefile, opened)) else None
+    return None
 
 
 def proc_file(pid: int, name: str) -> bytes:

@@ -18,7 +18,7 @@ from vitlab.contract.paths import LabPaths, UsageError, is_closed, real, shared_
 from vitlab.contract.reading import read_document
 from vitlab.contract.user_key import own_record, write_own
 from vitlab.docs.journal import Outcome, digest
-from vitlab.jobs.files import take_lock
+from vitlab.jobs.files import held_by, take_lock
 
 VERSION = 1
 """Of the file of decisions."""
@@ -108,7 +108,8 @@ def locked(lab: LabPaths) -> Iterator[None]:
     path = lab.private.written_lock
     lock = take_lock(path, PATIENCE)
     if lock is None:
-        raise UsageError(f"{path}: another process records what it has written; try again")
+        why = f"another process records what it has written{held_by(path)}; try again"
+        raise UsageError(f"{path}: {why}")
     try:
         yield
     finally:

@@ -39,7 +39,7 @@ from vitlab.jobs.experiment.experiment import UNSEEDED, find_experiment, load_ex
 from vitlab.jobs.experiment.placeholders import METRICS, SEED, filled, values_of
 from vitlab.jobs.experiment.settings import FOR_LOOKING, load_settings
 from vitlab.jobs.experiment.yaml_file import read_yaml
-from vitlab.jobs.files import read_json, take_lock
+from vitlab.jobs.files import held_by, read_json, take_lock
 from vitlab.jobs.metrics.source import stored_value
 from vitlab.jobs.queue import scheduler
 from vitlab.jobs.queue.machine import read_machine
@@ -385,9 +385,9 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
     others = job_folders(lab.paths)
     _refuse_bad(lab, plan, force)  # before there is even a lock
     lab.paths.private.make()  # two launches at once would not see each other's jobs
-    lock = take_lock(lab.paths.private.launching, LAUNCH_PATIENCE)
-    if lock is None:
-        raise UsageError("another launch is in progress in this lab; try again")
+    path = lab.paths.private.launching
+    if (lock := take_lock(path, LAUNCH_PATIENCE)) is None:
+        raise UsageError(f"another launch is in progress in this lab{held_by(path)}; try again")
     try:
         lab, plan, later = _planned_anew(lab, plan)
         changed = tuple(dict.fromkeys((*changed, *later)))

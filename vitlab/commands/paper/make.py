@@ -20,7 +20,7 @@ from vitlab.commands.common import (
 )
 from vitlab.commands.paper.check import check_options
 from vitlab.contract.paths import NoLab, UsageError, check_inside
-from vitlab.jobs.files import take_lock
+from vitlab.jobs.files import held_by, take_lock
 from vitlab.lab.lab import Lab
 from vitlab.lab.paper.artefacts.folder import Written
 from vitlab.lab.paper.artefacts.make import Paper, make_paper
@@ -80,9 +80,10 @@ def _alone(lab: Lab) -> Iterator[None]:
     lock = None
     with suppress(OSError):
         lab.paths.private.make()
-        lock = take_lock(lab.paths.private.paper_lock, PATIENCE)
-        if lock is None:
-            raise UsageError("another `vitlab paper` of this lab is writing; try again")
+        path = lab.paths.private.paper_lock
+        if (lock := take_lock(path, PATIENCE)) is None:
+            why = f"another `vitlab paper` of this lab is writing{held_by(path)}; try again"
+            raise UsageError(why)
     try:
         yield
     finally:

@@ -21,7 +21,7 @@ from vitlab.contract.job import Done, Lost, Spec, Unreadable
 from vitlab.contract.paths import UsageError, cause
 from vitlab.contract.user_key import own_record, write_own
 from vitlab.contract.validation import checked
-from vitlab.jobs.files import take_lock
+from vitlab.jobs.files import held_by, take_lock
 from vitlab.jobs.processes import ASSISTANTS, boot, is_same_boot
 from vitlab.jobs.queue.machine import gpus_wanted, read_machine
 from vitlab.jobs.store import Job, all_jobs
@@ -261,9 +261,9 @@ class Account:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self._lab.paths.private.make()
-        lock = take_lock(self._lab.paths.private.agents_lock, PATIENCE)
-        if lock is None:
-            raise UsageError("another assistant launches now; try again")
+        path = self._lab.paths.private.agents_lock
+        if (lock := take_lock(path, PATIENCE)) is None:
+            raise UsageError(f"another assistant launches now{held_by(path)}; try again")
         try:
             yield
         finally:

@@ -21,7 +21,7 @@ from vitlab.contract.paths import UsageError, cause, real, write_atomic
 from vitlab.contract.reading import parse, read_regular
 from vitlab.contract.user_key import is_sealed, seal
 from vitlab.contract.validation import from_document
-from vitlab.jobs.files import take_lock
+from vitlab.jobs.files import held_by, take_lock
 from vitlab.lab.after_save import proposal_path
 from vitlab.lab.lab import Lab
 
@@ -155,9 +155,9 @@ class Tray:
         """Hold the tray against other writers."""
         self._lab.paths.private.make()
         self._folder.mkdir(exist_ok=True)
-        lock = take_lock(self._folder / "lock", PATIENCE)
-        if lock is None:
-            raise UsageError(f"{self._folder}: another process decides a proposal; try again")
+        path = self._folder / "lock"
+        if (lock := take_lock(path, PATIENCE)) is None:
+            raise UsageError(f"another process decides a proposal{held_by(path)}; try again")
         try:
             yield
         finally:
