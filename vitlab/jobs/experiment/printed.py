@@ -19,9 +19,9 @@ PERCENT = r"%[-+# 0]*\d*(?:\.\d+)?[sdifgeEGr]"
 BRACES = r"\{[^{}]*\}"
 _STD_IN_LOG = re.compile(r"(?i)((?:label|target|y|log_?g)s?[ _]?(?:std|sigma|scale))\s*[:=]\s*$")
 _SPLIT = r"(?i:train|val|valid|validation|test)"
-_WORD_BEFORE = re.compile(rf"((?:\b{_SPLIT}[ _-]+)?[A-Za-z][\w./@-]*)(\s*[:=]\s*|\s+)$")
+_WORD_BEFORE = re.compile(rf"((?:\b{_SPLIT}[ _-]+)?[A-Za-z][\w./@^-]*)(\s*[:=]\s*|\s+)$")
 """What names a printed value: the word before it, with its split."""
-_SPLIT_BEFORE = re.compile(rf"([A-Za-z][\w./@-]*\s*[(\[]({_SPLIT})[)\]])(\s*[:=]\s*|\s+)$")
+_SPLIT_BEFORE = re.compile(rf"([A-Za-z][\w./@^-]*\s*[(\[]({_SPLIT})[)\]])(\s*[:=]\s*|\s+)$")
 """The same where the split stands behind the word: `R2 (test): `."""
 _UNIT_AFTER = re.compile(r"\s*(dex|K)\b")
 _NUMBER = r"[^\s,;|)\]]+"
@@ -117,6 +117,18 @@ def parts_of(node: ast.expr) -> list[Part]:
         case ast.BinOp(op=ast.Add()):
             return _joined(node)
     return []
+
+
+def parts_of_several(nodes: Sequence[ast.expr]) -> list[Part]:
+    """What `print("val R2:", r2)` prints, in parts; blanks stand between its arguments."""
+    parts: list[Part] = []
+    for node in nodes:
+        if isinstance(node, ast.Constant):
+            own: list[Part] = [str(node.value)]
+        else:
+            own = parts_of(node) or [_slot(ast.FormattedValue(node, -1))]
+        parts += [" ", *own] if parts else own
+    return parts
 
 
 def _joined(node: ast.expr) -> list[Part]:

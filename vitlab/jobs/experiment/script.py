@@ -16,7 +16,14 @@ from typing import Any
 
 from vitlab.contract.paths import UsageError
 from vitlab.jobs.experiment.label_scale import LabelScale, Scale, look_for_scale
-from vitlab.jobs.experiment.printed import PERCENT, Line, lines_of, parts_of, split_text
+from vitlab.jobs.experiment.printed import (
+    PERCENT,
+    Line,
+    lines_of,
+    parts_of,
+    parts_of_several,
+    split_text,
+)
 from vitlab.jobs.experiment.script_files import (
     UNREADABLE,
     Files,
@@ -251,6 +258,9 @@ class _Look:
             self._logged(node, keywords)
         elif name in _HEADS:
             self._script.logged += _written_names([*node.args, *keywords.values()])
+        elif name == "append":  # a row of a table, `history.append({"epoch": e, "val_r2": r2})`
+            rows = [one for one in node.args if isinstance(one, ast.Dict)]
+            self._script.logged += _written_names(rows)
         if name in _PRINTS and node.args:
             self._printed(node)
 
@@ -331,10 +341,13 @@ class _Look:
         parts, is_print = parts_of(first), _name(node.func) == "print"
         if isinstance(first, ast.Constant) and more:  # info("r2 %.3f", r2)
             parts = split_text(PERCENT, str(first.value))
-        if is_print and more:  # print("r2", r2), of which nothing is read
-            texts = (one.value if isinstance(one, ast.Constant) else "0.5" for one in node.args)
-            self._lines.append(Line(samples=(" ".join(map(str, texts)),)))
-            return
+        if is_print and more:
+            parts = parts_of_several(node.args)
+            # What is between them, and how many they are, may not be known.
+            if any(key.arg == "sep" for key in node.keywords) or _has_stars(node.args):
+                texts = (part if isinstance(part, str) else "0.5" for part in parts)
+                self._lines.append(Line(samples=("".join(texts),)))
+                return
         loop = self._loops.get(node, 0)
         for line in lines_of(parts, whole=is_print and self._whole):
             self._lines.append(replace(line, module=str(self._module), at=node.lineno, loop=loop))
@@ -372,6 +385,10 @@ def _patterns(script: Script, printed: Sequence[Line]) -> None:
             script.unsure.append(line.samples[0][:100])
         elif line.pattern:
             script.patterns.append(line.pattern)
+
+
+def _has_stars(arguments: Sequence[ast.expr]) -> bool:
+    return any(isinstance(one, ast.Starred) for one in arguments)
 
 
 def _leaves_line_open(node: ast.Call) -> bool:
