@@ -295,10 +295,11 @@ def table_rules(headers: Sequence[str], cells: Sequence[str]) -> tuple[Rule, ...
     pairs = list(zip(map(plain, headers), map(_standing, cells), strict=False))
     parts = [f"@ {h} {c}" for h, c in pairs if _PART_HEAD.match(h) and not WHOLE.fullmatch(c)]
     outcomes = _outcomes(pairs)
-    then = next((cell for head, cell in pairs if _THEN_HEAD.match(head)), "")
-    then = then or outcomes.get(True, "")
-    if then and any(_ELSE_ITEM.match(cell) for _, cell in pairs):
-        return _else_rule((then,))
+    then = next((c for h, c in pairs if _THEN_HEAD.match(h)), "") or outcomes.get(True, "")
+    told = [cell for head, cell in pairs[1:] if _THEN_HEAD.match(head) or _SAYS_HEAD.match(head)]
+    of = [cell for n, (head, cell) in enumerate(pairs) if not n or _CONDITION_HEAD.match(head)]
+    if told and any(map(_ELSE_ITEM.match, of)):
+        return _else_rule([" ".join(told).strip()])
     for number, (head, cell) in enumerate(pairs):
         if not cell.strip(" -—–") or (_OUTCOME_HEAD.match(head) and cell in outcomes.values()):
             continue
@@ -314,7 +315,6 @@ def table_rules(headers: Sequence[str], cells: Sequence[str]) -> tuple[Rule, ...
             rules += [replace(first, then=first.then or then, passes=passes), *more]
         else:
             rules += rules_of(head, cell) if _IF_WORD.match(head) else ()
-    told = [cell for head, cell in pairs[1:] if _THEN_HEAD.match(head) or _SAYS_HEAD.match(head)]
     condition = read_condition(pairs[0][1]) if pairs and told and not rules else None
     if isinstance(condition, Threshold | Between | Comparison):
         rules.append(Rule(pairs[0][1], " ".join(told).strip(), condition))
@@ -345,7 +345,7 @@ def rules_of_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> tup
     found = [rules for cells in rows if (rules := table_rules(headers, _with_metric(cells, of)))]
     every = [rule for rules in found for rule in rules]
     tells = any(rule.then or rule.passes is not None for rule in every)
-    if len(found) > 1 and (of is not None or not tells):
+    if sum(rules[0].if_ != "else" for rules in found) > 1 and (of is not None or not tells):
         text = "; ".join(rule.if_ for rule in every)
         return (Rule(text, "", Manual(text)),)
     return tuple(every)
