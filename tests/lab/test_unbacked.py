@@ -213,6 +213,30 @@ def test_the_range_of_runs_of_which_none_is_chosen_is_backed(
     assert "number-without-result" in kinds(lab, roadmap)
 
 
+@pytest.mark.parametrize(
+    ("text", "kinds_of"),
+    [
+        ("T_eff MAE = 61 K", set()),
+        ("T_eff bias = -7 K", set()),
+        ("T_eff MAE = 63 K", {"number-without-result"}),
+        ("MAE = 0", {"number-without-result"}),
+        ("R² = 1", {"number-without-result"}),
+    ],
+)
+def test_an_integer_is_the_rounding_of_kelvin_alone(
+    lab: Lab, roadmap: Path, ended: Ended, text: str, kinds_of: set[str]
+) -> None:
+    path = ended("one", 0.7512).result
+    result = read_result(path)
+    assert result is not None
+    of_teff = {"test/mae/T_eff": 61.2, "test/bias/T_eff": -6.7, "test/mae/log_g": 0.21}
+    write_result(path, replace(result, values={**result.values, **of_teff}))
+    write(lab, roadmap, "1.0")
+    hub = roadmap.with_name("plan_hub.md")
+    hub.write_text(f"{hub.read_text(encoding='utf-8')}\n- MVP-1.0: {text}\n", encoding="utf-8")
+    assert kinds(lab, roadmap) == kinds_of
+
+
 def test_what_a_run_told_while_it_went_on_is_explained_by_its_events(
     lab: Lab, roadmap: Path, ended: Ended
 ) -> None:

@@ -279,8 +279,10 @@ def grown(
 
 
 def digits_of(place: Place) -> Digits:
-    """The number of a place as it is rounded; an integer is no rounding of a score."""
-    return Digits(place.number.text, place.number.value, max(1, place.number.decimals))
+    """The number of a place as it is rounded; a small integer is one of kelvin alone."""
+    text, value = place.number.text, place.number.value
+    is_rounded = abs(value) >= 10 or text.endswith("K")
+    return Digits(text, value, max(not is_rounded, place.number.decimals))
 
 
 def profiles_of(place: Place) -> set[str]:
