@@ -243,7 +243,11 @@ def test_a_script_is_known_behind_another_mount_of_its_disk(tmp_path: Path) -> N
     [
         ("json.dump(row, open('m.json', 'w'))", True),
         ("Path('m.json').write_text('{}')", True),
+        ("with open(folder('a') / 'm.json', mode='wt') as f: f.write(text)", True),
+        ("pd.Series(row).to_json('m.json')", True),
         ("json.dump(row, open('other.json', 'w'))", False),
+        ("rows = pd.read_json('m.json'); plt.plot(rows['x'], marker='x', label='a')", False),
+        ("print(open('m.json').read()); sys.stdout.write('w')  # to write home", False),
         ("plot(json.load(open('m.json')))", False),
     ],
 )

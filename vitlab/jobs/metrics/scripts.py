@@ -27,7 +27,11 @@ _ONLOOKERS = re.compile(
     r"|\b(py)?lsp|jedi"
 )
 """Command lines of what writes no metrics, as an editor's helpers."""
-_WRITES = re.compile(rb"write|dump\(|to_(csv|json)|savetxt|[\"'][wax][bt]?\+?[\"']")
+_WRITES = re.compile(
+    rb"open\((?:[^()\n]|\([^()\n]*\))*[\"'][wax][bt]?\+?[\"']"
+    rb"|\bdump\(|\.write_(?:text|bytes)\(|\.to_(?:csv|json)\(|\bsavetxt\("
+)
+"""What writes a file, in a script of Python; not all that plots have."""
 Script = tuple[str, str]
 """A program's folder, and its script or module."""
 CLOSED = "?"
