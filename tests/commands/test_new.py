@@ -266,7 +266,7 @@ def test_what_an_earlier_run_left_to_go_on_from_is_no_input(desk: Desk) -> None:
     assert "old.ckpt" not in out
     desk.script.write_text(GOES_ON + 'os.makedirs("data", exist_ok=True)\nopen("data/stars.npz")\n')
     out = desk("new", "1.0", "--script", str(desk.script), "--dry-run")[1]
-    assert f"cwd: {desk.script.parent}  # it reads data/stars.npz there" in out
+    assert f"cwd: {desk.script.parent}  # it uses data/stars.npz there" in out
 
 
 TRAINER = """\

@@ -144,7 +144,8 @@ def examine(program: Program) -> Found:
     tested = any(Value.parse(name).split == "test" for name in both)
     pattern = "|".join(patterns) if tested or _values(in_log) - _values(in_file) else ""
     names = _merged(in_file, in_log) if pattern else in_file
-    relative = tuple(one for one in script.files.existing if _is_read(one, script))
+    relative = (*(one for one in script.files.existing if _is_read(one, script)),
+                *sorted(script.files.beside))  # fmt: skip
     prefer = "log" if tested and pattern else ""
     found = Found(program, script, label, file, pattern, prefer, names, relative, tuple(notes))
     if _has_short_run(found):
@@ -223,7 +224,8 @@ def _metrics_file(program: Program, script: Script, run: Sequence[Path]) -> str:
     if not (known or named):
         return ""
     file = (known or named)[0]
-    return file if is_glob(file) else as_glob(program.folder / file, program.folder)
+    folder = script.path.parent if file in script.files.beside else program.folder
+    return file if is_glob(file) else as_glob(folder / file, program.folder)
 
 
 def _has_tensorboard(python: str) -> bool:
@@ -301,7 +303,7 @@ def _config(found: Found, mvp: str) -> Iterator[str]:
     elif in_own_folder:
         yield f"cwd: runs/{mvp}/{{job}}  # a folder of each run's own: no two share a file"
     else:
-        yield f"cwd: {dump(str(program.folder))}  # it reads {found.relative[0]} there"
+        yield f"cwd: {dump(str(program.folder))}  # it uses {found.relative[0]} there"
     if program.module:
         yield f"env: {dump({'PYTHONPATH': str(program.folder)})}"
     seed = script.option("seed", "random_seed")
@@ -401,8 +403,9 @@ def _metrics(found: Found, mvp: str) -> Iterator[str]:
     if len(script.labels) > 1:
         yield f"# Names without a label are read as {found.label}; the script names others too."
     file = found.file or ("" if found.pattern else "metrics.csv")
+    written = script.files.written | script.files.beside
     in_folder = found.program.cwd is None and not _own_folder(found)
-    if in_folder and script.option(*OUTPUT_OPTIONS) and file not in script.files.written:
+    if in_folder and script.option(*OUTPUT_OPTIONS) and file not in written:
         file = f"runs/{mvp}/{{job}}/**/{Path(file).name}" if file else ""
     if any(found.unit_of(theirs) == "scaled" for theirs in names.unit):
         yield f"# The labels are normalised ({script.normalised}): errors are scaled back."

@@ -114,7 +114,7 @@ def look_at(path: Path) -> Script:
     _hugging_face(script, [tree for _, tree in trees])
     script.logged = list(dict.fromkeys(script.logged))
     script.needs = list(dict.fromkeys(script.needs))
-    _files(script, [tree for _, tree in trees])
+    _files(script, trees)
     if script.is_lightning and script.option(*CHECKPOINT_OPTIONS):
         script.checkpoint_word = "last"
     return script
@@ -415,11 +415,11 @@ def _written_names(arguments: Sequence[ast.expr]) -> list[str]:
     return [one.strip() for one in names if isinstance(one, str) and _NAME.fullmatch(one.strip())]
 
 
-def _files(script: Script, trees: Sequence[ast.Module]) -> None:
+def _files(script: Script, trees: Sequence[tuple[Path, ast.Module]]) -> None:
     defaults = {option.name: option.default for option in script.options}
     called: dict[str, list[ast.Call]] = {}
-    for tree in trees:
-        FilesLook(script.files, script.path.parent, tree, defaults).run()
+    for module, tree in trees:
+        FilesLook(script.files, script.path.parent, (module, tree), defaults).run()
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 called.setdefault(_name(node.func), []).append(node)

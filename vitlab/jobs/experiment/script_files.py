@@ -7,7 +7,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +45,8 @@ _CHECKPOINT = re.compile(r"(?i)ckpt|check_?point|(^|[/_-])(last|latest|resume)([
 _READS = ("open", "File", "read_csv", "read_json", "read_table", "loadtxt", "genfromtxt", "load")
 _UNKNOWN = "\0"
 """Stands in a path for what is only known when the script runs."""
+_BESIDE = "\1"
+"""Stands in a path for the script's own folder."""
 _SAME_PATH = ("str", "fspath", "abspath", "resolve", "expanduser", "absolute", "as_posix")
 MAX_LOOKS = 20_000
 """Into parts of expressions that paths are put together of."""
@@ -102,6 +104,8 @@ class Files:
     """Files and folders that are there, relative to the script's own folder."""
     written: set[str] = field(default_factory=set)
     """Where it writes: `open(..., "w")`, `to_csv`; and checkpoints it goes on from if any."""
+    beside: set[str] = field(default_factory=set)
+    """Metrics files in its own folder, wherever it runs: `Path(__file__).parent / "log.csv"`."""
     folders: set[str] = field(default_factory=set)
     """All below them is written by it: checkpoints, logs."""
 
@@ -117,20 +121,31 @@ class FilesLook:
     """Fills `Files` from one module's tree."""
 
     def __init__(
-        self, files: Files, folder: Path, tree: ast.Module, options: Mapping[str, object]
+        self,
+        files: Files,
+        folder: Path,
+        module: tuple[Path, ast.Module],
+        options: Mapping[str, object],
     ) -> None:
         """`folder`: the script's own; `options`: the defaults of its command line."""
-        self._files, self._folder, self._tree, self._options = files, folder, tree, options
-        self._assigned: dict[str, list[ast.expr]] = {}
+        self._files, self._folder, self._options = files, folder, options
+        path, tree = module
+        self._file = f"{_BESIDE}/{path.relative_to(folder).as_posix()}"
+        self._tree = tree
         self._parts = set[ast.AST]()
         self._looks = 0
         self._metrics: list[str] = []
         self._written, self._read, self._given = set[str](), set[str](), set[str]()
         """Metrics files that calls write, that they read, and that others are given."""
+        self._values: dict[str, list[ast.expr]] = {}
         for node in ast.walk(tree):
-            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, _ASSIGNED):
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
                 for one in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                    self._assigned.setdefault(ast.unparse(one), []).append(node.value)
+                    self._values.setdefault(ast.unparse(one), []).append(node.value)
+        self._assigned = {
+            name: [one for one in values if isinstance(one, _ASSIGNED)]
+            for name, values in self._values.items()
+        }
 
     def run(self) -> None:
         nodes = list(ast.walk(self._tree))
@@ -160,8 +175,9 @@ class FilesLook:
             self._files.written |= {one for one in self._texts(paths) if _CHECKPOINT.search(one)}
         if not _is_joined(node):
             opened = [node.func.value] if isinstance(node.func, ast.Attribute) else []
-            of_use = self._read if name in (*_READS, *_LOOKS) else self._given
-            for one in (*opened, *given):
+            reads = name in (*_READS, *_LOOKS) and _mode(node, keywords) is not None
+            of_use = self._read if reads else self._given
+            for one in _members((*opened, *given)):
                 named = self._metrics_of(self._path(one))
                 (self._written if writes else of_use).update(named)
         if name == "CSVLogger" and self._is_keras:
@@ -183,6 +199,13 @@ class FilesLook:
         match node:
             case ast.Constant(value=str(text)):
                 return text
+            case ast.Name(id="__file__"):
+                return self._file
+            case ast.Attribute(value=inner, attr="parent"):
+                return _above(self._path(inner, depth - 1))
+            case ast.Subscript(value=ast.Attribute(value=inner, attr="parents")):
+                is_first = constant(node.slice) == 0
+                return _above(self._path(inner, depth - 1)) if is_first else _UNKNOWN
             case ast.Name() | ast.Attribute():
                 return self._path_named(node, depth)
             case ast.JoinedStr(values=parts):
@@ -202,7 +225,7 @@ class FilesLook:
 
     def _path_named(self, node: ast.Name | ast.Attribute, depth: int) -> str:
         """What a name is given, or the default of an option that is a file."""
-        given = self._assigned.get(ast.unparse(node), [])
+        given = self._values.get(ast.unparse(node), [])
         if len(given) == 1:
             self._parts.add(given[0])
             return self._path(given[0], min(depth - 1, 4))
@@ -212,6 +235,10 @@ class FilesLook:
     def _path_called(self, func: ast.expr, args: Sequence[ast.expr], depth: int) -> str:
         name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
         own = [func.value] if isinstance(func, ast.Attribute) else []
+        if name in ("getcwd", "cwd") and not args:
+            return "."
+        if name == "dirname" and args:
+            return _above(self._path(args[0], depth - 1))
         if name in _SAME_PATH and (args or own):
             return self._path((args or own)[0], depth - 1)
         if not _is_join(func):
@@ -222,6 +249,8 @@ class FilesLook:
     def _metrics_of(self, path: str, *, any_name: bool = False) -> list[str]:
         """A path as the pattern of a metrics file below the folder it runs in, if it is one."""
         *folders, name = Path(path).parts or ("",)
+        if is_beside := folders[:1] == [_BESIDE]:
+            del folders[0]
         folders += [_UNKNOWN] * name.startswith(_UNKNOWN)  # may be a folder too
         folders = ["**" if one.startswith(_UNKNOWN) else one for one in folders]
         *folders, name = (re.sub(f"{_UNKNOWN}+", "*", one) for one in (*folders, name))
@@ -230,7 +259,11 @@ class FilesLook:
             return []
         known = all(re.fullmatch(r"[\w.*-]+", one) for one in folders)
         is_metrics = any_name or kind_of(Path(name)) in (0, 1)
-        return [_glob(*folders, name)] if known and is_metrics else []
+        if not (known and is_metrics):
+            return []
+        found = _glob(*folders, name)
+        self._files.beside.update([found] * is_beside)
+        return [found]
 
     @cached_property
     def _is_keras(self) -> bool:
@@ -307,12 +340,38 @@ def _is_joined(node: ast.AST) -> bool:
     return False
 
 
+def _above(path: str) -> str:
+    """The folder of a path; not known of a part alone."""
+    folder, _, name = path.rpartition("/")
+    return folder if folder and _UNKNOWN not in name else _UNKNOWN
+
+
+def _members(nodes: Iterable[ast.expr]) -> Iterator[ast.expr]:
+    """These expressions, and those in lists and dictionaries among them."""
+    for node in nodes:
+        yield node
+        if isinstance(node, ast.List | ast.Tuple):
+            yield from node.elts
+        elif isinstance(node, ast.Dict):
+            yield from node.values
+
+
 def _is_writing(node: ast.Call, keywords: Mapping[str, ast.expr]) -> bool:
     """Of a call of `open`, or of h5py's `File`: in a mode that writes."""
+    return bool(set(_mode(node, keywords) or "") & set("wax+"))
+
+
+def _mode(node: ast.Call, keywords: Mapping[str, ast.expr]) -> str | None:
+    """Empty where none is given; None where it is no constant."""
     is_method = isinstance(node.func, ast.Attribute) and node.func.attr == "open"
     at = 0 if is_method else 1
     mode = keywords.get("mode") or (node.args[at] if len(node.args) > at else None)
-    return bool(set(str(constant(mode) or "")) & set("wax+"))
+    if mode is None or getattr(node.func, "attr", getattr(node.func, "id", "")) not in (
+        "open",
+        "File",
+    ):
+        return ""
+    return None if constant(mode) is None else str(constant(mode))
 
 
 def _glob(*parts: str) -> str:
