@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,20 @@ from tests.lab.test_pairs import scored
 from tests.lab.test_results_table import configured
 from vitlab.commands.common import judge_gates
 from vitlab.contract.job import Spec, read_result, write_result
-from vitlab.contract.paths import JobPaths
+from vitlab.contract.paths import JobPaths, UsageError
 from vitlab.docs.judge.budget import Budget
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
-from vitlab.lab.results.job_results import finished, latest, starts_principal
+from vitlab.lab.results.job_results import (
+    all_results,
+    finished,
+    latest,
+    lookup_results,
+    newest_results,
+    starts_principal,
+)
 from vitlab.lab.results.repeats import grouped
+from vitlab.lab.writeback.decisions import is_unsupported
 from vitlab.lab.writeback.edits import accept
 from vitlab.lab.writeback.writeback import pending, plan_mvp
 
@@ -144,6 +153,26 @@ def test_a_gate_is_open_while_what_may_forbid_its_pass_cannot_be_read(
     found = judge_gates(lab, roadmap)[1][0]
     assert found.verdict == "open"
     assert f"{other.name}: {path.name} is not JSON" in found.because
+
+
+def test_no_older_result_stands_for_the_newest_of_its_run_that_cannot_be_read(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    first, other = ended("main", 0.5), ended("other", 0.6)
+    newer, trial = ended("main", 0.7), ended("other", 0.1, profile="demo")
+    failed = ended("other", 0.1, outcome="failed")
+    for job in (newer, trial, failed):
+        job.result.write_text('{"mvp', encoding="utf-8")
+    for found in (newest_results(lab, roadmap), latest(all_results(lab)),
+                  lookup_results(lab.paths, ["1.0"])):  # fmt: skip
+        assert [one.job.name for one in found] == [other.name]
+    assert not is_unsupported(lab, roadmap, "1.0", "done")
+    assert {one.job.name for one in all_results(lab)} == {first.name, other.name}
+    shutil.rmtree(other.folder)
+    with pytest.raises(UsageError, match=f"newest result cannot be read: {newer.name}: result"):
+        lookup_results(lab.paths, ["1.0"])
+    ended("main", 0.8)
+    assert [one.result.values["test/r2/log_g"] for one in newest_results(lab, roadmap)] == [0.8]
 
 
 def sized(job: JobPaths, n: int) -> JobPaths:

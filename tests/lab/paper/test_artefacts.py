@@ -257,6 +257,9 @@ def test_invalid_results_never_enter(full: Lab, ended: Ended, roadmap: Path) -> 
     control = ended("shuffled", 0.4, mvp="1.0", exp_id="VIT-20260102-1.0")
     write_result(control.result, replace(result_of(control), data={"permuted": True}))
     assert left_out() == ["MVP-1.0 left out: a control on permuted labels fails: shuffled"]
+    torn = ended("patch_32", 0.9, mvp="4.0")
+    torn.result.write_text('{"mvp', encoding="utf-8")
+    assert f"MVP-4.0 patch_32: left out: {torn.name}: result.json is not JSON" in left_out()[0]
     paper = make_paper(full, roadmap, draft=False)
     assert "table_main.tex" not in paper.files
     assert any(line.startswith("main: MVP-1.0: no valid result") for line in paper.missing)

@@ -53,11 +53,13 @@ class Finished:
 
     job: Job
     result: Result
+    before: str = ""
+    """Why the result of a newer job of its run cannot be read; empty where none is so."""
 
     @property
     def ended(self) -> float:
         """Unix seconds."""
-        return self.job.state.ended if isinstance(self.job.state, Done) else 0.0
+        return _ended(self.job)
 
     @property
     def configuration(self) -> str:
@@ -71,7 +73,15 @@ class Finished:
     @property
     def order(self) -> float:
         """Larger for a later one, also where the clock was set back between them."""
-        return max(self.ended, self.job.spec.submitted)
+        return _order(self.job)
+
+
+def _ended(job: Job) -> float:
+    return job.state.ended if isinstance(job.state, Done) else 0.0
+
+
+def _order(job: Job) -> float:
+    return max(_ended(job), job.spec.submitted)
 
 
 def of_roadmap(lab: Lab, jobs: Sequence[Job], roadmap: Path) -> list[Job]:
@@ -146,13 +156,40 @@ def _names(jobs: Iterable[Job]) -> set[str]:
 
 def finished(jobs: Iterable[Job]) -> list[Finished]:
     """The jobs that ended well with a result, oldest first."""
-    results = []
+    results, torn = [], []
     for job in jobs:
-        if ended_well(job.state) and RESULT not in job.problem:
+        if _is_torn(job):
+            torn.append(job)
+        elif ended_well(job.state):
             result = _result(job.paths, starts_principal(job.spec))
             if result is not None:
                 results.append(Finished(job, result))
-    return sorted(results, key=lambda one: one.order)
+    return sorted(_noted_before(results, torn), key=lambda one: one.order)
+
+
+def _is_torn(job: Job) -> bool:
+    """Whether it ended well with a result that cannot be read."""
+    return ended_well(job.state) and RESULT in job.problem
+
+
+def _noted_before(results: list[Finished], torn: Sequence[Job]) -> list[Finished]:
+    """The results, each `before` a newer job of its run whose own is torn noted as such."""
+    if not torn:
+        return results
+    specs = [*(job.spec for job in torn), *(one.job.spec for one in results)]
+    plans = told_apart(torn[0].paths.root, {spec.roadmap for spec in specs})
+
+    def run(spec: Spec) -> tuple[str, str, str, str, bool]:
+        return plans[spec.roadmap], spec.mvp, spec.run, spec.profile, spec.recipe == "evaluate"
+
+    last = {run(job.spec): job for job in sorted(torn, key=_order)}
+    noted = []
+    for one in results:
+        newer = last.get(run(one.job.spec))
+        is_before = newer is not None and one.order < _order(newer)
+        why = f"{newer.name}: {newer.problem}" if newer and is_before else ""
+        noted.append(replace(one, before=why))
+    return noted
 
 
 def starts_principal(spec: Spec) -> bool:
@@ -206,10 +243,11 @@ def run_of(result: Result) -> _Run:
 def latest(results: Iterable[Finished]) -> list[Finished]:
     """The newest of each run of each MVP at each profile; a model scored again is not its run.
 
+    Of a run whose newest result cannot be read there is none: an older one is of another state.
     MVPs of two roadmaps are two. One that was launched again with another seed stays, named by its
     seed: else a gate would pass on the first seed that does.
     """
-    every = list(results)
+    every = [one for one in results if not one.before]
     plans = plans_of(every)
     last = {(plans[one.job.spec.roadmap], run_of(one.result)): one for one in every}
     newest = [*last.values(), *filter(None, (_other_seed(one, last, plans) for one in every))]
@@ -302,6 +340,7 @@ def _results_and_problems(lab: Lab) -> tuple[list[Finished], dict[str, str]]:
     room = Room()
     fresh: dict[str, _Entry] = {}
     results: list[Finished] = []
+    torn: list[Job] = []
     problems: dict[str, str] = {}
     submissions: dict[JobPaths, tuple[object, ...]] = {}
     for paths in folders:
@@ -314,6 +353,7 @@ def _results_and_problems(lab: Lab) -> tuple[list[Finished], dict[str, str]]:
         elif (job := read_job(paths, room)) is not None:
             read = finished([job])
             results += read
+            torn += [job] if _is_torn(job) else []
             submissions[paths] = tuple(getattr(job.spec, name) for name in SUBMISSION)
             if job.problem:
                 problems[paths.name] = f"unreadable: {job.problem}"
@@ -327,7 +367,8 @@ def _results_and_problems(lab: Lab) -> tuple[list[Finished], dict[str, str]]:
             write_atomic(path, head + body + b"}")
     twins = copies(submissions.items())
     problems |= {name: f"is a copy of {own.name}, which counts" for name, own in twins.items()}
-    return [one for one in results if one.job.name not in twins], problems
+    kept = [one for one in results if one.job.name not in twins]
+    return _noted_before(kept, torn), problems
 
 
 def _stamp(folder: Path) -> list[int]:
@@ -405,6 +446,8 @@ def lookup_results(
         if of_mvp:
             ranks = [PROFILES.index(one.result.profile) for one in of_mvp]
             matches = [one for one, rank in zip(of_mvp, ranks, strict=True) if rank == max(ranks)]
+        elif torn := _of_mvp(lab, counted, bare_id(name), roadmap):
+            raise UsageError(f"{name}: its newest result cannot be read: {torn[-1].before}")
         else:
             paths = lookup_job(lab, name, roadmap, elsewhere)
             matches = [one for one in everything if one.job.paths == paths]

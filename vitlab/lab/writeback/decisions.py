@@ -74,8 +74,7 @@ def check_reason(
 def is_unsupported(lab: Lab, path: Path, mvp: str, status: str) -> bool:
     """Whether an MVP would be done of which no job has a full result, by its bare id."""
     mine = [job for job in of_roadmap(lab, all_jobs(lab.paths), path) if job.spec.mvp == mvp]
-    has = {one.job.name for one in newest_results(lab, path) if one.result.mvp == mvp}
-    return status == "done" and has.isdisjoint(job.name for job in full_jobs(mine))
+    return status == "done" and not finished(full_jobs(mine))
 
 
 def needs_reason(lab: Lab, path: Path, mvp: str, status: str) -> bool:
@@ -286,7 +285,7 @@ def done_unsupported(lab: Lab, roadmap: Roadmap) -> list[tuple[Mvp, str]]:
         return []
     jobs, given = of_roadmap(lab, all_jobs(lab.paths), path), given_by_person(lab, roadmap)
     full = {job.name for job in full_jobs(jobs)}
-    has = {one.result.mvp for one in latest(finished(jobs)) if one.job.name in full}
+    has = {one.result.mvp for one in finished(jobs) if one.job.name in full}
     name = shlex.quote(lab.paths.relative(path))
     return [
         (

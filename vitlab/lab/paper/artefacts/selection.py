@@ -65,15 +65,18 @@ def chosen_results(lab: Lab, path: Path, *, draft: bool) -> Chosen:
     """The valid newest results of a roadmap: full ones; with `draft` of each MVP the highest."""
     jobs = all_jobs(lab.paths)
     bounds = ceilings(jobs)
-    newest = latest(finished(of_roadmap(lab, jobs, path)))
-    newest = [one for one in newest if one.result.recipe != "evaluate"]
+    results = finished(of_roadmap(lab, jobs, path))
+    results = [one for one in results if one.result.recipe != "evaluate"]
+    newest = latest(results)
     of_mvp: dict[str, list[Finished]] = {}
     for one in newest:
         of_mvp.setdefault(one.result.mvp, []).append(one)
     kept: list[Group] = []
-    told: list[str] = []
+    before = [o for o in results if o.before and (draft or o.result.profile == "full")]
+    torn = {(one.result.mvp, one.result.run): one.before for one in before}
+    told = [f"MVP-{mvp} {run}: left out: {why}" for (mvp, run), why in torn.items()]
     trials: dict[str, str] = {}
-    invalid: dict[str, str] = {}
+    invalid = {mvp: f"its newest result cannot be read ({why})" for (mvp, _), why in torn.items()}
     for mvp, results in of_mvp.items():
         profile = max((one.result.profile for one in results), key=PROFILES.index)
         if profile != "full" and not draft:
@@ -85,9 +88,9 @@ def chosen_results(lab: Lab, path: Path, *, draft: bool) -> Chosen:
         if not groups and why:
             invalid[mvp] = f"no valid result ({why[0]})"
         kept += groups
-    left_out = _names(newest) - {one.job.name for group in kept for one in group.members}
-    roadmap = lab.read_roadmap(path)
     shown = [one for group in kept for one in group.members]
+    left_out = _names([*newest, *before]) - _names(shown)
+    roadmap = lab.read_roadmap(path)
     return Chosen(
         lab,
         roadmap,
