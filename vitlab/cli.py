@@ -245,10 +245,10 @@ def _check_surroundings() -> None:
 
 
 def _open_output() -> None:
-    """Let nothing fail on an output that whoever started us has closed (`vitlab status >&-`)."""
-    for name in ("stdout", "stderr"):
+    """Let nothing fail on a stream that whoever started us has closed (`vitlab status >&-`)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
 
 
 def _use_utf8() -> None:

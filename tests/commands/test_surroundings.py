@@ -294,6 +294,9 @@ def test_an_output_that_is_closed_is_no_error(lab: Path) -> None:
     )
     done = subprocess.run(["sh", "-c", shell], cwd=lab, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 2)
+    shell = f"{sys.executable} -m vitlab <&-"
+    done = subprocess.run(["sh", "-c", shell], cwd=lab, capture_output=True, text=True, check=False)
+    assert done.stderr.startswith("vitlab: the screen needs a terminal")
 
 
 ASKED = "os.kill(os.getpid(), signal.SIGINT)"
