@@ -265,7 +265,7 @@ def test_started_five_times_at_once_it_is_launched_once(bench: Bench) -> None:
     becomes(job, Running)
 
 
-@pytest.mark.parametrize("why", ["rights", "second writer", "full disk"])
+@pytest.mark.parametrize("why", ["rights", "second writer", "full disk", "no folder"])
 def test_a_refused_launch_leaves_nothing(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
@@ -276,12 +276,15 @@ def test_a_refused_launch_leaves_nothing(
         raise OSError(number, os.strerror(number), "roadmaps/roadmap.md")
 
     before = sorted(bench.lab.experiments.rglob("*"))
+    plan = (bench.lab.roadmaps / "roadmap.md").read_bytes()
+    what = "publish" if why == "no folder" else "save"
     with monkeypatch.context() as broken:
-        broken.setattr("vitlab.lab.launch.save", refuse)
+        broken.setattr(f"vitlab.lab.launch.{what}", refuse)
         for _ in range(2):
             status, out, said = bench("run", "1.0")
             assert (status, out, without_notes(said).count("\n")) == (2, "", 1)
     assert sorted(bench.lab.experiments.rglob("*")) == before
+    assert (bench.lab.roadmaps / "roadmap.md").read_bytes() == plan
     assert bench("jobs")[0] == 0
     assert bench.jobs() == []
 

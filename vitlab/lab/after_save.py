@@ -17,7 +17,8 @@ from typing import Any
 from vitlab.contract.paths import LabPaths, UsageError, is_closed, real, shared_rights, write_atomic
 from vitlab.contract.reading import read_document
 from vitlab.contract.user_key import own_record, write_own
-from vitlab.docs.journal import Outcome, digest
+from vitlab.docs.journal import Journal, Outcome, digest
+from vitlab.docs.save import FileChange, read_entry, undo
 from vitlab.jobs.files import held_by, take_lock
 
 VERSION = 1
@@ -53,6 +54,15 @@ def settle(lab: LabPaths, outcome: Outcome) -> None:
         tray = lab.private.tray
         with contextlib.suppress(FileNotFoundError):  # it is accepted already
             proposal_path(tray, number, "open").rename(proposal_path(tray, number, "accepted"))
+
+
+def take_back(journal: Journal, written: Sequence[FileChange]) -> None:
+    """Undo a save of which nothing came, unless another has followed; why is told elsewhere."""
+    with contextlib.suppress(UsageError, OSError):
+        last = journal.to_reverse("done")[:1]
+        entry = read_entry(journal, last[0], "done") if last and written else None
+        if entry and [one.new_text for one in entry.changes] == [one.new_text for one in written]:
+            undo(journal)
 
 
 def _mark(lab: LabPaths, left: set[str], undone: bool) -> None:

@@ -46,6 +46,7 @@ from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.preflight import Finding, preflight
 from vitlab.jobs.store import Job, all_jobs, job_folders, new_exp_id, read_job, unfinished
 from vitlab.jobs.submissions import Staged, discard, is_submitted, publish, stage
+from vitlab.lab.after_save import take_back
 from vitlab.lab.earlier import keep_earlier
 from vitlab.lab.lab import NOT_WRITABLE, Lab
 from vitlab.lab.linked_files import earlier_state, left_alone, linked_changes
@@ -137,8 +138,6 @@ _SESSION = re.compile(
     r"(TERM|SSH|XDG|DBUS|TMUX|LESS|VSCODE|PYTEST)_?.*"
 )
 """Variables of a terminal and a login, in which no two runs are alike."""
-
-
 _SHOWN = 500
 """Letters of one of a job's settings that its preview shows."""
 
@@ -214,8 +213,7 @@ def change_priority(lab: Lab, job: JobPaths, by: int) -> None:
 
 
 def _read_job(paths: JobPaths) -> Job:
-    job = read_job(paths)
-    if job is None:
+    if (job := read_job(paths)) is None:
         raise UsageError(f"{paths.name}: the job's folder is gone")
     return job
 
@@ -393,14 +391,16 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
         changed = tuple(dict.fromkeys((*changed, *later)))
         if later or job_folders(lab.paths) != others:
             _refuse_bad(lab, plan, force)
-        staged: list[Staged] = []
+        staged, written = list[Staged](), tuple[FileChange, ...]()
         try:
             _stage(lab, plan.specs, staged)
             keep_earlier(lab, plan.request.roadmap)
-            write_launch(lab, plan.request.mvp, plan.changes)
+            written = write_launch(lab, plan.request.mvp, plan.changes)
             jobs = publish(staged)
         except BaseException:  # refused: as if it had never been
             discard(staged)
+            if not any(one.job.folder.exists() for one in staged):
+                take_back(lab.journal, written)
             raise
     finally:
         os.close(lock)
@@ -463,9 +463,9 @@ def launch_changes(lab: Lab, roadmap: Roadmap, mvp: Mvp, exp_id: str) -> tuple[F
     return (change(roadmap.document, edits), *linked)
 
 
-def write_launch(lab: Lab, mvp: str, changes: tuple[FileChange, ...]) -> None:
-    if lab.settings.write_status == "auto" and changes:
-        save(changes, lab.journal, what=f"MVP-{mvp}: status running")
+def write_launch(lab: Lab, mvp: str, changes: tuple[FileChange, ...]) -> tuple[FileChange, ...]:
+    wanted = changes if lab.settings.write_status == "auto" else ()
+    return save(wanted, lab.journal, what=f"MVP-{mvp}: status running") if wanted else ()
 
 
 def _with_options(lab: Lab, spec: Spec, request: Request, elsewhere: dict[str, Any]) -> Spec:
