@@ -21,7 +21,14 @@ from vitlab.docs.model.sites.find import (
     text_sites,
 )
 from vitlab.docs.model.sites.site import StatusSite
-from vitlab.docs.model.status_text import MAY_WAIT, StatusText, read_status_text, same_case
+from vitlab.docs.model.status_text import (
+    MAY_WAIT,
+    StatusText,
+    is_sure,
+    opens_remark,
+    read_status_text,
+    same_case,
+)
 from vitlab.docs.model.vocabulary import (
     COLOURS,
     GLYPHS,
@@ -149,7 +156,20 @@ class StatusSites:
         if not parts.remark.strip(" *~_`"):
             return True
         whole = parts.with_status(self._status_part(site, parts, status), True)
-        return self._means(whole, status)  # not `Partial of the runs`
+        # Not `Partial of the runs`, nor `(ready, 5 seeds)`, which may be of a title.
+        return self._means(whole, status) and (site.cell is not None or self._is_read(site, whole))
+
+    def _is_read(self, site: StatusSite, text: str) -> bool:
+        """Whether a text is a status in the place of a site, also in brackets."""
+        vocabulary, whole = self.roadmap.vocabulary, self.roadmap.document.text
+        parsed = vocabulary.read(text)
+        around = (
+            whole[max(site.span.start - 1, 0) : site.span.start],
+            whole[site.span.end : site.span.end + 1],
+        )
+        if parsed is None or parsed.glyph or "".join(around) not in ("()", "（）", "[]", "【】"):
+            return parsed is not None
+        return opens_remark(text, parsed) and is_sure(text, parsed, vocabulary)
 
     def sure_glyph(self, status: str) -> str:
         """A glyph that alone means a status in this document."""
