@@ -1,6 +1,7 @@
 """A status that is set is said by every place of its MVP, and going back restores the bytes."""
 
 import random
+import re
 import time
 
 import pytest
@@ -207,3 +208,26 @@ def test_the_places_of_a_thousand_gates_are_found_in_linear_time() -> None:
 def test_a_heading_with_a_number_is_no_day(title: str, is_past: bool) -> None:
     document = Document(f"# Plan\n\n## {title}\n\n- MVP-1.0 ⏳\n")
     assert (4 in past_lines(document)) == is_past
+
+
+@pytest.mark.parametrize("lead", ["### ", "- ", "- [ ] "])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "done, 5 seeds", "done, R²=0.71", "done 12/01", "done: 5 of 5", "running, gpu 2",
+        "in progress: 40%", "failed in 2 h", "failed: NaN loss at epoch 3", "planned: 200 epochs",
+        "cancelled: replaced by MVP-1.2", "paused: waiting for data", "partial, R²=0.3",
+        "✅ done, R²=0.71", "已完成，3 个种子", "运行中，gpu 2", "失败：显存不足",
+    ],
+)  # fmt: skip
+def test_a_remark_in_brackets_is_read_beside_every_status_and_never_lost(
+    lead: str, words: str
+) -> None:
+    other = "" if "[" in lead else " (done)"
+    log = "## Changelog\n\n| Date | Change |\n|---|---|\n| 2026-01-01 | x |\n"
+    text = f"# P\n{lead}MVP-1.0: a ({words})\n\n{lead}MVP-1.9: z{other}\n\n{log}"
+    roadmap = parse_roadmap(Document(text))
+    for status in STATUSES:
+        new = apply(text, set_status(roadmap, "1.0", status, date=DATE))
+        assert parse_roadmap(Document(new)).mvp("1.0").status == status
+        assert all(number in new for number in re.findall(r"\d+(?:\.\d+)?", words))

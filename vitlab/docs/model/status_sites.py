@@ -138,7 +138,10 @@ class StatusSites:
             return self._box(status)
         parts = self.parts(site)
         keeps = self.keeps_remark(site, status)
-        text = parts.with_status(self._status_part(site, parts, status), keeps)
+        part = self._status_part(site, parts, status)
+        text = parts.with_status(part, keeps)
+        if site.cell is None and keeps and not self._is_read(site, text):
+            text = parts.with_status(f"{self.sure_glyph(status)} {part}", True)
         before_id = _BEFORE_ID.match(self.roadmap.document.text, site.span.end)
         drawn = site.kind in ("diagram", "below")
         if before_id or (drawn and not self._has_room(site, text)):
@@ -156,11 +159,10 @@ class StatusSites:
         if not parts.remark.strip(" *~_`"):
             return True
         whole = parts.with_status(self._status_part(site, parts, status), True)
-        # Not `Partial of the runs`, nor `(ready, 5 seeds)`, which may be of a title.
-        return self._means(whole, status) and (site.cell is not None or self._is_read(site, whole))
+        return self._means(whole, status)  # not `Partial of the runs`
 
     def _is_read(self, site: StatusSite, text: str) -> bool:
-        """Whether a text is a status in the place of a site, also in brackets."""
+        """Whether a text is a status in the place of a site: `(ready, 5 seeds)` may be a title."""
         vocabulary, whole = self.roadmap.vocabulary, self.roadmap.document.text
         parsed = vocabulary.read(text)
         around = (
@@ -168,7 +170,9 @@ class StatusSites:
             whole[site.span.end : site.span.end + 1],
         )
         if parsed is None or parsed.glyph or "".join(around) not in ("()", "（）", "[]", "【】"):
-            return parsed is not None
+            return True
+        if parsed.end >= len(text.rstrip()):
+            return True
         return opens_remark(text, parsed) and is_sure(text, parsed, vocabulary)
 
     def sure_glyph(self, status: str) -> str:

@@ -362,6 +362,8 @@ class _Task:
         like = same or [peer for peer in peers if peer.mvp.status in ("planned", "done")]
         if status == "cancelled" and not told and any(peer.is_struck for peer in same):
             text = self.text if self.is_struck else f"~~{self._without_marks()}~~"
+        elif told and any(self._says_more(m) and m.parsed.status == status for m in self.marks):
+            text = self.text
         elif told and any(self._keeps_remark(sites, mark, status) for mark in self.marks):
             text = self._remarked(sites, status)
         elif told and not any(peer.own_marks for peer in like):
@@ -377,11 +379,14 @@ class _Task:
             )
         return f"{self.lead}{box}{self.gap}{text}{self.end}"
 
+    def _says_more(self, mark: Mark) -> bool:
+        """Whether a remark is in a mark: `(done, R²=0.71)`."""
+        return bool(self.text[mark.start + mark.parsed.end : mark.end].strip(" *_~`()（）"))
+
     def _keeps_remark(self, sites: StatusSites, mark: Mark, status: str) -> bool:
-        """Whether words with a remark that stays are a mark: `(done, R²=0.71)`."""
+        """Whether words with a remark that stays are a mark."""
         site = self._site(mark, mark.end)
-        says_more = not site.glyph and mark.start + mark.parsed.end < mark.end
-        return says_more and sites.keeps_remark(site, status)
+        return self._says_more(mark) and not site.glyph and sites.keeps_remark(site, status)
 
     def _usable(self, status: str) -> list[Mark]:
         """The marks that another status replaces: what blocks an MVP that waits is none."""
