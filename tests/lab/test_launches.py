@@ -177,9 +177,12 @@ def test_nothing_is_written_while_a_file_of_the_launch_cannot_be_read(
     lab: Lab, roadmap: Path, ended: Ended
 ) -> None:
     before, experiment = roadmap.read_bytes(), lab.paths.experiments / "the_run.yaml"
-    job, text = ended("one"), experiment.read_text(encoding="utf-8")
-    as_command(job, experiment="experiments/the_run.yaml")
-    for path, broken in ((experiment, f"{text}runs: [\n"), (job.result, '{"mvp": "1.')):
+    earlier, job, other = ended("one"), ended("one"), ended("three")
+    text = experiment.read_text(encoding="utf-8")
+    for one in (job, other):
+        as_command(one, experiment="experiments/the_run.yaml")
+    for path, broken in ((experiment, f"{text}runs: [\n"), (job.result, '{"mvp": "1.'),
+                         (other.spec, '{"mvp": "1.')):  # fmt: skip
         good = path.read_text(encoding="utf-8")
         path.write_text(broken, encoding="utf-8")
         os.utime(path, (1, 1))  # not being written
@@ -191,8 +194,9 @@ def test_nothing_is_written_while_a_file_of_the_launch_cannot_be_read(
         assert path.name in line
         with pytest.raises(UsageError, match=f"nothing is written of it: .*{path.name}"):
             plan_update(lab, roadmap, "1.0")
-        assert judge_gates(lab, roadmap)[1][0].verdict == ("open" if path == job.result else "pass")
+        assert judge_gates(lab, roadmap)[1][0].verdict == ("pass" if path == experiment else "open")
         path.write_text(good, encoding="utf-8")
+    earlier.spec.write_text("{", encoding="utf-8")  # of no run of this launch
     accept(lab, pending_results(lab, roadmap))
     assert lab.read_roadmap(roadmap).mvp("1.0").status == "partial"
 

@@ -138,7 +138,7 @@ def test_what_leaks_is_no_result(lab: Lab, roadmap: Path, ended: Ended, leak: st
     assert wanted in concluded(lab, roadmap)
 
 
-@pytest.mark.parametrize("torn", ["result", "spec", "ceiling"])
+@pytest.mark.parametrize("torn", ["result", "exit", "spec", "ceiling"])
 def test_a_gate_is_open_while_what_may_forbid_its_pass_cannot_be_read(
     lab: Lab, roadmap: Path, ended: Ended, torn: str
 ) -> None:
@@ -148,7 +148,7 @@ def test_a_gate_is_open_while_what_may_forbid_its_pass_cannot_be_read(
         spec = json.loads(other.spec.read_bytes())
         other.spec.write_text(json.dumps({**spec, "recipe": "ceiling"}), encoding="utf-8")
     assert judge_gates(lab, roadmap)[1][0].verdict == "pass"
-    path = other.spec if torn == "spec" else other.result
+    path = {"exit": other.exit, "spec": other.spec}.get(torn, other.result)
     path.write_text('{"mvp', encoding="utf-8")
     found = judge_gates(lab, roadmap)[1][0]
     assert found.verdict == "open"

@@ -43,6 +43,8 @@ _ANY = JobPaths(Path())
 RESULT = _ANY.result.name
 _CACHED = (RESULT, _ANY.spec.name, _ANY.exit.name, _ANY.sealed.name)
 """What a cached entry is read from."""
+DECIDING = (RESULT, _ANY.spec.name, _ANY.exit.name)
+"""Where one of these cannot be read, it is not known what its job found."""
 KEPT = 1 << 14
 """Results a process keeps; beyond, as many as are read in turn are all read anew."""
 
@@ -59,7 +61,7 @@ class Finished:
     @property
     def ended(self) -> float:
         """Unix seconds."""
-        return _ended(self.job)
+        return self.job.state.ended if isinstance(self.job.state, Done) else 0.0
 
     @property
     def configuration(self) -> str:
@@ -76,12 +78,9 @@ class Finished:
         return _order(self.job)
 
 
-def _ended(job: Job) -> float:
-    return job.state.ended if isinstance(job.state, Done) else 0.0
-
-
 def _order(job: Job) -> float:
-    return max(_ended(job), job.spec.submitted)
+    ended = job.state.ended if isinstance(job.state, Done) else 0.0
+    return max(ended, job.spec.submitted)
 
 
 def of_roadmap(lab: Lab, jobs: Sequence[Job], roadmap: Path) -> list[Job]:
@@ -183,13 +182,14 @@ def _noted_before(results: list[Finished], torn: Sequence[Job]) -> list[Finished
         return plans[spec.roadmap], spec.mvp, spec.run, spec.profile, spec.recipe == "evaluate"
 
     last = {run(job.spec): job for job in sorted(torn, key=_order)}
-    noted = []
-    for one in results:
+
+    def noted(one: Finished) -> Finished:
         newer = last.get(run(one.job.spec))
-        is_before = newer is not None and one.order < _order(newer)
-        why = f"{newer.name}: {newer.problem}" if newer and is_before else ""
-        noted.append(replace(one, before=why))
-    return noted
+        if newer is None or one.order >= _order(newer):
+            return one
+        return replace(one, before=f"{newer.name}: {newer.problem}")
+
+    return [noted(one) for one in results]
 
 
 def starts_principal(spec: Spec) -> bool:

@@ -20,14 +20,14 @@ from vitlab.contract.job import (
     Unknown,
     Unreadable,
 )
-from vitlab.contract.paths import UsageError
+from vitlab.contract.paths import SPEC, UsageError
 from vitlab.docs.judge.comparison import value_of
 from vitlab.docs.judge.phrases import Phrase, phrase
 from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.model.roadmap import Mvp
 from vitlab.jobs.experiment.placeholders import METRICS
 from vitlab.jobs.processes import ADOPTED
-from vitlab.jobs.store import Job
+from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import RESULT, Finished, finished
 
@@ -162,12 +162,21 @@ def _unkept(job: Job, result: Result | None) -> str:
 def unread(lab: Lab, jobs: Sequence[Job]) -> str:
     """Why the end of a launch cannot be told yet; empty where it can.
 
-    A result, or the experiment file that says which runs there are, cannot be read now.
+    A result, the spec of a job that may be of it, or the experiment file that says which runs there
+    are, cannot be read now.
     """
-    if torn := next((job for job in jobs if RESULT in job.problem), None):
+    if not jobs:
+        return ""
+    spec = jobs[-1].spec
+    first = min(job.name for job in jobs if job.spec.exp_id == spec.exp_id)
+    lost = (
+        job
+        for job in all_jobs(lab.paths)
+        if SPEC in job.problem and job.spec.exp_id == spec.exp_id and job.name >= first
+    )
+    if torn := next((job for job in jobs if RESULT in job.problem), None) or next(lost, None):
         return f"{torn.name}: {torn.problem}"
-    spec = jobs[-1].spec if jobs else None
-    if spec is None or not spec.experiment:
+    if not spec.experiment:
         return ""
     try:
         path = lab.paths.inside(spec.experiment)

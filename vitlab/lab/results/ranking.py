@@ -39,14 +39,7 @@ from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import Bounds, ceiling_of, ceilings, with_ceiling
 from vitlab.lab.results.decided import decided_by_person
-from vitlab.lab.results.job_results import (
-    RESULT,
-    Finished,
-    finished,
-    latest,
-    of_roadmap,
-    run_of,
-)
+from vitlab.lab.results.job_results import DECIDING, Finished, finished, latest, of_roadmap, run_of
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.lab.results.sealed import (
     Opening,
@@ -214,11 +207,12 @@ def judged_gates(
 def _unread(lab: Lab, roadmap: Roadmap, newest: Sequence[Finished]) -> dict[str, str]:
     """Why a full run of an MVP is not known, by the MVP; not where the run was made again since.
 
-    One whose spec cannot be read is of the MVPs of its folder. By `CEILING`: why one is not known.
+    Its end, result or spec cannot be read. One without a spec is of the MVPs of its folder. By
+    `CEILING`: why one is not known.
     """
     path = roadmap.document.path
     jobs = all_jobs(lab.paths) if path else []
-    bad = [job for job in jobs if RESULT in job.problem or SPEC in job.problem]
+    bad = [job for job in jobs if any(name in job.problem for name in DECIDING)]
     if path is None or not bad:
         return {}
     last = {(one.result.mvp, one.result.run): one.job.spec.submitted for one in newest}
