@@ -801,6 +801,10 @@ def test_a_row_of_before_the_run_is_no_row_of_it_wherever_it_stands(
     assert (told, follower.status["unknown"]) == (last is None, ["val_r2"] * (last is None))
 
 
+def _history(*values: float) -> str:
+    return json.dumps([{"epoch": epoch, "val_r2": value} for epoch, value in enumerate(values)])
+
+
 @pytest.mark.parametrize(
     ("versions", "fell"),
     [
@@ -810,9 +814,14 @@ def test_a_row_of_before_the_run_is_no_row_of_it_wherever_it_stands(
         (['{"step": 20, "val_r2": 0.1}', '{"step": 10, "val_r2": 0.2}'], True),
         (['{"val_r2": 0.1}', '{"val_r2": 0.2}'], False),
         (['{"epoch": [1, 2], "val_r2": [0.1, 0.2]}', '{"epoch": [0], "val_r2": [0.1]}'], False),
+        # The whole history.
+        ([_history(0.1, 0.2), _history(0.1, 0.2, 0.3), _history(0.1)], False),
+        ([_history(0.1, 0.2), _history(0.1, 0.2, 0.3), _history(0.3)], False),  # begun again
+        ([_history(0.1, 0.2), _history(0.3, 0.4), _history(0.1, 0.2, 0.3)], True),
+        (["epoch,val_r2\n0,.1\n1,.2\n", "epoch,val_r2\n0,.3\n1,.4\n2,.5\n"], True),
     ],
 )
-def test_an_only_row_that_is_written_anew_as_an_earlier_one(
+def test_what_is_written_anew_as_by_two_runs(
     tmp_path: Path, versions: list[str], fell: bool
 ) -> None:
     path, clock = tmp_path / "m.json", Clock()

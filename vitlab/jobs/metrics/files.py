@@ -51,6 +51,8 @@ class FileReader(Reader):
         self._cut = False  # its last line has no end
         self.begun_anew = 0
         """How often it was cut or written anew since this reader began."""
+        self.replaced = False
+        """Whether it was written anew with other rows in place of those that it had."""
         self._before: set[str] = set()  # names that it had before it was cut or written anew
         self._wait_until = 0.0
 
@@ -97,6 +99,7 @@ class FileReader(Reader):
                 yield from self._rows(descriptor, status.st_size, last, without)
                 self._longest = self._known.read
             self._longest = max(self._longest, self._known.read)
+            self.replaced |= anew and 1 < self._known.others <= self._known.read
             self._stamp = stamp
             took = time.thread_time() - begun
             if anew and took > _COSTLY:
@@ -255,7 +258,7 @@ class FileReader(Reader):
             "offset": self._offset, "stamp": self._stamp, "head": self._head.decode("latin-1"),
             "tail": self._tail.decode("latin-1"), "earlier": self._earlier,
             "skipped": self._skipped, "longest": self._longest, "known": self._known.state,
-            "before": sorted(self._before), "things": self.things.state,
+            "replaced": self.replaced, "before": sorted(self._before), "things": self.things.state,
             "before_run": self.before_run.state,
             "kind": self.decoder.kind if self.decoder else "",
             "decoder": self.decoder.state if self.decoder else None,
@@ -266,7 +269,7 @@ class FileReader(Reader):
         super().restore(state)
         self._known.restore(state["known"])
         self._earlier, self._skipped = state["earlier"], state["skipped"]
-        self._longest = state.get("longest", 0)
+        self._longest, self.replaced = state.get("longest", 0), bool(state.get("replaced"))
         self._before = set(state.get("before", ()))
         self.things.restore(state.get("things", {}))
         self.before_run.restore(state.get("before_run", {}))
@@ -327,8 +330,8 @@ class FileFollower(Grouped[FileReader]):
 
     @property
     def fell(self) -> bool:
-        """Whether its only row was written anew with an earlier step or epoch, as by two runs."""
-        return any(reader.things.orders.fell for reader in self._readers)
+        """Whether it was written anew as by two runs: with other rows, or its only one earlier."""
+        return any(one.things.orders.fell or one.replaced for one in self._readers)
 
     def poll(self, last: bool = False) -> Iterator[Event]:
         """The new events, as kind and data; `last`: the run is over, so an unfinished line too.

@@ -77,6 +77,8 @@ class KnownRows:
         self._begin_checks()
 
     def _begin_checks(self) -> None:
+        self.others = 0
+        """Rows that the file had when it was written anew with others; 0 where it was not."""
         self._checks = sorted((row for row in self._digests if row > 0), reverse=True)
         self._held: list[Chunk] = []  # rows after the last digest that fitted
         self._fitted = 0, dict(self._sums)
@@ -113,6 +115,7 @@ class KnownRows:
             if not self._checks and stretch_end(end - 1) != end:
                 del self._digests[end]
             return
+        self.others = self._count
         held, self._held, self._checks = self._held, [], []
         self._count = self._row = self._fitted[0]
         self._sums = dict(self._fitted[1])

@@ -106,8 +106,7 @@ class RunFiles:
         self._alike: dict[str, Rival] = {}
         self._recheck_at = self._look_at = self._looked_at = time.monotonic()
         self._begun = 0
-        self.fell = False
-        """Whether a declared file's only row was written anew as an earlier one."""
+        self.fell = False  # whether a declared file was written anew as by two runs
         self._search_at = 0.0
         self._matched: dict[Path, bool] = {}
         self._cut = ""
@@ -142,10 +141,8 @@ class RunFiles:
     def existing(self) -> list[Path]:
         """The declared files that were there before, the newest first."""
         declared = {path for path, is_declared, _ in self._found() if is_declared}
-        return sorted(
-            (path for path in self._existing if path in declared),
-            key=lambda path: -self._existing[path][2],
-        )
+        found = [path for path in self._existing if path in declared]
+        return sorted(found, key=lambda path: -self._existing[path][2])
 
     def _found(self) -> list[_Found]:
         """The files that a pattern matches now; of a large tree as they were a while ago."""
