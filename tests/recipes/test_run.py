@@ -18,10 +18,14 @@ import pytest
 from tests.ml.test_spectra import write_file
 from tests.waiting import wait_for
 from vitlab.cli import main as vitlab
+from vitlab.contract.config import DataConfig
 from vitlab.contract.events import Event, read_events
 from vitlab.contract.job import Result, Spec, read_result
 from vitlab.contract.paths import JobPaths
+from vitlab.contract.world import World
+from vitlab.lab.results.worlds import grid_world
 from vitlab.ml.residual_file import load_residuals
+from vitlab.ml.spectra.grid import packaged
 from vitlab.recipes import run
 from vitlab.recipes.evaluate import rescore
 
@@ -213,6 +217,31 @@ def _assert_density(result: Result, said: list[Event], paths: JobPaths) -> None:
     again = rescore(paths)
     assert again.residuals.density is not None
     np.testing.assert_allclose(again.residuals.density.pit, kept.density.pit)
+
+
+@pytest.mark.parametrize("recipe", ["ridge", "ceiling"])
+def test_a_result_is_of_the_grid_that_its_job_has_opened(
+    tmp_path: Path, run_here: RunHere, monkeypatch: pytest.MonkeyPatch, recipe: str
+) -> None:
+    """Not of one that lies in its place when the job ends."""
+    grid = tmp_path / "grid.h5"
+    grid.write_bytes(packaged("grid.h5").read_bytes())
+    config = {**CONFIGS[recipe], "data": {**CONFIGS[recipe]["data"], "grid": str(grid)}}
+    data = DataConfig(grid=str(grid))
+    before = grid_world(data, 1.0).simulator
+
+    def replaced(*args: Any, **kwargs: Any) -> World:
+        with h5py.File(grid, "r+") as file:
+            file.attrs["reduced"] = "again"
+        return grid_world(*args, **kwargs)
+
+    for module in ("scores", "ceiling"):
+        monkeypatch.setattr(f"vitlab.recipes.{module}.grid_world", replaced)
+    paths = a_job(tmp_path / "job", recipe, config)
+    assert run_here(paths).code == 0
+    result = read_result(paths.result)
+    assert result is not None
+    assert grid_world(data, 1.0).simulator != before == result.world["simulator"]
 
 
 def test_a_job_learns_from_shards_in_little_memory(tmp_path: Path, run_here: RunHere) -> None:

@@ -22,16 +22,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack, redirect_stdout, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from vitlab.contract.config import (
+    GRID_SOURCES,
     CeilingConfig,
     CommandConfig,
     Config,
+    DataConfig,
     EnsembleConfig,
     EvaluateConfig,
     MlpConfig,
@@ -42,10 +44,13 @@ from vitlab.contract.config import (
 from vitlab.contract.events import EventWriter, read_events
 from vitlab.contract.job import Result, Spec, read_spec, write_result
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
+from vitlab.contract.reading import Unreadable
 from vitlab.contract.value import Value
+from vitlab.contract.world import World
 from vitlab.jobs.git import read_code
 from vitlab.jobs.processes import PYTHON
 from vitlab.lab.results.ceilings import checked_against_ceiling
+from vitlab.lab.results.worlds import grid_world
 from vitlab.ml.progress import NonFiniteLoss
 from vitlab.recipes.context import Context, Outcome, Reporter, Stopped, rank
 from vitlab.recipes.cost import training_cost
@@ -117,6 +122,7 @@ def _run(
         writer.write("start", **_start(spec, config, device, resumed_from))
         report = Reporter(writer, watch=wandb.trouble)
         context = Context(paths, spec, config, device, report, resume, lambda: bool(ended))
+        began_in = _own_grid(config)
         outcome = recipe(context)
     except Stopped:
         writer.write("end", ok=False, error="stopped")
@@ -144,6 +150,9 @@ def _run(
     link, trouble = wandb.close(ok=True)
     if trouble:
         report.note(trouble)
+    if began_in and outcome.world:
+        world = replace(outcome.world, simulator=began_in.simulator)
+        outcome = replace(outcome, world=world)
     if not number:
         write_result(paths.result, replace(_result(context, outcome, seconds), wandb=link))
         if note := have_figures_drawn(paths, spec):
@@ -260,6 +269,15 @@ def _has_ended(events: Path, offset: int) -> bool:
     """Whether the group wrote an `end` itself; `offset`: where its events begin."""
     written, _ = read_events(events, offset)
     return any(event.kind == "end" for event in written)
+
+
+def _own_grid(config: Config) -> World | None:
+    """The world of a grid of the user's own, which may be another when the job ends."""
+    data = getattr(config, "data", None)
+    with suppress(OSError, Unreadable):  # the recipe tells it
+        if isinstance(data, DataConfig) and data.grid and data.source in GRID_SOURCES:
+            return grid_world(data, 0.0)
+    return None
 
 
 def _listen_for_end() -> list[int]:
