@@ -285,6 +285,7 @@ def test_a_refused_launch_leaves_nothing(
             assert (status, out, without_notes(said).count("\n")) == (2, "", 1)
     assert sorted(bench.lab.experiments.rglob("*")) == before
     assert (bench.lab.roadmaps / "roadmap.md").read_bytes() == plan
+    assert bench("redo")[0] == bench("undo")[0] == 2
     assert bench("jobs")[0] == 0
     assert bench.jobs() == []
 

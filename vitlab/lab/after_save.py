@@ -57,12 +57,16 @@ def settle(lab: LabPaths, outcome: Outcome) -> None:
 
 
 def take_back(journal: Journal, written: Sequence[FileChange]) -> None:
-    """Undo a save of which nothing came, unless another has followed; why is told elsewhere."""
+    """Undo a save of which nothing came, unless another has followed; why is told elsewhere.
+
+    It cannot be redone.
+    """
     with contextlib.suppress(UsageError, OSError):
         last = journal.to_reverse("done")[:1]
         entry = read_entry(journal, last[0], "done") if last and written else None
         if entry and [one.new_text for one in entry.changes] == [one.new_text for one in written]:
             undo(journal)
+            journal.path_of(entry.number, "undone").unlink(missing_ok=True)
 
 
 def _mark(lab: LabPaths, left: set[str], undone: bool) -> None:
