@@ -20,6 +20,11 @@ WORDS = default_vocabulary()
     [
         ("⏳", "planned"),
         ("⏳ 待启动", "planned"),
+        ("尚未开始", "planned"),
+        ("Under way", "running"),
+        ("跑完了", "done"),
+        ("suspended", "paused"),
+        ("挂起", "paused"),
         ("🔴", "ready"),
         ("🚀 ep96+", "running"),
         ("🔄 进行中", "running"),

@@ -130,8 +130,9 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "not yet", "not done", "not yet done", "not yet started", "not finished",
         "not yet finished",
         "not complete", "not completed", "unfinished", "incomplete", "没做完", "没跑完", "未跑完",
-        "unstarted", "queued", "tbd", "backlog", "proposed", "considering",
-        "under consideration", "upcoming", "scheduled", "to rerun", "rerun", "open", "untested",
+        "没开始", "还没开始", "尚未开始", "unstarted", "queued", "tbd", "backlog", "proposed",
+        "considering", "under consideration", "upcoming", "scheduled", "to rerun", "rerun",
+        "open", "untested",
     ),
     "ready": (
         "就绪", "已就绪", "准备就绪", "待运行", "待提交", "可启动", "可运行", "ready", "next",
@@ -143,7 +144,8 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "测试中", "探索中", "testing", "exploring",
         "running", "in progress", "ongoing", "on track",
         "active", "wip", "started", "已启动", "已提交",
-        "submitted", "launched", "training", "underway", "doing", "rerunning", "re running",
+        "submitted", "launched", "training", "underway", "under way", "doing",
+        "rerunning", "re running",
     ),
     "analysing": (
         "分析", "分析中", "待分析", "评估中", "analysing", "analyzing", "analysis", "in analysis",
@@ -156,8 +158,8 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "成功", "已成功", "已确认", "已证实", "成立", "冻结", "已冻结", "已达成", "达成", "done",
         "complete", "completed", "achieved", "finished", "archived", "success", "successful",
         "succeeded", "shipped", "concluded", "frozen", "confirmed", "verified", "validated",
-        "supported", "resolved", "merged", "released", "100%", "完工", "搞定", "已结项",
-        "answered", "solved", "proven", "已证实", "已回答", "已解决",
+        "supported", "resolved", "merged", "released", "100%", "完工", "搞定", "做完了", "跑完了",
+        "已结项", "answered", "solved", "proven", "已证实", "已回答", "已解决",
     ),
     "partial": (
         "部分", "部分完成", "部分通过", "部分成立", "部分验证", "待确认", "无定论", "partial",
@@ -185,7 +187,7 @@ STATUS_WORDS: dict[str, tuple[str, ...]] = {
         "暂停", "已暂停", "搁置", "已搁置", "暂缓", "推迟", "延期", "阻塞", "阻塞中", "被阻塞",
         "已阻塞", "受阻", "卡住", "先不做", "等待", "等待中", "parked", "waiting", "awaiting",
         "paused", "on hold", "blocked", "hold", "stalled", "stuck",
-        "postponed", "deferred", "冷冻", "icebox",
+        "postponed", "deferred", "suspended", "挂起", "已挂起", "冷冻", "icebox",
     ),
 }  # fmt: skip
 """Words of a status, where they open a cell or follow its glyph."""
