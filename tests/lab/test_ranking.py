@@ -25,6 +25,7 @@ from vitlab.lab.results.job_results import (
     all_results,
     finished,
     latest,
+    lookup_job,
     lookup_results,
     newest_results,
     starts_principal,
@@ -169,8 +170,13 @@ def test_no_older_result_stands_for_the_newest_of_its_run_that_cannot_be_read(
     assert not is_unsupported(lab, roadmap, "1.0", "done")
     assert {one.job.name for one in all_results(lab)} == {first.name, other.name}
     shutil.rmtree(other.folder)
-    with pytest.raises(UsageError, match=f"newest result cannot be read: {newer.name}: result"):
-        lookup_results(lab.paths, ["1.0"])
+    for look in (lambda: lookup_results(lab.paths, ["1.0"]), lambda: lookup_job(lab.paths, "1.0")):
+        with pytest.raises(UsageError, match=f"newest result cannot be read: {newer.name}: result"):
+            look()
+    shutil.rmtree(newer.folder)
+    assert lookup_job(lab.paths, "1.0") == first
+    ended("main", 0.7).exit.write_text("{", encoding="utf-8")
+    assert newest_results(lab, roadmap) == []
     ended("main", 0.8)
     assert [one.result.values["test/r2/log_g"] for one in newest_results(lab, roadmap)] == [0.8]
 

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from vitlab.lab.lab import Lab  # reads documents, which a job's process does not
 
 _ANY = JobPaths(Path())
-RESULT = _ANY.result.name
+RESULT, EXIT = _ANY.result.name, _ANY.exit.name
 _CACHED = (RESULT, _ANY.spec.name, _ANY.exit.name, _ANY.sealed.name)
 """What a cached entry is read from."""
-DECIDING = (RESULT, _ANY.spec.name, _ANY.exit.name)
+DECIDING = (RESULT, _ANY.spec.name, EXIT)
 """Where one of these cannot be read, it is not known what its job found."""
 KEPT = 1 << 14
 """Results a process keeps; beyond, as many as are read in turn are all read anew."""
@@ -167,8 +167,8 @@ def finished(jobs: Iterable[Job]) -> list[Finished]:
 
 
 def _is_torn(job: Job) -> bool:
-    """Whether it ended well with a result that cannot be read."""
-    return ended_well(job.state) and RESULT in job.problem
+    """Whether its end, or the result of one that ended well, cannot be read."""
+    return EXIT in job.problem or (ended_well(job.state) and RESULT in job.problem)
 
 
 def _noted_before(results: list[Finished], torn: Sequence[Job]) -> list[Finished]:
@@ -446,8 +446,6 @@ def lookup_results(
         if of_mvp:
             ranks = [PROFILES.index(one.result.profile) for one in of_mvp]
             matches = [one for one, rank in zip(of_mvp, ranks, strict=True) if rank == max(ranks)]
-        elif torn := _of_mvp(lab, counted, bare_id(name), roadmap):
-            raise UsageError(f"{name}: its newest result cannot be read: {torn[-1].before}")
         else:
             paths = lookup_job(lab, name, roadmap, elsewhere)
             matches = [one for one in everything if one.job.paths == paths]
@@ -473,6 +471,8 @@ def lookup_job(
         for one in of_mvp
         if one.result.run == run or (not run and one.result.recipe != "ensemble")
     ]
+    if matches and matches[-1].before:
+        raise UsageError(f"{text}: its newest result cannot be read: {matches[-1].before}")
     if matches:
         return matches[-1].job.paths
     if of_mvp:
