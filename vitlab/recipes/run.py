@@ -123,7 +123,7 @@ def _run(
         report = Reporter(writer, watch=wandb.trouble)
         context = Context(paths, spec, config, device, report, resume, lambda: bool(ended))
         began_in = _own_grid(config)
-        outcome = recipe(context)
+        outcome = _in_grid(recipe(context), began_in)
     except Stopped:
         writer.write("end", ok=False, error="stopped")
         return ENDED
@@ -150,9 +150,6 @@ def _run(
     link, trouble = wandb.close(ok=True)
     if trouble:
         report.note(trouble)
-    if began_in and outcome.world:
-        world = replace(outcome.world, simulator=began_in.simulator)
-        outcome = replace(outcome, world=world)
     if not number:
         write_result(paths.result, replace(_result(context, outcome, seconds), wandb=link))
         if note := have_figures_drawn(paths, spec):
@@ -278,6 +275,13 @@ def _own_grid(config: Config) -> World | None:
         if isinstance(data, DataConfig) and data.grid and data.source in GRID_SOURCES:
             return grid_world(data, 0.0)
     return None
+
+
+def _in_grid(outcome: Outcome, own: World | None) -> Outcome:
+    """The outcome, its spectra from the grid that the job had opened."""
+    if not own or not outcome.world:
+        return outcome
+    return replace(outcome, world=replace(outcome.world, simulator=own.simulator))
 
 
 def _listen_for_end() -> list[int]:
