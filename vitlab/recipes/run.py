@@ -46,7 +46,6 @@ from vitlab.contract.job import Result, Spec, read_spec, write_result
 from vitlab.contract.paths import JobPaths, UsageError, find_lab
 from vitlab.contract.reading import Unreadable
 from vitlab.contract.value import Value
-from vitlab.contract.world import World
 from vitlab.jobs.git import read_code
 from vitlab.jobs.processes import PYTHON
 from vitlab.lab.results.ceilings import checked_against_ceiling
@@ -268,20 +267,16 @@ def _has_ended(events: Path, offset: int) -> bool:
     return any(event.kind == "end" for event in written)
 
 
-def _own_grid(config: Config) -> World | None:
-    """The world of a grid of the user's own, which may be another when the job ends."""
-    data = getattr(config, "data", None)
+def _in_its_grid(recipe: Callable[[Context], Outcome], context: Context) -> Outcome:
+    """What the recipe gives, of the user's grid as it lay there at its start, not at its end."""
+    data, began_in = getattr(context.config, "data", None), None
     with suppress(OSError, Unreadable):  # the recipe tells it
         if isinstance(data, DataConfig) and data.grid and data.source in GRID_SOURCES:
-            return grid_world(data, 0.0)
-    return None
-
-
-def _in_grid(outcome: Outcome, own: World | None) -> Outcome:
-    """The outcome, its spectra from the grid that the job had opened."""
-    if not own or not outcome.world:
+            began_in = grid_world(data, 0.0)
+    outcome = recipe(context)
+    if not began_in or not outcome.world:
         return outcome
-    return replace(outcome, world=replace(outcome.world, simulator=own.simulator))
+    return replace(outcome, world=replace(outcome.world, simulator=began_in.simulator))
 
 
 def _listen_for_end() -> list[int]:
