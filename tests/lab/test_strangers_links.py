@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,13 @@ def test_the_record_of_openings_is_a_file_of_the_lab(lab: Lab, tmp_path: Path) -
         make()
         with pytest.raises(UsageError, match=r"openings\.jsonl:"):
             openings(lab.paths, roadmap)
+    opened.unlink()
+    record_opening(lab.paths, roadmap, gate, 60, ["a"])
+    assert [one.stars for one in openings(lab.paths, roadmap)] == [60]
+    line = opened.read_text()
+    changed = line.replace('"stars": 60', '"stars": 70')
+    opened.write_text(changed)
+    with pytest.raises(UsageError, match=r"openings\.jsonl:1: changed since it was written"):
+        openings(lab.paths, roadmap)
+    opened.write_text(re.sub(r', "crc32": \d+', "", changed))  # as an older vitlab wrote it
+    assert [one.stars for one in openings(lab.paths, roadmap)] == [70]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from zlib import crc32
 
 from vitlab.contract.job import Result, other_job, read_result
 from vitlab.contract.paths import LabPaths, UsageError
@@ -39,10 +40,16 @@ def record_opening(
 ) -> None:
     """Append an opening to the lab's file."""
     own = lab.relative(roadmap.document.path) if roadmap.document.path else ""
-    line = json.dumps(asdict(Opening(time.time(), own, gate.id, stars, tuple(jobs))))
+    record = asdict(Opening(time.time(), own, gate.id, stars, tuple(jobs)))
+    line = json.dumps({**record, "crc32": _sum(record)})
     with os.fdopen(open_appending(lab.openings), "a", encoding="utf-8") as file:
         torn = file.tell() and not read_regular(lab.openings).endswith(b"\n")
         file.write("\n" * bool(torn) + line + "\n")
+
+
+def _sum(record: Mapping[str, object]) -> int:
+    """Of a line without its sum, by which one changed since is known."""
+    return crc32(json.dumps(record).encode())
 
 
 def openings(lab: LabPaths, roadmap: Roadmap) -> list[Opening]:
@@ -58,12 +65,15 @@ def openings(lab: LabPaths, roadmap: Roadmap) -> list[Opening]:
     for number, line in enumerate(lines, 1):
         try:
             record = parse(line)
+            if record.pop("crc32", None) not in (None, _sum(record)):
+                why = "changed since it was written (without crc32 it is taken as it is)"
+                raise UsageError(f"{lab.openings}:{number}: {why}")
             one = Opening(**{**known_fields(Opening, record), "jobs": tuple(record["jobs"])})
             texts = (one.roadmap, one.gate, *one.jobs)
             if not all(isinstance(text, str) for text in texts) or not isinstance(one.stars, int):
                 raise TypeError
             found.append(one)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UsageError(f"{lab.openings}:{number}: not a record of an opening") from error
     return [one for one in found if one.roadmap == own]
 
