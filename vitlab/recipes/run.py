@@ -121,8 +121,7 @@ def _run(
         writer.write("start", **_start(spec, config, device, resumed_from))
         report = Reporter(writer, watch=wandb.trouble)
         context = Context(paths, spec, config, device, report, resume, lambda: bool(ended))
-        began_in = _own_grid(config)
-        outcome = _in_grid(recipe(context), began_in)
+        outcome = _in_its_grid(recipe, context)
     except Stopped:
         writer.write("end", ok=False, error="stopped")
         return ENDED
