@@ -135,3 +135,5 @@ def test_the_record_of_openings_is_a_file_of_the_lab(lab: Lab, tmp_path: Path) -
         openings(lab.paths, roadmap)
     opened.write_text(re.sub(r', "crc32": \d+', "", changed))  # as an older vitlab wrote it
     assert [one.stars for one in openings(lab.paths, roadmap)] == [70]
+    record_opening(lab.paths, roadmap, gate, 80, ["b\udcff"])  # of a name that is no UTF-8
+    assert [one.stars for one in openings(lab.paths, roadmap)] == [70, 80]

@@ -40,7 +40,8 @@ def record_opening(
 ) -> None:
     """Append an opening to the lab's file."""
     own = lab.relative(roadmap.document.path) if roadmap.document.path else ""
-    record = asdict(Opening(time.time(), own, gate.id, stars, tuple(jobs)))
+    # As it is read: of a name that is no UTF-8 not every byte.
+    record = parse(json.dumps(asdict(Opening(time.time(), own, gate.id, stars, tuple(jobs)))))
     line = json.dumps({**record, "crc32": _sum(record)})
     with os.fdopen(open_appending(lab.openings), "a", encoding="utf-8") as file:
         torn = file.tell() and not read_regular(lab.openings).endswith(b"\n")
