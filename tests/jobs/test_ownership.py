@@ -158,7 +158,7 @@ def test_a_second_run_of_the_same_script_is_seen(tmp_path: Path) -> None:
         assert helper is not None
         assert look_alikes([helper]) == ()
         known = script_of(sleep, str(tmp_path))
-        assert len(look_alikes([helper], known)) == 1
+        wait_for(lambda: len(look_alikes([helper], known)) == 1)  # its words are there soon
         [mine] = [one for run in runs[:1] if (one := process(run.pid))]
         [other] = wait_for(lambda: look_alikes([mine]))
         assert look_alikes([mine], without=[runs[1].pid]) == ()

@@ -321,9 +321,14 @@ def test_a_file_that_was_replaced_is_not_what_it_was_trained_on(
 
 
 def test_simulated_stars_of_another_grid_are_not_what_it_was_trained_on(
-    lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    lab: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
 ) -> None:
     """Or of other noise, as after an upgrade."""
+    evaluate._open.cache_clear()  # a data set that is open keeps its hash
+    request.addfinalizer(evaluate._open.cache_clear)
     monkeypatch.chdir(lab)
     job = JobPaths(lab / "experiments" / EXP_ID / "template")
     monkeypatch.setattr("vitlab.ml.spectra.dataset.STREAMS", "another")
