@@ -31,7 +31,7 @@ _WRITES = re.compile(
     rb"open\((?:[^()\n]|\([^()\n]*\))*[\"'][wax][bt]?\+?[\"']"
     rb"|\bdump\(|\.write_(?:text|bytes)\(|\.to_(?:csv|json)\(|\bsavetxt\("
 )
-"""What writes a file, in a script of Python; not all that plots have."""
+"""Calls that write a file, in a script of Python; those that draw into a plot are none."""
 Script = tuple[str, str]
 """A program's folder, and its script or module."""
 CLOSED = "?"
@@ -100,7 +100,7 @@ def on_disk(script: Script) -> tuple[object, object]:
 def may_log(pid: int, folder: str, name: str = "") -> bool:
     """Whether a process in that folder may write metrics: an interpreter runs, no onlooker.
 
-    `name`: of a file that its script has to name, and to write one.
+    `name`: of a file; then its script must also have that name in it, and write some file.
     """
     try:
         here = os.path.samefile(f"/proc/{pid}/cwd", folder)  # noqa: PTH121 - of every process

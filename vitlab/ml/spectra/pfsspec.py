@@ -80,7 +80,7 @@ class PfsspecFile:
     locations: dict[str, RawRows | None]
     """Where flux, error and mask (if any) are in the file."""
     seen: dict[tuple[int, int], bytes]
-    """Bytes and mtime (ns) with which it was read -> `_some` of it, the same for all of them."""
+    """Bytes and mtime (ns) with which it was read -> `_sample_digest`, the same for all of them."""
     factor: float = 1.0
     """Applied before the numbers become float32, which holds none below 1e-38."""
 
@@ -211,10 +211,10 @@ def open_pfsspec(path: Path) -> PfsspecFile:
         read = {x: arrays[x] for x in (FLUX, ERROR)}
         unset = {x: values for x, data in read.items() if (values := unset_values(data))}
         locations = {x: locate(data) for x, data in arrays.items()}
-        factor, some = _factor(flux[:FEW]), _some(arrays)
+        factor, digest = _factor(flux[:FEW]), _sample_digest(arrays)
     unknown = np.full(n, ord(UNREAD), dtype=np.uint8)
     scales = np.empty(n, np.float32)
-    seen = {written: some}
+    seen = {written: digest}
     return PfsspecFile(path, axis, n, params, scales, unknown, unset, locations, seen, factor)
 
 
@@ -222,7 +222,7 @@ def _written(found: os.stat_result) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _some(arrays: Mapping[str, h5py.Dataset]) -> bytes:
+def _sample_digest(arrays: Mapping[str, h5py.Dataset]) -> bytes:
     """A digest of `FEW` spectra all over the file, with errors and mask."""
     digest = hashlib.sha256()
     for data in arrays.values():
@@ -239,10 +239,10 @@ def _check_unchanged(
     One that was only touched or copied anew has the same.
     """
     if written not in source.seen:
-        some = _some(arrays)
-        if some not in source.seen.values():
+        digest = _sample_digest(arrays)
+        if digest not in source.seen.values():
             raise UsageError(f"{source.path}: holds other spectra than when it was opened")
-        source.seen[written] = some
+        source.seen[written] = digest
 
 
 def _factor(flux: NDArray[Any]) -> float:
