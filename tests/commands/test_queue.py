@@ -107,6 +107,16 @@ def test_a_failed_job_says_why(bench: Bench) -> None:
     assert json.loads(bench("jobs", "--json")[1])[0]["why"] == f"KeyError: '{'lr' * 50}'"
 
 
+def test_who_is_waited_for_is_told_once(bench: Bench) -> None:
+    bench.experiment("2.0", [sys.executable, "-S", "-c", "{seed}"], "repeats: 4\n")
+    status, out, said = bench("run", "2.0", "--wait")
+    names = [line.removeprefix("submitted ") for line in out.splitlines() if "submitted" in line]
+    waits = [line for line in said.splitlines() if ": waiting: " in line]
+    assert (status, len(names)) == (0, 4)
+    assert waits
+    assert all(sum(line.startswith(name) for line in waits) <= 1 for name in names)
+
+
 def test_of_several_roadmaps_one_is_named(bench: Bench) -> None:
     other = bench.lab.roadmaps / "b" / "other_roadmap.md"
     other.parent.mkdir()

@@ -173,14 +173,16 @@ def follow(lab: Lab, jobs: Sequence[JobPaths], roadmap: Path | None = None) -> i
     Their progress and ends are written into `roadmap`, if given.
     """
     printed: dict[str, tuple[str, float]] = {}
+    names = sorted((paths.name for paths in jobs), key=len, reverse=True)
     synced = time.monotonic()
     while True:
         views = views_of(lab, jobs)
         for view in views:
             line, now = _progress(view), time.monotonic()
             last_line, last_time = printed.get(view.paths.name, ("", 0.0))
-            moving = isinstance(view.state, Running) and _stage(last_line) == _stage(line)
-            if line != last_line and (not moving or now - last_time >= PRINT_INTERVAL):
+            again = _stage(last_line, names) == _stage(line, names)
+            due = isinstance(view.state, Running) and now - last_time >= PRINT_INTERVAL
+            if line != last_line and (not again or due):
                 printed[view.paths.name] = (line, now)
                 print(f"{view.paths.name}: {line}", file=sys.stderr, flush=True)
         ended = all(isinstance(view.state, Done | Lost | Unreadable) for view in views)
@@ -194,9 +196,13 @@ def follow(lab: Lab, jobs: Sequence[JobPaths], roadmap: Path | None = None) -> i
         time.sleep(POLL)
 
 
-def _stage(line: str) -> str:
-    """The first word: it does not change while a job only makes progress."""
-    return line.partition(" ")[0]
+def _stage(line: str, names: Iterable[str]) -> str:
+    """What does not change while a job only makes progress, or waits for one run after another."""
+    if not line.startswith("waiting: "):
+        return line.partition(" ")[0]
+    for name in names:
+        line = line.replace(name, "")
+    return line
 
 
 def _progress(view: JobView) -> str:
