@@ -35,9 +35,10 @@ from vitlab.contract.job import (
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.tracking import Link, read_link, write_link
 from vitlab.jobs import processes, store
-from vitlab.jobs.files import held_by, is_locked, take_lock
+from vitlab.jobs.files import held_by, is_locked, take_lock, write_json
+from vitlab.jobs.process.child import shared_sources
 from vitlab.jobs.process.health import Limits
-from vitlab.jobs.process.monitor import Monitor
+from vitlab.jobs.process.monitor import Monitor, read_found
 from vitlab.jobs.processes import boot
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.store import (
@@ -156,6 +157,28 @@ def test_the_wandb_run_of_another_job_is_not_that_of_its_folder(shop: Workshop) 
         found = read_job(job)
         assert found is not None
         assert found.problem == ("" if is_own else "wandb.json is of another job")
+
+
+def test_what_another_job_s_files_say_is_not_taken_for_its_own(shop: Workshop) -> None:
+    job = shop.submit("", extra={"backend": "slurm"})
+    spec = read_spec(job.spec)
+    assert spec is not None
+    source = {"file": "m.csv", "names": {"a": "val/r2/log_g"}, "rows": 3, "shared": True}
+    for mark in ("", spec.mark, "submitted 1.5"):
+        record = {"job": mark} if mark else {}
+        is_own = mark != "submitted 1.5"
+        write_json(job.slurm, {"v": 1, "id": "7_0", **record})
+        found = read_job(job)
+        assert found is not None
+        assert found.cluster == ("7_0" if is_own else "")
+        assert found.problem == ("" if is_own else "slurm.json is of another job")
+        job.slurm.unlink()
+        write_json(job.metrics, {"v": 1, "sources": [source], "problems": ["odd"], **record})
+        found = read_job(job)
+        assert found is not None
+        assert found.problem == ("" if is_own else "metrics.json is of another job")
+        assert read_found(job).problems == (("odd",) if is_own else ())
+        assert bool(shared_sources(job)) == is_own
 
 
 def test_files_that_changed_since_they_were_written_are_not_believed(shop: Workshop) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ import pytest
 from tests.lab.conftest import Ended
 from tests.lab.test_numbers import hand_edit
 from vitlab.cli import main
+from vitlab.contract.user_key import write_own
 from vitlab.docs.judge.verdict import Verdict
 from vitlab.docs.lint.finding import Finding
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.after_save import write_decisions
 from vitlab.lab.earlier import keep_earlier
-from vitlab.lab.lab import Lab
+from vitlab.lab.lab import Lab, open_lab
 from vitlab.lab.live.judged import KeptJudgements, judge_roadmap
 from vitlab.lab.results.decided import given_by_person, read_decisions
 from vitlab.lab.results.job_results import newest_results
@@ -83,7 +85,7 @@ def test_a_person_s_decision_is_kept_with_its_reason(lab: Lab, roadmap: Path, en
 @pytest.mark.parametrize(
     ("before", "after", "was"),
     [
-        (b"clear", b"cleas", "is not of this user, or was changed"),
+        (b"clear", b"cleas", "is of another user or lab, or was changed"),
         (b'"seal"', b"", "cannot be read"),
     ],
 )
@@ -104,6 +106,36 @@ def test_a_broken_record_of_decisions_is_told_and_kept_aside(
     assert told in capsys.readouterr().err
     assert [one.because for one in read_decisions(lab)] == ["it is not"]
     assert path.with_name(f"{path.name}.aside").read_bytes() == torn
+
+
+def test_decisions_of_another_lab_explain_nothing_here(
+    lab: Lab,
+    roadmap: Path,
+    ended: Ended,
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ended("one", 0.6, profile="smoke")
+    private, here = lab.paths.private, lab.paths.private.decisions
+    assert main([*SET, "passed", "--because", "the sky is clear"]) == 0
+    copied = open_lab(shutil.copytree(lab.paths.root, tmp_path_factory.mktemp("other") / "copied"))
+    assert found(copied, copied.roadmap_path()) == []
+    shutil.rmtree(private.folder)
+    private.make()
+    write_own(private.earlier, {"v": 1, "roadmaps": {}})  # this is another lab now
+    shutil.copyfile(copied.paths.private.decisions, here)
+    assert [one.is_note for one in found(lab, roadmap)] == [False]
+    capsys.readouterr()
+    assert main([*SET, "passed", "--because", "the clouds"]) == 0
+    assert ".vitlab/decisions.json: is of another user or lab" in capsys.readouterr().err
+    assert [one.because for one in read_decisions(lab)] == ["the clouds"]
+    own = here.read_bytes()
+    shutil.rmtree(private.folder)
+    private.make()
+    here.write_bytes(own)  # brought back alone, before and behind a new mark
+    for _ in range(2):
+        assert found(lab, roadmap) == []
+        write_own(private.earlier, {"v": 1, "roadmaps": {}})
 
 
 def test_where_the_document_cannot_be_written_no_decision_is_kept(

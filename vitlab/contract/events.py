@@ -34,6 +34,11 @@ def job_mark(submitted: object) -> str:
     return f"submitted {float(submitted)!r}" if is_finite(submitted) else ""
 
 
+def may_be_of(submitted: object, mark: object) -> bool:
+    """Whether a file with this mark may be of the job submitted then: it names no other job."""
+    return not submitted or mark in ("", None, job_mark(submitted))
+
+
 @dataclass(frozen=True)
 class Event:
     """One line of `events.jsonl`."""

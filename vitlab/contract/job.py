@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from vitlab.contract.events import DROPPED, NEVER_BEGAN, STOPPED, job_mark
+from vitlab.contract.events import DROPPED, NEVER_BEGAN, STOPPED, job_mark, may_be_of
 from vitlab.contract.paths import write_atomic
 from vitlab.contract.reading import MAX_KEPT, with_sum
 from vitlab.contract.reading import Unreadable as UnreadableFile
@@ -116,9 +116,9 @@ class Spec:
         """Of this one job among those of its name."""
         return job_mark(self.submitted)
 
-    def is_named(self, mark: str) -> bool:
+    def is_named(self, mark: object) -> bool:
         """Whether a file with this mark may be its own: it names no other job."""
-        return not self.submitted or mark in ("", self.mark)
+        return may_be_of(self.submitted, mark)
 
     def to_json(self) -> bytes:
         document = {"v": SPEC_VERSION, **asdict(self)}

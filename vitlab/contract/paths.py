@@ -163,6 +163,9 @@ class PrivatePaths:
     """Which job and value each number comes from that was written, a sealed line for each write."""
     earlier = _File("earlier.json")
     """What documents said before the first job of their roadmap; sealed."""
+    mark = _File("lab")
+    """Names this lab among others of its user: what a sealed file says it is of. A copy of the lab
+    has the same."""
     decisions = _File("decisions.json")
     """What persons have decided of gates, and why; sealed."""
     changes = _File("changes.jsonl")

@@ -18,11 +18,14 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
-from vitlab.contract.paths import UsageError, write_atomic
+from vitlab.contract.paths import PrivatePaths, UsageError, sync_folder, write_atomic
 from vitlab.contract.reading import read_document, read_regular
 
 _BYTES = 32
+_LAB = "lab_mark"
+"""The key by which a record says which lab it is of; older ones have none."""
 _LIBRARIES = ("TORCH", "PYTORCH", "CUDA", "NCCL", "MPL", "POLARS", "HDF5", "OMP", "MKL", "NUMBA")
 """What the names of variables begin with that the libraries of vitlab read."""
 
@@ -114,10 +117,18 @@ def sealed(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def own_record(path: Path) -> dict[str, Any]:
-    """What `sealed` was written to `path`; empty for all that is not of this user, or changed.
+    """What `sealed` was written to `path`; empty for all that is not of this user, or changed,
+    and for a record of another lab.
 
     What a lab holds that vitlab has computed may be a stranger's, and say what is not so.
     """
+    record = _sealed_record(path)
+    mark = record.pop(_LAB, "")
+    return record if not mark or _lab_mark(path) in ("", mark) else {}
+
+
+def _sealed_record(path: Path) -> dict[str, Any]:
+    """As `own_record`, of whatever lab of this user."""
     with contextlib.suppress(OSError, UsageError):
         record = read_document(path)
         if isinstance(record, dict):
@@ -127,11 +138,52 @@ def own_record(path: Path) -> dict[str, Any]:
 
 
 def write_own(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record sealed; a file in its place that is no record of this user is kept aside."""
+    """Write a record of a lab sealed, with the lab's mark.
+
+    A file in its place that is no record of this user, or of another lab, is kept aside.
+    """
+    _mark_lab(path)
     if os.path.lexists(path) and not own_record(path):
         with contextlib.suppress(OSError):
             path.rename(path.with_name(f"{path.name}.aside"))
-    write_atomic(path, json.dumps(sealed(record, path), ensure_ascii=False).encode())
+    named = {**record, _LAB: mark} if (mark := _lab_mark(path)) else record
+    write_atomic(path, json.dumps(sealed(named, path)).encode())
+
+
+def _mark_lab(path: Path) -> None:
+    """Name the lab that this file of `.vitlab/` is in, unless it has a name.
+
+    It is that of a record which is here already: one may have been brought back alone.
+    """
+    lab = PrivatePaths(path.parent)
+    if os.path.lexists(lab.mark):
+        return
+    kept = (_sealed_record(one).get(_LAB) for one in (path, lab.decisions, lab.earlier, lab.agents))
+    new = os.urandom(12).hex()
+    mark = str(next(filter(None, kept), new + _sum(new)))
+    with contextlib.suppress(FileExistsError):  # another process was first
+        descriptor = os.open(lab.mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            os.write(descriptor, mark.encode() + b"\n")
+            os.fsync(descriptor)
+            sync_folder(lab.folder)
+        except OSError:
+            lab.mark.unlink()
+            raise
+        finally:
+            os.close(descriptor)
+
+
+def _sum(text: str) -> str:
+    return f"{crc32(text.encode()):08x}"
+
+
+def _lab_mark(path: Path) -> str:
+    """The mark of the lab that this file is in; empty where it has none that can be read."""
+    with contextlib.suppress(OSError):
+        mark = read_regular(PrivatePaths(path.parent).mark, 64).decode("ascii", "replace").strip()
+        return mark if mark and mark.endswith(_sum(mark[:-8])) else ""
+    return ""
 
 
 def _parts(record: Mapping[str, Any], path: Path) -> tuple[bytes, ...]:

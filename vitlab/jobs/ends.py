@@ -42,7 +42,7 @@ def load_exit(path: Path, spec: Spec | None = None) -> Done | None:
         if os.path.lexists(path):
             raise Unreadable(path, "is empty")
         return None
-    if spec and not spec.is_named(record.get("job") or ""):
+    if spec and not spec.is_named(record.get("job")):
         raise Unreadable(path, f"is of another job {UNNAMED}")
     ended = number(record.get("ended"), modified(path))
     return Done(

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vitlab.contract.events import may_be_of
 from vitlab.contract.paths import NO_LOCKS, JobPaths, write_atomic
 from vitlab.contract.reading import Unreadable, open_regular, parse, read_document
 from vitlab.jobs.processes import STOPPED, lock_holder
@@ -29,6 +30,21 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError:
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def read_own(job: JobPaths, path: Path, submitted: object = None) -> dict[str, Any]:
+    """As `read_json`; empty where the record is not `is_own`."""
+    record = read_json(path)
+    return record if is_own(job, record, submitted) else {}
+
+
+def is_own(job: JobPaths, record: Mapping[str, Any], submitted: object = None) -> bool:
+    """Whether a record may be of this job: its key `job` names no other one.
+
+    `submitted`: when the job was, where that is known.
+    """
+    mark = record.get("job")
+    return not mark or may_be_of(submitted or read_json(job.spec).get("submitted"), mark)
 
 
 BLOCK = 8192

@@ -25,7 +25,7 @@ from vitlab.contract.job import Lost
 from vitlab.contract.paths import JobPaths, LabPaths
 from vitlab.jobs import processes
 from vitlab.jobs.environment import as_bytes, submitted_environment, this_environment
-from vitlab.jobs.files import read_json, touch, write_json
+from vitlab.jobs.files import read_own, touch, write_json
 from vitlab.jobs.git import Code
 from vitlab.jobs.processes import PYTHON, SLURM_NUMBER
 from vitlab.jobs.store import Job
@@ -133,7 +133,7 @@ def submit_batch(
         orders = {}
         for job in group:
             orders[job.name] = {"v": 1, **code_of(job).record, "grace": grace}
-            write_json(job.paths.slurm, orders[job.name])  # it may begin before its id is written
+            _note(job, orders[job.name])  # it may begin before its id is written
         environment, _ = submitted_environment(group[0].paths, this_environment())
         here = _cluster_here()  # not between the submission and the record of its number
         asked: dict[str, Any] = {"asked": round(time.time(), 3), "name": folders.stem}
@@ -143,7 +143,7 @@ def submit_batch(
         if answer is None or _is_unanswered(answer):
             asked["said"] = _line(answer.stderr) if answer else "no answer from sbatch"
             for i, job in enumerate(group):  # Slurm may have them all the same
-                write_json(job.paths.slurm, {**orders[job.name], **asked, "task": i})
+                _note(job, {**orders[job.name], **asked, "task": i})
             continue
         number, cluster, why = _number_given(answer)
         if why:
@@ -152,7 +152,7 @@ def submit_batch(
         sent = {"cluster": cluster or here, "sent": round(time.time(), 3)}
         for i, job in enumerate(group):
             record = {**orders[job.name], "id": f"{number}_{i}", **sent}
-            write_json(job.paths.slurm, record)
+            _note(job, record)
             begun.append(job.paths)
     return begun, refused
 
@@ -175,7 +175,7 @@ def _answered_late(jobs: Sequence[Job]) -> tuple[list[JobPaths], list[Job]]:
         number, cluster = arrays[name] or ("", "")
         if number:
             sent = {"id": f"{number}_{record.pop('task', 0)}", "cluster": cluster}
-            write_json(job.paths.slurm, {**record, **sent, "sent": round(time.time(), 3)})
+            _note(job, {**record, **sent, "sent": round(time.time(), 3)})
             begun.append(job.paths)
         elif arrays[name] is not None and not 0 <= time.time() - asked < UNSEEN:
             free.append(job)
@@ -305,7 +305,7 @@ def _over(sent: Mapping[str, Job], states: Mapping[str, str], now: float) -> lis
                 touch(job.paths.resume)  # Slurm will start it again
             answer = f"{state.lower()}" + (f" ({reason})" if reason not in ("", "None") else "")
             if _record(job).get("said") != answer:
-                write_json(job.paths.slurm, {**_record(job), "said": answer})
+                _note(job, {**_record(job), "said": answer})
         elif state in OUTCOMES:
             detail = f"Slurm job {number}: {state.lower().replace('_', ' ')}"
             over.append((job, OUTCOMES[state], detail))
@@ -341,7 +341,7 @@ def cancel(job: JobPaths) -> None:
 
     Its number is forgotten first: where Slurm cannot be reached, the batch step runs nothing.
     """
-    number, cluster, record = _number(job), _cluster(job), read_json(job.slurm)
+    number, cluster, record = _number(job), _cluster(job), read_own(job, job.slurm)
     job.slurm.unlink(missing_ok=True)
     if not number and isinstance(name := record.get("name"), str):
         array, cluster = _by_name(job, name) or ("", "")
@@ -376,18 +376,22 @@ def _at(cluster: str) -> list[str]:
 
 def _number(job: JobPaths) -> str:
     """Its number in Slurm, `123_4`; empty where it has none."""
-    number = str(read_json(job.slurm).get("id", ""))
+    number = str(read_own(job, job.slurm).get("id", ""))
     return number if re.fullmatch(SLURM_NUMBER, number) else ""
 
 
 def _cluster(job: JobPaths) -> str:
     """The cluster that gave the number; empty where it is not known."""
-    name = str(read_json(job.slurm).get("cluster") or "")
+    name = str(read_own(job, job.slurm).get("cluster") or "")
     return name if re.fullmatch(r"\w[\w.-]*", name) else ""
 
 
 def _record(job: Job) -> dict[str, Any]:
-    return read_json(job.paths.slurm)
+    return read_own(job.paths, job.paths.slurm, job.spec.submitted)
+
+
+def _note(job: Job, record: Mapping[str, Any]) -> None:
+    write_json(job.paths.slurm, {**record, "job": job.spec.mark})
 
 
 def _run(

@@ -33,7 +33,7 @@ from vitlab.contract.tracking import Link
 from vitlab.contract.validation import load_fields, load_record
 from vitlab.jobs.copies import SUBMISSION, copies
 from vitlab.jobs.ends import LONGEST, load_exit, modified, number
-from vitlab.jobs.files import BLOCK, beats, is_locked, last_json_line, read_json
+from vitlab.jobs.files import BLOCK, beats, is_locked, last_json_line, read_own
 from vitlab.jobs.processes import SLURM_NUMBER, is_alive, is_elsewhere, is_here
 from vitlab.jobs.submissions import is_submitted, publish, stage, stamp
 
@@ -66,6 +66,8 @@ _RECORDS: Mapping[str, Callable[[Path], object]] = {
 }
 """What reads each file beside those that decide its state."""
 _ENVIRONMENT = _ANY.environment.name
+_MARKED = (_ANY.wandb.name, _ANY.metrics.name, _ANY.slurm.name)
+"""Those that name their job."""
 _SHOWN = (_ANY.wandb.name, _ANY.metrics.name, _ANY.health.name)
 """Those that are read of an ended job too."""
 _OTHERS = (_ANY.events, _ANY.result, _ANY.code_diff, _ANY.old_log, _ANY.residuals,
@@ -233,7 +235,7 @@ def _read(job: JobPaths, entries: _Entries, room: Room) -> Job | None:
             continue
         if name in _SHOWN or not (isinstance(state, Done) or (ours and name == _ENVIRONMENT)):
             record = read(_RECORDS[name], job.folder / name)
-            if isinstance(record, Link) and not spec.is_named(record.job):
+            if name in _MARKED and record and not spec.is_named(_mark_in(record)):
                 wrong[name] = f"{name} is of another job"
     state = _state_with(state, wrong, job)
     return Job(
@@ -248,6 +250,10 @@ def _read(job: JobPaths, entries: _Entries, room: Room) -> Job | None:
         cluster=_cluster(job, spec),
         problem="; ".join(wrong.values()),
     )
+
+
+def _mark_in(record: object) -> object:
+    return record.get("job") if isinstance(record, dict) else getattr(record, "job", None)
 
 
 class _Reader:
@@ -309,7 +315,7 @@ def _state_with(state: JobState, wrong: Mapping[str, str], job: JobPaths) -> Job
 def _cluster(job: JobPaths, spec: Spec) -> str:
     if spec.extra.get("backend") != "slurm":
         return ""
-    record = read_json(job.slurm)
+    record = read_own(job, job.slurm, spec.submitted)
     if not re.fullmatch(SLURM_NUMBER, str(record.get("id", ""))):
         return ""  # it is submitted anew
     return " ".join(str(record[key])[:LONGEST] for key in ("id", "said") if key in record)

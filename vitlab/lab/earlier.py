@@ -7,14 +7,13 @@ What stood there then needs no result of this lab. It may be deleted; then statu
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vitlab.contract.paths import UsageError, cause, real, write_atomic
-from vitlab.contract.user_key import own_record, sealed
+from vitlab.contract.paths import UsageError, cause, real
+from vitlab.contract.user_key import own_record, write_own
 from vitlab.docs.judge.verdict import STANDING
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Roadmap
@@ -68,7 +67,7 @@ def keep_earlier(lab: Lab, path: Path) -> None:
     try:
         lab.paths.private.make()
         record = {"v": VERSION, "roadmaps": {**known, name: _noted(lab, lab.read_roadmap(path))}}
-        write_atomic(file, json.dumps(sealed(record, file)).encode())
+        write_own(file, record)
     except (OSError, UsageError) as error:  # a launch does not fail for it
         lab.tell(f"{file}: what stood in {name} before is not noted ({cause(error)})")
 

@@ -248,6 +248,7 @@ def open_lab(
     remove_abandoned(paths)
     _tell_strange(lab, paths.private.autopilot, "no autopilot goes on by it", shared=False)
     _tell_strange(lab, paths.private.decisions, "what persons decided is not known")
+    _tell_strange(lab, paths.private.earlier, "what stood before the first jobs is not known")
     _tell_strange(lab, paths.private.agents, "the budget of assistants begins anew")
     return lab
 
@@ -273,7 +274,7 @@ def _tell_strange(lab: Lab, path: Path, what: str, *, shared: bool = True) -> No
         owners = path.lstat().st_uid, lab.paths.root.stat().st_uid
         is_ours = not shared or os.geteuid() in owners
         read_document(path)
-        was = "is not of this user, or was changed"
+        was = "is of another user or lab, or was changed"
     except FileNotFoundError:
         return
     except (OSError, Unreadable, ValueError):

@@ -146,7 +146,8 @@ def test_a_changed_file_of_it_is_told(plan: Lab, change: str) -> None:
         file.write_text(
             text.replace(f'"budget": {before}', f'"budget": {after}') if after else change
         )
-    was = "is not of this user, or was changed" if after or change == "null" else "cannot be read"
+    other = "is of another user or lab, or was changed"
+    was = other if after or change == "null" else "cannot be read"
     line = f".vitlab/autopilot.json: {was}: no autopilot goes on by it"
     assert open_lab(plan.paths.root).notes == [line]
     assert read_autopilot(plan.paths) is None

@@ -29,7 +29,7 @@ from vitlab.contract.events import EventWriter, job_mark, read_events
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.reading import open_regular
 from vitlab.contract.tracking import FILES, Link, read_link, write_link
-from vitlab.jobs.files import read_json, write_json
+from vitlab.jobs.files import read_json, read_own, write_json
 from vitlab.jobs.metrics.files import BLOCK, EMPTY, FileFollower
 from vitlab.jobs.metrics.formats.json_rows import JsonDocument
 from vitlab.jobs.metrics.formats.records import WandbFile
@@ -152,10 +152,9 @@ class Follow:
         source = read_source(spec.get("extra") or {}, epochs if isinstance(epochs, int) else 0)
         self._unread = [] if source else ["metrics: the declaration cannot be read"]
         self._source = source or Source({})
-        record = {} if anew else read_json(job.metrics)
+        record = {} if anew else read_own(job, job.metrics)
         self._state: dict[str, Any] = record.get("state") or {} if record.get("v") == 1 else {}
-        self._attempt, self._log_from = attempt, log_from
-        self._began = time.monotonic()
+        self._attempt, self._log_from, self._began = attempt, log_from, time.monotonic()
         run = (spec.get("extra") or {}).get(ADOPTED)
         self._writers = LogWriters(job.log, *identity(run)) if run else None
         self._files = RunFiles(job, spec, self._source.file)
@@ -367,6 +366,7 @@ class Follow:
         link = _link(self.job, runs[-1]) if runs and runs[-1].get("id") else None
         record = {
             "v": 1,
+            "job": job_mark(read_json(self.job.spec).get("submitted")),
             "sources": [*followed, *self._shared],
             "problems": self.problems(last),
             "wandb": {**runs[-1], "url": link.url} if link else None,

@@ -28,7 +28,7 @@ from vitlab.jobs.experiment.placeholders import (
     values_of,
     words_in,
 )
-from vitlab.jobs.files import last_json_line, open_appending, read_json, write_json
+from vitlab.jobs.files import last_json_line, open_appending, read_json, read_own, write_json
 from vitlab.jobs.process.ending import disk_free
 from vitlab.jobs.process.health import Epochs, History
 from vitlab.jobs.processes import ADOPTED, MARKER, PYTHON, process
@@ -272,7 +272,7 @@ def _reached(epochs: Mapping[str, Epochs], count: int) -> tuple[float, bool, boo
 
 def shared_sources(job: JobPaths) -> list[dict[str, Any]]:
     """What `metrics.json` says of files and of the log that others write too."""
-    return [one for one in read_json(job.metrics).get("sources") or () if one.get("shared")]
+    return [one for one in read_own(job, job.metrics).get("sources") or () if one.get("shared")]
 
 
 def shares_log(job: JobPaths) -> bool:
@@ -293,7 +293,7 @@ def write_command_result(job: JobPaths, history: History, seconds: float) -> str
     began_late, is_all = _began_late(job, spec, history)
     if is_all:
         return f"no result: {began_late}"
-    sources = read_json(job.metrics).get("sources") or ()
+    sources = read_own(job, job.metrics).get("sources") or ()
     shared = {
         ours for source in shared_sources(job) for ours in (source.get("names") or {}).values()
     }
@@ -336,7 +336,7 @@ def _began_late(job: JobPaths, spec: Mapping[str, Any], history: History) -> tup
     Its epochs begin late, and another run's metrics file stood in its folder; then it comes to the
     last one at once, and has no number in a column of its training or validation.
     """
-    record = read_json(job.metrics)
+    record = read_own(job, job.metrics)
     files = (record.get("state") or {}).get("files") or {}
     others = [path for path in files.get("existing") or () if "/wandb/" not in path]
     count = (spec.get("config") or {}).get("epochs")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vitlab.contract.events import read_events
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.files import BEAT, beat, open_appending, read_json
+from vitlab.jobs.files import BEAT, beat, open_appending, read_json, read_own
 from vitlab.jobs.process.health import (
     Facts,
     Health,
@@ -275,7 +275,7 @@ class Found:
 
 def read_found(job: JobPaths, changed: int = 0) -> Found:
     """What `metrics.json` says."""
-    record = read_json(job.metrics)
+    record = read_own(job, job.metrics)
     texts, names = [], []
     for source in record.get("sources") or ():
         columns = ", ".join(source.get("names") or ())

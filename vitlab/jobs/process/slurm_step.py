@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from vitlab.contract.paths import JobPaths
 from vitlab.jobs import processes
 from vitlab.jobs.ends import write_exit
-from vitlab.jobs.files import exit_record, read_json, take_lock, write_owner
+from vitlab.jobs.files import exit_record, read_json, read_own, take_lock, write_owner
 from vitlab.jobs.process import supervisor
 from vitlab.jobs.submissions import is_submitted
 
@@ -80,7 +80,7 @@ def _may_run(job: JobPaths, restarted: bool) -> bool:
     """
     if not job.spec.exists() or job.stop.exists() or read_json(job.queue).get("hold") is True:
         return False
-    if read_json(job.slurm).get("id") not in (None, number(os.environ)):
+    if read_own(job, job.slurm).get("id") not in (None, number(os.environ)):
         return False
     if job.is_resumed() or not (job.started.exists() or job.exit.exists()):
         return True
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
         write_exit(job, exit_record("failed", NOT_SHARED, round(time.time(), 3)))
         os.close(lock)
         sys.exit(0)
-    orders = read_json(job.slurm)
+    orders = read_own(job, job.slurm)
     given = gpus(os.environ)
     record: dict[str, Any] = {
         "v": 1,

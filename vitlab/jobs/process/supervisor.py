@@ -28,6 +28,7 @@ from vitlab.jobs.files import (
     exit_record,
     place_of,
     read_json,
+    read_own,
     take_lock,
     touch,
     write_json,
@@ -390,7 +391,7 @@ def _left(own: Supervisor, monitor: Monitor, code: int | None) -> tuple[str, int
         monitor.check(alive=True)
         return monitor.history
 
-    files = (read_json(own.job.metrics).get("state") or {}).get("files") or {}
+    files = (read_own(own.job, own.job.metrics).get("state") or {}).get("files") or {}
     return left_running(own._members, history, files.get("ours") or ())
 
 

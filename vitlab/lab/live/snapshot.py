@@ -28,6 +28,7 @@ from vitlab.contract.validation import load_fields
 from vitlab.contract.value import Value
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.model.roadmap import Next, Roadmap, next_mvp, passed_over
+from vitlab.jobs.files import is_own
 from vitlab.jobs.process.health import Health, read_health
 from vitlab.jobs.queue.claims import queue_holder
 from vitlab.jobs.slurm import unanswered
@@ -473,6 +474,7 @@ def _read_metrics(job: JobPaths, _changed: int) -> Mapping[str, Any]:
     """What was found, without what only its reader needs; nothing where it cannot be read."""
     try:
         record = load_fields(job.metrics, METRICS_FIELDS, MAX_BYTES)
+        record = record if is_own(job, record) else {}
     except OSError:
         record = {}
     parts = {key: list(record.get(key) or []) for key in METRICS_FIELDS}

@@ -12,7 +12,7 @@ from vitlab.contract.paths import real
 from vitlab.contract.tracking import page_or_files, read_link
 from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.write.results import RunLink
-from vitlab.jobs.files import read_json
+from vitlab.jobs.files import read_own
 from vitlab.jobs.store import Job
 from vitlab.lab.lab import Lab
 
@@ -45,7 +45,7 @@ def wandb_target(lab: Lab, job: Job, folder: Path) -> str | None:
     The run's id where the files are outside the lab; None where nothing is known.
     """
     result, link = read_result(job.paths.result), read_link(job.paths, job.spec)
-    own = read_json(job.paths.metrics).get("wandb") or {}
+    own = read_own(job.paths, job.paths.metrics, job.spec.submitted).get("wandb") or {}
     known = (result and result.wandb, link and link.shown, own.get("url"), own.get("folder"))
     target = next(filter(None, map(page_or_files, known)), None)
     if target is None or "://" in target:
