@@ -39,6 +39,12 @@ def text(*columns: NDArray[Any], head: str = "", comma: bool = False) -> bytes:
         ("wave flux ivar sigma\n", (WAVE, FLUX, SIGMA**-2, SIGMA * 9)),  # the lines' width
         ("wave flux norm_flux flux_err\n", (WAVE, FLUX, FLUX / 9, SIGMA)),
         ("# of a telescope\n", (WAVE, FLUX, SIGMA)),
+        ("# wavelength[A] flux[1e-17 erg/s/cm2/A] ivar\n", (WAVE, FLUX, SIGMA**-2)),
+        ("# Wavelength (rest, A)  Flux (a.u.)  Error (1 sigma)\n", (WAVE, FLUX, SIGMA)),
+        ("# 1: wavelength [A]\n# 2: flux\n# 3: ivar\n", (WAVE, FLUX, SIGMA**-2)),
+        ("Wavelength (A)  flux  stdev\n", (WAVE, FLUX, SIGMA)),
+        ("wavelength_nm flux dflux\n", (WAVE / 10, FLUX, SIGMA)),
+        ("waveobs flux err\n", (WAVE / 10, FLUX, SIGMA)),  # of iSpec
     ],
 )
 def test_columns_are_those_that_names_say(
@@ -56,6 +62,7 @@ def test_columns_are_those_that_names_say(
         ("# wave / A, counts, s\n", "flux_error (a comment says: wave / A, counts, s)"),
         ("wave f_lambda norm_flux e_flux\n", "e_flux is not used: of which flux it is the error"),
         ("wave flam spec\n", "the flux is flam; not read: spec"),
+        ("wave flux formal_err\n", "not used, perhaps errors: formal_err"),
     ],
 )
 def test_what_names_do_not_say_is_told(head: str, note: str, tmp_path: Path) -> None:
@@ -63,6 +70,39 @@ def test_what_names_do_not_say_is_told(head: str, note: str, tmp_path: Path) -> 
     found = one(text(*columns, head=head), tmp_path)
     assert any(note in one for one in found.notes)
     assert (found.sigma is None) == head.startswith("w")
+
+
+@pytest.mark.parametrize(
+    ("head", "mark"),
+    [("wavelength (A),flux,error\n", ","), ("Wavelength [nm];Flux;Error [a.u.]\n", ";")],
+)
+def test_a_unit_may_stand_in_a_name(head: str, mark: str, tmp_path: Path) -> None:
+    wave = WAVE / 10 if "nm" in head else WAVE
+    data = head.encode() + text(wave, FLUX, SIGMA, comma=True).replace(b",", mark.encode())
+    found = one(data, tmp_path)
+    assert found.wave[0] == pytest.approx(WAVE[0])
+    assert found.snr == pytest.approx(SNR, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("names", "medium"),
+    [
+        (("wavelength", "wavelength_air"), "air"),  # ESPRESSO's, the first in vacuum
+        (("wave", "vac_wave"), "vacuum"),
+        (("wave (vacuum)",), "vacuum"),
+    ],
+)
+def test_the_column_of_a_stated_medium_is_read(
+    names: tuple[str, ...], medium: str, tmp_path: Path
+) -> None:
+    columns = dict.fromkeys(names, WAVE + 2)
+    columns |= {names[-1]: WAVE, "flux": FLUX, "err": SIGMA}
+    files = [text(*columns.values(), head=",".join(columns) + "\n", comma=True)]
+    files += [EMPTY + layouts.bintable(columns)] * (len(names) > 1)
+    for data in files:
+        found = one(data, tmp_path)
+        assert found.wave[0] == pytest.approx(WAVE[0] if medium == "air" else air(WAVE)[0])
+        assert NO_MEDIUM not in found.notes
 
 
 def test_a_name_that_stands_twice_is_refused(tmp_path: Path) -> None:

@@ -16,11 +16,10 @@ from scipy.ndimage import gaussian_filter1d
 
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.columns import (
-    LINEAR,
-    LOGARITHMIC,
     MOST_COMMENTS,
+    bare_names,
     named,
-    unit_of_wavelengths,
+    wave_column,
 )
 from vitlab.ml.spectra.formats.fits import (
     comments_of,
@@ -85,13 +84,14 @@ def _ascii_columns(data: bytes, path: Path) -> Table:
     if not rows:
         raise UsageError(f"{path}: has no numbers")
     columns, medium = list(np.array(rows).T), told_medium(heads)
-    names = [name.lower() for name in named(heads, len(columns), FLUX_NAMES)]
-    if not names:
+    names, units, stated = bare_names(named(heads, len(columns), FLUX_NAMES), FLUX_NAMES)
+    names = [name.lower() for name in names]
+    units = {name: units.get(name, "") for name in names}
+    if (wave := wave_column(units)) is None:
         return Table(columns, medium=medium)
-    wave = next(n for n in (*LINEAR, *LOGARITHMIC) if n in names)
     flux = next(n for n in FLUX_NAMES if n in names)
-    found = [columns[names.index(name)] for name in (wave, flux)]
-    return Table(found, unit_of_wavelengths(wave, ""), medium)
+    found = [columns[names.index(name)] for name in (wave.name, flux)]
+    return Table(found, wave.unit, wave.medium or stated or medium)
 
 
 def _fits_columns(data: bytes, path: Path) -> Table:
@@ -101,19 +101,18 @@ def _fits_columns(data: bytes, path: Path) -> Table:
     if table is None:
         raise UsageError(f"{path}: has no binary table")
     known = {column.name.lower(): column for column in table.columns}
-    found = []
-    for names in ((*LINEAR, *LOGARITHMIC), FLUX_NAMES):
-        name = next((n for n in names if n in known), None)
-        if name is None or known[name].values.dtype.kind != "f":
-            raise UsageError(f"{path}: no column {' or '.join(names)} (found: {', '.join(known)})")
-        found.append(known[name])
-    wave, flux = found
-    refuse_logarithms(flux.unit, str(path))
-    unit = unit_of_wavelengths(wave.name, wave.unit)
+    wave = wave_column({name: column.unit for name, column in known.items()})
+    flux = next((n for n in FLUX_NAMES if n in known), "")
+    names = (wave.name if wave else "", flux)
+    for what, name in zip(("of wavelengths", " or ".join(FLUX_NAMES)), names, strict=True):
+        if name not in known or known[name].values.dtype.kind != "f":
+            raise UsageError(f"{path}: no column {what} (found: {', '.join(known)})")
+    assert wave is not None
+    refuse_logarithms(known[flux].unit, str(path))
     headers = with_primary(units, table)
     headers = {name: text for name, text in headers.items() if not name.startswith("CTYPE")}
-    medium = stated_medium(headers) or told_medium(comments_of(data))
-    return Table([wave.values.ravel(), flux.values.ravel()], unit, medium)
+    medium = wave.medium or stated_medium(headers) or told_medium(comments_of(data))
+    return Table([known[name].values.ravel() for name in names], wave.unit, medium)
 
 
 NAME = re.compile(

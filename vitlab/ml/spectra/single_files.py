@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.columns import (
     LINEAR,
-    LOGARITHMIC,
     is_number,
     read_text_columns,
-    unit_of_wavelengths,
+    wave_column,
 )
 from vitlab.ml.spectra.formats.fits import (
     MOST_OF_SPECTRA,
@@ -112,12 +111,13 @@ def _part(
 
 
 def _table_axis(columns: list[Column], header: Mapping[str, str]) -> tuple[Axis | None, list[str]]:
-    for column in columns:
-        is_wave = column.name.lower() in (*LINEAR, *LOGARITHMIC)
-        if is_wave and column.values.dtype.kind == "f":
-            unit = unit_of_wavelengths(column.name, column.unit)
-            return _axis(column.values, unit, header, column.name)
-    return None, []
+    found = {c.name.lower(): c for c in columns if c.values.dtype.kind == "f"}
+    wave = wave_column({name: column.unit for name, column in found.items()})
+    if wave is None:
+        return None, []
+    stated = {**header, "MEDIUM": wave.medium} if wave.medium else header
+    column = found[wave.name]
+    return _axis(column.values, wave.unit, stated, column.name)
 
 
 def _image_axis(unit: Unit, name: str, image: Array) -> tuple[Axis | None, list[str]]:

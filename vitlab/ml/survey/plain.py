@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.columns import (
     FLUXES,
-    LINEAR,
-    LOGARITHMIC,
+    is_spectrum,
     refuse_twice,
-    unit_of_wavelengths,
+    wave_column,
 )
 from vitlab.ml.spectra.formats.fits import Unit, real
 from vitlab.ml.spectra.formats.scale import has_scale, read_scale, with_primary
@@ -39,7 +38,10 @@ from vitlab.ml.survey.spectrum import FLAGGED, Array, Raw, check_pixels
 
 MOST_TERMS = 50
 """Of the polynomial of an order's wavelengths."""
-SIGMAS = ("error", "err", "sigma", "uncertainty", "unc", "noise")
+SIGMAS = (
+    *("error", "err", "sigma", "uncertainty", "unc", "noise", "errors", "errs", "sig"),
+    *("std", "stdev", "stddev", "dflux", "d_flux"),
+)
 IVARS, VARIANCES = ("ivar", "invvar"), ("variance", "var", "stat")
 """What arrays of errors, inverse variances and variances are called, and with the flux's name
 before or behind (`flux_err`, `e_flux`)."""
@@ -56,6 +58,7 @@ MASKS = (
     *("bad_mask", "badmask", "pixmask", "pixel_mask", *GOOD),
 )
 """0 where a pixel is good, as ESO's QUAL; of `GOOD` where it is bad."""
+_MAY_BE_ERRORS = re.compile(r"(^|_)(err\w*|sig(?:ma\w*)?|std\w*|unc\w*|i?var)(_|$)")
 _MAY_MASK = re.compile(r"mask|(^|_)(flags?|dq|bits?|bad|good|qual|quality)(_|$)")
 """Names of arrays that may be one, in lower case."""
 FLUX_WORDS = {*FLUXES, "fl", "flx"}
@@ -96,8 +99,7 @@ def _candidates(units: Sequence[Unit]) -> list[Unit]:
 
 
 def _has_spectrum(unit: Unit) -> bool:
-    names = {column.name.lower() for column in unit.columns}
-    return bool(names & {*LINEAR, *LOGARITHMIC} and names & {*FLUXES})
+    return is_spectrum(column.name for column in unit.columns)
 
 
 def _is_scaled(unit: Unit) -> bool:
@@ -186,7 +188,8 @@ def _use_errors(
 ) -> None:
     """The first of `ERRORS` that are the flux's own, by name and unit; others are told."""
     several = len({*FLUXES} & arrays.keys()) > 1
-    for name, power in _names_of_errors(flux, several).items():
+    powers = _names_of_errors(flux, several)
+    for name, power in powers.items():
         if name not in arrays:
             continue
         unit, values = unit_of.get(name, ""), arrays[name]
@@ -200,6 +203,8 @@ def _use_errors(
             return
     if several and (others := [n for n in _names_of_errors("", False) if n in arrays]):
         raw.notes.append(f"{others[0]} is not used: of which flux it is the error is not stated")
+    elif unknown := [n for n in arrays if n not in powers and _MAY_BE_ERRORS.search(n)]:
+        raw.notes.append(f"not used, perhaps errors: {', '.join(n[:20] for n in unknown[:SHOWN])}")
 
 
 _CONVERT: dict[int, Callable[[Array], Array]] = {
@@ -245,7 +250,7 @@ def _table(units: Sequence[Unit], unit: Unit, file: str) -> Raw:
     refuse_twice([column.name for column in unit.columns], f"{file}: {where}")
     raw = from_columns(cells(unit), units_of(unit), where, file)
     raw.survey, raw.object = "FITS table", header.get("OBJECT", "")
-    raw.medium = stated_medium(header)
+    raw.medium = raw.medium or stated_medium(header)
     return raw
 
 
@@ -254,14 +259,16 @@ def from_columns(
 ) -> Raw:
     """The spectrum in columns named as usual (lower case); `UsageError` if these do not fit."""
     place = f"{file}: {where}" if where else file
-    name = next(n for n in (*LINEAR, *LOGARITHMIC) if n in table)
+    column = wave_column({name: unit_of.get(name, "") for name in table})
+    if column is None:
+        raise UsageError(f"{place}: no column of wavelengths")
     flux, *others = (n for n in FLUXES if n in table)
-    unit = unit_of_wavelengths(name, unit_of.get(name, ""))
-    wave, values = floats(table[name], name, place), floats(table[flux], flux, place)
+    wave = floats(table[column.name], column.name, place)
+    values = floats(table[flux], flux, place)
     check_pixels(wave.size, place)
     if not wave.size or wave.ndim != 1:
         raise UsageError(f"{place}: an empty table, or one of several spectra")
-    raw = Raw(where, "table", wave, unit, "", values, unit_of.get(flux, ""))
+    raw = Raw(where, "table", wave, column.unit, column.medium, values, unit_of.get(flux, ""))
     if others:
         raw.notes.append(f"the flux is {flux}; not read: {', '.join(others)}")
     _use_errors(table, unit_of, flux, raw)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vitlab.contract.paths import UsageError
-from vitlab.ml.spectra.formats.columns import FLUXES, LINEAR, LOGARITHMIC, SHOWN, read_text_columns
+from vitlab.ml.spectra.formats.columns import SHOWN, is_spectrum, read_text_columns
 from vitlab.ml.survey.hdus import MOST_SPECTRA
 from vitlab.ml.survey.plain import from_columns
 from vitlab.ml.survey.spectrum import Raw
@@ -32,11 +32,11 @@ def read_text(data: bytes, path: Path) -> list[Raw]:
     for name in [n for n, v in table.items() if v.dtype.kind == "f" and np.isnan(v).all()]:
         del table[name]
         notes.append(f"column {name[:SHOWN]} is not used: no number in it")
-    if not ({*LINEAR, *LOGARITHMIC} & table.keys() and {*FLUXES} & table.keys()):
+    if not is_spectrum(table):
         raise UsageError(f"{file}: no columns of wavelengths and fluxes")
     units = {column.name.lower(): column.unit for column in text.columns}
     raw = from_columns(table, units, "", file)
-    raw.survey, raw.medium = "text", text.medium
+    raw.survey, raw.medium = "text", raw.medium or text.medium
     raw.notes = [*notes, *raw.notes]
     return [raw]
 

@@ -6,7 +6,7 @@ import csv
 import re
 from array import array
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, takewhile
 from pathlib import Path
@@ -15,9 +15,9 @@ import numpy as np
 
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.fits import Column, real, text_lines
-from vitlab.ml.spectra.formats.wavelengths import told_medium
+from vitlab.ml.spectra.formats.wavelengths import is_length, medium_of, told_medium
 
-LINEAR = ("wave", "wavelength", "lambda", "lam", "wl", "wavelengths", "awav")
+LINEAR = ("wave", "wavelength", "lambda", "lam", "wl", "wavelengths", "awav", "waveobs")
 LOGARITHMIC = ("loglam", "log_lambda", "loglambda", "logwave", "log10_wave", "lnlam", "ln_lambda")
 FLUXES = ("flux", "fluxes", "flam", "f_lambda", "spectrum", "spec", "norm_flux", "flux_density")
 """Names in lower case of columns of wavelengths, of their logarithms, and of fluxes."""
@@ -29,7 +29,17 @@ SHOWN = 60
 """Letters of a comment, a name or a unit that is told."""
 MOST_COMMENTS = 1000
 """That are looked at."""
+_WAVE = re.compile(
+    rf"(?:(air|vac(?:uum)?)_?)?({'|'.join((*LINEAR, *LOGARITHMIC))})(?:_?(air|vac(?:uum)?))?"
+    r"(?:_(nm|um|microns?|aa?|ang(?:strom)?s?))?"
+)
+"""A name of wavelengths, with their medium and unit: `wave_air`, `lambda_nm`, `vac_wave`."""
+_LONG = {"n": "nm", "u": "um", "m": "micron"}
 _BETWEEN = re.compile(r"[\s,;|]+")
+_BRACKET = re.compile(r"([^\s,;|\[(]+)\s*[\[(]([^\])]*)[\])]")
+"""A name with its unit: `wavelength (A)`, `flux[1e-17 erg/s/cm2/A]`."""
+_NUMBERED = re.compile(r"(?:col(?:umn)?\s*)?(\d{1,3})[\s:.)=-]+(.+)", re.IGNORECASE)
+"""One column a comment: `1: wavelength`."""
 _UNIT = re.compile(r"- *\{name: *([^,}]+), *unit: *([^,}]+)")
 """Of a column, in the head of an ECSV file (astropy)."""
 
@@ -45,11 +55,44 @@ class TextTable:
     """What was assumed or left out, one sentence each."""
 
 
+@dataclass(frozen=True)
+class WaveColumn:
+    """Which of a table's columns has the wavelengths, and what its name says of them."""
+
+    name: str
+    unit: str
+    """Of its logarithm where its name says so (`loglam`); empty where nothing is stated."""
+    medium: str
+    """`air` or `vacuum`; empty where the name does not say."""
+
+
+def wave_column(unit_of: Mapping[str, str]) -> WaveColumn | None:
+    """Of columns (lower-case name -> unit as written) the one that states its medium, if any."""
+    found: list[tuple[bool, int, WaveColumn]] = []
+    for name, unit in unit_of.items():
+        if match := _WAVE.fullmatch(name):
+            before, word, behind, own = match.groups()
+            unit = unit or (_LONG.get(own[0], "Angstrom") if own else "")
+            if word in LOGARITHMIC and not unit.lower().startswith(("log", "ln")):
+                unit = f"{'ln' if word.startswith('ln') else 'log10'}({unit or 'Angstrom'})"
+            medium = medium_of(before or behind or "")
+            rank = (*LINEAR, *LOGARITHMIC).index(word)
+            found.append((not medium, rank, WaveColumn(name, unit, medium)))
+    return min(found, key=lambda one: one[:2])[2] if found else None
+
+
+def is_spectrum(names: Iterable[str], fluxes: Sequence[str] = FLUXES) -> bool:
+    """Whether columns of these names are wavelengths and fluxes."""
+    known = {name.lower() for name in names}
+    return bool(known & {*fluxes}) and wave_column(dict.fromkeys(known, "")) is not None
+
+
 def read_text_columns(data: bytes, path: Path, as_text: Container[str] = ()) -> TextTable:
     """The columns; what is no number is NaN. `UsageError` where a name stands twice.
 
     Names are the first line, or the last comment (#) above the numbers that has as many words as
-    there are columns, with one of wavelengths and one of fluxes among them.
+    there are columns, with one of wavelengths and one of fluxes among them, or as many comments
+    `1: wavelength`. A unit or medium may stand behind a name in brackets.
 
     `as_text`: names in lower case of columns that are read as texts.
     """
@@ -57,26 +100,28 @@ def read_text_columns(data: bytes, path: Path, as_text: Container[str] = ()) -> 
     above = takewhile(lambda line: line.lstrip().startswith("#"), lines)
     comments = [line.strip().lstrip("# ") for line in islice(above, MOST_COMMENTS)]
     lines = [line for line in lines if not line.lstrip().startswith("#")]
-    comma = any("," in line for line in lines[:1])
-    rows = csv.reader(lines) if comma else (line.split() for line in lines)
+    mark = next((mark for mark in ";," if any(mark in line for line in lines[:1])), "")
+    in_blanks = chain(map(_joined, lines[:1]), lines[1:])
+    rows = csv.reader(lines, delimiter=mark) if mark else map(str.split, in_blanks)
     try:
-        columns, notes = _columns(rows, as_text, comments, path)
+        columns, notes, medium = _columns(rows, as_text, comments, path)
     except csv.Error as error:
         raise UsageError(f"{path}: {error}") from None
     refuse_twice([column.name for column in columns], str(path))
-    return TextTable(columns, told_medium(comments), notes)
+    return TextTable(columns, medium or told_medium(comments), notes)
 
 
 def _columns(
     rows: Iterator[list[str]], as_text: Container[str], comments: Sequence[str], path: Path
-) -> tuple[list[Column], list[str]]:
-    """Read row by row, as 8 bytes a number: a cell as a text takes ten times as much."""
+) -> tuple[list[Column], list[str], str]:
+    """With notes and medium. Row by row, 8 bytes a number: as a text it takes ten times as much."""
     first = next(rows, [])
     is_data = bool(first) and all(map(is_number, first))
     names, notes = [name.strip() for name in first], list[str]()
     if is_data and not (names := named(comments, len(first))):
         names = UNNAMED[: len(first)]
         notes.append(f"columns by position: {', '.join(names)}{_said(comments)}")
+    names, units, medium = bare_names(names)
     texts = [name.lower() in as_text for name in names]
     cells: list[list[str] | array[float]] = [[] if text else array("d") for text in texts]
     number = other = 0
@@ -95,21 +140,51 @@ def _columns(
             f"{other:,} of {number:,} rows have more or fewer than {len(first)} cells: left out"
         )
     stated = filter(None, map(_UNIT.match, comments))
-    units = {found[1].strip("'\" "): found[2].strip("'\" ")[:SHOWN] for found in stated}
-    return [
-        Column(name, units.get(name, ""), np.array(values))
-        for name, values in zip(names, cells, strict=True)
-    ], notes
+    units |= {found[1].strip("'\" "): found[2].strip("'\" ")[:SHOWN] for found in stated}
+    return (
+        [
+            Column(name, units.get(name, ""), np.array(values))
+            for name, values in zip(names, cells, strict=True)
+        ],
+        notes,
+        medium,
+    )
 
 
 def named(comments: Sequence[str], number: int, fluxes: Sequence[str] = FLUXES) -> list[str]:
     """The names in the comments; none where no comment has so many of them."""
-    for line in reversed(comments):
-        names = [name for name in _BETWEEN.split(line) if name]
-        known = {name.lower() for name in names}
-        if len(names) == number and known & {*LINEAR, *LOGARITHMIC} and known & {*fluxes}:
+    found = [match for line in comments if (match := _NUMBERED.fullmatch(line))]
+    in_order = [int(match[1]) for match in found] == [*range(1, number + 1)]
+    one_each = " ".join(_joined(match[2]).split()[0] for match in found) if in_order else ""
+    for line in (*reversed(comments), one_each):
+        names = [name for name in _BETWEEN.split(_joined(line)) if name]
+        if len(names) == number and is_spectrum(bare_names(names, fluxes)[0], fluxes):
             return names
     return []
+
+
+def _joined(line: str) -> str:
+    """The line with no blank between a name and its bracket, nor anything else within."""
+    return _BRACKET.sub(lambda match: f"{match[1]}[{_BETWEEN.sub('_', match[2])}]", line)
+
+
+def bare_names(
+    names: list[str], fluxes: Sequence[str] = FLUXES
+) -> tuple[list[str], dict[str, str], str]:
+    """Names without brackets, the units of wavelengths and fluxes in these, and the medium."""
+    found = [_BRACKET.fullmatch(name.strip()) for name in names]
+    bare = [match[1] if match else name for match, name in zip(found, names, strict=True)]
+    units, medium = dict[str, str](), ""
+    if not is_spectrum(bare, fluxes):
+        return names, units, medium
+    for match in filter(None, found):
+        if match[1].lower() in fluxes:
+            units[match[1]] = match[2][:SHOWN].replace("_", " ")
+        elif wave_column({match[1].lower(): ""}):
+            words = re.split(r"[\s,;_|]+", match[2])
+            medium = next(filter(None, map(medium_of, words)), medium)
+            units[match[1]] = next(filter(is_length, words), "")
+    return bare, units, medium
 
 
 def _said(comments: Sequence[str]) -> str:
@@ -125,14 +200,6 @@ def refuse_twice(names: Iterable[str], place: str) -> None:
     found = Counter(name.lower() for name in names if name)
     if twice := next((name for name, number in found.items() if number > 1), ""):
         raise UsageError(f"{place}: two columns {twice[:SHOWN]}")
-
-
-def unit_of_wavelengths(name: str, unit: str) -> str:
-    """The unit of a column: that of its logarithm where its name says so (`loglam`)."""
-    low = name.lower()
-    if low not in LOGARITHMIC or unit.lower().startswith(("log", "ln")):
-        return unit
-    return f"{'ln' if low.startswith('ln') else 'log10'}({unit or 'Angstrom'})"
 
 
 def is_number(cell: str) -> bool:

@@ -139,6 +139,15 @@ def to_angstrom(values: Array, unit: str, where: str) -> tuple[Array, str]:
     return wave, "" if word == "Angstrom" or (factor == 1 and not base) else word
 
 
+def is_length(unit: str) -> bool:
+    """Whether it is a unit of wavelengths, or of their logarithm."""
+    try:
+        _meaning(unit, "")
+    except UsageError:
+        return False
+    return True
+
+
 def medium_of(text: str) -> str:
     """`air` or `vacuum`, as the first word says (`Vac`, `in vacuum`); empty for another."""
     found = _MEDIUM.match(text)
