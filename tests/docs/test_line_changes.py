@@ -152,9 +152,18 @@ def _plan_of(size: int) -> Roadmap:
     return parse_roadmap(Document(f"# Plan\n\n{text}"))
 
 
-def _calls(work: Callable[[Roadmap], object], size: int) -> int:
+def _board_of(size: int) -> Roadmap:
+    """A plan whose board has so many cards, one of them of an MVP."""
+    cards = "".join(f"MVP-2.{k}\n" for k in range(size))
+    table = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | x | ⏳ |\n"
+    return parse_roadmap(Document(f"{table}\n```\n⏳计划      🚀运行\nMVP-1.0\n{cards}```\n"))
+
+
+def _calls(
+    work: Callable[[Roadmap], object], size: int, plan_of: Callable[[int], Roadmap] = _plan_of
+) -> int:
     """How many functions some work on a plan of a size calls."""
-    roadmap = _plan_of(size)
+    roadmap = plan_of(size)
     calls = 0
 
     def count(_frame: object, event: str, _what: object) -> None:
@@ -179,3 +188,11 @@ def _calls(work: Callable[[Roadmap], object], size: int) -> int:
 )
 def test_twice_the_gates_and_rows_are_twice_the_work(work: Callable[[Roadmap], object]) -> None:
     assert _calls(work, 200) < 2.5 * _calls(work, 100)
+
+
+def test_a_card_moves_on_twice_the_board_with_twice_the_work() -> None:
+    _, short, long = (  # the first loads what is loaded once
+        _calls(lambda roadmap: set_status(roadmap, "1.0", "running"), size, _board_of)
+        for size in (10, 200, 400)
+    )
+    assert long < 2.5 * short

@@ -24,6 +24,7 @@ from vitlab.docs.save import change, save
 from vitlab.docs.text.edit import Edit, apply
 from vitlab.docs.text.numbers import numbers_of
 from vitlab.docs.text.source import Document, read
+from vitlab.docs.write.boards import left_cards
 from vitlab.docs.write.status import set_status
 from vitlab.lab.linked_files import earlier_state
 
@@ -199,7 +200,7 @@ def test_lines_that_are_mended_alone_are_mended_at_once(monkeypatch: pytest.Monk
 
 def test_a_large_board_is_mended_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each move draws the whole board."""
-    monkeypatch.setattr("vitlab.docs.lint.document._WORK", 500)
+    monkeypatch.setattr("vitlab.docs.model.boards.moves.WORK", 500)
     rows = "".join(f"MVP-{i}.0  -\n" for i in range(100))
     text = HEAD + "".join(f"| {i}.0 | x | - | 🚀 | - | - |\n" for i in range(100))
     text += f"\n```\n⏳计划  🚀运行\n{rows}```\n"
@@ -207,3 +208,22 @@ def test_a_large_board_is_mended_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(wrong) == 100
     assert [bool(f.fix) for f in wrong] == [True] * 5 + [False] * 95
     assert wrong[-1].message.endswith("; --fix moves some at a time")
+
+
+@pytest.mark.parametrize("board", ["MVP-1.0\n" * 100, "MVP-1.0        MVP-2.0\n" * 50], ids=len)
+def test_of_many_cards_of_one_mvp_a_large_board_moves_some(
+    monkeypatch: pytest.MonkeyPatch, board: str
+) -> None:
+    """Lint moves the others, to where they would all have been moved at once."""
+    rows = "| 1.0 | x | - | ⏳ | - | - |\n| 2.0 | x | - | 🚀 | - | - |\n"
+    roadmap = parse_roadmap(Document(f"{HEAD}{rows}\n```\n⏳计划         🚀运行\n{board}```\n"))
+    whole = apply(roadmap.document.text, set_status(roadmap, "1.0", "running"))
+    assert left_cards(roadmap, frozenset({"1.0"})) == []
+    monkeypatch.setattr("vitlab.docs.model.boards.moves.WORK", 1_000)
+    some = apply(roadmap.document.text, set_status(roadmap, "1.0", "running"))
+    assert some != whole
+    (told,) = left_cards(roadmap, frozenset({"1.0"}))
+    assert told.endswith("cards some stay: `vitlab lint --fix` moves more")
+    for _ in range(10):
+        some = fix_all(parse_roadmap(Document(some)), None)
+    assert some == whole

@@ -14,6 +14,7 @@ from vitlab.contract.paths import real
 from vitlab.docs.lint.finding import Finding, file_name
 from vitlab.docs.lint.hypotheses import hypothesis_findings
 from vitlab.docs.lint.verdicts import gate_findings
+from vitlab.docs.model.boards import moves
 from vitlab.docs.model.boards.board import current_column, target_column
 from vitlab.docs.model.boards.list_board import moved_item, wanted_column
 from vitlab.docs.model.boards.moves import move_card
@@ -31,8 +32,6 @@ from vitlab.docs.text.tables import Row, Table, set_cell, tables_of
 
 RoadmapT = TypeVar("RoadmapT", bound=Roadmap)
 _GATES = ("gate", "gate_progress")
-_WORK = 100_000
-"""Cards that one run of lint draws anew: each move draws its whole board."""
 _OWN_LINE = ("broken-row", "status-conflict")
 """Kinds whose fixes are made at once: to read a document anew for each takes minutes."""
 _WAITING = ("planned", "ready", "running")
@@ -114,7 +113,7 @@ def _card_findings(roadmap: Roadmap, statuses: dict[str, str | None]) -> Iterato
         head = column.text if column else "no column"
         message = f"the card of MVP {card.mvp} is under {head} while it is {status}"
         drawn += sizes[board.lines]
-        if drawn > _WORK:
+        if drawn > moves.WORK:
             more = "; --fix moves some at a time"
             yield Finding(card.index + 1, "card-column", message + more)
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from vitlab.docs.model.boards import moves
 from vitlab.docs.model.boards.board import (
     Kanban,
     Segment,
@@ -46,9 +47,12 @@ def board_edits(
     statuses = {m.id: m.status for m in reversed(roadmap.mvps)}
     order = roadmap.order
     edits: list[Edit] = []
+    on_line: dict[int, list[tuple[StatusSite, str]]] = {}
+    for site, new in texts:
+        on_line.setdefault(site.index, []).append((site, new))
     for number, board in enumerate(roadmap.boards):
         cards = [c for c in board.cards if _is_of(c, ids) and c not in roadmap.parts]
-        named = {card.text: _card_text(card, texts) for card in cards}
+        named = {card.text: _card_text(card, on_line.get(card.index, ())) for card in cards}
         if mvp:
             named = _with_own_status(roadmap, board, mvp, cards, status, named)
         then = before.boards[number] if before and number < len(before.boards) else None
@@ -81,12 +85,16 @@ def _edits_below(
 ) -> list[Edit]:
     """The edits of statuses on the lines below a card in a box."""
     sites = StatusSites(roadmap)
-    cards = [card.span for card in board.cards]
+    lines, cards = board.lines, dict[int, list[Span]]()
+    for card in board.cards:
+        cards.setdefault(card.index, []).append(card.span)
     below = [
         (site, new)
         for site, new in texts
-        if site.index in board.lines
-        and not any(c.start <= site.span.start and site.span.end <= c.end for c in cards)
+        if site.index in lines
+        and not any(
+            c.start <= site.span.start and site.span.end <= c.end for c in cards.get(site.index, ())
+        )
     ]
     return [edit for site, new in below if (edit := sites.edit(site, new))]
 
@@ -121,17 +129,18 @@ def _with_own_status(
     Where a card alone states a status, it says any that no column has. Cards are not marked where
     others of that status are not.
     """
-    alone = mvp.entry.kind == "card"
+    alone, own_cards = mvp.entry.kind == "card", set(cards)
     columns = {column.status for band in board.bands for column in band.columns}
     if status not in columns and (alone or status == "cancelled"):
         statuses = {m.id: m.status for m in reversed(roadmap.mvps)}
-        equals = [c for c in board.cards if c not in cards and statuses.get(c.mvp or "") == status]
+        rest = [c for c in board.cards if c not in own_cards]
+        equals = [c for c in rest if statuses.get(c.mvp or "") == status]
         if not alone and any(not marks_of(roadmap, c.text, c.mvp or "") for c in equals):
             return named
         new = StatusSites(roadmap).sure_glyph(status)
         own = {c.text: c.text == named[c.text] for c in cards}
         return {text: f"{text} {new}" if own[text] else named[text] for text in named}
-    others = [_last_mark(roadmap, card) for card in board.cards if card not in cards]
+    others = [_last_mark(roadmap, card) for card in board.cards if card not in own_cards]
     if any(mark and mark.parsed.status in columns for mark in others):
         return named  # every card is marked here
     for card in cards:
@@ -157,13 +166,17 @@ def _move_all(
     named: Mapping[str, str],
     first: Sequence[Edit],
 ) -> list[Edit]:
-    """Move several cards, each on the board that the one before has left."""
+    """Move several cards, each on the board that the one before has left.
+
+    On a large board only as many as lint, too, would move at a time, which tells of the rest.
+    """
     statuses = {m.id: m.status for m in reversed(roadmap.mvps)}
     order = roadmap.order
     document = Document(apply(roadmap.document.text, first), roadmap.document.path)
     done, parts = set(named.values()), {card.text for card in roadmap.parts}
     stuck = set[tuple[int, int]]()
-    for _ in range(2 * len(roadmap.boards[number].cards)):
+    cards = len(roadmap.boards[number].cards)
+    for _ in range(min(2 * cards, moves.WORK // cards + 1)):
         board = find_boards(document, roadmap.vocabulary, roadmap.ids)[number]
         for card in (c for c in board.cards if _is_of(c, mvps) and c.text not in parts):
             column = target_column(board, card, status, statuses)
@@ -183,6 +196,16 @@ def _move_all(
         return []
     end = len(old) - tail
     return [Edit(Span(head, end), old[head:end], new[head : len(new) - tail])]
+
+
+def left_cards(roadmap: Roadmap, ids: frozenset[str]) -> list[str]:
+    """The large boards on which some cards of MVPs are left where they are."""
+    return [
+        f"line {board.lines[0] + 1}: of {own} cards some stay: `vitlab lint --fix` moves more"
+        for board in roadmap.boards
+        if (own := sum(_is_of(c, ids) for c in board.cards)) > 1
+        and own * len(board.cards) > moves.WORK
+    ]
 
 
 def item_edits(

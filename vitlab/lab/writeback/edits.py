@@ -18,6 +18,7 @@ from vitlab.docs.model.vocabulary import Vocabulary, default_vocabulary, status_
 from vitlab.docs.save import FileChange, Reverted, change, open_elsewhere, save
 from vitlab.docs.text.edit import Conflict
 from vitlab.docs.text.source import Document, read
+from vitlab.docs.write.boards import left_cards
 from vitlab.docs.write.status import left_shared, not_restored, set_status
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.after_save import WRITTEN
@@ -78,7 +79,8 @@ def status_notes(lab: Lab | None, change: FileChange, mvp_id: str) -> list[str]:
     roadmap = parse_roadmap(document, _vocabulary(lab, change.path))
     mvp = roadmap.mvp(mvp_id)
     others = ", ".join(f"MVP-{other}" for other in roadmap.sharing(mvp))
-    shared = [*left_shared(roadmap, mvp_id), *kept_places(roadmap, mvp.id)]
+    cards = left_cards(roadmap, frozenset((mvp.id, *roadmap.sharing(mvp))))
+    shared = [*left_shared(roadmap, mvp_id), *cards, *kept_places(roadmap, mvp.id)]
     shared += [f"line {mvp.line}: {others} set too, the row is shared"] if others else []
     lost = not_restored(roadmap, mvp_id, change.edits)
     return shared + [only_undo(line) for line in lost]

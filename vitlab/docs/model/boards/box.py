@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -214,12 +215,21 @@ def belongs_in_box(text: str) -> bool:
     return text not in ("-", "—", "…") and not _CARD.match(text)
 
 
+def _line(segment: Segment) -> int:
+    return segment.index
+
+
 def rest_of_card(band: Band, card: Segment) -> list[Segment]:
     """The texts below a card in its column of a box that are more of it."""
     rest: list[Segment] = []
-    below = [s for s in band.segments if s.index > card.index and s.column in (card.column, -1)]
-    for segment in below:
-        if segment.index != card.index + len(rest) + 1 or segment.column < 0:
+    segments = band.segments
+    for number in range(bisect_right(segments, card.index, key=_line), len(segments)):
+        segment, line = segments[number], card.index + len(rest) + 1
+        if segment.index > line:
+            break
+        if segment.column not in (card.column, -1):
+            continue
+        if segment.index < line or segment.column < 0:
             break
         if segment.mvp or not belongs_in_box(segment.text):
             break

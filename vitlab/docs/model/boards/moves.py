@@ -17,6 +17,8 @@ from vitlab.docs.text.inline import width
 from vitlab.docs.text.source import Document, Span
 
 _COUNTED = re.compile(r"[(（](\d+)[)）]$")
+WORK = 100_000
+"""Cards that are drawn anew at a time: each move reads and draws its whole board."""
 _DASHES = ("-", "—")
 """What an empty column shows."""
 
@@ -369,7 +371,7 @@ def _shows_dash(board: Kanban, leaving: ColumnIndex) -> bool:
 
 def _render_lines(document: Document, band: Band, grid: list[list[_Texts]]) -> list[str]:
     """The lines of a grid; a line whose texts are unchanged is kept as it is."""
-    old = _grid(band)
+    old, offsets = _grid(band), [_card_offset(band, n) for n in range(len(band.columns))]
     lines = []
     row = 0
     while any(any(column[row:]) for column in grid):
@@ -377,7 +379,7 @@ def _render_lines(document: Document, band: Band, grid: list[list[_Texts]]) -> l
         if cells == [column[row] if row < len(column) else None for column in old]:
             lines.append(document.line_text(band.head + 1 + row))
         else:
-            line, rest = _render_line(band, cells)
+            line, rest = _render_line(band, offsets, cells)
             lines.append(line)
             for column, texts in rest.items():
                 grid[column][row : row + 1] = [cells[column][: -len(texts)], texts]
@@ -393,14 +395,16 @@ def _replace_lines(document: Document, band: Band, lines: Sequence[str]) -> Edit
     return _shortest_edit(start, before, after) if before != after else None
 
 
-def _render_line(band: Band, cells: Sequence[_Texts]) -> tuple[str, dict[int, _Texts]]:
+def _render_line(
+    band: Band, offsets: Sequence[int], cells: Sequence[_Texts]
+) -> tuple[str, dict[int, _Texts]]:
     """A line of cells, and by column the texts that do not fit under their head on it."""
     line = ""
     rest = {}
     for column, texts in enumerate(cells):
         heads = band.columns[column + 1 :]
         for number, text in enumerate(texts):
-            start = max(0 if number else _card_offset(band, column), width(line) + 2 if line else 0)
+            start = max(0 if number else offsets[column], width(line) + 2 if line else 0)
             if line and heads and start >= heads[0].offset - 1:
                 rest[column] = texts[number:]
                 break

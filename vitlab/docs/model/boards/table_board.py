@@ -125,13 +125,12 @@ def _of_cell(band: Band, index: int, column: int) -> list[Segment]:
 
 
 def _cells(band: Band) -> _Cells:
-    return [
-        [
-            [s.text for s in _of_cell(band, index, column) if s.text not in _DASHES]
-            for column in range(len(band.columns))
-        ]
-        for index in range(band.head + 2, band.last)
-    ]
+    first = band.head + 2
+    cells: _Cells = [[[] for _ in band.columns] for _ in range(first, band.last)]
+    for segment in band.segments:
+        if segment.text not in _DASHES:
+            cells[segment.index - first][segment.column].append(segment.text)
+    return cells
 
 
 def _one_per_row(cells: _Cells) -> bool:
