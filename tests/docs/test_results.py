@@ -510,6 +510,31 @@ def test_of_two_configurations_of_one_name_the_chosen_one_has_the_row(
     assert f"| 1.0 | main | {cell} |\n" in (apply(text, edits) if edits else text)
 
 
+@pytest.mark.parametrize(
+    ("rows", "after"),
+    [
+        ("| MVP-1.0 | alpha=1 | X.XX |", "| MVP-1.0 Ridge | alpha=1 | 0.750 |"),
+        ("| **1.0** | alpha=1 | - |", "| **1.0** Ridge | alpha=1 | 0.750 |"),
+        # of another run, or of several: a row is added
+        ("| 1.0 | alpha=1 | 0.5 |", "| 1.0 | alpha=1 | 0.5 |\n| 1.0 Ridge | ViT | 0.750 |"),
+        ("| 1.0 ViT | - | - |", "| 1.0 ViT | - | - |\n| 1.0 Ridge | ViT | 0.750 |"),
+        (
+            "| 1.0 | a | - |\n| 1.0 | b | - |",
+            "| 1.0 | a | - |\n| 1.0 | b | - |\n| 1.0 Ridge | ViT | 0.750 |",
+        ),
+    ],
+)
+def test_the_row_prepared_for_an_mvp_is_that_of_its_only_run(rows: str, after: str) -> None:
+    plan = "# Plan\n\n| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | ⏳ |\n"
+    text = f"{plan}\n## Numbers\n\n| MVP | Config | R² |\n|---|---|---|\n{rows}\n"
+    one = replace(result("1.0 ViT 0.75"), run="Ridge", n={})
+    for _ in range(2):  # written again it is the same
+        roadmap = parse_roadmap(Document(text))
+        edits = number_rows(roadmap, roadmap.mvp("1.0"), [one], "done", "full")
+        text = apply(text, edits) if edits else text
+        assert text.endswith(f"|---|---|---|\n{after}\n")
+
+
 def test_runs_that_differ_in_a_sign_have_a_row_each() -> None:
     names = ("x=-0.1", "x=0.1", "lr=1e-4", "lr=1e4", "A_1", "A1", "Run1")
     runs = (*names[:-1], "Run 1")

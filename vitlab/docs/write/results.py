@@ -153,7 +153,11 @@ def number_rows(
         if view is None:
             continue
         values = numbers_by_column(view, result)
-        if found is None:
+        if found is None and len(results) == 1 and (row := _prepared(rows, result)):
+            of_row[row[1].line] = result
+            edits += _fill_row(roadmap, *row, values)
+            edits += set_column(roadmap, row[1], "mvp", f"{row[1].raw('mvp')}{_behind_id(result)}")
+        elif found is None:
             edits.append(_new_row(roadmap, view, mvp, result, values, status))
         elif result.profile == "full" or not _has_numbers(*found, result.profile):
             of_row[found[1].line] = result
@@ -214,15 +218,33 @@ def _has_numbers(view: View, entry: Entry, profile: str) -> bool:
     return any(_DIGIT.search(text) and not can_overwrite(text, profile) for text in cells)
 
 
+def _prepared(
+    rows: Sequence[tuple[View, Entry, str | None]], result: Result
+) -> tuple[View, Entry] | None:
+    """The MVP's only row, where it waits for numbers and names no run."""
+    mine = [(view, entry, name) for view, entry, name in rows if name is not None]
+    if len(mine) != 1 or mine[0][2] or not mine[0][1].text("mvp")[-1:].isdigit():
+        return None
+    view, entry, _ = mine[0]
+    cells = [cell.text for cell in entry.row.cells]
+    numbers = (text for head, text in zip(view.headers, cells, strict=False) if metric_header(head))
+    is_empty = not any(map(_DIGIT.search, numbers))
+    return (view, entry) if is_empty and may_be_of(view, entry, result) else None
+
+
+def _behind_id(result: Result) -> str:
+    """What names the run in a row of its MVP; empty for the only one."""
+    return "" if result.run == "main" else f" {_BEFORE_DIGIT.sub('', result.run)}"
+
+
 def _new_row(
     roadmap: Roadmap, view: View, mvp: Mvp, result: Result, values: dict[int, str], status: str
 ) -> Edit:
     like = view.entries[-1] if view.entries else None
     prefix = "MVP-" if like and like.text("mvp").upper().startswith("MVP") else ""
-    run = "" if result.run == "main" else f" {_BEFORE_DIGIT.sub('', result.run)}"
     train = result.n.get("train")
     config = result.model_name + (f", {count_text(train)}" if train else "")
-    row = {**values, view.columns["mvp"]: f"{prefix}{mvp.id}{run}"}
+    row = {**values, view.columns["mvp"]: f"{prefix}{mvp.id}{_behind_id(result)}"}
     for column, text in (("config", config), ("status", status_cell(roadmap, status))):
         if column in view.columns:
             row.setdefault(view.columns[column], text)
