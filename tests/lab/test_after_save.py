@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,12 @@ from tests.lab.conftest import Ended
 from tests.lab.test_tray import put
 from vitlab.contract.paths import LabPaths
 from vitlab.docs.journal import Outcome
+from vitlab.jobs.store import all_jobs
+from vitlab.jobs.submissions import Staged, is_submitted, publish
 from vitlab.lab.after_save import raw_decisions, settle
 from vitlab.lab.conclusions.decisions import accept
 from vitlab.lab.lab import Lab, open_lab
+from vitlab.lab.launch import Request, launch, plan_launch
 from vitlab.lab.tray.proposals import Tray
 from vitlab.lab.writeback.decisions import decide_gate, give_status
 from vitlab.lab.writeback.edits import redo, status_changes, undo, write
@@ -37,6 +40,10 @@ def decide(lab: Lab) -> None:
 
 def conclude(lab: Lab) -> None:
     write(lab, lab.roadmap_path(), "1.0")
+
+
+def run(lab: Lab) -> None:
+    launch(lab, plan_launch(lab, Request(lab.roadmap_path(), "1.0", "smoke")))
 
 
 ACTS: dict[str, tuple[tuple[Act, ...], Act]] = {
@@ -93,6 +100,61 @@ def standing(root: Path) -> object:
         written,
         [one.state for one in Tray(lab).proposals(None)],
     )
+
+
+def put_one(staged: Sequence[Staged]) -> None:
+    publish(staged[:1])
+    die()
+
+
+LAUNCHED = "vitlab.lab.after_save.publish"
+
+
+@pytest.mark.parametrize(
+    ("place", "last", "jobs"),
+    [
+        ("vitlab.lab.launch.write_launch", die, 0),
+        ("vitlab.docs.save._replace", die, 0),
+        ("vitlab.docs.save._make_durable", die, 2),
+        ("vitlab.lab.lab.settle", die, 2),
+        (LAUNCHED, die, 2),
+        (LAUNCHED, put_one, 2),
+        ("vitlab.lab.lab.settle", settle_and_die, 2),
+        ("vitlab.lab.launch.publish", die, 2),
+    ],
+)
+def test_a_launch_killed_at_any_moment_has_both_its_status_and_its_jobs_or_neither(
+    lab: Lab,
+    roadmap: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    last: Callable[..., None],
+    jobs: int,
+) -> None:
+    monkeypatch.setattr("vitlab.jobs.queue.scheduler.advance", lambda _: None)
+    was, root = roadmap.read_text(), lab.paths.root
+    in_killed_process(root, run, place, last)
+    now = open_lab(root)
+    found = all_jobs(now.paths)
+    assert [is_submitted(job.paths) for job in found] == [True] * jobs
+    assert (roadmap.read_text() == was) == (jobs == 0)
+    assert not [*now.paths.experiments.glob("*/.tmp-*")]
+
+
+def test_a_launch_that_ctrl_c_ends_has_both_its_status_and_its_jobs(
+    lab: Lab, roadmap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes = iter([KeyboardInterrupt])
+
+    def interrupt(*_: object) -> None:
+        for outcome in outcomes:
+            raise outcome
+
+    monkeypatch.setattr("vitlab.docs.save._make_durable", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(lab)
+    assert "🚀" in roadmap.read_text()
+    assert len(all_jobs(open_lab(lab.paths.root).paths)) == 2
 
 
 @pytest.mark.parametrize("act", ACTS)

@@ -128,9 +128,10 @@ def _reserve(parent: Path, spec: Spec) -> tuple[Path, JobPaths]:
 
 
 def publish(staged: Sequence[Staged]) -> tuple[JobPaths, ...]:
-    """Put the staged jobs in their places; they wait from now on."""
+    """Put the staged jobs in their places, but for those already there; they wait from now on."""
     for one in staged:
-        one.temporary.rename(one.job.folder)
+        if one.temporary.exists() or not one.job.folder.exists():
+            one.temporary.rename(one.job.folder)
     for parent in dict.fromkeys(one.job.folder.parent for one in staged):
         sync_folder(parent)
     return tuple(one.job for one in staged)

@@ -14,26 +14,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vitlab.contract.paths import LabPaths, UsageError, is_closed, real, shared_rights, write_atomic
+from vitlab.contract.paths import (
+    JobPaths,
+    LabPaths,
+    UsageError,
+    is_closed,
+    real,
+    shared_rights,
+    write_atomic,
+)
 from vitlab.contract.reading import read_document
 from vitlab.contract.user_key import own_record, write_own
 from vitlab.docs.journal import Journal, Outcome, digest
-from vitlab.docs.save import FileChange, read_entry, undo
+from vitlab.docs.save import FileChange, read_entry, repair, undo
 from vitlab.jobs.files import held_by, take_lock
+from vitlab.jobs.submissions import Staged, publish
 
 VERSION = 1
 """Of the file of decisions."""
 PATIENCE = 30.0
 """Seconds to wait for another writer, which takes milliseconds, or a second where it prunes."""
-DECISION, PROPOSAL, WRITTEN = "decision", "proposal", "written"
-"""What is noted with a save: the decision it writes, the number of the proposal it carries out, and
-the jobs whose results it writes, with the ends it covers."""
+DECISION, PROPOSAL, WRITTEN, LAUNCH = "decision", "proposal", "written", "launch"
+"""What is noted with a save: the decision it writes, the number of the proposal it carries out, the
+jobs whose results it writes, with the ends it covers, and the staged jobs whose launch it tells."""
 
 
 def settle(lab: LabPaths, outcome: Outcome) -> None:
     """Keep the decision or results that a save writes, and take its proposal out of the tray.
 
-    Of an undo or redo, mark what was recorded of the save. `UsageError` and `OSError` as of files.
+    The jobs of a launch are put in their places. Of an undo or redo, mark what was recorded of the
+    save. `UsageError` and `OSError` as of files.
     """
     if not outcome.fresh:
         _mark(lab, set(outcome.left), outcome.undone)
@@ -54,14 +64,27 @@ def settle(lab: LabPaths, outcome: Outcome) -> None:
         tray = lab.private.tray
         with contextlib.suppress(FileNotFoundError):  # it is accepted already
             proposal_path(tray, number, "open").rename(proposal_path(tray, number, "accepted"))
+    if isinstance(places := outcome.note.get(LAUNCH), dict):
+        pairs = ((lab.root / old, JobPaths(lab.root / new)) for old, new in places.items())
+        with contextlib.suppress(OSError):  # whoever launches tries again, and tells why
+            publish([Staged(*pair) for pair in pairs if pair[0].exists()])
 
 
-def take_back(journal: Journal, written: Sequence[FileChange]) -> None:
-    """Undo a save of which nothing came, unless another has followed; why is told elsewhere.
+def launch_note(lab: LabPaths, staged: Sequence[Staged]) -> dict[str, Any]:
+    """The note of a save that tells the launch of staged jobs."""
+    places = {lab.relative(one.temporary): lab.relative(one.job.folder) for one in staged}
+    return {LAUNCH: places}
 
-    It cannot be redone.
+
+def take_back(journal: Journal, written: Sequence[FileChange], staged: Sequence[Staged]) -> None:
+    """Undo the save of a launch of which nothing came, unless another save has followed.
+
+    It cannot be redone. One that ctrl+c interrupted is finished or forgotten, with its jobs.
     """
     with contextlib.suppress(UsageError, OSError):
+        repair(journal)
+        if any(one.job.folder.exists() for one in staged):
+            return
         last = journal.to_reverse("done")[:1]
         entry = read_entry(journal, last[0], "done") if last and written else None
         if entry and [one.new_text for one in entry.changes] == [one.new_text for one in written]:

@@ -245,7 +245,8 @@ def open_lab(
     except OSError as error:
         if error.errno not in NOT_WRITABLE:
             lab.tell(f"journal: {cause(error)}")
-    remove_abandoned(paths)
+    if not os.path.lexists(lab.journal.unfinished):  # it may be of a launch, whose jobs these are
+        remove_abandoned(paths)
     _tell_strange(lab, paths.private.autopilot, "no autopilot goes on by it", shared=False)
     _tell_strange(lab, paths.private.decisions, "what persons decided is not known")
     _tell_strange(lab, paths.private.earlier, "what stood before the first jobs is not known")

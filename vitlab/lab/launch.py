@@ -46,7 +46,7 @@ from vitlab.jobs.queue.machine import read_machine
 from vitlab.jobs.queue.preflight import Finding, preflight
 from vitlab.jobs.store import Job, all_jobs, job_folders, new_exp_id, read_job, unfinished
 from vitlab.jobs.submissions import Staged, discard, is_submitted, publish, stage
-from vitlab.lab.after_save import take_back
+from vitlab.lab.after_save import launch_note, take_back
 from vitlab.lab.earlier import keep_earlier
 from vitlab.lab.lab import NOT_WRITABLE, Lab
 from vitlab.lab.linked_files import earlier_state, left_alone, linked_changes
@@ -153,8 +153,7 @@ def preview(job: Job) -> list[str]:
         for resumed in (False, True)
     )
     command = again if begun(job) else first
-    # Slurm and its options, W&B, metrics, ...
-    more: dict[str, Any] = {**spec.extra, "outputs": command.outputs}
+    more: dict[str, Any] = {**spec.extra, "outputs": command.outputs}  # Slurm, W&B, metrics
     if spec.recipe == "command":
         lines = [f"runs: {shlex.join(command.argv)}", f"in: {command.cwd}"]
         if again.argv != command.argv:  # after a failure, by its `health` or `on_lost`
@@ -395,12 +394,11 @@ def launch(lab: Lab, plan: Plan, force: bool = False) -> Launched:
         try:
             _stage(lab, plan.specs, staged)
             keep_earlier(lab, plan.request.roadmap)
-            written = write_launch(lab, plan.request.mvp, plan.changes)
+            written = write_launch(lab, plan.request.mvp, plan.changes, staged)
             jobs = publish(staged)
         except BaseException:  # refused: as if it had never been
+            take_back(lab.journal, written, staged)
             discard(staged)
-            if not any(one.job.folder.exists() for one in staged):
-                take_back(lab.journal, written)
             raise
     finally:
         os.close(lock)
@@ -463,9 +461,12 @@ def launch_changes(lab: Lab, roadmap: Roadmap, mvp: Mvp, exp_id: str) -> tuple[F
     return (change(roadmap.document, edits), *linked)
 
 
-def write_launch(lab: Lab, mvp: str, changes: tuple[FileChange, ...]) -> tuple[FileChange, ...]:
+def write_launch(
+    lab: Lab, mvp: str, changes: tuple[FileChange, ...], staged: Sequence[Staged] = ()
+) -> tuple[FileChange, ...]:
     wanted = changes if lab.settings.write_status == "auto" else ()
-    return save(wanted, lab.journal, what=f"MVP-{mvp}: status running") if wanted else ()
+    what, note = f"MVP-{mvp}: status running", launch_note(lab.paths, staged)
+    return save(wanted, lab.journal, what=what, note=note) if wanted else ()
 
 
 def _with_options(lab: Lab, spec: Spec, request: Request, elsewhere: dict[str, Any]) -> Spec:
@@ -487,8 +488,7 @@ def _project(lab: Lab, roadmap: Roadmap) -> str:
     Without one its file's name (`my_vit_roadmap.md` -> `MYVIT`), or else that of the lab's folder.
     """
     for key, pattern in (("project", r"[A-Za-z]\w*"), ("id", r"[A-Za-z]\w*(?=-\d{8})")):
-        match = re.search(pattern, roadmap.meta.get(key, ""))
-        if match:
+        if match := re.search(pattern, roadmap.meta.get(key, "")):
             return match.group().upper()
     path = roadmap.document.path
     words = re.split(r"[^A-Za-z0-9]+", path.stem if path else "")
