@@ -181,6 +181,24 @@ def test_no_older_result_stands_for_the_newest_of_its_run_that_cannot_be_read(
     assert [one.result.values["test/r2/log_g"] for one in newest_results(lab, roadmap)] == [0.8]
 
 
+def test_no_older_result_stands_for_a_newer_job_whose_spec_is_lost(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    first, other = ended("main", 0.5), ended("other", 0.6)
+    newer, trial = ended("main", 0.7), ended("other", 0.1, profile="demo")
+    failed = ended("other", 0.1, outcome="failed")
+    for job in (newer, trial, failed):
+        job.spec.write_text('{"mvp', encoding="utf-8")
+    for write in (newer.spec.unlink, lambda: newer.result.write_text("{"), newer.exit.unlink):
+        for found in (newest_results(lab, roadmap), latest(all_results(lab)),
+                      lookup_results(lab.paths, ["1.0"])):  # fmt: skip
+            assert [one.job.name for one in found] == [other.name]
+        with pytest.raises(UsageError, match=f"newest result cannot be read: {newer.name}: spec"):
+            lookup_job(lab.paths, "1.0/main")
+        write()
+    assert {one.job.name for one in newest_results(lab, roadmap)} == {first.name, other.name}
+
+
 def sized(job: JobPaths, n: int) -> JobPaths:
     result = read_result(job.result)
     assert result is not None

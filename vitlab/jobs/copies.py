@@ -1,12 +1,20 @@
-"""Copies of jobs' folders beside them, as `cp -r JOB JOB.bak` makes: of one job, one counts."""
+"""What folders of jobs beside each other are to each other.
+
+Copies, as `cp -r JOB JOB.bak` makes: of one job, one counts. Newer jobs whose spec is lost: what
+came before them is of another state.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from vitlab.contract.job import Result, Spec, ended_well, load_result
 from vitlab.contract.paths import JobPaths
+from vitlab.contract.reading import Unreadable
+from vitlab.jobs.ends import load_exit
+from vitlab.jobs.submissions import slug_of
 
 SUBMISSION = ("exp_id", "mvp", "run", "profile", "submitted", "config")
 """What no two jobs have alike, of their specs."""
@@ -35,3 +43,39 @@ def copies(jobs: Iterable[tuple[JobPaths, tuple[object, ...]]]) -> dict[str, Job
 def _rank(job: JobPaths, exp_id: object) -> tuple[bool, bool, int, str]:
     elsewhere = job.folder.parent.name != exp_id
     return elsewhere, not _MADE.fullmatch(job.folder.name), len(job.name), job.name
+
+
+def overtaken(
+    jobs: Iterable[tuple[JobPaths, Spec]], lost: Sequence[JobPaths]
+) -> dict[str, JobPaths]:
+    """The name of each job -> a newer one of its run that may have a result and has no spec.
+
+    `lost`: those whose spec cannot be read. Such a one is known by its folder, and by its result.
+    """
+    newer = [(one, result) for one in lost for result in _results(one)]
+    found: dict[str, JobPaths] = {}
+    for job, spec in jobs if newer else ():
+        made = re.compile(rf"\d{{8}}-\d{{6}}-{re.escape(slug_of(spec.run))}(-\d+)?")
+        for one, result in newer:
+            of_run = one.folder.parent == job.folder.parent and made.fullmatch(one.folder.name)
+            if of_run and job.folder.name < one.folder.name and _is_of(result, spec):
+                found[job.name] = one
+    return found
+
+
+def _results(job: JobPaths) -> list[Result | None]:
+    """The result of a job without a spec: one, or none; None where that is not known."""
+    try:
+        end = load_exit(job.exit)
+        result = load_result(job.result) if end and ended_well(end) else None
+    except Unreadable:
+        return [None]
+    return [result] if result else []
+
+
+def _is_of(result: Result | None, spec: Spec) -> bool:
+    """Whether it may be of the run of that spec, which a model scored again is not."""
+    if result is None:
+        return True
+    theirs, own = ((x.run, x.profile, x.recipe == "evaluate") for x in (result, spec))
+    return theirs == own

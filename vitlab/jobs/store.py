@@ -8,8 +8,8 @@ import errno
 import os
 import re
 import time
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,7 +31,7 @@ from vitlab.contract.reading import Unreadable as UnreadableFile
 from vitlab.contract.tracking import VERSION as LINK_VERSION
 from vitlab.contract.tracking import Link
 from vitlab.contract.validation import load_fields, load_record
-from vitlab.jobs.copies import SUBMISSION, copies
+from vitlab.jobs.copies import SUBMISSION, copies, overtaken
 from vitlab.jobs.ends import LONGEST, load_exit, modified, number
 from vitlab.jobs.files import BLOCK, beats, is_locked, last_json_line, read_own
 from vitlab.jobs.processes import SLURM_NUMBER, is_alive, is_elsewhere, is_here
@@ -106,6 +106,8 @@ class Job:
     """Its number in Slurm and its state there; empty before it is submitted to Slurm."""
     problem: str = ""
     """Which of its files cannot be read, and why: `result.json is a link`; empty when all can."""
+    before: str = ""
+    """Why the spec of a newer job of its run cannot be read; empty where none is so."""
     foreign: bool = False
     """It waits or was lost, and this user has not submitted it here: nothing starts it."""
 
@@ -328,7 +330,16 @@ def all_jobs(lab: LabPaths) -> list[Job]:
     jobs = (_unchanged(folder) or _read_anew(folder, room) for folder in folders)
     found = [job for job in jobs if job is not None]
     twins = copies((one.paths, tuple(getattr(one.spec, x) for x in SUBMISSION)) for one in found)
-    return [job for job in found if job.name not in twins] if twins else found
+    found = [job for job in found if job.name not in twins] if twins else found
+    lost = {job.name: job for job in found if SPEC in job.problem}
+    return note_lost(found, lost.values()) if lost else found
+
+
+def note_lost(jobs: Sequence[Job], lost: Iterable[Job]) -> list[Job]:
+    """The jobs, each with what it stands `before`; `lost`: those whose spec cannot be read."""
+    why = {job.paths: f"{job.name}: {job.problem}" for job in lost}
+    newer = overtaken(((job.paths, job.spec) for job in jobs), [*why])
+    return [replace(job, before=why[newer[job.name]]) if job.name in newer else job for job in jobs]
 
 
 def _read_anew(folder: str, room: Room) -> Job | None:

@@ -113,9 +113,14 @@ def _latest_ahead(parent: Path) -> float:
     return latest
 
 
+def slug_of(run: str) -> str:
+    """A run's name as it stands in the names of its jobs' folders."""
+    return re.sub(r"[^\w.=-]+", "-", run, flags=re.ASCII).strip("-.")[:60] or "run"
+
+
 def _reserve(parent: Path, spec: Spec) -> tuple[Path, JobPaths]:
     stamp = time.strftime(_STAMP, time.localtime(spec.submitted))
-    slug = re.sub(r"[^\w.=-]+", "-", spec.run, flags=re.ASCII).strip("-.")[:60] or "run"
+    slug = slug_of(spec.run)
     for number in itertools.count(1):
         name = f"{stamp}-{slug}" if number == 1 else f"{stamp}-{slug}-{number}"
         temporary = parent / f".tmp-{name}"

@@ -33,17 +33,17 @@ from vitlab.docs.judge.budget import PRINCIPAL
 from vitlab.docs.judge.seeds import seed_name
 from vitlab.jobs.copies import SUBMISSION, copies
 from vitlab.jobs.experiment.placeholders import SEED
-from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, job_folders, read_job
+from vitlab.jobs.store import SETTLED, Job, all_jobs, find_job, job_folders, note_lost, read_job
 from vitlab.lab.results.run_settings import seed_of, seedless_hash, settings_of
 
 if TYPE_CHECKING:
     from vitlab.lab.lab import Lab  # reads documents, which a job's process does not
 
 _ANY = JobPaths(Path())
-RESULT, EXIT = _ANY.result.name, _ANY.exit.name
-_CACHED = (RESULT, _ANY.spec.name, _ANY.exit.name, _ANY.sealed.name)
+RESULT, EXIT, SPEC = _ANY.result.name, _ANY.exit.name, _ANY.spec.name
+_CACHED = (RESULT, SPEC, EXIT, _ANY.sealed.name)
 """What a cached entry is read from."""
-DECIDING = (RESULT, _ANY.spec.name, EXIT)
+DECIDING = (RESULT, SPEC, EXIT)
 """Where one of these cannot be read, it is not known what its job found."""
 KEPT = 1 << 14
 """Results a process keeps; beyond, as many as are read in turn are all read anew."""
@@ -162,7 +162,7 @@ def finished(jobs: Iterable[Job]) -> list[Finished]:
         elif ended_well(job.state):
             result = _result(job.paths, starts_principal(job.spec))
             if result is not None:
-                results.append(Finished(job, result))
+                results.append(Finished(job, result, job.before))
     return sorted(_noted_before(results, torn), key=lambda one: one.order)
 
 
@@ -339,8 +339,7 @@ def _results_and_problems(lab: Lab) -> tuple[list[Finished], dict[str, str]]:
     cached = _read_cache(path, min(CACHE_BYTES * (len(folders) + 16), LARGEST_CACHE))
     room = Room()
     fresh: dict[str, _Entry] = {}
-    results: list[Finished] = []
-    torn: list[Job] = []
+    results, torn, lost = list[Finished](), list[Job](), list[Job]()
     problems: dict[str, str] = {}
     submissions: dict[JobPaths, tuple[object, ...]] = {}
     for paths in folders:
@@ -354,6 +353,7 @@ def _results_and_problems(lab: Lab) -> tuple[list[Finished], dict[str, str]]:
             read = finished([job])
             results += read
             torn += [job] if _is_torn(job) else []
+            lost += [job] if SPEC in job.problem else []
             submissions[paths] = tuple(getattr(job.spec, name) for name in SUBMISSION)
             if job.problem:
                 problems[paths.name] = f"unreadable: {job.problem}"
@@ -368,6 +368,8 @@ def _results_and_problems(lab: Lab) -> tuple[list[Finished], dict[str, str]]:
     twins = copies(submissions.items())
     problems |= {name: f"is a copy of {own.name}, which counts" for name, own in twins.items()}
     kept = [one for one in results if one.job.name not in twins]
+    noted = note_lost([one.job for one in kept], lost)
+    kept = [replace(one, job=job, before=job.before) for one, job in zip(kept, noted, strict=True)]
     return _noted_before(kept, torn), problems
 
 
@@ -414,9 +416,8 @@ def _read_cache(path: Path, limit: int) -> dict[str, _Entry]:
     """The entries by job; none where the cache is not one, as it can be made again."""
     try:
         head, _, rest = read_regular(path, limit).partition(_BEFORE_JOBS)
-        is_ours = is_sealed(
-            head.removeprefix(_HEAD).decode("ascii", "replace"), b"results", rest[:-1]
-        )
+        mark = head.removeprefix(_HEAD).decode("ascii", "replace")
+        is_ours = is_sealed(mark, b"results", rest[:-1])
         jobs = parse(rest[:-1], limit) if is_ours else {}
         good = all(
             {"stamp", "state", "spec", "result"} <= set(entry)
@@ -435,8 +436,8 @@ def lookup_results(
     """The results of MVPs (the newest of each run at its highest profile) and single jobs.
 
     `roadmap`: whose MVPs, by its path in the lab. `elsewhere`: experiments that no MVP means, as of
-    a plan that was put away. `UsageError` for a job without a result, and an
-    MVP of several roadmaps where none is given.
+    a plan that was put away. `UsageError` for a job without a result, and an MVP of several
+    roadmaps where none is given.
     """
     everything = finished(all_jobs(lab))
     counted = [one for one in everything if one.job.spec.exp_id not in elsewhere]
