@@ -225,6 +225,19 @@ def test_compressed_and_odd_chunks_are_read_by_hdf5(simulator: Simulator, tmp_pa
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_mask_may_be_of_true_and_false(simulator: Simulator, tmp_path: Path) -> None:
+    path = written(simulator, tmp_path / "a.h5")
+    with h5py.File(path, "a") as file:
+        file[MASK][3, 5:9] = 2
+    wanted = open_spectra_files(path).read(0, 30)
+    with h5py.File(path, "a") as file:
+        values = file[MASK][()] != 0
+        del file[MASK]
+        file.create_dataset(MASK, data=values)
+    for one, other in zip(open_spectra_files(path).read(0, 30), wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @settings(deadline=None, max_examples=25)
 @given(
     st.lists(

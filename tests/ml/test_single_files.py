@@ -179,6 +179,27 @@ def test_wavelengths_in_any_unit(values: NDArray[Any], unit: str, word: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("unit", "per_angstrom", "medium"),
+    [
+        *((unit, 1.0, "") for unit in ("AA", "Å", "Ångström", "Angstroem", "[A]", "埃")),
+        ("nanometres", 0.1, ""),
+        ("micrometers", 1e-4, ""),
+        ("metre", 1e-10, ""),
+        ("Angstrom (air)", 1.0, "air"),
+        ("nm, in vacuum", 0.1, "vacuum"),
+    ],
+)
+def test_a_unit_of_wavelengths_by_any_name(unit: str, per_angstrom: float, medium: str) -> None:
+    axis = read_axis(WAVE * per_angstrom, {"unit": unit}, "x")
+    np.testing.assert_allclose(axis.wave, WAVE, rtol=1e-12)
+    assert axis.medium == medium
+    if not medium:
+        log10 = f"log10(lambda/{unit.strip('[]')})"
+        wave, _ = to_angstrom(np.log10(WAVE * per_angstrom), log10, "x")
+        np.testing.assert_allclose(wave, WAVE, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
     ("values", "unit", "what"),
     [
         (np.arange(4096.0), "", "in no unit that can be known"),

@@ -201,7 +201,7 @@ def open_pfsspec(path: Path) -> PfsspecFile:
             shape = (pixels,) if inside == WAVE else (n, pixels)
             if data.shape != shape:
                 raise UsageError(f"{path}: {inside}: shape {data.shape}, not {shape}")
-            if data.dtype.kind not in "fiu":
+            if data.dtype.kind not in _kinds(inside):
                 raise UsageError(f"{path}: {inside}: {data.dtype} instead of numbers")
         # First of all, as a table has all its rows in the file, and `n` is only declared.
         params = _aligned(read_frame(file, PARAMS, path, n), n, path)
@@ -216,6 +216,11 @@ def open_pfsspec(path: Path) -> PfsspecFile:
     scales = np.empty(n, np.float32)
     seen = {written: digest}
     return PfsspecFile(path, axis, n, params, scales, unknown, unset, locations, seen, factor)
+
+
+def _kinds(inside: str) -> str:
+    """Of numbers; of a mask also true and false."""
+    return "fiub" if inside == MASK else "fiu"
 
 
 def _written(found: os.stat_result) -> tuple[int, int]:
@@ -293,7 +298,11 @@ def _again(file: h5py.File, inside: str, source: PfsspecFile) -> h5py.Dataset:
     """A data set that `open_pfsspec` has looked at."""
     data = file.get(inside)
     shape = (source.n, len(source.wave))
-    if not isinstance(data, h5py.Dataset) or data.shape != shape or data.dtype.kind not in "fiu":
+    if (
+        not isinstance(data, h5py.Dataset)
+        or data.shape != shape
+        or data.dtype.kind not in _kinds(inside)
+    ):
         raise UsageError(f"{source.path}: {inside}: has changed while it was read")
     return data
 

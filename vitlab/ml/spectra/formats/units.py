@@ -19,6 +19,8 @@ _SAME = {
 }
 """Word in lower case -> the one that it is another of."""
 _POWER = r"(?:\^|\*\*)?\s*[({]?([+-]?\d+)[)}]?"
+_BEHIND = re.compile(r"\s*(?:\^|\*\*)\s*[({]?([+-]?\d+)[)}]?")
+"""The power of a bracket."""
 _TEN = re.compile(r"10(?:\^|\*\*)\s*[({]?([+-]?\d+)[)}]?")
 _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eEdD][+-]?\d+)?")
 _WORD = re.compile(rf"([A-Za-zÅåµμ%]+)(?:{_POWER})?")
@@ -53,25 +55,29 @@ def is_power_of(unit: str, flux: str, power: int) -> bool:
 
 def _parsed(text: str) -> Parsed | None:
     """A unit without the words of power 0; None where it cannot be read."""
-    total, sign, groups, at = {"10": 0.0}, 1, [1], 0
+    found: list[tuple[str, float]] = [("10", 0.0)]
+    sign, groups, at = 1, [(1, 0)], 0
     while at < len(text := text[:LONGEST]):
         letter = text[at]
-        if letter in " *.)":
-            if letter == ")" and len(groups) > 1:
-                groups.pop()
+        if letter == ")" and len(groups) > 1:
+            _, first = groups.pop()
+            if power := _BEHIND.match(text, at + 1):  # `(erg/s/cm2/A)^2`
+                found[first:] = [(word, by * float(power[1])) for word, by in found[first:]]
+                at = power.end() - 1
         elif letter in "/(":
             if letter == "(":
-                groups.append(groups[-1] * sign)
+                groups.append((groups[-1][0] * sign, len(found)))
             sign = -1 if letter == "/" else 1
-        else:
-            found = _TEN.match(text, at) or _NUMBER.match(text, at) or _WORD.match(text, at)
-            if found is None:
+        elif letter not in " *.)":
+            match = _TEN.match(text, at) or _NUMBER.match(text, at) or _WORD.match(text, at)
+            if match is None:
                 return None
-            word, by = _factor(found)
-            total[word] = total.get(word, 0.0) + by * sign * groups[-1]
-            at, sign = found.end(), 1
+            word, by = _factor(match)
+            found.append((word, by * sign * groups[-1][0]))
+            at, sign = match.end(), 1
             continue
         at += 1
+    total = {word: math.fsum(by for one, by in found if one == word) for word, _ in found}
     return {word: power for word, power in total.items() if power}
 
 

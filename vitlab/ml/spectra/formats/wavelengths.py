@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,30 +16,19 @@ from vitlab.contract.paths import UsageError
 Array = NDArray[np.float64]
 
 _LENGTHS = {
-    "angstrom": 1.0,
-    "angstroms": 1.0,
-    "ang": 1.0,
-    "a": 1.0,
-    "å": 1.0,
-    "0.1nm": 1.0,
-    "1e-10m": 1.0,
-    "10^-10m": 1.0,
-    "nm": 10.0,
-    "nanometer": 10.0,
-    "nanometers": 10.0,
-    "nanometre": 10.0,
-    "um": 1e4,
-    "µm": 1e4,
-    "μm": 1e4,
-    "micron": 1e4,
-    "microns": 1e4,
-    "micrometer": 1e4,
+    **dict.fromkeys(("angstrom", "angstroem", "ang", "a", "aa", "埃"), 1.0),
+    **dict.fromkeys(("0.1nm", "1e-10m", "10^-10m"), 1.0),
+    **dict.fromkeys(("nm", "nanometer", "纳米"), 10.0),
+    **dict.fromkeys(("um", "μm", "micron", "micrometer", "微米"), 1e4),
     "cm": 1e8,
-    "m": 1e10,
-    "meter": 1e10,
+    **dict.fromkeys(("m", "meter"), 1e10),
 }
-"""Unit in lower case, without spaces -> Angstrom."""
-_LOG = re.compile(r"(?P<log>log10|log|ln|dex)[\[(]?(?P<unit>[^\])]*)[\])]?$")
+"""Unit in lower case, without blanks, accents and plurals -> Angstrom."""
+_LOG = re.compile(
+    r"(?P<log>log10|log|ln|dex)[\[(]?(?:lambda/|wavelength/)?(?P<unit>[^\])]*)[\])]?$"
+)
+_IN = re.compile(r"[,;]?[\[(]?(?:in)?(?:air|vac(?:uum)?)[\])]?$")
+"""A medium behind a unit, in lower case without blanks."""
 _MEDIUM = re.compile(r"\s*(?:in\s+)?(vac|air\b)", re.IGNORECASE)
 _STATED = re.compile(r"\W*(\w+)\s*[:=]\s*(\w.*)")
 _TOLD = re.compile(
@@ -180,7 +170,14 @@ def stated_medium(attributes: Mapping[str, Any]) -> str:
     for name, value in attributes.items():
         text = _text(value).lower()
         match name.upper():
-            case "AIRORVAC" | "MEDIUM" | "WAVELENGTHS" | "WAVE_MEDIUM" | "SPECSYS_MEDIUM":
+            case (
+                "AIRORVAC"
+                | "MEDIUM"
+                | "WAVELENGTHS"
+                | "WAVE_MEDIUM"
+                | "SPECSYS_MEDIUM"
+                | "AIR_OR_VACUUM"
+            ):
                 if medium := medium_of(text):
                     return medium
             case "VACUUM" | "VACWAVE" | "IN_VACUUM" | "INVACUUM":
@@ -188,6 +185,9 @@ def stated_medium(attributes: Mapping[str, Any]) -> str:
                     return "vacuum"
                 if text in ("f", "false", "0", "0.0", "no"):
                     return "air"
+            case "UNIT" | "UNITS":
+                if found := _IN.search(re.sub(r"\s+", "", text)):
+                    return "vacuum" if "vac" in found[0] else "air"
             case "CTYPE1" | "CTYPE3":
                 if text.startswith(("awav", "wave")) and not text.startswith("wavelength"):
                     return "air" if text.startswith("awav") else "vacuum"
@@ -212,14 +212,22 @@ def _guess(values: Array, where: str) -> str:
 
 def _meaning(unit: str, where: str) -> tuple[float, float]:
     """Factor to Angstrom, and the base of the logarithm (0: none)."""
-    word = re.sub(r"\s+", "", unit.lower())
-    if word in _LENGTHS:
-        return _LENGTHS[word], 0.0
+    letters = unicodedata.normalize("NFKD", unit.lower())
+    letters = "".join(one for one in letters if not unicodedata.combining(one))
+    word = _IN.sub("", re.sub(r"\s+", "", letters)).strip("[]")
+    if (length := _length(word)) is not None:
+        return length, 0.0
     match = _LOG.match(word)
-    if match and (match["unit"] or "angstrom") in _LENGTHS:
-        base = np.e if match["log"] == "ln" else 10.0
-        return _LENGTHS[match["unit"] or "angstrom"], float(base)
+    if match and (length := _length(match["unit"] or "angstrom")) is not None:
+        return length, float(np.e if match["log"] == "ln" else 10.0)
     raise UsageError(f"{where}: unit {unit} is not a readable unit of wavelength")
+
+
+def _length(word: str) -> float | None:
+    singular = word[:-1] if len(word) > 2 and word.endswith("s") else word
+    return _LENGTHS.get(
+        singular.removesuffix("re") + "er" if singular.endswith("metre") else singular
+    )
 
 
 def _text(value: object) -> str:
