@@ -392,9 +392,9 @@ def corrupt(bench: Bench, seed: str, number: int) -> tuple[Report, bool]:
             shutil.copytree(aside, target_outside, symlinks=True)
         else:
             target_outside.write_bytes(data)
-        path.symlink_to(target_outside)
+        _put(path, lambda one: one.symlink_to(target_outside))
     else:
-        OBJECTS[kind][1](path)
+        _put(path, OBJECTS[kind][1])
     around = bench.outer()
     try:
         looked = _attack(draw, bench, report, around)
@@ -407,6 +407,17 @@ def corrupt(bench: Bench, seed: str, number: int) -> tuple[Report, bool]:
     if target.startswith(bench.jobs["running"]) and target.endswith((".log", "s.jsonl")):
         bench.remember()  # what follows its numbers has read what stood there
     return report, _healed(bench, report, looked) and looked
+
+
+def _put(path: Path, make: Callable[[Path], object]) -> None:
+    """Make an object at `path`, also where a running program writes its file anew meanwhile."""
+    for _ in range(100):
+        try:
+            make(path)
+        except (FileExistsError, NotADirectoryError):
+            _clear(path)
+        else:
+            return
 
 
 def _attack(
