@@ -35,7 +35,15 @@ from vitlab.contract.job import (
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError
 from vitlab.contract.tracking import Link, read_link, write_link
 from vitlab.jobs import processes, store
-from vitlab.jobs.files import held_by, is_locked, take_lock, write_json
+from vitlab.jobs.files import (
+    ReservedFile,
+    held_by,
+    is_locked,
+    read_json,
+    take_lock,
+    write_json,
+    write_owner,
+)
 from vitlab.jobs.process.child import shared_sources
 from vitlab.jobs.process.health import Limits
 from vitlab.jobs.process.monitor import Monitor, read_found
@@ -459,3 +467,19 @@ def test_long_texts_of_a_row_are_cut(shop: Workshop) -> None:
     state = read_state(job)
     assert isinstance(state, Done)
     assert (len(state.outcome), len(state.detail)) == (2000, 2000)
+
+
+def test_a_record_that_is_written_in_parts_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, at: whole(file, data[:7], at))
+    end, record = tmp_path / "exit.json", {"reason": "ok", "detail": "of a job"}
+    ReservedFile(end).write(json.dumps(record).encode())
+    lock = take_lock(tmp_path / "lock")
+    assert lock is not None
+    for owner in ({**record, "pid": 4711}, record):
+        write_owner(lock, owner)
+        assert read_json(tmp_path / "lock") == owner
+    os.close(lock)
+    assert read_json(end) == record

@@ -118,11 +118,19 @@ class ReservedFile:
             write_atomic(self.path, data)
             return
         try:
-            os.ftruncate(descriptor, os.pwrite(descriptor, data, 0))
+            _write_over(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         self._reserved.replace(self.path)
+
+
+def _write_over(descriptor: int, data: bytes) -> None:
+    """Write a file anew, all of it: one call may write a part, as where a disk is almost full."""
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, data[done:], done)
+    os.ftruncate(descriptor, done)
 
 
 def place_of(folder: int, path: Path) -> Path | None:
@@ -308,7 +316,7 @@ def write_owner(descriptor: int, owner: Mapping[str, Any]) -> None:
     """Write who holds the lock into its file; only its holder may."""
     data = json.dumps(owner, ensure_ascii=False).encode() + b"\n"
     try:
-        os.ftruncate(descriptor, os.pwrite(descriptor, data, 0))
+        _write_over(descriptor, data)
     except OSError as error:  # a full disk: of a descriptor the error has no name
         error.filename = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
         raise
