@@ -106,6 +106,7 @@ AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 SwitchType=switch/none
 MpiDefault=none
+MaxArraySize=3
 ReturnToService=2
 KillWait=2
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=10000

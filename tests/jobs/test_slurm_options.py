@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -212,6 +213,40 @@ def test_a_cluster_says_nothing_of_another_s_jobs(
     assert read_json(other.slurm)["cluster"] == "gamma"
     stop(other)
     assert "cancel --clusters=gamma 7_0" in asked.read_text()
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "arrays"),
+    [
+        ("MaxArraySize = 2", {}, ["0-1", "0-1", "0-0"]),
+        ("MaxArraySize = 9\\nSchedulerParameters = x,max_array_tasks=3", {}, ["0-2", "0-1"]),
+        ("MaxArraySize = 3", {"at_once": 1}, ["0-2%1", "0-1%1 after 4"]),
+        ("MaxArraySize = 0", {}, ["0-0"] * 5),
+        ("", {"at_once": 4}, ["0-4%4"]),
+    ],
+)
+def test_a_sweep_above_the_largest_array_is_several(
+    shop: Workshop,
+    programs: Callable[..., None],
+    config: str,
+    options: dict[str, int],
+    arrays: list[str],
+) -> None:
+    asked = shop.lab.root / "asked"
+    programs("scontrol", b"", f"printf '{config}\\n'")
+    programs("sbatch", b"4\n", f"echo $@ >> {asked}")
+    programs("squeue", b"")
+    jobs = [shop.submit("pass", extra={**SLURM, "slurm": options}, run=run) for run in "abcde"]
+    assert advance(shop.lab) == jobs
+    sent = [
+        found[1] + (f" after {after[1]}" if after else "")
+        for line in asked.read_text().splitlines()
+        if (found := re.search(r"--array=(\S+)", line))
+        for after in [re.search(r"--dependency=afterany:(\S+)", line)]
+    ]
+    assert sent == arrays
+    tasks = [f"4_{i}" for array in arrays for i in range(int(array[2]) + 1)]
+    assert [read_json(job.slurm)["id"] for job in jobs] == tasks
 
 
 def test_a_banner_is_no_number(shop: Workshop, programs: Callable[..., None]) -> None:

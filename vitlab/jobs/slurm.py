@@ -15,6 +15,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -70,14 +71,21 @@ _NO_ANSWER = re.compile(
 WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "CONFIGURING", "SPECIAL_EXIT")
 
 
-def batch(options: Mapping[str, Any], root: Path, folders: Path, count: int) -> list[str]:
-    """The `sbatch` command of `count` jobs, one array task each; `folders` lists their folders."""
+def batch(
+    options: Mapping[str, Any], root: Path, folders: Path, count: int, after: str = ""
+) -> list[str]:
+    """The `sbatch` command of `count` jobs, one array task each; `folders` lists their folders.
+
+    `after`: the number of the array before it of one sweep, with which it shares `at_once`.
+    """
     limit = f"%{options['at_once']}" if options.get("at_once") else ""
     argv = ["sbatch", "--parsable", "--requeue", "--open-mode=append", f"--chdir={root}"]
     log = str(folders.with_suffix("")).replace("%", "%%")  # %j of a path is no job's number
     argv += [f"--array=0-{count - 1}{limit}", f"--output={log}.%a.log"]
     argv += [f"--job-name={folders.stem}", "--ntasks-per-node=1"]
     argv += [f"--signal=B:USR2@{options.get('warning', WARNING)}"]
+    if limit and after:
+        argv.append(f"--dependency=afterany:{after}")
     for name, option in (
         ("partition", "partition"),
         ("account", "account"),
@@ -112,49 +120,60 @@ def submit_batch(
 ) -> tuple[list[JobPaths], list[Ended]]:
     """Submit `jobs`, those of one experiment, set of options and environment as one array.
 
-    Slurm gives a batch step the environment of `sbatch`: here the one they were submitted with.
-    Returns those submitted, and those Slurm refused. Without `sbatch` here, a process on another
-    machine submits them.
+    More than the cluster takes in one are several arrays. Returns those submitted, and those Slurm
+    refused. Without `sbatch` here, a process on another machine submits them.
     """
     refused: list[Ended] = []
     begun, free = _answered_late(jobs)
+    # Asked first: not between a submission and the record of its number.
+    here, most = _cluster_here() if free else ("", 1)
     for group in _groups(free):
-        lab.private.slurm.mkdir(parents=True, exist_ok=True)
-        # Named by the folder: a job that was taken over may say to be of any experiment.
-        exp_id = group[0].paths.folder.parent.name
-        folders = lab.private.slurm / f"{exp_id}-{time.time_ns()}.txt"
-        try:
-            argv = batch(group[0].spec.extra.get("slurm") or {}, lab.root, folders, len(group))
-        except (TypeError, ValueError, AttributeError) as error:
-            refused += [(job, "failed", f"slurm: {error}") for job in group]
-            continue
-        with folders.open("x") as file:
-            file.writelines(f"{job.paths.folder}\n" for job in group)
-        orders = {}
-        for job in group:
-            orders[job.name] = {"v": 1, **code_of(job).record, "grace": grace}
-            _note(job, orders[job.name])  # it may begin before its id is written
-        environment, _ = submitted_environment(group[0].paths, this_environment())
-        here = _cluster_here()  # not between the submission and the record of its number
-        asked: dict[str, Any] = {"asked": round(time.time(), 3), "name": folders.stem}
-        answer = _run(argv, environment)
-        if answer is None and not is_here():
-            continue
-        if answer is None or _is_unanswered(answer):
-            asked["said"] = _line(answer.stderr) if answer else "no answer from sbatch"
-            for i, job in enumerate(group):  # Slurm may have them all the same
-                _note(job, {**orders[job.name], **asked, "task": i})
-            continue
-        number, cluster, why = _number_given(answer)
-        if why:
-            refused += [(job, "failed", f"sbatch: {why}") for job in group]
-            continue
-        sent = {"cluster": cluster or here, "sent": round(time.time(), 3)}
-        for i, job in enumerate(group):
-            record = {**orders[job.name], "id": f"{number}_{i}", **sent}
-            _note(job, record)
-            begun.append(job.paths)
+        number = ""
+        for part in (group[start : start + most] for start in range(0, len(group), most)):
+            records = {job.name: {"v": 1, **code_of(job).record, "grace": grace} for job in part}
+            number, why = _submit(lab, part, records, here, number)
+            begun += [job.paths for job in part if number]
+            refused += [(job, "failed", why) for job in part if why]
     return begun, refused
+
+
+def _submit(
+    lab: LabPaths, jobs: Sequence[Job], records: Mapping[str, Any], here: str, after: str
+) -> tuple[str, str]:
+    """Submit jobs as one array: its number, or why it is refused; neither without an answer.
+
+    Slurm gives a batch step the environment of `sbatch`: here the one they were submitted with.
+    """
+    lab.private.slurm.mkdir(parents=True, exist_ok=True)
+    # Named by the folder: a job that was taken over may say to be of any experiment.
+    exp_id = jobs[0].paths.folder.parent.name
+    folders = lab.private.slurm / f"{exp_id}-{time.time_ns()}.txt"
+    try:
+        options = jobs[0].spec.extra.get("slurm") or {}
+        argv = batch(options, lab.root, folders, len(jobs), after)
+    except (TypeError, ValueError, AttributeError) as error:
+        return "", f"slurm: {error}"
+    with folders.open("x") as file:
+        file.writelines(f"{job.paths.folder}\n" for job in jobs)
+    for job in jobs:
+        _note(job, records[job.name])  # it may begin before its id is written
+    environment, _ = submitted_environment(jobs[0].paths, this_environment())
+    asked: dict[str, Any] = {"asked": round(time.time(), 3), "name": folders.stem}
+    answer = _run(argv, environment)
+    if answer is None and not is_here():
+        return "", ""
+    if answer is None or _is_unanswered(answer):
+        asked["said"] = _line(answer.stderr) if answer else "no answer from sbatch"
+        for i, job in enumerate(jobs):  # Slurm may have them all the same
+            _note(job, {**records[job.name], **asked, "task": i})
+        return "", ""
+    number, cluster, why = _number_given(answer)
+    if why:
+        return "", f"sbatch: {why}"
+    sent = {"cluster": cluster or here, "sent": round(time.time(), 3)}
+    for i, job in enumerate(jobs):
+        _note(job, {**records[job.name], "id": f"{number}_{i}", **sent})
+    return number, ""
 
 
 def _answered_late(jobs: Sequence[Job]) -> tuple[list[JobPaths], list[Job]]:
@@ -196,7 +215,7 @@ def _by_name(job: JobPaths, name: str) -> tuple[str, str] | None:
         if line.startswith("CLUSTER: "):  # above each one's, where several are asked
             cluster = line.partition(": ")[2].strip()
         elif found := re.match(r"\s*(\d+)", line):
-            return found[1], cluster or _cluster_here()
+            return found[1], cluster or _cluster_here()[0]
     # Of several, one that does not answer is told while the others are asked.
     failed = answer is None or answer.returncode or (several and answer.stderr)
     return None if failed else ("", "")
@@ -224,11 +243,16 @@ def _number_given(answer: subprocess.CompletedProcess[str]) -> tuple[str, str, s
     return (numbers or [("", "")])[-1][0], (numbers or [("", "")])[-1][1].strip(), why
 
 
-def _cluster_here() -> str:
-    """The cluster whose Slurm this machine talks to; empty where it does not say."""
+def _cluster_here() -> tuple[str, int]:
+    """The cluster whose Slurm this machine talks to, and the most tasks of an array there.
+
+    The name is empty, and there is no limit, where it does not say.
+    """
     answer = _run(["scontrol", "show", "config"])
-    found = re.search(r"^ClusterName\s*=\s*(\S+)", answer.stdout if answer else "", re.MULTILINE)
-    return found[1] if found else ""
+    text = answer.stdout if answer else ""
+    found = re.search(r"^ClusterName\s*=\s*(\S+)", text, re.MULTILINE)
+    limits = re.findall(r"(?:^MaxArraySize\s*=\s*|max_array_tasks=)(\d{1,9})\b", text, re.MULTILINE)
+    return found[1] if found else "", max(min(map(int, limits), default=sys.maxsize), 1)
 
 
 _TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
@@ -274,7 +298,7 @@ def ended(lab: LabPaths, jobs: Iterable[Job]) -> list[Ended]:
         return []
     stamp.parent.mkdir(exist_ok=True)
     touch(stamp)
-    over, here = list[Ended](), _cluster_here() if any(groups) else ""
+    over, here = list[Ended](), _cluster_here()[0] if any(groups) else ""
     for cluster, sent in groups.items():
         begun = time.monotonic()
         # Another cluster may have a job of the same number.
@@ -347,7 +371,7 @@ def cancel(job: JobPaths) -> None:
         array, cluster = _by_name(job, name) or ("", "")
         number = f"{array}_{record.get('task', 0)}"
     if re.fullmatch(SLURM_NUMBER, number):
-        here = _cluster_here()
+        here = _cluster_here()[0]
         other = cluster != here and (here or "SLURM_CLUSTERS" in os.environ)
         _run(["scancel", *_at(cluster if other else ""), number])
 
