@@ -91,6 +91,7 @@ def test_a_variable_that_a_library_refuses_is_no_bug(
     monkeypatch.setenv("TORCH_LOGS", "nosuch")
     assert unforeseen(error).startswith("TORCH_LOGS=nosuch, a variable of the environment, is")
     assert "this is a bug" in unforeseen(ValueError("nosuchthing"))
+    assert unforeseen(RuntimeError("can't start new thread")).startswith("no more threads can be")
 
 
 def test_a_number_of_threads_that_panics_is_refused(

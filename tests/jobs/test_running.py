@@ -106,6 +106,32 @@ def test_a_program_that_is_not_there(shop: Workshop) -> None:
     assert done.detail == "cannot start no-such-program: No such file or directory"
 
 
+def test_a_limit_of_processes_is_waited_for_and_prevents_no_launch(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    job = shop.submit("pass")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        assert processes.in_thread(os.getpid) is None
+        assert advance(shop.lab) == [job]
+    assert ended(job).outcome == "ok"
+    answers = iter([BlockingIOError(), BlockingIOError(), None])
+
+    def start() -> int:
+        if (answer := next(answers)) is not None:
+            raise answer
+        return 4711
+
+    assert processes.when_possible(start) == 4711
+    monkeypatch.setattr(processes, "PATIENCE", 0.0)
+    answers = iter([BlockingIOError()] * 9)
+    with pytest.raises(BlockingIOError):
+        processes.when_possible(start)
+
+
 def test_python_finds_no_modules_in_a_lab(shop: Workshop, tmp_path: Path) -> None:
     """Neither one that a library starts in a job of ours, nor `python -m vitlab`."""
     (shop.lab.root / "yaml.py").write_text("raise SystemExit('stranger')")

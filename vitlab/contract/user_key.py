@@ -206,6 +206,8 @@ def unforeseen(error: Exception) -> str:
         kept = f" and {path}"
     if os.environ.get("VITLAB_DEBUG"):
         print(text, file=sys.stderr)
+    if "can't start new thread" in str(error):
+        return "no more threads can be started: a limit of processes (`ulimit -u`, a container's)"
     what = " ".join(f"{type(error).__name__}: {error}".split())
     if variable := _variable_of(error):
         return f"{variable}, a variable of the environment, is refused: {what[:300]}"

@@ -11,7 +11,7 @@ from threading import Thread
 from types import ModuleType
 from typing import Any
 
-from vitlab.jobs.processes import process
+from vitlab.jobs.processes import in_thread, process
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 HEAT = 0x20 | 0x40
@@ -82,9 +82,10 @@ class Gpus:
 def read_gpus() -> Gpus:
     """The GPUs in PCI bus order; none without NVIDIA's library, its driver or any GPU."""
     answers: list[Gpus] = []
-    asking = Thread(target=lambda: answers.append(_asked()), daemon=True)
     if not any(thread.is_alive() for thread in _unanswered):
-        asking.start()
+        asking = in_thread(lambda: answers.append(_asked()))
+        if asking is None:
+            return _asked()
         asking.join(PATIENCE)
         _unanswered[:] = [asking]
     return answers[0] if answers else Gpus(lost=("NVIDIA's driver: does not answer",))

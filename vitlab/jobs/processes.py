@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any, Self
 
 MARKER = "VITLAB_JOB"
@@ -47,9 +48,33 @@ SUPERVISOR = "vitlab.jobs.process.supervisor"
 
 STOPPED = "T"
 """State of a process that ctrl+z has stopped."""
+PATIENCE = 30.0
+"""Seconds to wait for room for another process."""
 _PROC = Path("/proc")
 _POLL_INTERVAL = 0.5
 """Seconds between two checks of a process whose end does not wake us."""
+
+
+def in_thread(work: Callable[[], object]) -> Thread | None:
+    """Do it beside; None, and it is not done, where a limit lets no more threads start."""
+    thread = Thread(target=work, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        return None
+    return thread
+
+
+def when_possible(start: Callable[[], int]) -> int:
+    """Start a process; where a limit lets none start, as soon as one of others has ended."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return start()
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.2)
 
 
 @dataclass(frozen=True)

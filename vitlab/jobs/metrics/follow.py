@@ -15,7 +15,6 @@ import os
 import select
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections import Counter
@@ -37,7 +36,7 @@ from vitlab.jobs.metrics.log import LogFollower, Scales
 from vitlab.jobs.metrics.ownership import LogWriters
 from vitlab.jobs.metrics.run_files import REMEDY, RunFiles
 from vitlab.jobs.metrics.source import Name, Source, read_source
-from vitlab.jobs.processes import ADOPTED, INCOMPLETE, identity
+from vitlab.jobs.processes import ADOPTED, INCOMPLETE, identity, in_thread
 
 INTERVAL = 2.0
 """Seconds between two rounds."""
@@ -490,8 +489,9 @@ def main(arguments: Sequence[str]) -> int:
         traceback.print_exc()
         follow = Follow(*place, anew=True)
         follow.begin()
-    threading.Thread(target=_beat, daemon=True).start()
+    beating = in_thread(_beat)
     while _job_runs():
+        beating = beating or in_thread(_beat)
         follow.round()
     return 0 if follow.round(last=True) else INCOMPLETE
 

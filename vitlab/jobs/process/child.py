@@ -31,7 +31,7 @@ from vitlab.jobs.experiment.placeholders import (
 from vitlab.jobs.files import last_json_line, open_appending, read_json, read_own, write_json
 from vitlab.jobs.process.ending import disk_free
 from vitlab.jobs.process.health import Epochs, History
-from vitlab.jobs.processes import ADOPTED, MARKER, PYTHON, process
+from vitlab.jobs.processes import ADOPTED, MARKER, PYTHON, process, when_possible
 
 COMMAND = "command"
 """The recipe of a user's own program."""
@@ -146,7 +146,7 @@ def start(job: JobPaths, argv: list[str], cwd: Path, extra_environment: Mapping[
     # A signal must not reach the child while it still has our handlers.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        pid = os.fork()
+        pid = when_possible(os.fork)
         if pid == 0:
             _execute(argv, cwd, marked, job.log, reports)
     finally:

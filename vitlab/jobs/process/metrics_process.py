@@ -14,10 +14,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.processes import INCOMPLETE, MARKER, PYTHON, Process
+from vitlab.jobs.processes import INCOMPLETE, MARKER, PYTHON, Process, when_possible
 
 READY_LIMIT = 10.0
 """Seconds a job waits at its start until the files that are already there are known."""
@@ -111,10 +112,9 @@ class MetricsProcess:
                 (os.POSIX_SPAWN_DUP2, their_life, 1),
             ]
             # A session of its own: else it would be ended as one of the job's processes.
-            pid = os.posix_spawn(
-                sys.executable, argv, environment, file_actions=ends, setsid=True,
-                setsigdef=[signal.SIGTERM, signal.SIGINT],
-            )  # fmt: skip
+            spawn = partial(os.posix_spawn, file_actions=ends, setsid=True,
+                            setsigdef=[signal.SIGTERM, signal.SIGINT])  # fmt: skip
+            pid = when_possible(lambda: spawn(sys.executable, argv, environment))
         except OSError as error:  # no memory or descriptor for another process
             for descriptor in opened:
                 os.close(descriptor)

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from http.client import HTTPException
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib import request
 from urllib.error import HTTPError, URLError
@@ -26,6 +25,7 @@ from vitlab.contract.reading import read_document
 from vitlab.jobs.ends import read_exit
 from vitlab.jobs.experiment.settings import host_of, load_settings
 from vitlab.jobs.files import write_json
+from vitlab.jobs.processes import in_thread
 from vitlab.jobs.store import Job, read_job
 from vitlab.jobs.submissions import is_submitted
 
@@ -119,8 +119,9 @@ def _record(lab: LabPaths, job: JobPaths, state: Done | Lost) -> Path:
 def _in_time(address: str, body: bytes) -> str:
     """`_post`, in a thread that is left behind where an answer comes a byte at a time."""
     answers: list[str] = []
-    thread = Thread(target=lambda: answers.append(_post(address, body)), daemon=True)
-    thread.start()
+    thread = in_thread(lambda: answers.append(_post(address, body)))
+    if thread is None:
+        return _post(address, body)
     thread.join(WHOLE)
     return answers[0] if answers else f"no whole answer in {WHOLE:.0f} s"
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -280,7 +279,7 @@ def start_supervisor(lab: LabPaths, job: JobPaths, lock: int) -> int:
     finally:
         os.close(log)
     # If this process outlives the supervisor, it must collect its exit status.
-    threading.Thread(target=process.wait, daemon=True).start()
+    processes.in_thread(process.wait)
     return process.pid
 
 
@@ -451,7 +450,7 @@ def wake_autopilot(lab: LabPaths, pause: float = AUTOPILOT_PAUSE) -> None:
         env={k: v for k, v in os.environ.items() if k != processes.MARKER},
         start_new_session=True,
     )
-    threading.Thread(target=process.wait, daemon=True).start()
+    processes.in_thread(process.wait)
 
 
 def _autopilot(lab: LabPaths) -> list[str]:
