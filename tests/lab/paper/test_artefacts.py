@@ -257,6 +257,12 @@ def test_invalid_results_never_enter(full: Lab, ended: Ended, roadmap: Path) -> 
     control = ended("shuffled", 0.4, mvp="1.0", exp_id="VIT-20260102-1.0")
     write_result(control.result, replace(result_of(control), data={"permuted": True}))
     assert left_out() == ["MVP-1.0 left out: a control on permuted labels fails: shuffled"]
+    seed = ended("seed=3", 0.9, mvp="1.0", exp_id="VIT-20260102-1.0")
+    for path in (seed.result, seed.spec):
+        path.write_text('{"mvp', encoding="utf-8")
+        wanted = f"MVP-1.0: a run is left out: {seed.name}: {path.name} is not JSON"
+        assert any(line.startswith(wanted) for line in left_out())
+    shutil.rmtree(seed.folder)
     torn = ended("patch_32", 0.9, mvp="4.0")
     torn.result.write_text('{"mvp', encoding="utf-8")
     assert f"MVP-4.0 patch_32: left out: {torn.name}: result.json is not JSON" in left_out()[0]

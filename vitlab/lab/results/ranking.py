@@ -193,7 +193,7 @@ def judged_gates(
     A gate of an MVP with a full run that cannot be read is open: it may be what fails a check. So
     is one that would pass while a ceiling cannot be read: no result may be above it.
     """
-    gates, torn = list(gates), _unread(lab, roadmap, newest)
+    gates, torn = list(gates), unread_runs(lab, roadmap, newest)
     verdicts = _judged(lab, gates, roadmap, newest, evidence)
     for at, (gate, verdict) in enumerate(zip(gates, verdicts, strict=True)):
         why = next((torn[mvp] for mvp in gate.mvps if mvp in torn), "")
@@ -204,7 +204,7 @@ def judged_gates(
     return verdicts
 
 
-def _unread(lab: Lab, roadmap: Roadmap, newest: Sequence[Finished]) -> dict[str, str]:
+def unread_runs(lab: Lab, roadmap: Roadmap, newest: Sequence[Finished]) -> dict[str, str]:
     """Why a full run of an MVP is not known, by the MVP; not where the run was made again since.
 
     Its end, result or spec cannot be read. One without a spec is of the MVPs of its folder. By

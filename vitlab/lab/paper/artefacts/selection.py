@@ -14,7 +14,7 @@ from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import Bounds, ceilings
 from vitlab.lab.results.job_results import Finished, finished, latest, of_roadmap
-from vitlab.lab.results.ranking import Pairs, pairs_of
+from vitlab.lab.results.ranking import Pairs, pairs_of, unread_runs
 from vitlab.lab.results.repeats import Group, grouped
 from vitlab.lab.results.sound import faults, parted
 
@@ -91,6 +91,9 @@ def chosen_results(lab: Lab, path: Path, *, draft: bool) -> Chosen:
     shown = [one for group in kept for one in group.members]
     left_out = _names([*newest, *before]) - _names(shown)
     roadmap = lab.read_roadmap(path)
+    unread = {mvp: why for mvp, why in unread_runs(lab, roadmap, newest).items() if mvp in of_mvp}
+    new = (one for one in unread.items() if one[1] not in torn.values())
+    told += [f"MVP-{mvp}: a run is left out: {why}" for mvp, why in new]
     return Chosen(
         lab,
         roadmap,
