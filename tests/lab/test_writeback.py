@@ -108,11 +108,12 @@ def test_one_seed_does_not_replace_the_mean_over_several(
     assert row in hub_text(lab)
 
 
-def test_runs_called_main_are_named_by_their_mvp_in_the_hub(
-    lab: Lab, roadmap: Path, ended: Ended
+@pytest.mark.parametrize("run", ["main", "seed=42"])
+def test_runs_without_a_name_are_named_by_their_mvp_in_the_hub(
+    lab: Lab, roadmap: Path, ended: Ended, run: str
 ) -> None:
     for mvp, r2 in (("1.0", 0.75), ("2.0", 0.5)):
-        ended("main", r2, mvp=mvp, model="main")
+        ended(run, r2, mvp=mvp, model=run)
         accept(lab, pending(lab, roadmap, mvp))
     names = {mvp.id: mvp.name for mvp in lab.read_roadmap(roadmap).mvps}
     for mvp, text in (("1.0", "0.750"), ("2.0", "0.500")):
