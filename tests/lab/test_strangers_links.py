@@ -137,3 +137,11 @@ def test_the_record_of_openings_is_a_file_of_the_lab(lab: Lab, tmp_path: Path) -
     assert [one.stars for one in openings(lab.paths, roadmap)] == [70]
     record_opening(lab.paths, roadmap, gate, 80, ["b\udcff"])  # of a name that is no UTF-8
     assert [one.stars for one in openings(lab.paths, roadmap)] == [70, 80]
+    record_opening(lab.paths, roadmap, gate, 90, ["a"])
+    first, second, third = opened.read_text().splitlines(keepends=True)
+    opened.write_text(first + second + second + third)  # two branches that became one
+    assert len(openings(lab.paths, roadmap)) == 4
+    for left, at in ((first + third, 2), (second + third, 1)):
+        opened.write_text(left)
+        with pytest.raises(UsageError, match=rf"jsonl:{at}: .* a line before it is missing"):
+            openings(lab.paths, roadmap)

@@ -42,10 +42,11 @@ def record_opening(
     own = lab.relative(roadmap.document.path) if roadmap.document.path else ""
     # As it is read: of a name that is no UTF-8 not every byte.
     record = parse(json.dumps(asdict(Opening(time.time(), own, gate.id, stars, tuple(jobs)))))
-    line = json.dumps({**record, "crc32": _sum(record)})
     with os.fdopen(open_appending(lab.openings), "a", encoding="utf-8") as file:
-        torn = file.tell() and not read_regular(lab.openings).endswith(b"\n")
-        file.write("\n" * bool(torn) + line + "\n")
+        before = read_regular(lab.openings)
+        torn = not before.endswith(b"\n") and before != b""
+        record["number"] = before.count(b"\n") + torn + 1
+        file.write("\n" * torn + json.dumps({**record, "crc32": _sum(record)}) + "\n")
 
 
 def _sum(record: Mapping[str, object]) -> int:
@@ -68,6 +69,9 @@ def openings(lab: LabPaths, roadmap: Roadmap) -> list[Opening]:
             record = parse(line)
             if record.pop("crc32", None) not in (None, _sum(record)):
                 why = "changed since it was written (without crc32 it is taken as it is)"
+                raise UsageError(f"{lab.openings}:{number}: {why}")
+            if record.get("number", 0) > number:  # two branches that became one repeat some
+                why = f"opening {record['number']}: a line before it is missing; put it back"
                 raise UsageError(f"{lab.openings}:{number}: {why}")
             one = Opening(**{**known_fields(Opening, record), "jobs": tuple(record["jobs"])})
             texts = (one.roadmap, one.gate, *one.jobs)
