@@ -91,6 +91,20 @@ def test_of_several_masks_those_that_are_not_used_are_told(tmp_path: Path) -> No
     assert "the mask is mask; not used: qual" in found.notes
 
 
+def test_the_mask_of_pypeit_marks_good_pixels(tmp_path: Path) -> None:
+    """Of any other file more than half of the pixels that are bad is told."""
+    good = np.where(BAD, 0, 1).astype("i4")
+    columns: dict[str, NDArray[Any]] = {"wave": WAVE, "flux": FLUX, "sigma": SIGMA, "mask": good}
+    data = EMPTY + layouts.bintable(columns, DMODCLS="OneSpec")
+    found = one(data, tmp_path)
+    assert (found.mask == BAD).all()
+    assert "taken for vacuum, as PypeIt's spectra are (the file does not say)" in found.notes
+    assert not any("inverted" in note for note in found.notes)
+    other = one(EMPTY + layouts.bintable(columns), tmp_path)
+    assert (other.mask == ~BAD).all()
+    assert "mask is not 0, which is bad, in 99% of the pixels: inverted?" in other.notes
+
+
 def test_a_mask_in_one_row_is_used(tmp_path: Path) -> None:
     columns: dict[str, NDArray[Any]] = {
         "wave": WAVE[None],

@@ -227,8 +227,13 @@ def _names_of_errors(flux: str, several: bool) -> dict[str, int]:
     return own if several and flux != "flux" else {**own, **ERRORS}
 
 
-def _use_mask(arrays: Mapping[str, NDArray[Any]], raw: Raw, place: str) -> None:
-    """The first of `MASKS`; one of another kind than numbers, logicals and bits is told."""
+def _use_mask(
+    arrays: Mapping[str, NDArray[Any]], raw: Raw, place: str, good: Sequence[str] = GOOD
+) -> None:
+    """The first of `MASKS`; one of another kind than numbers, logicals and bits is told.
+
+    `good`: names of those that mark good pixels.
+    """
     name, *others = [n for n in MASKS if n in arrays] or [""]
     if unknown := [n for n in arrays if n not in MASKS and _MAY_MASK.search(n)]:
         raw.notes.append(f"not used, perhaps a mask: {', '.join(n[:20] for n in unknown[:SHOWN])}")
@@ -237,9 +242,15 @@ def _use_mask(arrays: Mapping[str, NDArray[Any]], raw: Raw, place: str) -> None:
     if others:
         raw.notes.append(f"the mask is {name}; not used: {', '.join(others)}")
     try:
-        raw.bad = {FLAGGED: marked(arrays[name], name, place, good=name in GOOD)}
+        raw.bad = {FLAGGED: marked(arrays[name], name, place, good=name in good)}
     except UsageError as error:
         raw.notes.append(f"no mask is used: {str(error).removeprefix(f'{place}: ')}")
+        return
+    if (share := raw.bad[FLAGGED].mean()) > 0.5:
+        least = "at most 0" if name in good else "not 0"
+        raw.notes.append(
+            f"{name} is {least}, which is bad, in {share:.0%} of the pixels: inverted?"
+        )
 
 
 def _table(units: Sequence[Unit], unit: Unit, file: str) -> Raw:
@@ -248,16 +259,28 @@ def _table(units: Sequence[Unit], unit: Unit, file: str) -> Raw:
     header = {k: v for k, v in header.items() if not k.startswith("CTYPE")}
     where = hdu(units, unit)
     refuse_twice([column.name for column in unit.columns], f"{file}: {where}")
-    raw = from_columns(cells(unit), units_of(unit), where, file)
+    is_pypeit = header.get("DMODCLS") == "OneSpec"
+    good = (*GOOD, "mask") if is_pypeit else GOOD
+    raw = from_columns(cells(unit), units_of(unit), where, file, good)
     raw.survey, raw.object = "FITS table", header.get("OBJECT", "")
     raw.medium = raw.medium or stated_medium(header)
+    if is_pypeit and not raw.medium:
+        raw.medium = "vacuum"
+        raw.notes.append("taken for vacuum, as PypeIt's spectra are (the file does not say)")
     return raw
 
 
 def from_columns(
-    table: Mapping[str, NDArray[Any]], unit_of: Mapping[str, str], where: str, file: str
+    table: Mapping[str, NDArray[Any]],
+    unit_of: Mapping[str, str],
+    where: str,
+    file: str,
+    good: Sequence[str] = GOOD,
 ) -> Raw:
-    """The spectrum in columns named as usual (lower case); `UsageError` if these do not fit."""
+    """The spectrum in columns named as usual (lower case); `UsageError` if these do not fit.
+
+    `good`: names of masks of good pixels.
+    """
     place = f"{file}: {where}" if where else file
     column = wave_column({name: unit_of.get(name, "") for name in table})
     if column is None:
@@ -272,7 +295,7 @@ def from_columns(
     if others:
         raw.notes.append(f"the flux is {flux}; not read: {', '.join(others)}")
     _use_errors(table, unit_of, flux, raw)
-    _use_mask(table, raw, place)
+    _use_mask(table, raw, place, good)
     return raw
 
 
