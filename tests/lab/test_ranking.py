@@ -15,6 +15,7 @@ from tests.lab.conftest import Ended, error_of_mean
 from tests.lab.test_figures import bounded
 from tests.lab.test_pairs import scored
 from tests.lab.test_results_table import configured
+from vitlab.cli import main as vitlab
 from vitlab.commands.common import judge_gates
 from vitlab.contract.job import Spec, read_result, write_result
 from vitlab.contract.paths import JobPaths, UsageError
@@ -82,6 +83,28 @@ def test_seeds_are_one_run_with_their_mean(lab: Lab, roadmap: Path, ended: Ended
     hub = (roadmap.parent / "plan_hub.md").read_text(encoding="utf-8")
     assert f"| {mean:.3f} ± {error:.3f} |" in hub  # not the luckiest seed's
     assert "best of 2 runs on validation, runner-up loss=l1" in said
+
+
+def test_an_error_over_seeds_alone_is_told_as_that(
+    lab: Lab,
+    roadmap: Path,
+    ended: Ended,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(lab.paths.root)
+    for seed in (42, 43, 44):
+        job = configured(ended(f"seed={seed}"), train={"seed": seed})
+        scored(job, 0.2, seed)
+        job.residuals.unlink()
+        result = read_result(job.result)
+        assert result
+        write_result(job.result, replace(result, errors={}))
+    assert "mean of 3 seeds, ± over seeds alone" in concluded(lab, roadmap)
+    assert vitlab(["compare"]) == 0
+    assert "± of several seeds: standard error of their mean, over seeds alone" in (
+        capsys.readouterr().err
+    )
 
 
 def test_one_seed_run_under_two_names_counts_once(lab: Lab, roadmap: Path, ended: Ended) -> None:

@@ -48,6 +48,7 @@ Row = Mapping[str, object]
 _ERRORS = {
     "stars": "± of a single job: bootstrap over its test stars",
     "seeds": "± of several seeds: standard error of their mean, of stars and seeds",
+    "seeds alone": "± of several seeds: standard error of their mean, over seeds alone",
     "draws": "± of a ceiling: Monte Carlo over simulated stars",
     "delta": "± of a difference: over stars and known seeds, at a single look; gates ask for more",
 }

@@ -77,6 +77,8 @@ class Ranking:
     """Configurations compared."""
     seeds: int = 1
     """Of the best; from two on its numbers are means and their errors the scatter."""
+    stars: bool = True
+    """Whether their errors are over test stars too."""
     second: str = ""
     """The runner-up's name."""
     lead: Gap | None = None
@@ -107,7 +109,7 @@ class Ranking:
         """What the conclusion adds to the number itself."""
         phrases = []
         if self.seeds > 1:
-            phrases.append(phrase("mean_of", self.seeds))
+            phrases.append(phrase("mean_of" if self.stars else "mean_of_seeds", self.seeds))
         if self.runs > 1 and self.lead is None:
             phrases.append(phrase("alone_of", self.runs))
         elif self.runs > 1 and self.lead is not None:

@@ -46,6 +46,7 @@ KINDS = {
 ERRORS = {
     "stars": "error bars of single runs: bootstrap over the test stars, no scatter over seeds",
     "seeds": "error bars of repeats: of the mean of {} seeds, over stars and seeds",
+    "seeds alone": "error bars of repeats: of the mean of {} seeds, over seeds alone",
     "draws": "errors of ceilings: Monte Carlo over simulated stars and their noise",
 }
 """What an error is, by its kind."""
@@ -408,10 +409,10 @@ def _no_errors(count: int, of: int) -> list[str]:
 
 def error_notes(groups: Sequence[Group]) -> list[str]:
     """What the error bars of these groups are, each kind once."""
-    seeds = sorted({len(group.members) for group in groups} - {1})
-    kinds = dict.fromkeys(g.first.error_kind for g in groups if len(g.members) == 1)
-    several = [ERRORS["seeds"].format(" or ".join(map(str, seeds)))] if seeds else []
-    return [*(ERRORS[kind] for kind in kinds), *several]
+    seeds: dict[str, set[int]] = {}
+    for group in sorted(groups, key=lambda group: len(group.members) > 1):
+        seeds.setdefault(group.error_of(group.first.headline), set()).add(len(group.members))
+    return [ERRORS[kind].format(" or ".join(map(str, sorted(n)))) for kind, n in seeds.items()]
 
 
 def missing(count: int, of: int, what: str) -> list[str]:

@@ -365,14 +365,14 @@ def rank_runs(jobs: Sequence[Job], everything: Sequence[Finished], pairs: Pairs)
     # In a sweep of several models the runner-up may be the same model at another size.
     alike = second is None or second.first.model_name == best.first.model_name
     baseline = _baseline(best, ranked, everything, name, bounds) if alike else None
-    over = group_gap(best, baseline, name, pairs) if baseline else None
-    lead = group_gap(best, second, name, pairs) if second else None
+    over, lead = (group_gap(best, g, name, pairs) if g else None for g in (baseline, second))
     rival, ahead = (baseline, over) if alike else (second, lead)
     ceiling = ceiling_of(best.as_one(), bounds, name)
     return Ranking(
         best=best.as_one(),
         runs=len(ranked),
         seeds=len(best.members),
+        stars=best.error_of(name) != "seeds alone",
         second=run_label(second) if second else "",
         lead=lead,
         baseline=f"{baseline.first.model_name} (MVP-{baseline.first.mvp})" if baseline else "",

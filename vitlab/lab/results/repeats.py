@@ -45,9 +45,15 @@ class Group:
         if own is None:
             return self.first.errors.get(name)
         seeds = own.error(len(self.members))
-        known = all(name in one.result.errors for one in self.members)
-        stars = self.repeats.stars(name) if known else None
+        stars = self.repeats.stars(name) if self.error_of(name) == "seeds" else None
         return math.hypot(seeds, stars or 0.0)
+
+    def error_of(self, name: str) -> str:
+        """What an error is over: stars, draws (of a ceiling), seeds (and stars), seeds alone."""
+        if len(self.members) == 1:
+            return self.first.error_kind
+        known = all(name in one.result.errors for one in self.members)
+        return "seeds" if known else "seeds alone"
 
     def as_one(self) -> Result:
         """Mean over the seeds and its error as a single result; a single one as it is."""

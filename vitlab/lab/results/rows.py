@@ -75,7 +75,7 @@ class ResultRow:
     seeds: int = 1
     """How many jobs it is the mean of."""
     error_of: str = "stars"
-    """stars, draws (`Result.error_kind`), or seeds: of the mean of repeats, stars and seeds."""
+    """As `Group.error_of` says."""
     n_test: int | None = None
     params: int | None = None
     ceiling: Ceiling | None = None
@@ -114,7 +114,7 @@ def result_row(group: Group, known: Bounds) -> ResultRow:
         errors=result.errors,
         recipe=one.job.spec.recipe,
         seeds=len(group.members),
-        error_of="seeds" if len(group.members) > 1 else result.error_kind,
+        error_of=group.error_of(result.headline),
         n_test=result.n.get("test"),
         params=_count(result.model.get("params")),
         ceiling=ceiling,

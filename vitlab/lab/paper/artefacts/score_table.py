@@ -205,13 +205,15 @@ def _notes(
     name: str,
 ) -> list[str]:
     """What the numbers are of: stars, noise, seeds, errors, differences, cost, ceiling."""
-    several = any(len(group.members) > 1 for group in groups)
+    over = {group.error_of(name) for group in groups}
+    seeds = " and, of several seeds, over these" if "seeds" in over else ", no scatter over seeds"
+    kinds = [f"the test stars{seeds}"] if over != {"seeds alone"} else []
+    kinds += ["seeds alone"] if "seeds alone" in over else []
     notes = [
         _each(groups, lambda g: f"n = {g.first.n.get('test', 0):,} test stars"),
         _each(groups, lambda g: _noise(read_world(g.first.world))),
         _each(groups, _seeds),
-        "In brackets the error of the last digits, over the test stars"
-        + (" and, of several seeds, over these" if several else ", no scatter over seeds"),
+        f"In brackets the error of the last digits, over {', or '.join(kinds)}",
     ]
     if len(groups) > 1:
         notes.append("Bold: better than every other row by more than 2 errors of the difference "
