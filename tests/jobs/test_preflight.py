@@ -305,6 +305,19 @@ def test_what_a_command_asks_for_is_looked_at_before_it_starts(tmp_path: Path) -
     assert found({}, extra={"metrics": metrics}) == [
         "warn headline: test/r2/log_g: metrics.names has no such value (only val/r2/log_g)"
     ]
+    for own, ours in (
+        ("val/R2/log_g", "val/r2/log_g"),
+        ("test/rsquared/logg", "test/r2/log_g"),
+        ("test/mae/teff", "test/mae/T_eff"),
+        ("valid/r2/log_g", "val/r2/log_g"),
+    ):
+        told = f"{own}: is a value of its own, not {ours}, which gates and tables know"
+        metrics = {"file": "m.csv", "names": {"v": own}}
+        named = found({}, extra={"metrics": metrics}, headline=own)
+        assert named == [f"warn metrics.names: {told}"]
+        assert found({}, headline=own) == [f"warn headline: {told}"]
+    for own in ("val/r2/feh", "test/mae_sigma/log_g", "val/loss", "train/lr", "test/r2/A_V"):
+        assert found({}, headline=own) == []
     in_sigma = {"as": "val/mae/log_g", "scale": 1.0, "unit": "sigma"}
     metrics = {"file": "m.csv", "names": {"v": in_sigma}}
     [text] = found({}, extra={"metrics": metrics}, headline="val/mae/log_g")

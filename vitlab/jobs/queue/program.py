@@ -25,6 +25,7 @@ from vitlab.jobs.experiment.placeholders import (
     values_of,
     words_in,
 )
+from vitlab.jobs.experiment.value_names import match_names
 from vitlab.jobs.files import read_json
 from vitlab.jobs.git import Code, in_repository, is_secret_file, is_tracked, leads_out, read_code
 from vitlab.jobs.gpus import VISIBLE
@@ -103,11 +104,19 @@ def _reads_seed(script: Path) -> bool:
 
 
 def _headline(spec: Spec) -> Findings:
+    """The headline among the values read, and names that are not as ours are written."""
     names = (spec.extra.get(METRICS) or {}).get("names") or {}
     ours = sorted({str(stored_value(meaning)) for meaning in names.values()})
     if ours and spec.headline not in ours:
         what = f"metrics.names has no such value (only {', '.join(ours)})"
         yield "warn", f"headline: {spec.headline}: {what}"
+    for name in dict.fromkeys([*ours, spec.headline]):
+        near = match_names([name], "")
+        known = near.sure.get(name) or near.unit.get(name, name)
+        if known != name:
+            text = f"is a value of its own, not {known}, which gates and tables know"
+            where = "metrics.names" if name in ours else "headline"
+            yield "warn", f"{where}: {name}: {text}"
 
 
 def _code(command: Filled, code: CodeReader) -> Findings:
