@@ -240,6 +240,23 @@ def test_the_end_of_another_job_is_not_that_of_its_folder(shop: Workshop) -> Non
     assert isinstance(read_state(good), Done)
 
 
+def test_the_end_of_an_earlier_attempt_is_not_that_of_the_last(shop: Workshop) -> None:
+    job = shop.submit("")
+    files = {attempt: [job.started, job.exit] for attempt in (1, 2)}
+    files[1] = [path.with_name(f"{path.stem}.1.json") for path in files[1]]
+    for attempt, (started, exit_) in files.items():
+        record = {"v": 1, "started": 5.0 * attempt}
+        write_json(started, record)
+        write_json(exit_, {**record, "reason": "ok" if attempt > 1 else "failed", "ended": 99.0})
+    assert read_state(job) == Done(10.0, 99.0, "ok", None)
+    shutil.copyfile(files[1][1], job.exit)
+    assert read_state(job) == Unreadable("exit.json is of an earlier attempt, as started.1.json")
+    files[1][0].unlink()
+    assert read_state(job) == Unreadable("exit.json is of an earlier attempt, as exit.1.json")
+    shutil.copyfile(files[1][1], job.started)  # all of it is restored
+    assert read_state(job) == Done(5.0, 99.0, "failed", None)
+
+
 def test_without_locks_pid_and_start_time_decide(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -339,6 +339,11 @@ class JobPaths:
     checkpoints = _File("checkpoints")
 
 
+def archived(path: Path, attempt: int) -> Path:
+    """A file of a job as it is kept of an earlier attempt: `exit.1.json`."""
+    return path.with_name(f"{path.stem}.{attempt}{path.suffix}")
+
+
 def find_lab(start: Path) -> LabPaths:
     """The nearest lab from `start` upwards.
 

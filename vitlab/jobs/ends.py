@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vitlab.contract.job import UNNAMED, Done, Spec, read_spec
-from vitlab.contract.paths import JobPaths, write_atomic
+from vitlab.contract.paths import JobPaths, archived, write_atomic
 from vitlab.contract.reading import Unreadable, with_sum
 from vitlab.contract.validation import load_fields
 
@@ -44,14 +45,36 @@ def load_exit(path: Path, spec: Spec | None = None) -> Done | None:
         return None
     if spec and not spec.is_named(record.get("job")):
         raise Unreadable(path, f"is of another job {UNNAMED}")
+    began = record.get("started")
+    if began is not None and (earlier := _earlier(path, began)):
+        raise Unreadable(path, f"is of an earlier attempt, as {earlier}")
     ended = number(record.get("ended"), modified(path))
     return Done(
-        started=number(record.get("started"), ended),
+        started=number(began, ended),
         ended=ended,
         outcome=record.get("reason", "failed")[:LONGEST],
         code=record.get("code"),
         detail=record.get("detail", "")[:LONGEST],
     )
+
+
+def _earlier(path: Path, started: object) -> str:
+    """A file of an earlier attempt that began as this end says; empty where the last one did."""
+    last = JobPaths(path.parent).started
+    for attempt in itertools.count(1):
+        pair = [archived(one, attempt) for one in (last, path)]
+        if not any(map(os.path.lexists, pair)):
+            return ""
+        alike = next((one.name for one in pair if _began(one) == started), "")
+        if alike and _began(last) not in (None, started):
+            return alike
+    raise AssertionError
+
+
+def _began(path: Path) -> object:
+    with contextlib.suppress(Unreadable):
+        return load_fields(path, {"started": "Time"}).get("started")
+    return None
 
 
 def read_exit(job: JobPaths) -> Done | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vitlab.contract.events import may_be_of
-from vitlab.contract.paths import NO_LOCKS, JobPaths, write_atomic
+from vitlab.contract.paths import NO_LOCKS, JobPaths, archived, write_atomic
 from vitlab.contract.reading import Unreadable, open_regular, parse, read_document
 from vitlab.jobs.processes import STOPPED, lock_holder
 
@@ -181,18 +181,14 @@ def archive_run(job: JobPaths) -> bool:
     """
     number = 1
     names = (job.started, job.exit, job.result)
-    while any(_numbered(path, number).exists() for path in names):
+    while any(archived(path, number).exists() for path in names):
         number += 1
     if not job.started.exists() and not job.exit.exists():
         return number > 1
     for path in names:
         if path.exists():
-            path.rename(_numbered(path, number))
+            path.rename(archived(path, number))
     return True
-
-
-def _numbered(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.stem}.{number}{path.suffix}")
 
 
 def take_lock(path: Path, patience: float = 1.0) -> int | None:
