@@ -76,7 +76,7 @@ def read_whole(text: str) -> Roadmap:
     roadmap = parse_roadmap(Document(text))
     assert roadmap.gates is not None
     assert roadmap.specs is not None
-    assert roadmap.kanban is not None
+    assert roadmap.boards
     return roadmap
 
 

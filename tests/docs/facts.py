@@ -22,7 +22,7 @@ def _tables(views: Iterable[View]) -> list[str]:
 def roadmap_facts(document: Document) -> dict[str, list[str]]:
     """Title, MVPs, gates with their rules, ...; each line begins with the line it is about."""
     roadmap = parse_roadmap(document)
-    board = roadmap.kanban
+    board = next(iter(roadmap.boards), None)
     following = next_mvp(roadmap)
     gates = []
     for g in roadmap.gates:

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import pytest
 from tests.jobs.conftest import Workshop
 from tests.waiting import ended, wait_for
 from vitlab.contract.events import read_events
-from vitlab.contract.job import read_result
+from vitlab.contract.job import Result, read_result
 from vitlab.contract.paths import UsageError
 from vitlab.events import log
 from vitlab.jobs.experiment.experiment import load_experiment
@@ -42,6 +43,16 @@ for step in range(3):
     write(epoch=0, step=step, val_r2=0.2 * step)
 write(epoch=0, step=3, test_r2=0.5)
 """
+
+
+@pytest.mark.parametrize(
+    ("run", "model"),
+    [("swin", "swin"), ("ViT seed=43", "ViT"), ("lr=0.1,seed=42", "lr=0.1"), ("seed=42", "main")],
+)
+def test_a_program_s_model_is_its_run_without_the_seed(run: str, model: str) -> None:
+    result = Result("1.0", run, "full", "command", {}, model={"name": run})
+    assert result.model_name == model
+    assert replace(result, recipe="vit").model_name == run
 
 
 def test_a_program_as_it_is(shop: Workshop) -> None:

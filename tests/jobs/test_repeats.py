@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.test_experiment import COMPARISON, HEAD, write
-from vitlab.contract.job import Spec
+from vitlab.contract.job import Spec, base_name
 from vitlab.contract.paths import UsageError
-from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.experiment.experiment import load_experiment
 from vitlab.lab.results.run_settings import seed_of, seedless_hash, settings_of
 

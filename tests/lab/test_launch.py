@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.lab.conftest import ROADMAP
-from vitlab.contract.job import read_spec
+from vitlab.contract.job import base_name, read_spec
 from vitlab.contract.paths import UsageError
-from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.launch import Plan, Request, hold, launch, plan_launch

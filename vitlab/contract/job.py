@@ -44,6 +44,7 @@ PROFILES: tuple[Profile, ...] = get_args(Profile)
 """In order of cost; all but the last are trials."""
 GRID_LABELS = ("T_eff", "log_g", "M_H")
 """The labels a spectrum drawn from the embedded grid has."""
+_SEED = re.compile(r"[ ,]?\bseed=\d+\b")
 _ID_HEAD = re.compile(r"[^\w\[(<]*")
 _ID_TAIL = re.compile(r"[^\w\])>.+]*")
 _ID_PREFIX = re.compile(r"^(?:MVP|Gate)(?:[-–—_:]\s*|\s+|(?=\d))", re.IGNORECASE)
@@ -207,12 +208,19 @@ class Result:
 
     @property
     def model_name(self) -> str:
-        return str(self.model.get("name", self.recipe))
+        """Of a program its run's name, without the seed, which is none of the model's."""
+        name = str(self.model.get("name", self.recipe))
+        return base_name(name) if self.recipe == "command" and name else name
 
     @property
     def error_kind(self) -> Literal["stars", "draws"]:
         """stars: a bootstrap over the test stars; draws: Monte Carlo over simulated ones."""
         return "draws" if self.recipe == "ceiling" else "stars"
+
+
+def base_name(run: str) -> str:
+    """`Run 1 seed=43` -> `Run 1`; `main` where nothing is left."""
+    return _SEED.sub("", run).strip(" ,") or "main"
 
 
 def write_result(path: Path, result: Result) -> None:

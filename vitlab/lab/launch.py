@@ -23,6 +23,7 @@ from vitlab.contract.job import (
     Running,
     Spec,
     Unreadable,
+    base_name,
     ended_well,
 )
 from vitlab.contract.paths import SPEC, JobPaths, UsageError, cause
@@ -30,7 +31,7 @@ from vitlab.contract.reading import read_regular
 from vitlab.contract.validation import memory_bytes
 from vitlab.contract.value import Value
 from vitlab.docs.judge.gates import thresholds
-from vitlab.docs.judge.seeds import base_name, seed_name
+from vitlab.docs.judge.seeds import seed_name
 from vitlab.docs.model.roadmap import Mvp, Roadmap
 from vitlab.docs.save import FileChange, change, save
 from vitlab.docs.write import status
@@ -91,8 +92,7 @@ def resume(lab: Lab, job: JobPaths, here: bool = False, force: bool = False) -> 
     """Resume a stopped, failed or lost job in its own folder, from its last checkpoint.
 
     `here`: also one that this user has not submitted here, as what `preview` shows; `force`: also
-    where another job has run in its folder since. One that is done is refused: its result would be
-    run over.
+    where another job has run in its folder since. One that is done has a result: refused.
     """
     record = read_job(job)
     if record is not None and ended_well(record.state):

@@ -11,10 +11,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from vitlab.contract.job import PROFILES, Spec
+from vitlab.contract.job import PROFILES, Spec, base_name
 from vitlab.contract.paths import UsageError
 from vitlab.contract.value import HEADLINE
-from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.model.roadmap import Mvp
 from vitlab.jobs.experiment.experiment import known_mvps, load_experiment
 from vitlab.jobs.experiment.script_python import check_python, find_python, note_on

@@ -38,7 +38,7 @@ class DotGrid:
     ) -> None:
         """`marked`: curves bear letters, which tell them apart without colour."""
         self._columns, self._rows = columns, rows
-        self._low, self._high = limits
+        _, self._high = limits
         self._per = (4 * rows - 1) / (limits[1] - limits[0])
         self._beyond = 4 * rows + 2
         self._plain, self._marked = plain, marked

@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from vitlab.contract.config import EnsembleConfig, Learning, Scored, read_config
-from vitlab.contract.job import COST, DRAWS
+from vitlab.contract.job import COST, DRAWS, base_name
 from vitlab.contract.paths import UsageError, find_lab
-from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.store import all_jobs
 from vitlab.lab.results.job_results import Finished, finished, latest
 from vitlab.lab.results.repeats import grouped

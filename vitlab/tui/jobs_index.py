@@ -7,8 +7,7 @@ from dataclasses import replace
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
-from vitlab.contract.job import Done, Queued, Running
-from vitlab.docs.judge.seeds import base_name
+from vitlab.contract.job import Done, Queued, Running, base_name
 
 if TYPE_CHECKING:
     from vitlab.lab.live.snapshot import JobView, LabSnapshot

@@ -30,7 +30,7 @@ from vitlab.lab.paper.artefacts import make
 from vitlab.lab.paper.artefacts.latex import Cell, Column, escaped, in_brackets, table
 from vitlab.lab.paper.artefacts.macros import Subject
 from vitlab.lab.paper.artefacts.make import make_paper, wanted
-from vitlab.lab.paper.artefacts.score_table import _seeds
+from vitlab.lab.paper.artefacts.score_table import _seeds, _stars
 from vitlab.lab.paper.artefacts.selection import chosen_results
 from vitlab.lab.results.repeats import grouped
 from vitlab.plot.figures.picture import Picture
@@ -148,6 +148,14 @@ def test_seeds_are_named_in_their_order() -> None:
     each = [finished("1.0", "Run 1", "ViT", 1000, {"r2": 0.7}, seed=n) for n in (43, 42, 44)]
     (group,) = grouped(each)
     assert _seeds(group) == "Mean of 3 seeds (42, 43, 44)"
+
+
+def test_a_number_of_stars_that_is_not_known_is_none() -> None:
+    (one,) = grouped([finished("1.0", "Run 1", "ViT", 1000, {"r2": 0.7})])
+    assert re.fullmatch(r"n = \d+ test stars", _stars(one))
+    bare = replace(one.first, n={})
+    (one,) = grouped([replace(one.members[0], result=bare)])
+    assert _stars(one) == "The number of test stars is not known"
 
 
 def test_bold_only_where_the_paired_difference_says_so(full: Lab, run: Run, score: Score) -> None:

@@ -9,14 +9,14 @@ from itertools import product
 from statistics import fmean
 from typing import Protocol
 
-from vitlab.contract.job import Result
+from vitlab.contract.job import Result, base_name
 from vitlab.contract.value import measured
 from vitlab.contract.world import same_spectra
 from vitlab.docs.judge.budget import budget_of, is_unequal
 from vitlab.docs.judge.ceiling import Ceiling, Share
 from vitlab.docs.judge.errors import SeedScatter, Spread, stars_error
 from vitlab.docs.judge.phrases import Phrase, phrase
-from vitlab.docs.judge.seeds import Chosen, Repeats, base_name, choose
+from vitlab.docs.judge.seeds import Chosen, Repeats, choose
 
 _SAME = 1e-6
 """Of a value: a paired difference that, with its error, is smaller is none but that of rounding."""

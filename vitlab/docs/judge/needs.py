@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TypeVar
 
-from vitlab.contract.job import SEEDLESS
+from vitlab.contract.job import SEEDLESS, base_name
 from vitlab.docs.judge.budget import budget_of, count
 from vitlab.docs.judge.errors import ASSUMED, POWER, SeedMean, SeedScatter, Spread
 from vitlab.docs.judge.phrases import Phrase, phrase
-from vitlab.docs.judge.seeds import Repeats, base_name
+from vitlab.docs.judge.seeds import Repeats
 
 MOST_SEEDS = 100
 MOST_GROWTH = 100.0

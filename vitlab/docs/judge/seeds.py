@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from vitlab.contract.job import SEEDLESS, Result
+from vitlab.contract.job import SEEDLESS, Result, base_name
 from vitlab.contract.value import Better, Value, for_choosing
 from vitlab.docs.judge.errors import (
     ASSUMED,
@@ -19,13 +18,6 @@ from vitlab.docs.judge.errors import (
     stars_error,
 )
 from vitlab.docs.judge.phrases import Phrase, phrase
-
-_SEED = re.compile(r"[ ,]?\bseed=\d+\b")
-
-
-def base_name(run: str) -> str:
-    """`Run 1 seed=43` -> `Run 1`; `main` where nothing is left."""
-    return _SEED.sub("", run).strip(" ,") or "main"
 
 
 def seed_name(run: str, seed: int) -> str:

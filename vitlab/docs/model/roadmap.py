@@ -200,11 +200,6 @@ class Roadmap:
         )
 
     @property
-    def kanban(self) -> Kanban | None:
-        """The first board; None where there is none."""
-        return next(iter(self.boards), None)
-
-    @property
     def order(self) -> list[str]:
         """The ids as an ordered board has its cards: as the rows, without any by their numbers."""
         ids = list(dict.fromkeys(mvp.id for mvp in self.mvps))

@@ -10,9 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vitlab.contract.job import CORE_HOURS, Lost, Queued, Running, Spec, ended_well, read_result
+from vitlab.contract.job import (
+    CORE_HOURS,
+    Lost,
+    Queued,
+    Running,
+    Spec,
+    base_name,
+    ended_well,
+    read_result,
+)
 from vitlab.contract.paths import JobPaths, UsageError
-from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.files import read_json
 from vitlab.jobs.processes import ADOPTED, began, is_here
 from vitlab.jobs.queue.machine import Machine, gpus_wanted, read_machine

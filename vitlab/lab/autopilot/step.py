@@ -14,9 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
+from vitlab.contract.job import base_name
 from vitlab.contract.paths import JobPaths, LabPaths, UsageError, cause
 from vitlab.contract.reading import read_regular
-from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.environment import as_bytes, this_environment
 from vitlab.jobs.files import take_lock
 from vitlab.jobs.processes import AUTOPILOT, uptime

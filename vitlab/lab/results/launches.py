@@ -19,11 +19,11 @@ from vitlab.contract.job import (
     Succeeded,
     Unknown,
     Unreadable,
+    base_name,
 )
 from vitlab.contract.paths import SPEC, UsageError
 from vitlab.docs.judge.comparison import value_of
 from vitlab.docs.judge.phrases import Phrase, phrase
-from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.model.roadmap import Mvp
 from vitlab.jobs.experiment.placeholders import METRICS
 from vitlab.jobs.processes import ADOPTED

@@ -7,9 +7,9 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from vitlab.contract.job import Result
+from vitlab.contract.job import Result, base_name
 from vitlab.contract.world import read_world
-from vitlab.docs.judge.seeds import Repeats, base_name
+from vitlab.docs.judge.seeds import Repeats
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.job_results import Finished, all_results, latest, plans_of
 
@@ -62,13 +62,10 @@ class Group:
         names = list(self.first.values)
         errors = {name: x for name in names if (x := self.error(name)) is not None}
         worlds = {read_world(one.result.world) for one in self.members}
-        model = self.first.model
-        if model.get("name") == self.first.run:  # a program's, named by its run and so by its seed
-            model = {**model, "name": self.name}
         return replace(
             self.first,
             run=self.name,
-            model={**model, "seeds": len(self.members)},
+            model={**self.first.model, "seeds": len(self.members)},
             values={name: self.value(name) for name in names},
             errors=errors,
             seconds=sum(one.result.seconds for one in self.members),

@@ -10,9 +10,8 @@ from dataclasses import asdict
 from functools import lru_cache
 
 from vitlab.contract.config import read_config
-from vitlab.contract.job import Spec
+from vitlab.contract.job import Spec, base_name
 from vitlab.contract.paths import UsageError
-from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.environment import is_secret_setting
 from vitlab.jobs.experiment.command import options_of
 from vitlab.jobs.experiment.placeholders import words_in

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vitlab.contract.job import read_result
+from vitlab.contract.job import base_name, read_result
 from vitlab.contract.paths import real
 from vitlab.contract.tracking import page_or_files, read_link
-from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.write.results import RunLink
 from vitlab.jobs.files import read_own
 from vitlab.jobs.store import Job

@@ -21,7 +21,6 @@ from vitlab.docs.judge.conclusion import (
 )
 from vitlab.docs.judge.gates import Verdict
 from vitlab.docs.judge.phrases import Phrase
-from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.judge.verdict import STANDING
 from vitlab.docs.model.hub import Hub, parse_hub
 from vitlab.docs.model.roadmap import Mvp, Roadmap, parse_roadmap
@@ -370,8 +369,8 @@ class _Report:
             best = group.as_one()
             judged = Value.parse(best.headline)
             of = "" if judged.is_ceiling or not judged.split else f" ({judged.split})"
-            # A program's runs are often called `main`, or by their seeds alone, in every MVP.
-            label = self.mvp.name if base_name(name) == "main" and self.mvp.name else name
+            # A program's runs are often called `main`, in every MVP.
+            label = self.mvp.name if name == "main" and self.mvp.name else name
             indicator = f"{label} {judged.short}{of}{profile_mark(best.profile)}"
             # A ceiling is of fewer stars than its bounds are, and is trained on none.
             splits = () if judged.is_ceiling else ("train", "test")

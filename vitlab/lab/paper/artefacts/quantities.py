@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vitlab.contract.job import Result
+from vitlab.contract.job import Result, base_name
 from vitlab.contract.terminal import harmless
 from vitlab.contract.value import Value, rounded
-from vitlab.docs.judge.seeds import base_name
 from vitlab.jobs.files import read_json
 from vitlab.lab.paper.artefacts.latex import Cell
 from vitlab.lab.paper.artefacts.macros import Subject, short_run

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from vitlab.contract.job import base_name
 from vitlab.contract.value import LABEL, Value, judged_by, rounded
 from vitlab.contract.world import World, read_world
 from vitlab.docs.judge.comparison import Gap
-from vitlab.docs.judge.seeds import base_name
 from vitlab.lab.figures.costs import cost_notes
 from vitlab.lab.paper.artefacts.latex import Cell, Column, escaped, in_brackets, table
 from vitlab.lab.paper.artefacts.macros import short_run
@@ -210,7 +210,7 @@ def _notes(
     kinds = [f"the test stars{seeds}"] if over != {"seeds alone"} else []
     kinds += ["seeds alone"] if "seeds alone" in over else []
     notes = [
-        _each(groups, lambda g: f"n = {g.first.n.get('test', 0):,} test stars"),
+        _each(groups, _stars),
         _each(groups, lambda g: _noise(read_world(g.first.world))),
         _each(groups, _seeds),
         f"In brackets the error of the last digits, over {', or '.join(kinds)}",
@@ -248,6 +248,11 @@ def _each(groups: Sequence[Group], text: Callable[[Group], str]) -> str:
     if len(said) == 1:
         return next(iter(said))
     return "; ".join(f"{words} ({', '.join(dict.fromkeys(rows))})" for words, rows in said.items())
+
+
+def _stars(group: Group) -> str:
+    n = group.first.n.get("test", 0)
+    return f"n = {n:,} test stars" if n else "The number of test stars is not known"
 
 
 def _noise(world: World | None) -> str:

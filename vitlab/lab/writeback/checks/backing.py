@@ -9,10 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from vitlab.contract.job import Done
+from vitlab.contract.job import Done, base_name
 from vitlab.contract.paths import real
 from vitlab.contract.value import Value
-from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.lint.across import Neighbours
 from vitlab.docs.lint.numbers import Place, conclusion_lines
 from vitlab.docs.lint.stated import Stated, words_of

@@ -7,9 +7,8 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from vitlab.contract.job import Result, Spec
+from vitlab.contract.job import Result, Spec, base_name
 from vitlab.contract.paths import real
-from vitlab.docs.judge.seeds import base_name
 from vitlab.docs.lint.compared import DIFFERENCE
 from vitlab.docs.lint.finding import Finding
 from vitlab.docs.lint.numbers import Place
