@@ -62,6 +62,30 @@ def test_a_column_takes_the_number_its_head_names(
 
 
 @pytest.mark.parametrize(
+    ("heads", "recipe", "step", "cells"),
+    [
+        (["Best val R²", "Final val R²", "Test R²"], "command", 5, ["", "0.780", "0.750"]),
+        (["最佳验证 R²", "验证 R²", "最佳 R²"], "command", 5, ["", "0.780", "0.750"]),
+        (["Best test R²", "R² (train, best)"], "command", 5, ["0.750", ""]),
+        (["Best val R²", "Test R²"], "command", 1, ["0.780", "0.750"]),
+        (["Best val R²", "Test R²"], "vit", 5, ["0.780", "0.750"]),
+    ],
+)
+def test_a_programs_last_score_is_not_called_its_best(
+    heads: list[str], recipe: str, step: int, cells: list[str]
+) -> None:
+    plan = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | ⏳ |\n"
+    table = f"| MVP | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}\n"
+    table += f"| 1.0 {'| - ' * len(heads)}|\n"
+    roadmap = parse_roadmap(Document(f"# Plan\n\n{plan}\n## 数值汇总\n\n{table}"))
+    (view,) = (view for view in roadmap.views if view.kind == "numbers")
+    values = {"test/r2/log_g": 0.75, "val/r2/log_g": 0.78, "train/r2/log_g": 0.93}
+    one = replace(result("1.0 A 0.75"), values=values, recipe=recipe, best={"step": step})
+    found = numbers_by_column(view, one)
+    assert [found.get(column, "") for column in range(1, len(heads) + 1)] == cells
+
+
+@pytest.mark.parametrize(
     ("head", "cell", "is_own"),
     [
         ("Config", "T_eff", False),

@@ -213,6 +213,11 @@ class Result:
         return base_name(name) if self.recipe == "command" and name else name
 
     @property
+    def is_of_last_step(self) -> bool:
+        """Whether its scores while it trained are its last ones, as a program's: not its best."""
+        return self.recipe == "command" and self.best.get("step", 0) > 1
+
+    @property
     def error_kind(self) -> Literal["stars", "draws"]:
         """stars: a bootstrap over the test stars; draws: Monte Carlo over simulated ones."""
         return "draws" if self.recipe == "ceiling" else "stars"

@@ -291,6 +291,8 @@ def numbers_by_column(view: View, result: Result) -> dict[int, str]:
         told = LABELS.get(judged.label or "")
         is_told = bool(of) or bool(told and any(map(told.search, view.headings)))
         splits = [head.split] if head.split else [*named, judged.split]
+        if head.is_best and result.is_of_last_step:
+            splits = [one for one in splits if one not in ("train", "val")]
         for one in splits:
             name = Value(one, head.metric, judged.label)
             value = result.values.get(str(name))
