@@ -125,6 +125,8 @@ def test_a_table_however_it_is_written(tmp_path: Path, name: str, data: bytes) -
         ("r2", "epoch,is_train,r2\n0,False,.6\n0,True,.9\n", [0.6]),
         ("r2", '{"training": 0, "r2": 0.6}\n{"training": 1, "r2": 0.9}\n', [0.6]),
         ("val_r2", "phase,val_r2\ntrain,.6\n", [0.6]),  # its name says it
+        ("r2", "+---+----+\n| label | r2 |\n+---+----+\n| log_g | .6 |\n+---+----+\n", [0.6]),
+        ("r2", "+---+--+\n|epoch|r2|\n+---+--+\n|0 | .5 |\n|1 | .6 |\n+---+--+\n", [0.5, 0.6]),
         ("r2", "epoch,mode,name,r2\n0,min,test,.5\n1,auto,train 1,.6\n", [0.5, 0.6]),
     ],
 )

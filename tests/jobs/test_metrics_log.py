@@ -122,6 +122,14 @@ def test_colours_odd_words_and_nothing(tmp_path: Path) -> None:
     assert status["missing"] == []  # `train_loss` is looked for in the file
 
 
+def test_a_number_at_the_end_of_a_sentence_is_one(tmp_path: Path) -> None:
+    log = tmp_path / "out.log"
+    log.write_text("R2 = 0.4.\nR2 = 5.\nR2 = 1e-1., saved.\nR2 = 0.3, 12 s.\nR2 = 1.2.3.\n")
+    follower = LogFollower(source(pattern=r"R2 = (?P<val_r2>\S+)"), log)
+    assert values(follower) == [0.4, 5.0, 0.1, 0.3]
+    assert follower.status["note"] == "val_r2: 1 matches are not numbers, like '1.2.3.'"
+
+
 def test_a_log_in_the_locale_s_encoding(tmp_path: Path) -> None:
     log = tmp_path / "out.log"
     lines = ["第1轮 验证r2=0.1\n".encode(), "第2轮 验证r2=0.2\n".encode("gbk"),

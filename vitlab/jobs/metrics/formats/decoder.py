@@ -139,7 +139,7 @@ def number(cell: object, odd: list[str]) -> float | None:
         text = text[1:-1].strip(_BLANK)
     if isinstance(cell, str) and text.lower() in _EMPTY:
         return None
-    found = _float(text.rstrip(",;"))
+    found = _float(text.rstrip(",;").removesuffix("."))  # what ends a sentence
     if found is None and len(text) < LONGEST and (match := _WRAPPED.fullmatch(text)):
         found = _float(match[1])
     if found is None:

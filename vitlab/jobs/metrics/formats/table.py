@@ -38,6 +38,8 @@ _DECIMAL = re.compile(rb"\s*[-+]?(?![1-9]\d{0,2},\d{3}\s*$)\d*,\d+([eE][-+]?\d+)
 """A number with a decimal comma. `1,500` is none: it may be a thousand and a half too."""
 _THOUSANDS = re.compile(rb"\s*[-+]?[1-9]\d{0,2}(?:\.\d{3})+\s*")
 """Beside a decimal comma, thousands or a number: `1.500`."""
+_BORDER = re.compile(rb"\s*\+(?:[-=]+\+)+\s*")
+"""A line between the rows of a drawn table: `+-----+-----+`."""
 _SUMMARIES = ("mean", "std", "min", "max", "median", "average", "avg", "sem", "total", "sum")
 """First words of rows over all others."""
 _FOLDS = ("fold", "folds", "seed", "cv", "k", "rep", "repeat", "subset")
@@ -174,7 +176,7 @@ class Table(Decoder):
         waiting = deque(lines)
         while waiting:
             line, self._at = waiting.popleft(), len(rows)
-            if not self._open and not line.strip():
+            if not self._open and (not line.strip() or _BORDER.fullmatch(line)):
                 continue
             if line.lstrip().startswith(b"#") and not self._open:
                 bare = line.lstrip().lstrip(b"#")
