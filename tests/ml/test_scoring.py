@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vitlab.contract.value import SCORES
-from vitlab.ml.scoring import metrics, paired, resampled
+from vitlab.ml import scoring
+from vitlab.ml.scoring import metrics, paired, resampled, score
 
 ONES = np.ones((1, 400))
 
@@ -32,7 +33,7 @@ def test_the_error_of_a_difference_is_its_spread_over_samples(metric: str) -> No
             found = paired(true, left, right, metric, seed)
             assert found.value == pytest.approx(gaps[-1])
             errors.append(found.error)
-            counts = resampled(400, seed)
+            (counts,) = resampled(400, seed)
             spread = [metrics(counts, true, side)[metric].std() for side in (left, right)]
             apart.append(np.hypot(*spread))
     assert np.mean(errors) == pytest.approx(np.std(gaps), rel=0.2)
@@ -50,7 +51,7 @@ def test_every_error_is_the_spread_over_samples() -> None:
         for name, value in metrics(ONES, true, left).items():
             found[name].append(float(value[0]))
         if seed < 12:
-            for name, value in metrics(resampled(400, seed), true, left).items():
+            for name, value in metrics(next(resampled(400, seed)), true, left).items():
                 errors[name].append(float(value.std(ddof=1)))
     for name in SCORES:
         assert np.mean(errors[name]) == pytest.approx(np.std(found[name]), rel=0.25), name
@@ -60,6 +61,23 @@ def test_a_seed_gives_the_same_error_again() -> None:
     true, left, right = sample(np.random.default_rng(3))
     assert paired(true, left, right, "r2", 7) == paired(true, left, right, "r2", 7)
     assert paired(true, left, left, "r2", 7).error == 0
+
+
+def test_the_errors_of_very_many_stars_are_those_of_some_scaled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    true, left, right = sample(np.random.default_rng(5), 8000)
+    whole = paired(true, left, right, "r2", 7), score(true[:, None], left[:, None], ("a",), 7)
+    monkeypatch.setattr(scoring, "_AT_ONCE", 24_000)  # in many parts
+    assert paired(true, left, right, "r2", 7).error == pytest.approx(whole[0].error)
+    monkeypatch.setattr(scoring, "MOST_DRAWN", 2000)
+    some = paired(true, left, right, "r2", 7), score(true[:, None], left[:, None], ("a",), 7)
+    assert (some[0].value, some[0].n) == (whole[0].value, 8000)
+    assert some[0].error == pytest.approx(whole[0].error, rel=0.15)
+    assert some[1].values == whole[1].values
+    for value, error in some[1].errors.items():
+        assert error == pytest.approx(whole[1].errors[value], rel=0.25), value
+    assert max(len(counts) for counts in resampled(8000, 1)) == 3
 
 
 def test_the_scatter_is_that_of_the_central_68_percent() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,6 +16,11 @@ Array = NDArray[np.float64]
 RESAMPLES = 200
 PAIRED_RESAMPLES = 1000
 """More than for a single score, since verdicts depend on it."""
+MOST_DRAWN = 200_000
+"""Stars that are drawn from: the errors of more follow, as they fall with the root of their
+number."""
+_AT_ONCE = 8_000_000
+"""Counts of stars that are kept at once: 64 MB."""
 _ONE_SIGMA = (0.1586552539314570, 0.8413447460685430)
 """The normal distribution below -1 and below +1 sigma."""
 
@@ -31,12 +36,23 @@ class Difference:
     """Number of stars."""
 
 
-def resampled(n: int, seed: int, times: int = RESAMPLES) -> Array:
-    """(times, n) bootstrap counts of each star."""
+def resampled(n: int, seed: int) -> Iterator[Array]:
+    """(m, n) bootstrap counts of each star, in parts: `RESAMPLES` rows in all."""
     generator = np.random.default_rng(seed)
-    return np.stack(
-        [np.bincount(generator.integers(n, size=n), minlength=n) for _ in range(times)]
-    ).astype(np.float64)
+    step = max(1, min(RESAMPLES, _AT_ONCE // n))
+    for done in range(0, RESAMPLES, step):
+        counts = np.empty((min(step, RESAMPLES - done), n))
+        for row in counts:
+            row[:] = np.bincount(generator.integers(n, size=n), minlength=n)
+        yield counts
+
+
+def drawn_from(n: int, seed: int) -> tuple[NDArray[np.int64] | slice, float]:
+    """The stars that are drawn from, and by what their errors are multiplied for those of all."""
+    if n <= MOST_DRAWN:
+        return slice(None), 1.0
+    chosen = np.random.default_rng(seed).choice(n, MOST_DRAWN, replace=False)
+    return np.sort(chosen), math.sqrt(MOST_DRAWN / n)
 
 
 def metrics(
@@ -61,17 +77,21 @@ def metrics(
 def paired(true: Array, left: Array, right: Array, metric: str, seed: int) -> Difference:
     """`metric` of `left` minus that of `right`, both (n,) predictions of the same (n,) `true`."""
 
-    def gap(counts: Array) -> Array:
-        ours, theirs = (metrics(counts, true, side, (metric,))[metric] for side in (left, right))
+    def gap(counts: Array, stars: NDArray[np.int64] | slice) -> Array:
+        ours, theirs = (
+            metrics(counts, true[stars], side[stars], (metric,))[metric] for side in (left, right)
+        )
         return ours - theirs
 
-    value = float(gap(np.ones((1, len(true))))[0])
-    # In parts: the counts for 200 draws of 10,000 stars take 16 MB.
-    parts = range(PAIRED_RESAMPLES // RESAMPLES)
-    drawn = np.concatenate([gap(resampled(len(true), seed * 1000 + part)) for part in parts])
+    n = len(true)
+    value = float(gap(np.ones((1, n)), slice(None))[0])
+    stars, factor = drawn_from(n, seed)
+    seeds = (seed * 1000 + part for part in range(PAIRED_RESAMPLES // RESAMPLES))
+    parts = (counts for one in seeds for counts in resampled(min(n, MOST_DRAWN), one))
+    drawn = np.concatenate([gap(counts, stars) for counts in parts])
     drawn = drawn[np.isfinite(drawn)]  # a draw with only one distinct star has no R2
-    error = float(drawn.std(ddof=1)) if len(drawn) > 1 else math.nan
-    return Difference(value, error, len(true))
+    error = factor * float(drawn.std(ddof=1)) if len(drawn) > 1 else math.nan
+    return Difference(value, error, n)
 
 
 def paired_mean(left: Array, right: Array) -> Difference:
@@ -130,10 +150,18 @@ def score(
         scores = metrics(ones, true[:, k], predicted[:, k])
         values.update({Value("", name, label): float(x[0]) for name, x in scores.items()})
         if seed is not None:
-            spread = metrics(resampled(len(true), seed), true[:, k], predicted[:, k])
-            stds = {Value("", name, label): float(x.std(ddof=1)) for name, x in spread.items()}
-            errors.update(stds)
+            found = _errors(true[:, k], predicted[:, k], seed)
+            errors.update({Value("", name, label): error for name, error in found.items()})
     return Scores(values, errors)
+
+
+def _errors(true: Array, predicted: Array, seed: int) -> dict[str, float]:
+    """The bootstrap standard error of each of `SCORES`."""
+    stars, factor = drawn_from(len(true), seed)
+    true, predicted = true[stars], predicted[stars]
+    parts = [metrics(counts, true, predicted) for counts in resampled(len(true), seed)]
+    drawn = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: factor * float(x.std(ddof=1)) for name, x in drawn.items()}
 
 
 def calibration(
@@ -185,7 +213,10 @@ class DensityScores:
         values = dict(zip(columns, table.mean(axis=0).tolist(), strict=True))
         errors: dict[Value, float] = {}
         if seed is not None:
-            spread = (resampled(len(table), seed) @ table / len(table)).std(axis=0, ddof=1)
+            stars, factor = drawn_from(len(table), seed)
+            drawn = table[stars]
+            parts = [counts @ drawn / len(drawn) for counts in resampled(len(drawn), seed)]
+            spread = factor * np.concatenate(parts).std(axis=0, ddof=1)
             errors = dict(zip(columns, spread.tolist(), strict=True))
         steps = np.arange(len(table) + 1) / len(table)
         for k, label in enumerate(labels):
