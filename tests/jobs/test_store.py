@@ -189,6 +189,12 @@ def test_what_another_job_s_files_say_is_not_taken_for_its_own(shop: Workshop) -
         assert bool(shared_sources(job)) == is_own
 
 
+def problem_of(job: JobPaths) -> str:
+    found = read_job(job)
+    assert found is not None
+    return found.problem
+
+
 def test_files_that_changed_since_they_were_written_are_not_believed(shop: Workshop) -> None:
     """As a flipped bit of a disk leaves them: still JSON, and something else."""
     job = shop.submit("print('0.25')")
@@ -198,12 +204,7 @@ def test_files_that_changed_since_they_were_written_are_not_believed(shop: Works
     assert spec is not None
     write_result(job.result, Result(spec.mvp, spec.run, spec.profile, spec.recipe, {"a": 0.25}))
 
-    def problem() -> str:
-        found = read_job(job)
-        assert found is not None
-        return found.problem
-
-    assert problem() == ""
+    assert problem_of(job) == ""
     for path, old, new in (
         (job.spec, b"0.25", b"0.75"),
         (job.result, b"0.25", b"0.75"),
@@ -213,16 +214,16 @@ def test_files_that_changed_since_they_were_written_are_not_believed(shop: Works
         text = path.read_bytes()
         assert text.count(old) == 1
         path.write_bytes(text.replace(old, new))
-        assert problem() == f"{path.name} {reading.CHANGED}"
+        assert problem_of(job) == f"{path.name} {reading.CHANGED}"
         path.write_bytes(text)
     text = job.result.read_bytes()
     for same in (text.rstrip(), text + b"\n"):  # as an editor leaves it
         job.result.write_bytes(same)
-        assert problem() == ""
+        assert problem_of(job) == ""
     # As an older vitlab or a program writes them, or a person who means it: without a sum.
     lines = job.result.read_text().replace("0.25", "0.75").splitlines()
     job.result.write_text("\n".join(line for line in lines if "crc32" not in line))
-    assert problem() == ""
+    assert problem_of(job) == ""
     found = read_result(job.result)
     assert found is not None
     assert found.values == {"a": 0.75}
@@ -240,7 +241,7 @@ def test_the_end_of_another_job_is_not_that_of_its_folder(shop: Workshop) -> Non
     assert isinstance(read_state(good), Done)
 
 
-def test_the_end_of_an_earlier_attempt_is_not_that_of_the_last(shop: Workshop) -> None:
+def test_the_end_and_result_of_an_earlier_attempt_are_none_of_the_last(shop: Workshop) -> None:
     job = shop.submit("")
     files = {attempt: [job.started, job.exit] for attempt in (1, 2)}
     files[1] = [path.with_name(f"{path.stem}.1.json") for path in files[1]]
@@ -249,6 +250,15 @@ def test_the_end_of_an_earlier_attempt_is_not_that_of_the_last(shop: Workshop) -
         write_json(started, record)
         write_json(exit_, {**record, "reason": "ok" if attempt > 1 else "failed", "ended": 99.0})
     assert read_state(job) == Done(10.0, 99.0, "ok", None)
+    spec = read_spec(job.spec)
+    assert spec is not None
+    kept = job.result.with_name("result.1.json")
+    write_result(kept, Result(spec.mvp, spec.run, spec.profile, spec.recipe, {"a": 0.25}))
+    shutil.copyfile(kept, job.result)
+    assert problem_of(job) == "result.json is of an earlier attempt, as result.1.json"
+    for path in (kept, job.result):  # a program's own has no sum, and may be the same again
+        path.write_text("\n".join(x for x in path.read_text().splitlines() if "crc32" not in x))
+    assert problem_of(job) == ""
     shutil.copyfile(files[1][1], job.exit)
     assert read_state(job) == Unreadable("exit.json is of an earlier attempt, as started.1.json")
     files[1][0].unlink()

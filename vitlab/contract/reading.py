@@ -125,11 +125,16 @@ def with_sum(text: bytes) -> bytes:
     return _SUM + b'%08x",' % zlib.crc32(rest) + rest
 
 
+def has_sum(data: bytes) -> bool:
+    """Whether the bytes of a file begin with such a sum."""
+    return data.startswith(_SUM)
+
+
 def _is_as_written(data: bytes) -> bool:
     """Whether the bytes of a file are those of its sum; of one without none can tell."""
     rest = data[len(_SUM) + len('00000000",') :]
     # An editor may take the last newline away, or add one.
-    return not data.startswith(_SUM) or data.rstrip() == with_sum(b"{" + rest).rstrip()
+    return not has_sum(data) or data.rstrip() == with_sum(b"{" + rest).rstrip()
 
 
 def read_opened(descriptor: int, path: Path | str, limit: int = MAX_BYTES) -> bytes:

@@ -6,13 +6,13 @@ import contextlib
 import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from vitlab.contract.job import UNNAMED, Done, Spec, read_spec
 from vitlab.contract.paths import JobPaths, archived, write_atomic
-from vitlab.contract.reading import Unreadable, with_sum
+from vitlab.contract.reading import Unreadable, has_sum, read_regular, with_sum
 from vitlab.contract.validation import load_fields
 
 _EXIT = {"started": "Time", "ended": "Time", "reason": "str", "detail": "str", "code": "int | None",
@@ -61,14 +61,34 @@ def load_exit(path: Path, spec: Spec | None = None) -> Done | None:
 def _earlier(path: Path, started: object) -> str:
     """A file of an earlier attempt that began as this end says; empty where the last one did."""
     last = JobPaths(path.parent).started
-    for attempt in itertools.count(1):
+    for attempt in _attempts(JobPaths(path.parent)):
         pair = [archived(one, attempt) for one in (last, path)]
-        if not any(map(os.path.lexists, pair)):
-            return ""
         alike = next((one.name for one in pair if _began(one) == started), "")
         if alike and _began(last) not in (None, started):
             return alike
-    raise AssertionError
+    return ""
+
+
+def earlier_result(job: JobPaths) -> str:
+    """The kept result of an earlier attempt that stands for the last one's; empty without one.
+
+    Two that vitlab writes differ, by their time alone. A program may write the same again.
+    """
+    for attempt in _attempts(job):
+        kept = archived(job.result, attempt)
+        with contextlib.suppress(OSError):
+            is_copy = has_sum(text := read_regular(kept)) and text == read_regular(job.result)
+            if is_copy and _began(archived(job.started, attempt)) != _began(job.started):
+                return kept.name
+    return ""
+
+
+def _attempts(job: JobPaths) -> Iterator[int]:
+    """The numbers of the earlier attempts of which files are kept."""
+    for attempt in itertools.count(1):
+        if not any(os.path.lexists(archived(one, attempt)) for one in (job.started, job.exit)):
+            return
+        yield attempt
 
 
 def _began(path: Path) -> object:

@@ -32,7 +32,7 @@ from vitlab.contract.tracking import VERSION as LINK_VERSION
 from vitlab.contract.tracking import Link
 from vitlab.contract.validation import load_fields, load_record
 from vitlab.jobs.copies import SUBMISSION, copies, overtaken
-from vitlab.jobs.ends import LONGEST, load_exit, modified, number
+from vitlab.jobs.ends import LONGEST, earlier_result, load_exit, modified, number
 from vitlab.jobs.files import BLOCK, beats, is_locked, last_json_line, read_own
 from vitlab.jobs.processes import SLURM_NUMBER, is_alive, is_elsewhere, is_here
 from vitlab.jobs.submissions import is_submitted, publish, stage, stamp
@@ -229,6 +229,8 @@ def _read(job: JobPaths, entries: _Entries, room: Room) -> Job | None:
             result = read(lambda path: room.read(load_result, path), file)
             if result and (of := other_job(result, spec)):
                 wrong[file.name] = f"{file.name} is of {of}"
+        if job.result.name not in wrong and (kept := earlier_result(job)):
+            wrong[job.result.name] = f"{job.result.name} is of an earlier attempt, as {kept}"
     ours = isinstance(state, Queued | Lost) and is_submitted(job)
     for name in entries.keys() & _RECORDS.keys():
         # An environment is as it was written where the job is as it was submitted; a colleague's
