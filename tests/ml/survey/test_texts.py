@@ -16,6 +16,7 @@ from tests.ml.survey.test_read import one
 from tests.ml.test_single_files import EMPTY
 from vitlab.contract.paths import UsageError
 from vitlab.lab.inspector.labelled_stars import Star, spectra_of
+from vitlab.ml.spectra.formats.fits import LONGEST
 from vitlab.ml.spectra.formats.units import is_power_of
 from vitlab.ml.spectra.lines import air
 from vitlab.ml.survey.spectrum import NO_MEDIUM
@@ -45,6 +46,12 @@ def text(*columns: NDArray[Any], head: str = "", comma: bool = False) -> bytes:
         ("Wavelength (A)  flux  stdev\n", (WAVE, FLUX, SIGMA)),
         ("wavelength_nm flux dflux\n", (WAVE / 10, FLUX, SIGMA)),
         ("waveobs flux err\n", (WAVE / 10, FLUX, SIGMA)),  # of iSpec
+        ("# wavelength (0.1 nm) flux (erg/(s cm2 A)) ivar\n", (WAVE, FLUX, SIGMA**-2)),
+        (
+            "# 3.5 m telescope\n# 1: wavelength, nm\n# 2: flux\n# 3: ivar\n",
+            (WAVE / 10, FLUX, SIGMA**-2),
+        ),
+        ("loglam[log10(A)] flux err\n", (np.log10(WAVE), FLUX, SIGMA)),
     ],
 )
 def test_columns_are_those_that_names_say(
@@ -63,6 +70,9 @@ def test_columns_are_those_that_names_say(
         ("wave f_lambda norm_flux e_flux\n", "e_flux is not used: of which flux it is the error"),
         ("wave flam spec\n", "the flux is flam; not read: spec"),
         ("wave flux formal_err\n", "not used, perhaps errors: formal_err"),
+        ("wave flux sig\n", "not used, perhaps errors: sig"),  # or a significance
+        ("wave flux err[%]\n", "err is not used: its unit (%) is not stated of the flux"),
+        ("wave flux[1e-17] err[1e-18]\n", "its unit (1e-18) is not the flux's (1e-17)"),
     ],
 )
 def test_what_names_do_not_say_is_told(head: str, note: str, tmp_path: Path) -> None:
@@ -74,14 +84,48 @@ def test_what_names_do_not_say_is_told(head: str, note: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("head", "mark"),
-    [("wavelength (A),flux,error\n", ","), ("Wavelength [nm];Flux;Error [a.u.]\n", ";")],
+    [
+        ("wavelength (A),flux,error\n", ","),
+        ("Wavelength [nm];Flux [a.u.];Error [a.u.]\n", ";"),
+        ('wavelength,flux,error,"remark; by hand"\n', ","),
+    ],
 )
 def test_a_unit_may_stand_in_a_name(head: str, mark: str, tmp_path: Path) -> None:
     wave = WAVE / 10 if "nm" in head else WAVE
-    data = head.encode() + text(wave, FLUX, SIGMA, comma=True).replace(b",", mark.encode())
-    found = one(data, tmp_path)
+    data = text(wave, FLUX, SIGMA, *[WAVE] * ("remark" in head), comma=True)
+    for decimal in ".,"[: 1 + (mark == ";")]:
+        rows = data.replace(b",", mark.encode()).replace(b".", decimal.encode())
+        found = one(head.encode() + rows, tmp_path)
+        assert found.wave[0] == pytest.approx(WAVE[0])
+        assert found.snr == pytest.approx(SNR, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("wavelength", "wavelength (nm)", "flux", "error"),
+        ("wavelength", "flux", "flux (normalised)", "error"),
+        ("wavelength", "flux", "error", "error (%)"),
+        ("wavelength", "flux", "error", "mask (1=good)"),
+    ],
+)
+def test_a_name_keeps_its_bracket_beside_the_bare_one(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    own = {"wavelength": WAVE, "flux": FLUX, "error": SIGMA}
+    columns = [own.get(name, np.ones_like(WAVE)) for name in names]
+    found = one(text(*columns, head=",".join(names) + "\n", comma=True), tmp_path)
     assert found.wave[0] == pytest.approx(WAVE[0])
     assert found.snr == pytest.approx(SNR, rel=1e-3)
+    assert not found.masked
+
+
+def test_long_comments_are_read_in_linear_time(tmp_path: Path) -> None:
+    start = time.process_time()
+    for words in ("wave", "wave(", "a [("):
+        comments = f"# {words * (LONGEST // 5)}\n" * 50
+        one(text(WAVE, FLUX, SIGMA, head=comments), tmp_path)
+    assert time.process_time() - start < 60
 
 
 @pytest.mark.parametrize(
@@ -90,6 +134,7 @@ def test_a_unit_may_stand_in_a_name(head: str, mark: str, tmp_path: Path) -> Non
         (("wavelength", "wavelength_air"), "air"),  # ESPRESSO's, the first in vacuum
         (("wave", "vac_wave"), "vacuum"),
         (("wave (vacuum)",), "vacuum"),
+        (("lambda (A, vacuum)",), "vacuum"),
     ],
 )
 def test_the_column_of_a_stated_medium_is_read(
@@ -97,7 +142,8 @@ def test_the_column_of_a_stated_medium_is_read(
 ) -> None:
     columns = dict.fromkeys(names, WAVE + 2)
     columns |= {names[-1]: WAVE, "flux": FLUX, "err": SIGMA}
-    files = [text(*columns.values(), head=",".join(columns) + "\n", comma=True)]
+    head = ",".join(f'"{name}"' for name in columns) + "\n"
+    files = [text(*columns.values(), head=head, comma=True)]
     files += [EMPTY + layouts.bintable(columns)] * (len(names) > 1)
     for data in files:
         found = one(data, tmp_path)
@@ -192,6 +238,8 @@ def test_units_of_an_ecsv_are_read(tmp_path: Path) -> None:
         ("10**+34 (s2 cm4 Angstrom2) / erg2", "10**-17 erg/(s cm2 Angstrom)", -2, True),
         ("count2", "adu", 2, True),
         ("(erg/s/cm^2/A)^2", "erg/s/cm2/A", 2, True),
+        ("(1e-17 erg s-1 cm-2 A-1)^2", "1e-17 erg/s/cm2/A", 2, True),
+        ("(erg/(s cm2 A))-2", "erg/s/cm2/A", -2, True),
         ("1e34 (erg/s/cm2/A)**-2", "1e-17 erg/s/cm2/A", -2, True),
         ("1e-34 (erg/s/cm2/A)^2", "erg/s/cm2/A", 2, False),
         ("1/(erg/(s cm2)^2)", "erg/s/cm2", -1, False),

@@ -16,10 +16,11 @@ from scipy.ndimage import gaussian_filter1d
 
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.columns import (
+    LONGEST_COMMENT,
     MOST_COMMENTS,
     bare_names,
     named,
-    wave_column,
+    wave_columns,
 )
 from vitlab.ml.spectra.formats.fits import (
     comments_of,
@@ -70,7 +71,7 @@ def _ascii_columns(data: bytes, path: Path) -> Table:
         cells = before.replace(",", " ").split()
         if not cells:
             if not rows and len(heads) < MOST_COMMENTS:
-                heads.append(comment.strip("# \t"))
+                heads.append(comment.strip("# \t")[:LONGEST_COMMENT])
             continue
         try:
             rows.append([real(cell) for cell in cells])
@@ -84,14 +85,14 @@ def _ascii_columns(data: bytes, path: Path) -> Table:
     if not rows:
         raise UsageError(f"{path}: has no numbers")
     columns, medium = list(np.array(rows).T), told_medium(heads)
-    names, units, stated = bare_names(named(heads, len(columns), FLUX_NAMES), FLUX_NAMES)
-    names = [name.lower() for name in names]
-    units = {name: units.get(name, "") for name in names}
-    if (wave := wave_column(units)) is None:
+    bare, units = bare_names(named(heads, len(columns), FLUX_NAMES), FLUX_NAMES)
+    names = [name.lower() for name in bare]
+    waves = wave_columns({name.lower(): units.get(name, "") for name in bare})
+    if not waves:
         return Table(columns, medium=medium)
     flux = next(n for n in FLUX_NAMES if n in names)
-    found = [columns[names.index(name)] for name in (wave.name, flux)]
-    return Table(found, wave.unit, wave.medium or stated or medium)
+    found = [columns[names.index(name)] for name in (waves[0].name, flux)]
+    return Table(found, waves[0].unit, waves[0].medium or medium)
 
 
 def _fits_columns(data: bytes, path: Path) -> Table:
@@ -100,19 +101,20 @@ def _fits_columns(data: bytes, path: Path) -> Table:
     table = next((unit for unit in units if unit.is_table), None)
     if table is None:
         raise UsageError(f"{path}: has no binary table")
-    known = {column.name.lower(): column for column in table.columns}
-    wave = wave_column({name: column.unit for name, column in known.items()})
+    known = {c.name.lower(): c for c in table.columns if c.values.dtype.kind == "f"}
+    waves = wave_columns({name: column.unit for name, column in known.items()})
     flux = next((n for n in FLUX_NAMES if n in known), "")
-    names = (wave.name if wave else "", flux)
-    for what, name in zip(("of wavelengths", " or ".join(FLUX_NAMES)), names, strict=True):
-        if name not in known or known[name].values.dtype.kind != "f":
-            raise UsageError(f"{path}: no column {what} (found: {', '.join(known)})")
-    assert wave is not None
+    if not (waves and flux):
+        lacks = " or ".join(FLUX_NAMES) if waves else "of wavelengths"
+        found = ", ".join(column.name for column in table.columns)
+        raise UsageError(f"{path}: no column {lacks} (found: {found})")
+    wave = waves[0]
     refuse_logarithms(known[flux].unit, str(path))
     headers = with_primary(units, table)
     headers = {name: text for name, text in headers.items() if not name.startswith("CTYPE")}
     medium = wave.medium or stated_medium(headers) or told_medium(comments_of(data))
-    return Table([known[name].values.ravel() for name in names], wave.unit, medium)
+    values = [known[name].values.ravel() for name in (wave.name, flux)]
+    return Table(values, wave.unit, medium)
 
 
 NAME = re.compile(

@@ -14,7 +14,7 @@ from vitlab.ml.spectra.formats.columns import (
     LINEAR,
     is_number,
     read_text_columns,
-    wave_column,
+    wave_columns,
 )
 from vitlab.ml.spectra.formats.fits import (
     MOST_OF_SPECTRA,
@@ -112,9 +112,10 @@ def _part(
 
 def _table_axis(columns: list[Column], header: Mapping[str, str]) -> tuple[Axis | None, list[str]]:
     found = {c.name.lower(): c for c in columns if c.values.dtype.kind == "f"}
-    wave = wave_column({name: column.unit for name, column in found.items()})
-    if wave is None:
+    waves = wave_columns({name: column.unit for name, column in found.items()})
+    if not waves:
         return None, []
+    wave = waves[0]
     stated = {**header, "MEDIUM": wave.medium} if wave.medium else header
     column = found[wave.name]
     return _axis(column.values, wave.unit, stated, column.name)

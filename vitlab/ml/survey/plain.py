@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.columns import (
     FLUXES,
+    IVARS,
+    SIGMAS,
+    VARIANCES,
     is_spectrum,
     refuse_twice,
-    wave_column,
+    wave_columns,
 )
 from vitlab.ml.spectra.formats.fits import Unit, real
 from vitlab.ml.spectra.formats.scale import has_scale, read_scale, with_primary
@@ -38,13 +41,6 @@ from vitlab.ml.survey.spectrum import FLAGGED, Array, Raw, check_pixels
 
 MOST_TERMS = 50
 """Of the polynomial of an order's wavelengths."""
-SIGMAS = (
-    *("error", "err", "sigma", "uncertainty", "unc", "noise", "errors", "errs", "sig"),
-    *("std", "stdev", "stddev", "dflux", "d_flux"),
-)
-IVARS, VARIANCES = ("ivar", "invvar"), ("variance", "var", "stat")
-"""What arrays of errors, inverse variances and variances are called, and with the flux's name
-before or behind (`flux_err`, `e_flux`)."""
 ERRORS = {
     **dict.fromkeys(IVARS, -2),
     **dict.fromkeys(SIGMAS, 1),
@@ -282,9 +278,11 @@ def from_columns(
     `good`: names of masks of good pixels.
     """
     place = f"{file}: {where}" if where else file
-    column = wave_column({name: unit_of.get(name, "") for name in table})
-    if column is None:
-        raise UsageError(f"{place}: no column of wavelengths")
+    usable = [name for name, values in table.items() if _has_numbers(values)]
+    waves = wave_columns({name: unit_of.get(name, "") for name in usable})
+    if not waves:
+        raise UsageError(f"{place}: no number in a column of wavelengths")
+    column, *rest = waves
     flux, *others = (n for n in FLUXES if n in table)
     wave = floats(table[column.name], column.name, place)
     values = floats(table[flux], flux, place)
@@ -294,9 +292,18 @@ def from_columns(
     raw = Raw(where, "table", wave, column.unit, column.medium, values, unit_of.get(flux, ""))
     if others:
         raw.notes.append(f"the flux is {flux}; not read: {', '.join(others)}")
+    if rest:
+        unread = ", ".join(one.name for one in rest)
+        raw.notes.append(f"the wavelengths are {column.name}; not read: {unread}")
     _use_errors(table, unit_of, flux, raw)
     _use_mask(table, raw, place, good)
     return raw
+
+
+def _has_numbers(values: NDArray[Any]) -> bool:
+    return values.dtype.kind in "iu" or (
+        values.dtype.kind == "f" and bool(np.isfinite(values).any())
+    )
 
 
 def is_multispec(units: Sequence[Unit]) -> bool:

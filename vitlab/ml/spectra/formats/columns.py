@@ -15,29 +15,40 @@ import numpy as np
 
 from vitlab.contract.paths import UsageError
 from vitlab.ml.spectra.formats.fits import Column, real, text_lines
-from vitlab.ml.spectra.formats.wavelengths import is_length, medium_of, told_medium
+from vitlab.ml.spectra.formats.wavelengths import is_length, medium_of, told_medium, unit_and_medium
 
 LINEAR = ("wave", "wavelength", "lambda", "lam", "wl", "wavelengths", "awav", "waveobs")
 LOGARITHMIC = ("loglam", "log_lambda", "loglambda", "logwave", "log10_wave", "lnlam", "ln_lambda")
 FLUXES = ("flux", "fluxes", "flam", "f_lambda", "spectrum", "spec", "norm_flux", "flux_density")
 """Names in lower case of columns of wavelengths, of their logarithms, and of fluxes."""
+SIGMAS = (
+    *("error", "err", "sigma", "uncertainty", "unc", "noise", "errors", "errs"),
+    *("std", "stdev", "stddev", "dflux", "d_flux"),
+)
+IVARS, VARIANCES = ("ivar", "invvar"), ("variance", "var", "stat")
+"""What arrays of errors, inverse variances and variances are called, and with the flux's name
+before or behind (`flux_err`, `e_flux`)."""
 UNNAMED = ["wavelength", "flux", "flux_error"]
 """What the columns of a text without names are."""
 LOGICAL = {"true": 1.0, "false": 0.0}
 """Words of a mask."""
 SHOWN = 60
 """Letters of a comment, a name or a unit that is told."""
-MOST_COMMENTS = 1000
-"""That are looked at."""
+MOST_COMMENTS, LONGEST_COMMENT = 1000, 2000
+"""That are looked at, and letters of one."""
 _WAVE = re.compile(
     rf"(?:(air|vac(?:uum)?)_?)?({'|'.join((*LINEAR, *LOGARITHMIC))})(?:_?(air|vac(?:uum)?))?"
     r"(?:_(nm|um|microns?|aa?|ang(?:strom)?s?))?"
 )
 """A name of wavelengths, with their medium and unit: `wave_air`, `lambda_nm`, `vac_wave`."""
 _LONG = {"n": "nm", "u": "um", "m": "micron"}
+_MAY_HAVE_UNIT = {*FLUXES, *SIGMAS, *IVARS, *VARIANCES, "e"}
+"""Words of the names from which a unit in brackets is taken: not of `mask (1=good)`."""
 _BETWEEN = re.compile(r"[\s,;|]+")
-_BRACKET = re.compile(r"([^\s,;|\[(]+)\s*[\[(]([^\])]*)[\])]")
-"""A name with its unit: `wavelength (A)`, `flux[1e-17 erg/s/cm2/A]`."""
+_BRACKET = re.compile(
+    r"([^\s,;|\[\]()]{1,60})\s{0,9}[\[(]((?:[^\[\]()]|\([^()]{0,60}\)|\[[^\[\]]{0,60}\]){0,99})[\])]"
+)
+"""A name with its unit: `wavelength (A)`, `flux (erg/(s cm2 A))`. Bounded: a line may be long."""
 _NUMBERED = re.compile(r"(?:col(?:umn)?\s*)?(\d{1,3})[\s:.)=-]+(.+)", re.IGNORECASE)
 """One column a comment: `1: wavelength`."""
 _UNIT = re.compile(r"- *\{name: *([^,}]+), *unit: *([^,}]+)")
@@ -66,25 +77,31 @@ class WaveColumn:
     """`air` or `vacuum`; empty where the name does not say."""
 
 
-def wave_column(unit_of: Mapping[str, str]) -> WaveColumn | None:
-    """Of columns (lower-case name -> unit as written) the one that states its medium, if any."""
+def wave_columns(unit_of: Mapping[str, str]) -> list[WaveColumn]:
+    """Those of these columns (lower-case name -> unit as written), one that states a medium first.
+
+    The medium is stated by the name (`wave_air`) or behind the unit (`Angstrom (vacuum)`).
+    """
     found: list[tuple[bool, int, WaveColumn]] = []
-    for name, unit in unit_of.items():
+    for name, written in unit_of.items():
         if match := _WAVE.fullmatch(name):
             before, word, behind, own = match.groups()
+            unit, medium = unit_and_medium(written)
             unit = unit or (_LONG.get(own[0], "Angstrom") if own else "")
             if word in LOGARITHMIC and not unit.lower().startswith(("log", "ln")):
                 unit = f"{'ln' if word.startswith('ln') else 'log10'}({unit or 'Angstrom'})"
-            medium = medium_of(before or behind or "")
+            medium = (
+                medium_of(before or behind or "") or medium or ("air" if word == "awav" else "")
+            )
             rank = (*LINEAR, *LOGARITHMIC).index(word)
             found.append((not medium, rank, WaveColumn(name, unit, medium)))
-    return min(found, key=lambda one: one[:2])[2] if found else None
+    return [column for _, _, column in sorted(found, key=lambda one: one[:2])]
 
 
 def is_spectrum(names: Iterable[str], fluxes: Sequence[str] = FLUXES) -> bool:
     """Whether columns of these names are wavelengths and fluxes."""
     known = {name.lower() for name in names}
-    return bool(known & {*fluxes}) and wave_column(dict.fromkeys(known, "")) is not None
+    return bool(known & {*fluxes}) and bool(wave_columns(dict.fromkeys(known, "")))
 
 
 def read_text_columns(data: bytes, path: Path, as_text: Container[str] = ()) -> TextTable:
@@ -98,22 +115,26 @@ def read_text_columns(data: bytes, path: Path, as_text: Container[str] = ()) -> 
     """
     lines = [x for x in text_lines(data, path) if x.strip()]
     above = takewhile(lambda line: line.lstrip().startswith("#"), lines)
-    comments = [line.strip().lstrip("# ") for line in islice(above, MOST_COMMENTS)]
+    comments = [
+        line.strip().lstrip("# ")[:LONGEST_COMMENT] for line in islice(above, MOST_COMMENTS)
+    ]
     lines = [line for line in lines if not line.lstrip().startswith("#")]
-    mark = next((mark for mark in ";," if any(mark in line for line in lines[:1])), "")
+    mark = max(";,", key=lines[0].count) if lines and re.search("[;,]", lines[0]) else ""
+    if mark == ";" and not any("." in line for line in lines[1:]):
+        lines = [line.replace(",", ".") for line in lines]  # decimal commas
     in_blanks = chain(map(_joined, lines[:1]), lines[1:])
     rows = csv.reader(lines, delimiter=mark) if mark else map(str.split, in_blanks)
     try:
-        columns, notes, medium = _columns(rows, as_text, comments, path)
+        columns, notes = _columns(rows, as_text, comments, path)
     except csv.Error as error:
         raise UsageError(f"{path}: {error}") from None
     refuse_twice([column.name for column in columns], str(path))
-    return TextTable(columns, medium or told_medium(comments), notes)
+    return TextTable(columns, told_medium(comments), notes)
 
 
 def _columns(
     rows: Iterator[list[str]], as_text: Container[str], comments: Sequence[str], path: Path
-) -> tuple[list[Column], list[str], str]:
+) -> tuple[list[Column], list[str]]:
     """With notes and medium. Row by row, 8 bytes a number: as a text it takes ten times as much."""
     first = next(rows, [])
     is_data = bool(first) and all(map(is_number, first))
@@ -121,7 +142,7 @@ def _columns(
     if is_data and not (names := named(comments, len(first))):
         names = UNNAMED[: len(first)]
         notes.append(f"columns by position: {', '.join(names)}{_said(comments)}")
-    names, units, medium = bare_names(names)
+    names, units = bare_names(names)
     texts = [name.lower() in as_text for name in names]
     cells: list[list[str] | array[float]] = [[] if text else array("d") for text in texts]
     number = other = 0
@@ -147,16 +168,17 @@ def _columns(
             for name, values in zip(names, cells, strict=True)
         ],
         notes,
-        medium,
     )
 
 
 def named(comments: Sequence[str], number: int, fluxes: Sequence[str] = FLUXES) -> list[str]:
     """The names in the comments; none where no comment has so many of them."""
-    found = [match for line in comments if (match := _NUMBERED.fullmatch(line))]
-    in_order = [int(match[1]) for match in found] == [*range(1, number + 1)]
-    one_each = " ".join(_joined(match[2]).split()[0] for match in found) if in_order else ""
-    for line in (*reversed(comments), one_each):
+    one_each: list[str] = []
+    for match in filter(None, map(_NUMBERED.fullmatch, comments)):
+        if len(one_each) < number and int(match[1]) in (1, len(one_each) + 1):
+            one_each = one_each if int(match[1]) > 1 else []
+            one_each.append(_joined(match[2]).split()[0])
+    for line in (*reversed(comments), " ".join(one_each)):
         names = [name for name in _BETWEEN.split(_joined(line)) if name]
         if len(names) == number and is_spectrum(bare_names(names, fluxes)[0], fluxes):
             return names
@@ -164,27 +186,43 @@ def named(comments: Sequence[str], number: int, fluxes: Sequence[str] = FLUXES) 
 
 
 def _joined(line: str) -> str:
-    """The line with no blank between a name and its bracket, nor anything else within."""
+    """The line with no blank between a name and its bracket, nor anything that divides within."""
     return _BRACKET.sub(lambda match: f"{match[1]}[{_BETWEEN.sub('_', match[2])}]", line)
 
 
 def bare_names(
     names: list[str], fluxes: Sequence[str] = FLUXES
-) -> tuple[list[str], dict[str, str], str]:
-    """Names without brackets, the units of wavelengths and fluxes in these, and the medium."""
+) -> tuple[list[str], dict[str, str]]:
+    """Names of a spectrum's columns without the units in brackets behind them, and these.
+
+    A name stays as it is where another column would have the same, or what is in brackets may be
+    no unit. Of wavelengths it may name the medium too, or another thing, which is left out.
+    """
     found = [_BRACKET.fullmatch(name.strip()) for name in names]
     bare = [match[1] if match else name for match, name in zip(found, names, strict=True)]
-    units, medium = dict[str, str](), ""
-    if not is_spectrum(bare, fluxes):
-        return names, units, medium
-    for match in filter(None, found):
-        if match[1].lower() in fluxes:
-            units[match[1]] = match[2][:SHOWN].replace("_", " ")
-        elif wave_column({match[1].lower(): ""}):
-            words = re.split(r"[\s,;_|]+", match[2])
-            medium = next(filter(None, map(medium_of, words)), medium)
-            units[match[1]] = next(filter(is_length, words), "")
-    return bare, units, medium
+    twice = {name for name, number in Counter(map(str.lower, bare)).items() if number > 1}
+    units: dict[str, str] = {}
+    for k, match in enumerate(found):
+        low, text = bare[k].lower(), match[2].replace("_", " ") if match else ""
+        if match is None or low in twice:
+            bare[k] = names[k]
+        elif wave_columns({low: ""}):
+            units[bare[k]] = _unit_of_wavelengths(text)
+        elif low in fluxes or _MAY_HAVE_UNIT & {low, *low.split("_")}:
+            units[bare[k]] = "" if "sigma" in text.lower() else text[:SHOWN]
+        else:
+            bare[k] = names[k]
+    return (bare, units) if is_spectrum(bare, fluxes) else (names, {})
+
+
+def _unit_of_wavelengths(text: str) -> str:
+    """Of `0.1 nm`, `A, vacuum` all; of `rest, A` the word that is one; else the medium, if any."""
+    if is_length(text):
+        return text
+    words = [word for word in _BETWEEN.split(text) if word]
+    medium = next(filter(None, map(medium_of, words)), "")
+    unit = next(filter(is_length, words), "")
+    return f"{unit} ({medium})" if medium else unit
 
 
 def _said(comments: Sequence[str]) -> str:

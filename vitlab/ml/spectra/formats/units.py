@@ -18,8 +18,10 @@ _SAME = {
     **dict.fromkeys(("nanomaggies", "nmgy"), "nanomaggy"),
 }
 """Word in lower case -> the one that it is another of."""
-_POWER = r"(?:\^|\*\*)?\s*[({]?([+-]?\d+)[)}]?"
-_BEHIND = re.compile(r"\s*(?:\^|\*\*)\s*[({]?([+-]?\d+)[)}]?")
+_DIGITS = r"(?:\{[+-]?\d+\}|\([+-]?\d+\)|[+-]?\d+)"
+_AROUND = "(){}"
+_POWER = rf"(?:\^|\*\*)?\s*({_DIGITS})"
+_BEHIND = re.compile(rf"\s*(?:\^|\*\*|(?=[+-]))\s*({_DIGITS})")
 """The power of a bracket."""
 _TEN = re.compile(r"10(?:\^|\*\*)\s*[({]?([+-]?\d+)[)}]?")
 _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eEdD][+-]?\d+)?")
@@ -62,7 +64,9 @@ def _parsed(text: str) -> Parsed | None:
         if letter == ")" and len(groups) > 1:
             _, first = groups.pop()
             if power := _BEHIND.match(text, at + 1):  # `(erg/s/cm2/A)^2`
-                found[first:] = [(word, by * float(power[1])) for word, by in found[first:]]
+                found[first:] = [
+                    (word, by * float(power[1].strip(_AROUND))) for word, by in found[first:]
+                ]
                 at = power.end() - 1
         elif letter in "/(":
             if letter == "(":
@@ -88,4 +92,4 @@ def _factor(found: re.Match[str]) -> tuple[str, float]:
     if found.re is _NUMBER:
         return "10", math.log10(value) if (value := real(found[0])) > 0 else math.nan
     word = found[1].lower()
-    return _SAME.get(word, word), float(found[2] or 1)
+    return _SAME.get(word, word), float((found[2] or "1").strip(_AROUND))

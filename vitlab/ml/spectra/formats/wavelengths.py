@@ -27,8 +27,8 @@ _LENGTHS = {
 _LOG = re.compile(
     r"(?P<log>log10|log|ln|dex)[\[(]?(?:lambda/|wavelength/)?(?P<unit>[^\])]*)[\])]?$"
 )
-_IN = re.compile(r"[,;]?[\[(]?(?:in)?(?:air|vac(?:uum)?)[\])]?$")
-"""A medium behind a unit, in lower case without blanks."""
+_BEHIND = re.compile(r"[\s,;]*[\[(]?\b(?:in\s*)?(air|vac(?:uum)?)[\])]?\s*$", re.IGNORECASE)
+"""A medium behind a unit."""
 _MEDIUM = re.compile(r"\s*(?:in\s+)?(vac|air\b)", re.IGNORECASE)
 _STATED = re.compile(r"\W*(\w+)\s*[:=]\s*(\w.*)")
 _TOLD = re.compile(
@@ -144,6 +144,12 @@ def medium_of(text: str) -> str:
     return "" if found is None else "vacuum" if found[1].lower() == "vac" else "air"
 
 
+def unit_and_medium(text: str) -> tuple[str, str]:
+    """`Angstrom (vacuum)` as unit and medium, empty where none is stated."""
+    found = _BEHIND.search(text[-30:])
+    return (text[: -len(found[0])], medium_of(found[1])) if found else (text, "")
+
+
 def told_medium(lines: Iterable[str]) -> str:
     """`air` or `vacuum` as lines of text say: `VACUUM = T`, `wavelengths in air`; else empty."""
     found = set()
@@ -186,8 +192,8 @@ def stated_medium(attributes: Mapping[str, Any]) -> str:
                 if text in ("f", "false", "0", "0.0", "no"):
                     return "air"
             case "UNIT" | "UNITS":
-                if found := _IN.search(re.sub(r"\s+", "", text)):
-                    return "vacuum" if "vac" in found[0] else "air"
+                if medium := unit_and_medium(text)[1]:
+                    return medium
             case "CTYPE1" | "CTYPE3":
                 if text.startswith(("awav", "wave")) and not text.startswith("wavelength"):
                     return "air" if text.startswith("awav") else "vacuum"
@@ -214,7 +220,7 @@ def _meaning(unit: str, where: str) -> tuple[float, float]:
     """Factor to Angstrom, and the base of the logarithm (0: none)."""
     letters = unicodedata.normalize("NFKD", unit.lower())
     letters = "".join(one for one in letters if not unicodedata.combining(one))
-    word = _IN.sub("", re.sub(r"\s+", "", letters)).strip("[]")
+    word = re.sub(r"\s+", "", unit_and_medium(letters)[0]).strip("[]")
     if (length := _length(word)) is not None:
         return length, 0.0
     match = _LOG.match(word)
