@@ -24,11 +24,12 @@ from vitlab.contract.paths import UsageError
 from vitlab.jobs.logs.tail import LogTail
 from vitlab.jobs.process.child import proof_of_end
 from vitlab.jobs.process.health import History, add_events
-from vitlab.jobs.processes import ADOPTED, process
+from vitlab.jobs.processes import ADOPTED, descriptors, process
 from vitlab.jobs.queue.scheduler import advance, resume, stop
 from vitlab.jobs.queue.trainings import (
     Training,
     _declared,
+    _log,
     adopt,
     as_glob,
     columns,
@@ -315,6 +316,31 @@ def test_a_run_is_adopted_once(shop: Workshop, by_hand: subprocess.Popen[bytes])
         adopt(shop.lab, shop.spec(""), by_hand.pid)
     stop(job)
     ended(job)
+
+
+def test_a_run_in_a_container_has_no_files_of_ours(tmp_path: Path) -> None:
+    inside, here = tmp_path / "inside", tmp_path / "work"
+    for folder in (inside, here):
+        folder.mkdir()
+    waits = (
+        f'printf "epoch,val_r2\\n1,0.9\\n" > m.csv; exec {sys.executable} -c '
+        "'import sys; sys.stdin.read()' 3>>m.csv >out.log"
+    )
+    mounted = f"mount --bind {inside} {here} && cd {here} && {waits}"
+    run = subprocess.Popen(["unshare", "-rm", "sh", "-c", mounted], stdin=subprocess.PIPE)
+    try:
+        wait_for(lambda: (inside / "out.log").exists() or run.poll() is not None)
+        if run.poll() is not None:
+            pytest.skip("no container can be made here")
+        wait_for(lambda: "python" in Path(f"/proc/{run.pid}/exe").readlink().name)
+        for name in ("m.csv", "out.log"):
+            (here / name).write_text("epoch,val_r2\n1,0.3\n")
+        assert not [path for _, path in descriptors(run.pid) if path.startswith(str(tmp_path))]
+        assert _log(run.pid) is None
+        with pytest.raises(UsageError, match="as in a container"):
+            training(run.pid)
+    finally:
+        run.communicate(b"")
 
 
 def test_a_thread_is_no_process(shop: Workshop) -> None:

@@ -126,6 +126,42 @@ def lock_holder(path: Path) -> Process | None:
     return None
 
 
+def descriptors(pid: int) -> Iterator[tuple[str, str]]:
+    """Number and path of every file the process has open; none of another user's process.
+
+    Not what has another path here, or none, as of a process in a container.
+    """
+    folder = f"/proc/{pid}/fd"
+    try:
+        numbers = os.listdir(folder)  # noqa: PTH208 - of every process of the machine
+    except OSError:
+        return
+    is_elsewhere = _mounts(pid) != _mounts("self")
+    for number in numbers:
+        try:
+            path = os.readlink(f"{folder}/{number}")  # noqa: PTH115 - as above
+        except OSError:
+            continue
+        is_file = path.startswith("/") and not path.startswith(("/dev/", "/proc/"))
+        if is_file and (not is_elsewhere or is_same(path, f"{folder}/{number}")):
+            yield number, path
+
+
+def _mounts(pid: int | str) -> str:
+    """Which mounts the process sees: those of a container are others than ours."""
+    with contextlib.suppress(OSError):  # of old systems, or it has ended
+        return os.readlink(f"/proc/{pid}/ns/mnt")  # noqa: PTH115 - of every process
+    return ""
+
+
+def is_same(path: str | Path, other: str | Path) -> bool:
+    """Whether two paths lead to one file or folder."""
+    try:
+        return os.path.samefile(path, other)  # noqa: PTH121 - of every process
+    except OSError:
+        return False
+
+
 def proc_file(pid: int, name: str) -> bytes:
     """What `/proc/<pid>/<name>` holds; at a third of a `Path`'s cost, as many are looked at."""
     with open(f"/proc/{pid}/{name}", "rb", 0) as file:  # noqa: PTH123

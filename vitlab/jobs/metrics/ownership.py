@@ -36,6 +36,7 @@ from vitlab.jobs.processes import (
     all_processes,
     ancestors,
     began,
+    descriptors,
     identity,
     is_alive,
     job_of,
@@ -173,22 +174,6 @@ def writers(folders: Iterable[Path]) -> dict[str, list[Opened]]:
             if path.startswith(below) and (flags := _flags(one.pid, number)) & os.O_ACCMODE:
                 found.setdefault(path, []).append(Opened(one.pid, bool(flags & os.O_APPEND)))
     return found
-
-
-def descriptors(pid: int) -> Iterator[tuple[str, str]]:
-    """Number and path of every file the process has open; none of another user's process."""
-    folder = f"/proc/{pid}/fd"
-    try:
-        numbers = os.listdir(folder)  # noqa: PTH208 - of every process of the machine
-    except OSError:
-        return
-    for number in numbers:
-        try:
-            path = os.readlink(f"{folder}/{number}")  # noqa: PTH115 - as above
-        except OSError:
-            continue
-        if path.startswith("/") and not path.startswith(("/dev/", "/proc/")):
-            yield number, path
 
 
 def _flags(pid: int, number: str) -> int:

@@ -37,7 +37,6 @@ from vitlab.jobs.metrics.ownership import (
     Opened,
     Rival,
     claim,
-    descriptors,
     evidence_of_holders,
     is_foreign,
     look_alikes,
@@ -46,7 +45,7 @@ from vitlab.jobs.metrics.ownership import (
     writers,
 )
 from vitlab.jobs.metrics.scripts import places_named, script_of
-from vitlab.jobs.processes import Process
+from vitlab.jobs.processes import Process, descriptors
 
 REMEDY = "put {run} into config.cwd or metrics.file, so that each run has its own"
 

@@ -15,10 +15,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from vitlab.contract.paths import JobPaths
-from vitlab.jobs.processes import INCOMPLETE, MARKER, PYTHON, Process, when_possible
+from vitlab.jobs.processes import INCOMPLETE, MARKER, PYTHON, Process, descriptors, when_possible
 
 READY_LIMIT = 10.0
 """Seconds a job waits at its start until the files that are already there are known."""
@@ -188,10 +187,9 @@ class WandbLook:
 
     def _open_file(self) -> str:
         for one in self._members():
-            with contextlib.suppress(OSError):  # gone
-                for link in Path(f"/proc/{one.pid}/fd").iterdir():
-                    if (file := os.readlink(link)).endswith(".wandb"):  # noqa: PTH115
-                        return file
+            for _, file in descriptors(one.pid):
+                if file.endswith(".wandb"):
+                    return file
         return ""
 
     def _note(self, file: str) -> bool:

@@ -87,6 +87,8 @@ def training(pid: int) -> Training:
         owner = re.search(rb"^Tgid:\s*(\d+)", processes.proc_file(pid, "status"), re.MULTILINE)
     except OSError as error:
         raise UsageError(f"process {pid}: not yours ({error.strerror})") from error
+    if _exists(folder) and not processes.is_same(folder, f"/proc/{pid}/cwd"):
+        raise UsageError(f"process {pid}: its {folder} is another than ours, as in a container")
     if owner and int(owner[1]) != pid:
         raise UsageError(f"{pid}: is a thread of process {int(owner[1])}: give that")
     if _holds_us(pid):
@@ -131,7 +133,7 @@ def trainings() -> list[Training]:
         try:
             entry = training(one.pid)
         except UsageError:
-            continue  # it ended
+            continue  # it ended, or is in a container
         if not entry.job:
             listed.append(entry)
     return listed
@@ -197,7 +199,8 @@ def _log(pid: int) -> Path | None:
             path = Path(f"/proc/{pid}/fd/{descriptor}").readlink()
         except OSError:
             continue
-        if path.is_absolute() and path.is_file():
+        is_there = processes.is_same(path, f"/proc/{pid}/fd/{descriptor}")
+        if path.is_absolute() and path.is_file() and is_there:
             return path
     return None
 
