@@ -86,6 +86,38 @@ def test_a_programs_last_score_is_not_called_its_best(
 
 
 @pytest.mark.parametrize(
+    ("rows", "runs", "filled"),
+    [
+        (["1.0 | ViT | L2", "1.0 | ViT | L4"], ["L4", "L2"], ["L2", "L4"]),
+        (["1.0 | ViT | lr 1e-3", "1.0 | ViT | lr 1e-4"], ["main"], ["", "", "main"]),
+        (["1.0 | Baseline | -", "1.0 | Ours | -"], ["Ours"], ["", "Ours"]),
+        (["1.0 | small | -", "1.0 | main | -"], ["main"], ["", "main"]),
+        (["1.0 | ViT | first"], ["main"], ["main"]),
+        (["1.0 | ViT | a", "1.0 | ViT | a"], ["main"], ["main", ""]),
+        (["1.0 | ViT | a", "2.0 | ViT | b"], ["main"], ["main", ""]),
+    ],
+)
+def test_of_several_rows_of_an_mvp_that_of_the_run_is_filled(
+    rows: list[str], runs: list[str], filled: list[str]
+) -> None:
+    """Where nothing says which it is, a row is added."""
+    plan = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | ⏳ |\n| 2.0 | B | ⏳ |\n"
+    table = "".join(f"| {row} | - |\n" for row in ["MVP | Config | Depth | R²", *rows])
+    table = table.replace(" | - |\n", " |\n|---|---|---|---|\n", 1)
+    roadmap = parse_roadmap(Document(f"# Plan\n\n{plan}\n## 数值汇总\n\n{table}"))
+    scores = {run: 0.61 + number / 10 for number, run in enumerate(runs)}
+    results = [
+        replace(result(f"1.0 A {score}"), run=run, recipe="command", model={"name": run})
+        for run, score in scores.items()
+    ]
+    edits = number_rows(roadmap, roadmap.mvp("1.0"), results, "done", "full")
+    again = parse_roadmap(Document(apply(roadmap.document.text, edits)))
+    (view,) = (view for view in again.views if view.kind == "numbers")
+    names = {f"{score:.3f}": run for run, score in scores.items()}
+    assert [names.get(e.row.cells[3].text, "") for e in view.entries] == filled
+
+
+@pytest.mark.parametrize(
     ("head", "cell", "is_own"),
     [
         ("Config", "T_eff", False),

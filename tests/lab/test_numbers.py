@@ -181,6 +181,20 @@ def test_a_number_typed_over_a_written_one_is_found_with_both(
     assert found(lab, roadmap.with_name("plan_hub.md"))  # also of that file alone
 
 
+def test_another_row_of_the_mvp_is_not_the_written_one(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    ended("one", 0.7512)
+    write(lab, roadmap, "1.0")
+    hub = roadmap.with_name("plan_hub.md")
+    (line,) = [x for x in hub.read_text("utf-8").splitlines() if "| 0.751 ± 0.004 |" in x]
+    other = line.replace("0.751 ± 0.004", "0.601 ± 0.004")
+    hand_edit(hub, line, f"{other}\n{line}")
+    assert "number-changed" not in {one.kind for one in found(lab, roadmap)}
+    hand_edit(hub, line, line.replace("0.751", "0.851"))  # then neither is as it was written
+    assert [one.kind for one in found(lab, roadmap)].count("number-changed") == 2
+
+
 @pytest.mark.parametrize("mark", ["", " (full)"])
 def test_a_trial_s_number_typed_over_without_its_mark_is_found(
     lab: Lab, roadmap: Path, ended: Ended, mark: str

@@ -18,8 +18,10 @@ _CITED = re.compile(
     rf"|[(（]{_NAME},?\s(?:19|20)\d\d[a-z]?[)）]"
     r"|[\u4e00-\u9fff]{1,3}(?:等人?|和[\u4e00-\u9fff]{2,3})\s?[(（](?:19|20)\d\d[)）]|\barXiv:\d{4}\.\d{4,5}"
     rf"|(?<![A-Za-z])(?!(?i:{MODEL}|Run|Gate|MVP)\b)[A-Z][A-Za-z]{{2,}}\s?\[\d{{1,3}}\]"
+    r"|[(（](?:(?i:literature|published)|文献值?)[)）]"
 )
-"""A paper: `Leung & Bovy (2019)`, `Ting et al. 2019`, `arXiv:2411.04750`, `AstroCLIP [12]`."""
+"""A paper: `Leung & Bovy (2019)`, `Ting et al. 2019`, `arXiv:2411.04750`, `AstroCLIP [12]`; or
+`(literature)`."""
 _ABOUT = re.compile(r"(?:[~≈～]|\b(?:about|around|roughly|some)|大约|约)\s*\d*\.?\d+\s*%?$", re.I)
 
 

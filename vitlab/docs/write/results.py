@@ -39,6 +39,7 @@ from vitlab.docs.write.rows import (
     may_be_of,
     mvp_name_like,
     numbers_by_column,
+    run_key,
     run_of,
     set_column,
     takes_rows_of,
@@ -140,14 +141,14 @@ def number_rows(
     edits: list[Edit] = []
     of_row: dict[int, Result] = {}
     results = _one_by_name(results)
-    rows = [(v, e, _run_in(roadmap, e, mvp)) for v in views for e in v.entries]
-    names = [name for _, _, name in rows if name is not None]
     runs = {"" if result.run == "main" else result.run for result in results}
+    rows = [(v, e, _run_in(roadmap, v, e, mvp, runs)) for v in views for e in v.entries]
+    names = [name for _, _, name in rows if name is not None]
     for result in results:
         run = "" if result.run == "main" else result.run
         own = {name for name in names if run_of(name, runs, names) == run}
         mine = [(view, entry) for view, entry, name in rows if name in own]
-        found = next((one for one in mine if may_be_of(*one, result)), None)
+        found = _row_of(result, [one for one in mine if may_be_of(*one, result)])
         home = home_of(roadmap, [v for v in views if takes_rows_of(v, result)], mvp)
         view = found[0] if found else home
         if view is None:
@@ -200,12 +201,50 @@ def _with_epoch(text: str, result: Result) -> str:
     return EPOCH.sub(f"ep{epoch:g}", text, count=1)
 
 
-def _run_in(roadmap: Roadmap, entry: Entry, mvp: Mvp) -> str | None:
-    """The run that a row of the MVP names, empty for none; None for a row of another MVP."""
+def _run_in(
+    roadmap: Roadmap, view: View, entry: Entry, mvp: Mvp, runs: Collection[str]
+) -> str | None:
+    """The run that a row of the MVP names, empty for none; None for a row of another MVP.
+
+    Behind its id, else in a cell of its own.
+    """
     opening = roadmap.ids.opening(entry.text("mvp"))
     if opening is None or opening[0] != mvp.id:
         return None
-    return TRIAL_MARK.sub("", opening[1]).strip(" ()")
+    behind = TRIAL_MARK.sub("", opening[1]).strip(" ()")
+    told = {run_key(text) for text in _words_of(view, entry)}
+    alone = [run for run in runs if run and run_key(run) in told]
+    return behind or (alone[0] if len(alone) == 1 else "")
+
+
+def _words_of(view: View, entry: Entry) -> list[str]:
+    """The cells that say of what a row's numbers are, but for the MVP."""
+    aside = {view.columns[name] for name in ("mvp", "status", "note") if name in view.columns}
+    return [
+        plain(cell.text)
+        for column, cell in enumerate(entry.row.cells[: len(view.headers)])
+        if column not in aside and not metric_header(view.headers[column])
+    ]
+
+
+def _row_of(result: Result, rows: Sequence[tuple[View, Entry]]) -> tuple[View, Entry] | None:
+    """Of the rows that may be of a result the only one; None where they are of several things.
+
+    Of these one that names the run or its model alone.
+    """
+    if not rows:
+        return None
+    alike = [row for row in rows if row[0] is rows[0][0]]
+    words = [_words_of(*row) for row in alike]
+    if all(one == words[0] for one in words):
+        return alike[0]
+    own = {run_key(result.run), run_key(result.model_name)}
+    named = [
+        row
+        for row, texts in zip(alike, words, strict=True)
+        if own & {run_key(text.partition(",")[0]) for text in texts}
+    ]
+    return named[0] if len(named) == 1 else None
 
 
 def _has_numbers(view: View, entry: Entry, profile: str) -> bool:
