@@ -31,9 +31,11 @@ from vitlab.lab.results.job_results import (
     newest_results,
     starts_principal,
 )
+from vitlab.lab.results.launches import unread
 from vitlab.lab.results.repeats import grouped
 from vitlab.lab.writeback.decisions import is_unsupported
 from vitlab.lab.writeback.edits import accept
+from vitlab.lab.writeback.sync_ledger import launch_to_write
 from vitlab.lab.writeback.writeback import pending, plan_mvp
 
 
@@ -220,6 +222,33 @@ def test_no_older_result_stands_for_a_newer_job_whose_spec_is_lost(
             lookup_job(lab.paths, "1.0/main")
         write()
     assert {one.job.name for one in newest_results(lab, roadmap)} == {first.name, other.name}
+
+
+@pytest.mark.parametrize("how", ["a torn spec", "neither spec nor result", "a link to nothing"])
+def test_nor_where_each_launch_has_a_folder_of_its_own(
+    lab: Lab, roadmap: Path, ended: Ended, how: str
+) -> None:
+    """As where a plan names no experiment; another MVP has one of the same topic."""
+    jobs = [
+        ended("main", r2, mvp=mvp, exp_id=f"VIT-{day}-the-run-01")
+        for r2, mvp, day in ((0.5, "1.0", 20260101), (0.6, "2.0", 20260102), (0.7, "1.0", 20260103))
+    ]
+    for job, file in zip(jobs, ("the_run", "other", "the_run"), strict=True):
+        spec = {**json.loads(job.spec.read_bytes()), "experiment": f"experiments/{file}.yaml"}
+        job.spec.write_text(json.dumps(spec))
+    _, other, newer = jobs
+    if how == "a link to nothing":
+        shutil.rmtree(newer.folder)
+        newer.folder.symlink_to(newer.root / "archive")
+    else:
+        newer.spec.write_text("{")
+    if how == "neither spec nor result":
+        newer.result.write_text("{")
+    found = [one.job.name for one in newest_results(lab, roadmap)]
+    assert found == [one.job.name for one in latest(all_results(lab))] == [other.name]
+    first = next(job for job in all_jobs(lab.paths) if job.spec.mvp == "1.0")
+    assert launch_to_write(lab, [first]) == []
+    assert unread(lab, [first]).startswith(f"{newer.name}: spec.json")
 
 
 def sized(job: JobPaths, n: int) -> JobPaths:

@@ -6,11 +6,13 @@ came before them is of another state.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from vitlab.contract.job import Result, Spec, ended_well, load_result
+from vitlab.contract.job import Result, Spec, bare_id, ended_well, load_result
 from vitlab.contract.paths import JobPaths
 from vitlab.contract.reading import Unreadable
 from vitlab.jobs.ends import load_exit
@@ -19,6 +21,8 @@ from vitlab.jobs.submissions import slug_of
 SUBMISSION = ("exp_id", "mvp", "run", "profile", "submitted", "config")
 """What no two jobs have alike, of their specs."""
 _MADE = re.compile(r"\d{8}-\d{6}-[\w.=-]+", re.ASCII)
+_EXPERIMENT = re.compile(r"(.*?-?)\d{8}-(.+)-\d+", re.ASCII)
+"""A name that a launch makes up where the plan names no experiment."""
 
 
 def copies(jobs: Iterable[tuple[JobPaths, tuple[object, ...]]]) -> dict[str, JobPaths]:
@@ -50,21 +54,52 @@ def overtaken(
 ) -> dict[str, JobPaths]:
     """The name of each job -> a newer one of its run that may have a result and has no spec.
 
-    `lost`: those whose spec cannot be read. Such a one is known by its folder, and by its result.
+    `lost`: those whose spec cannot be read. Such a one is known by its folder, the jobs beside it,
+    and its result. Where a plan names no experiment each launch has a folder of its own.
     """
-    newer = [(one, result) for one in lost for result in _results(one)]
+    newer = defaultdict[tuple[str, str], list[tuple[JobPaths, Result | None]]](list)
+    for one in lost:
+        if not _MADE.fullmatch(one.folder.name):
+            continue
+        run, place = one.folder.name[len("YYYYMMDD-HHMMSS-") :], one.folder.parent.name
+        keys = {
+            (at, of) for at in (place, _topic(place)) for of in (run, re.sub(r"-\d+$", "", run))
+        }
+        for key, result in itertools.product(keys, _results(one)):
+            newer[key].append((one, result))
+    gone = {*lost}
+    known = [pair for pair in jobs if pair[0] not in gone] if newer else []
+    beside = defaultdict[str, set[str]](set)
+    for job, spec in known:
+        beside[job.folder.parent.name].add(spec.mvp)
     found: dict[str, JobPaths] = {}
-    for job, spec in jobs if newer else ():
-        made = re.compile(rf"\d{{8}}-\d{{6}}-{re.escape(slug_of(spec.run))}(-\d+)?")
-        for one, result in newer:
-            of_run = one.folder.parent == job.folder.parent and made.fullmatch(one.folder.name)
-            if of_run and job.folder.name < one.folder.name and _is_of(result, spec):
+    for job, spec in known:
+        for one, result in newer.get((_experiment(job, spec), slug_of(spec.run)), ()):
+            mvps = {bare_id(result.mvp)} if result else beside[one.folder.parent.name]
+            is_newer = job.folder.name < one.folder.name and _is_of(result, spec)
+            if is_newer and (not mvps or spec.mvp in mvps):
                 found[job.name] = one
     return found
 
 
+def _experiment(job: JobPaths, spec: Spec) -> str:
+    """What the experiments of a job's launches have alike, named by their file or by the plan."""
+    place = job.folder.parent.name
+    made = _EXPERIMENT.fullmatch(place)
+    words = (re.sub(r"[\W_]", "", x) for x in (Path(spec.experiment).stem, made[2] if made else ""))
+    file, topic = (x.lower() for x in words)
+    return _topic(place) if file == topic else place
+
+
+def _topic(place: str) -> str:
+    made = _EXPERIMENT.fullmatch(place)
+    return f"{made[1]} {made[2]}" if made else place
+
+
 def _results(job: JobPaths) -> list[Result | None]:
     """The result of a job without a spec: one, or none; None where that is not known."""
+    if not job.folder.is_dir():
+        return [None]  # a link to a disk that is not there
     try:
         end = load_exit(job.exit)
         result = load_result(job.result) if end and ended_well(end) else None

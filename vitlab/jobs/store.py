@@ -187,7 +187,7 @@ def read_job(job: JobPaths, room: Room | None = None) -> Job | None:
     except OSError as error:
         why = "is a link to nothing" if error.errno in (errno.ENOENT, errno.ELOOP) else ""
         why = f"{job.folder.name} {why or f'cannot be read: {error.strerror}'}"
-        return Job(job, _no_spec(job), Unreadable(why), problem=why)
+        return Job(job, _no_spec(job), Unreadable(why), problem=f"{SPEC}: {why}")
 
 
 def _entries(job: JobPaths) -> _Entries:

@@ -162,8 +162,8 @@ def _unkept(job: Job, result: Result | None) -> str:
 def unread(lab: Lab, jobs: Sequence[Job]) -> str:
     """Why the end of a launch cannot be told yet; empty where it can.
 
-    A result, the spec of a job that may be of it, or the experiment file that says which runs there
-    are, cannot be read now.
+    A result, the spec of a job that may be of it or newer, or the experiment file that says which
+    runs there are, cannot be read now.
     """
     if not jobs:
         return ""
@@ -174,6 +174,8 @@ def unread(lab: Lab, jobs: Sequence[Job]) -> str:
         for job in all_jobs(lab.paths)
         if SPEC in job.problem and job.spec.exp_id == spec.exp_id and job.name >= first
     )
+    if newer := next((job.before for job in jobs if job.before), ""):
+        return newer
     if torn := next((job for job in jobs if RESULT in job.problem), None) or next(lost, None):
         return f"{torn.name}: {torn.problem}"
     if not spec.experiment:
