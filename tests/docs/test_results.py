@@ -88,22 +88,27 @@ def test_a_programs_last_score_is_not_called_its_best(
 @pytest.mark.parametrize(
     ("rows", "runs", "filled"),
     [
-        (["1.0 | ViT | L2", "1.0 | ViT | L4"], ["L4", "L2"], ["L2", "L4"]),
-        (["1.0 | ViT | lr 1e-3", "1.0 | ViT | lr 1e-4"], ["main"], ["", "", "main"]),
-        (["1.0 | Baseline | -", "1.0 | Ours | -"], ["Ours"], ["", "Ours"]),
-        (["1.0 | small | -", "1.0 | main | -"], ["main"], ["", "main"]),
-        (["1.0 | ViT | first"], ["main"], ["main"]),
-        (["1.0 | ViT | a", "1.0 | ViT | a"], ["main"], ["main", ""]),
-        (["1.0 | ViT | a", "2.0 | ViT | b"], ["main"], ["main", ""]),
+        (["1.0 | ViT | L2 | -", "1.0 | ViT | L4 | -"], ["L4", "L2"], ["L2", "L4"]),
+        (["1.0 | ViT | lr 1e-3 | -", "1.0 | ViT | lr 1e-4 | -"], ["main"], ["", "", "main"]),
+        (["1.0 | Baseline | - | -", "1.0 | Ours | - | -"], ["Ours"], ["", "Ours"]),
+        (["1.0 | small | - | -", "1.0 | main | - | -"], ["main"], ["", "main"]),
+        (["1.0 | ViT | first | -"], ["main"], ["main"]),
+        (["1.0 | ViT | a | -", "1.0 | ViT | a | -"], ["main"], ["main", ""]),
+        (["1.0 | ViT | a | -", "2.0 | ViT | b | -"], ["main"], ["main", ""]),
+        (["1.0 | lr 1e-3 | - | 0.60", "1.0 | lr 1e-4 | - | -"], ["main"], ["", "main"]),
+        (["1.0 | September, on the cluster | - | 0.62"], ["main"], ["", "main"]),
+        (["1.0 | - | - | 0.62"], ["main"], ["main"]),
+        (["1.0 | main, 1M | - | 0.62"], ["main"], ["main"]),
+        (["1.0 L2 | deep | - | 0.62", "1.0 L4 | deep | - | 0.6"], ["L4", "L2"], ["L2", "L4"]),
     ],
 )
 def test_of_several_rows_of_an_mvp_that_of_the_run_is_filled(
     rows: list[str], runs: list[str], filled: list[str]
 ) -> None:
-    """Where nothing says which it is, a row is added."""
+    """Where nothing says which it is, or a person's number stands there, a row is added."""
     plan = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | ⏳ |\n| 2.0 | B | ⏳ |\n"
-    table = "".join(f"| {row} | - |\n" for row in ["MVP | Config | Depth | R²", *rows])
-    table = table.replace(" | - |\n", " |\n|---|---|---|---|\n", 1)
+    lines = "".join(f"| {row} |\n" for row in ["MVP | Config | Depth | R²", "--|--|--|--", *rows])
+    table = lines.replace("| --|--|--|-- |", "|--|--|--|--|")
     roadmap = parse_roadmap(Document(f"# Plan\n\n{plan}\n## 数值汇总\n\n{table}"))
     scores = {run: 0.61 + number / 10 for number, run in enumerate(runs)}
     results = [
@@ -115,6 +120,16 @@ def test_of_several_rows_of_an_mvp_that_of_the_run_is_filled(
     (view,) = (view for view in again.views if view.kind == "numbers")
     names = {f"{score:.3f}": run for run, score in scores.items()}
     assert [names.get(e.row.cells[3].text, "") for e in view.entries] == filled
+
+
+def test_a_row_that_vitlab_filled_takes_the_next_number() -> None:
+    plan = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | ⏳ |\n"
+    table = "| MVP | Config | R² |\n|--|--|--|\n| 1.0 | lr 1e-4 | 0.62 |\n"
+    roadmap = parse_roadmap(Document(f"# Plan\n\n{plan}\n## 数值汇总\n\n{table}"))
+    (view,) = (view for view in roadmap.views if view.kind == "numbers")
+    own = {(view.entries[0].line, "0.62")}
+    (edit,) = number_rows(roadmap, roadmap.mvp("1.0"), [result("1.0 A 0.75")], "done", "full", own)
+    assert (edit.old, edit.new) == ("0.62", "0.750")
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def record_results(
     figures: Mapping[str, str] | None = None,
     links: Sequence[RunLink] = (),
     runs: Sequence[Result] = (),
-    own: Collection[str] = (),
+    own: Collection[tuple[int, str]] = (),
 ) -> list[Edit]:
     """Record results everywhere: status, numbers, gates, conclusion, report link, logs.
 
@@ -98,7 +98,7 @@ def record_results(
     a full run or a person wrote. `verdicts`: bare gate id -> verdict; `report`: path from the
     roadmap's folder; `date`: YYYY-MM-DD; `figures`: name -> path from the roadmap's folder;
     `links`: the runs' pages at W&B; `runs`: single seeds of `results`, for the table of runs;
-    `own`: cells of the MVP's row in the overview that stand as vitlab wrote them.
+    `own`: line and text of cells of the MVP that stand as vitlab wrote them.
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
@@ -109,7 +109,7 @@ def record_results(
         if mvp.id in gate.mvps:
             edits += gate_edits(roadmap, gate, verdicts.get(gate.id), status, profile, key, mvp.id)
     legend = legend_edits(roadmap, edits)
-    edits += number_rows(roadmap, mvp, results, status, profile)
+    edits += number_rows(roadmap, mvp, results, status, profile, own)
     full = [result for result in _one_by_name(results) if result.profile == "full"]
     known = links or [RunLink(result.run, page_or_files(result.wandb)) for result in full]
     single = [result for result in runs if result.profile == "full"]
@@ -130,7 +130,12 @@ def record_results(
 
 
 def number_rows(
-    roadmap: Roadmap, mvp: Mvp, results: Sequence[Result], status: str, profile: str
+    roadmap: Roadmap,
+    mvp: Mvp,
+    results: Sequence[Result],
+    status: str,
+    profile: str,
+    by_us: Collection[tuple[int, str]] = (),
 ) -> list[Edit]:
     """A row of the numeric summary for every result: filled in where it stands, else added.
 
@@ -148,7 +153,7 @@ def number_rows(
         run = "" if result.run == "main" else result.run
         own = {name for name in names if run_of(name, runs, names) == run}
         mine = [(view, entry) for view, entry, name in rows if name in own]
-        found = _row_of(result, [one for one in mine if may_be_of(*one, result)])
+        found = _row_of(result, [one for one in mine if may_be_of(*one, result)], by_us)
         home = home_of(roadmap, [v for v in views if takes_rows_of(v, result)], mvp)
         view = found[0] if found else home
         if view is None:
@@ -160,7 +165,7 @@ def number_rows(
             edits += set_column(roadmap, row[1], "mvp", f"{row[1].raw('mvp')}{_behind_id(result)}")
         elif found is None:
             edits.append(_new_row(roadmap, view, mvp, result, values, status))
-        elif result.profile == "full" or not _has_numbers(*found, result.profile):
+        elif all(can_overwrite(text, result.profile) for text in _numbers_in(*found)):
             of_row[found[1].line] = result
             edits += _fill_row(roadmap, *found, values)
     if profile == "full":
@@ -221,40 +226,35 @@ def _words_of(view: View, entry: Entry) -> list[str]:
     """The cells that say of what a row's numbers are, but for the MVP."""
     aside = {view.columns[name] for name in ("mvp", "status", "note") if name in view.columns}
     return [
-        plain(cell.text)
+        plain(cell.text).strip("-—– ")
         for column, cell in enumerate(entry.row.cells[: len(view.headers)])
         if column not in aside and not metric_header(view.headers[column])
     ]
 
 
-def _row_of(result: Result, rows: Sequence[tuple[View, Entry]]) -> tuple[View, Entry] | None:
+def _row_of(
+    result: Result, rows: Sequence[tuple[View, Entry]], by_us: Collection[tuple[int, str]]
+) -> tuple[View, Entry] | None:
     """Of the rows that may be of a result the only one; None where they are of several things.
 
-    Of these one that names the run or its model alone.
+    Of these one that names the run or its model alone, else the one without a person's numbers.
     """
-    if not rows:
-        return None
-    alike = [row for row in rows if row[0] is rows[0][0]]
-    words = [_words_of(*row) for row in alike]
-    if all(one == words[0] for one in words):
-        return alike[0]
+    alike = [(*row, _words_of(*row)) for row in rows if row[0] is rows[0][0]]
     own = {run_key(result.run), run_key(result.model_name)}
-    named = [
-        row
-        for row, texts in zip(alike, words, strict=True)
-        if own & {run_key(text.partition(",")[0]) for text in texts}
-    ]
-    return named[0] if len(named) == 1 else None
+    named = [row for row in alike if result.run != "main"  # each of these names its run
+             or own & {run_key(text.partition(",")[0]) for text in row[2]}]  # fmt: skip
+    free = [row for row in alike if row in named or not any(row[2]) or all(
+        TRIAL_MARK.search(x) or (row[1].line, with_plain_numbers(x)) in by_us
+        for x in _numbers_in(*row[:2]))]  # fmt: skip
+    same = all(row[2] == free[0][2] for row in free)
+    found = free if same else named
+    return found[0][:2] if found and (same or len(found) == 1) else None
 
 
-def _has_numbers(view: View, entry: Entry, profile: str) -> bool:
-    """Whether a row holds a number that a trial may not replace."""
-    cells = [
-        entry.row.cells[i].text
-        for i, header in enumerate(view.headers)
-        if i < len(entry.row.cells) and metric_header(header)
-    ]
-    return any(_DIGIT.search(text) and not can_overwrite(text, profile) for text in cells)
+def _numbers_in(view: View, entry: Entry) -> list[str]:
+    """The cells of a row that hold numbers of metrics."""
+    cells = zip(view.headers, (cell.text for cell in entry.row.cells), strict=False)
+    return [text for head, text in cells if metric_header(head) and _DIGIT.search(text)]
 
 
 def _prepared(
@@ -264,11 +264,8 @@ def _prepared(
     mine = [(view, entry, name) for view, entry, name in rows if name is not None]
     if len(mine) != 1 or mine[0][2] or not mine[0][1].text("mvp")[-1:].isdigit():
         return None
-    view, entry, _ = mine[0]
-    cells = [cell.text for cell in entry.row.cells]
-    numbers = (text for head, text in zip(view.headers, cells, strict=False) if metric_header(head))
-    is_empty = not any(map(_DIGIT.search, numbers))
-    return (view, entry) if is_empty and may_be_of(view, entry, result) else None
+    row = mine[0][:2]
+    return row if not _numbers_in(*row) and may_be_of(*row, result) else None
 
 
 def _behind_id(result: Result) -> str:
@@ -397,7 +394,7 @@ def _wandb_id(target: str) -> str:
 
 
 def _in_overview(
-    roadmap: Roadmap, mvp: Mvp, results: Sequence[Result], own: Collection[str]
+    roadmap: Roadmap, mvp: Mvp, results: Sequence[Result], own: Collection[tuple[int, str]]
 ) -> list[Edit]:
     """The headline in the overview's columns of results, where they are empty or vitlab's own.
 
@@ -413,7 +410,7 @@ def _in_overview(
     edits: list[Edit] = []
     for column, number in {**dict.fromkeys(columns, ""), **numbers_by_column(view, best)}.items():
         old = row.cells[column].text if column < len(row.cells) else ""
-        is_own = TRIAL_MARK.search(old) or with_plain_numbers(old) in own
+        is_own = TRIAL_MARK.search(old) or (mvp.line, with_plain_numbers(old)) in own
         if not _UNFILLED.fullmatch(old) and not (is_own and can_overwrite(old, best.profile)):
             continue
         others = [e.row.cells[column].text for e in view.entries if column < len(e.row.cells)]

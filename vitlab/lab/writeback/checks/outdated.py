@@ -74,22 +74,28 @@ def gate_updates(
     return found
 
 
-def own_cells(lab: Lab, roadmap: Roadmap, mvp_id: str) -> frozenset[str]:
-    """The cells of an MVP's row of the overview whose numbers are its results, by vitlab's hand.
+def own_cells(lab: Lab, roadmap: Roadmap, mvp_id: str) -> frozenset[tuple[int, str]]:
+    """Line and text of an MVP's cells whose numbers are its results, by vitlab's hand.
 
-    What a person wrote or changed is none of them.
+    Of its row in the overview and those in the numeric summary; what a person wrote or changed is
+    none of them.
     """
     mvp, path = roadmap.mvp(mvp_id), roadmap.document.path
     if path is None:
         return frozenset()
     name, written = lab.paths.relative(path), read_numbers(lab)
-    row = [one for one in numbers_of(roadmap.document) if one.line == mvp.line]
+    entries = [e for view in roadmap.views if view.kind == "numbers" for e in view.entries]
+    lines = {mvp.line, *(e.line for e in entries if mvp_id in e.mvps)}
+    rows = [one for one in numbers_of(roadmap.document) if one.line in lines]
 
     def is_result(one: NumberPlace) -> bool:
         source = last.source if (last := same_text(one.number, written.at(name, one))) else None
         return source is not None and bool(source.value) and source.mvp == mvp.id
 
-    return frozenset(one.text for one in row) - {one.text for one in row if not is_result(one)}
+    own, others = (
+        {(one.line, one.text) for one in rows if is_result(one) is known} for known in (True, False)
+    )
+    return frozenset(own - others)
 
 
 def _is_outdated(
