@@ -19,6 +19,7 @@ from rich.style import Style
 from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual._context import visible_screen_stack
 from textual.app import App
+from textual.drivers.linux_driver import LinuxDriver
 from textual.geometry import Region, Size
 from textual.strip import Strip
 
@@ -383,6 +384,26 @@ async def test_a_stop_that_nothing_told_leaves_one_reader_of_the_keys(
     assert done == ["suspend", "resume"]
     terminal._sigcont_application()  # behind ctrl+z, which has put it away
     assert done == ["suspend", "resume", "resume"]
+
+
+async def test_a_terminal_that_is_ours_again_is_sent_the_whole_picture(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("start_application_mode", "stop_application_mode"):
+        monkeypatch.setattr(LinuxDriver, name, lambda _: None)
+    sent: Any = terminal._writer_thread
+    terminal.start_application_mode()
+    assert sent == []
+    update = LayoutUpdate([[Strip([Segment("first     ")])]], Region(0, 0, 10, 1))
+    terminal.show(update, Size(10, 1), (0, 0), whole=False)
+    terminal._taken()
+    terminal.stop_application_mode()
+    terminal.repaint()
+    terminal.stop_application_mode()
+    assert len(sent) == 1
+    terminal.start_application_mode()
+    assert len(sent) == 2
+    assert "first" in sent[1]
 
 
 async def test_a_slow_line_is_sent_the_newest_picture(terminal: Terminal) -> None:

@@ -149,6 +149,8 @@ class Terminal(LinuxDriver):
         self._state: tuple[tuple[int, int], bool] | None = None
         """As last shown: the cursor, and whether the terminal shows a picture at once. None: the
         terminal is not ours."""
+        self._kept: tuple[tuple[int, int], bool] | None = None
+        """What it was when the terminal was given away."""
         self._is_leaving = False
 
     def _sigcont_application(self, *given: Any) -> None:
@@ -167,9 +169,12 @@ class Terminal(LinuxDriver):
         self.cells.forget()  # an editor was here, or a shell
         self._cursor, self._sending = (-1, -1), False
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        self._state = self._kept
+        self.send()
 
     def stop_application_mode(self) -> None:
-        self._state = None  # nothing follows: the terminal is the shell's again
+        # Nothing follows: the terminal is the shell's again.
+        self._kept, self._state = self._state or self._kept, None
         super().stop_application_mode()
 
     def show(self, update: Update, size: Size, cursor: tuple[int, int], *, whole: bool) -> None:
