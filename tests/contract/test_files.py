@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -138,6 +139,15 @@ def test_an_event_with_odd_numbers_stops_no_reader(tmp_path: Path, odd: str) -> 
     # A number is kept only with a place in the run, and never for a value that is none.
     assert [(e.step, e.values["a/b"]) for e in events] == [(1, 1), (4, 1), (5, None), (6, 1)]
     assert "epoch" not in events[1].data
+
+
+def test_a_disk_without_modes_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    write_atomic(tmp_path / "file", b"1", 0o600)
+    assert (tmp_path / "file").read_bytes() == b"1"
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -260,3 +260,19 @@ def test_a_save_whose_old_file_cannot_be_read_again_is_one(
     assert file.read_text() == OLD.replace("1", "2")
     undo(journal)
     assert file.read_text() == OLD
+
+
+def test_a_disk_without_modes_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    open_, copy, closed = (tmp_path / name for name in ("open", "copy", "closed"))
+    for path, mode in ((open_, 0o644), (copy, 0o644), (closed, 0o600)):
+        path.touch(mode)
+        path.chmod(mode)
+    monkeypatch.setattr(os, "chmod", refuse)
+    in_place.copy_rights(open_, copy)
+    with pytest.raises(PermissionError):  # a disk that has them
+        in_place.copy_rights(closed, copy)

@@ -389,7 +389,8 @@ def write_atomic(
             descriptor = os.open(temporary, flags, 0o666)
         with os.fdopen(descriptor, "wb") as file:
             if mode is not None:
-                os.fchmod(file.fileno(), mode)
+                with contextlib.suppress(PermissionError):  # a disk without modes, as vfat
+                    os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

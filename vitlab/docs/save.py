@@ -7,7 +7,6 @@ import contextlib
 import glob
 import json
 import os
-import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -447,7 +446,7 @@ def _prepare(planned: FileChange, hook: Hook) -> Path:
         with os.fdopen(descriptor, "wb") as file:
             if old is not None:
                 _copy_owner(old, file.fileno())
-                shutil.copystat(path, temporary)  # its mode, access list and attributes
+                in_place.copy_rights(path, temporary)
             data = planned.new_text.encode(encoding)
             file.write(data[: len(data) // 2])
             file.flush()

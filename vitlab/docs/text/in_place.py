@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import itertools
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -130,3 +131,12 @@ def _kept(path: Path, data: bytes) -> Path:
             file.write(data)
             return kept
     raise AssertionError
+
+
+def copy_rights(path: Path, copy: Path) -> None:
+    """Give a copy the mode, access list and attributes of a file, where their disk has any."""
+    try:
+        shutil.copystat(path, copy)
+    except PermissionError:
+        if path.stat().st_mode != copy.stat().st_mode:
+            raise

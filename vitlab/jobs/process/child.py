@@ -450,7 +450,8 @@ def _fill(path: Path, source: BinaryIO, found: os.stat_result) -> None:
         left = found.st_size
         while left and (block := source.read(min(left, 1 << 20))):
             left -= file.write(block)
-        os.fchmod(file.fileno(), found.st_mode & 0o777)
+        with contextlib.suppress(PermissionError):  # a disk without modes, as vfat
+            os.fchmod(file.fileno(), found.st_mode & 0o777)
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
