@@ -122,6 +122,17 @@ def test_of_several_rows_of_an_mvp_that_of_the_run_is_filled(
     assert [names.get(e.row.cells[3].text, "") for e in view.entries] == filled
 
 
+def test_a_row_that_was_added_is_known_again() -> None:
+    plan = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | ⏳ |\n"
+    table = "| MVP | Date | R² |\n|--|--|--|\n| 1.0 | 11-20 | - |\n| 1.0 | 11-21 | - |\n"
+    text = f"# Plan\n\n{plan}\n## 数值汇总\n\n{table}"
+    for score in (0.71, 0.72, 0.73):
+        roadmap = parse_roadmap(Document(text))
+        edits = number_rows(roadmap, roadmap.mvp("1.0"), [result(f"1.0 A {score}")], "done", "full")
+        text = apply(text, edits)
+    assert text.endswith(f"{table}| 1.0 | - | 0.730 |\n")
+
+
 def test_a_row_that_vitlab_filled_takes_the_next_number() -> None:
     plan = "| MVP | Name | Status |\n|---|---|---|\n| 1.0 | A | ⏳ |\n"
     table = "| MVP | Config | R² |\n|--|--|--|\n| 1.0 | lr 1e-4 | 0.62 |\n"

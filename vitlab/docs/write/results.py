@@ -246,9 +246,11 @@ def _row_of(
     free = [row for row in alike if row in named or not any(row[2]) or all(
         TRIAL_MARK.search(x) or (row[1].line, with_plain_numbers(x)) in by_us
         for x in _numbers_in(*row[:2]))]  # fmt: skip
-    same = all(row[2] == free[0][2] for row in free)
-    found = free if same else named
-    return found[0][:2] if found and (same or len(found) == 1) else None
+    bare = [row for row in alike if not any(row[2])]  # as one is added where nothing names it
+    for some in (free, named, bare):
+        if some and all(row[2] == some[0][2] for row in some):
+            return some[0][:2]
+    return None
 
 
 def _numbers_in(view: View, entry: Entry) -> list[str]:
