@@ -108,6 +108,28 @@ def test_one_seed_does_not_replace_the_mean_over_several(
     assert row in hub_text(lab)
 
 
+def test_a_person_s_conclusion_that_a_result_replaces_is_quoted_in_the_change_log(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    def write(r2: float) -> str:
+        ended("one", r2)
+        accept(lab, pending(lab, roadmap))
+        return roadmap.read_text(encoding="utf-8")
+
+    first = write(0.75)
+    assert "before:" not in first  # it was empty
+    assert "before:" not in write(0.76)  # it was vitlab's
+    (row,) = re.findall(r"^\| MVP-1\.0 \|[^|\n]*R²_test=0\.760[^|\n]*\|.*$", write(0.76), re.M)
+    cells = row.split("|")
+    own = "|".join([*cells[:2], " Only above S/N 20, see notebook 7 ", *cells[3:]])
+    text = roadmap.read_text(encoding="utf-8")
+    roadmap.write_text(text.replace(row, own), encoding="utf-8")
+    after = write(0.77)
+    assert own not in after
+    assert "; before: conclusions “Only above S/N 20, see notebook 7” |" in after
+    assert after.count("before:") == 1
+
+
 @pytest.mark.parametrize("run", ["main", "seed=42"])
 def test_runs_without_a_name_are_named_by_their_mvp_in_the_hub(
     lab: Lab, roadmap: Path, ended: Ended, run: str

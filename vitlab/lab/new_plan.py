@@ -34,8 +34,7 @@ from vitlab.docs.write.new_mvp import (
     new_card_edits,
     next_mvp_id,
 )
-from vitlab.docs.write.new_report import Skeleton
-from vitlab.docs.write.results import report_link
+from vitlab.docs.write.new_report import Skeleton, report_link
 from vitlab.jobs.experiment.experiment import known_mvps
 from vitlab.jobs.git import not_ignored
 from vitlab.jobs.store import all_jobs

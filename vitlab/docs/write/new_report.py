@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from urllib.parse import quote
 
 from vitlab.contract.job import PROFILES
 from vitlab.docs.model.gates.gates import Gate
@@ -38,6 +39,17 @@ _COMMAND = re.compile(
     rf"vitlab run (?P<mvp>\S{{1,80}}) --profile (?P<profile>{'|'.join(PROFILES)})\b"
 )
 _RULE_AFTER = re.compile(r"\r?\n-{3,}[ \t]*\Z")
+
+
+_UNSAFE_IN_LINK = re.compile(r"[\x00-\x20\x7f\x85\u2028\u2029()<>|`\\%\[\]]")
+"""What is escaped in the target of a link inside a cell."""
+
+
+def report_link(report: str) -> str:
+    """A link to a report by its path, titled by its name without the date."""
+    title = re.sub(r"(?:_\d{8})?\.md$", "", report.rpartition("/")[2])
+    target = _UNSAFE_IN_LINK.sub(lambda match: quote(match.group()), report)
+    return f"[{cell_text(title)}]({target})"
 
 
 @dataclass(frozen=True)

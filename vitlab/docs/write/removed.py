@@ -1,12 +1,13 @@
-"""What a change of status removes: kept in the document's change log, and found there again."""
+"""What a status or a result removes: kept in the document's change log, and found there again."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from vitlab.docs.judge.conclusion import TRIAL_MARK
 from vitlab.docs.model.roadmap import Roadmap
 from vitlab.docs.model.status_sites import StatusSite, StatusSites
 from vitlab.docs.model.status_text import read_status_text
@@ -33,7 +34,13 @@ _PLACES = {
     },
 }  # fmt: skip
 """How the change log names the place of a kind of site."""
+UNFILLED = re.compile(
+    r"[-—–\s?…/⏳_.(（]*(?:TBD|TODO|n/?a|pending|待填写?|待补充?|待定|待更新|待测|未出|暂无)?[)）\s.…_]*",
+    re.I,
+)
+"""A result or conclusion that nobody has written yet."""
 _LEADS = {"zh": "，原为", "en": "; before: "}
+_LIVING = ("planned", "ready", "running", "analysing", "partial", "paused")
 _QUOTED = re.compile(r"([A-Za-z]*[\u4e00-\u9fff]*)(?:「([^「」]*)」| “([^“”]*)”)")
 
 
@@ -100,21 +107,51 @@ class RemovedTexts:
                 span = Span(start, entry.row.span.end)
                 edits.append(Edit(span, document.slice(span), ""))
         if self.noted:
-            language = self.roadmap.language
-            if language == "zh":
-                listed = "、".join(f"{place}「{text}」" for place, text in self.noted)
-            else:
-                listed = ", ".join(f"{place} “{text}”" for place, text in self.noted)
-            change = f"MVP-{self.mvp} {event}{_LEADS[language]}{listed}"
+            change = f"MVP-{self.mvp} {event}{_quoted(self.roadmap.language, self.noted)}"
             edits += add_change_row(self.roadmap, change, "-", date)
         return edits
+
+
+def with_words_kept(
+    roadmap: Roadmap, edits: list[Edit], is_own: Callable[[str], bool]
+) -> tuple[list[Edit], str]:
+    """Edits of conclusions, and what a log says of a person's words that they replace.
+
+    Without a log these words stay. `is_own`: whether a cell with its pipes is vitlab's.
+    """
+    words = []
+    rows = [e for v in roadmap.views if v.kind == "conclusions" for e in v.entries]
+    for cell in (e.cells.get(name) for e in rows for name in ("conclusion", "key_metric")):
+        if cell is None or not any(overlap(edit.span, cell.outer) for edit in edits):
+            continue
+        waits = UNFILLED.fullmatch(cell.text) or roadmap.vocabulary.status(cell.raw) in _LIVING
+        own = roadmap.document.text[cell.left - 1 : cell.right + 1]
+        if not (waits or TRIAL_MARK.search(cell.text) or is_own(own)):
+            words.append(cell)
+    if not words:
+        return edits, ""
+    if not any(has_log(roadmap, kind) for kind in ("changelog", "timeline")):
+        return [e for e in edits if not any(overlap(e.span, one.outer) for one in words)], ""
+    place = _PLACES[roadmap.language]["conclusions"]
+    return edits, _quoted(roadmap.language, [(place, cell.raw) for cell in words])
+
+
+def has_log(roadmap: Roadmap, kind: str) -> bool:
+    """Whether the document has a `changelog` or `timeline`."""
+    return any(view.kind == kind for view in roadmap.views)
+
+
+def _quoted(language: str, texts: Sequence[tuple[str, str]]) -> str:
+    """What a log says behind an event of what stood there before: places and texts."""
+    if language == "zh":
+        return _LEADS[language] + "、".join(f"{place}「{text}」" for place, text in texts)
+    return _LEADS[language] + ", ".join(f"{place} “{text}”" for place, text in texts)
 
 
 def _split(text: str) -> tuple[str, str, str]:
     return next((text.partition(lead) for lead in _LEADS.values() if lead in text), ("", "", ""))
 
 
-_LIVING = ("planned", "ready", "running", "analysing", "partial", "paused")
 _STRIKES = re.compile(r"~~(?=\S)(?P<inside>(?:(?!~~)[^|\r\n])+)~~")
 
 
@@ -145,7 +182,7 @@ def strike_edits(
         if (site.kind, number) in earlier:
             sites, old = earlier[site.kind, number]
             made += _struck_again(document, site, sites.roadmap.document, old)
-    apart = [edit for edit in made if not any(_overlap(edit.span, e.span) for e in edits)]
+    apart = [edit for edit in made if not any(overlap(edit.span, e.span) for e in edits)]
     return list(dict.fromkeys(apart))
 
 
@@ -176,5 +213,6 @@ def _struck_again(
         yield Edit(Span(start + found, start + at), piece["inside"], piece[0])
 
 
-def _overlap(one: Span, other: Span) -> bool:
+def overlap(one: Span, other: Span) -> bool:
+    """Whether two spans share a letter."""
     return one.start < other.end and other.start < one.end

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from vitlab.contract.job import Result
 from vitlab.contract.tracking import page_or_files
@@ -28,6 +27,8 @@ from vitlab.docs.text.edit import Edit
 from vitlab.docs.text.inline import cell_text, plain, with_plain_numbers
 from vitlab.docs.text.tables import insert_row, set_cell
 from vitlab.docs.write.gate_decisions import can_overwrite, gate_edits
+from vitlab.docs.write.new_report import report_link
+from vitlab.docs.write.removed import UNFILLED, has_log, with_words_kept
 from vitlab.docs.write.rows import (
     add_change_row,
     add_row,
@@ -60,15 +61,8 @@ _REPLACED = re.compile(r"[-—–\s?]*|[-+−]?\d+(\.\d+)?( \((?:val|train|log_g
 """What stands in a number column of the table of runs before a result: nothing, or a number."""
 _BEFORE_DIGIT = re.compile(r"(?<=[A-Za-z]) (?=\d)")
 """`Run 1` is written `Run1` in these rows."""
-_UNSAFE_IN_LINK = re.compile(r"[\x00-\x20\x7f\x85\u2028\u2029()<>|`\\%\[\]]")
-"""What is escaped in the target of a link inside a cell."""
 _OFFLINE = re.compile(r"^(?:offline-)?run-\d{8}_\d{6}-")
 """The head of a folder of W&B; the run's id follows."""
-_UNFILLED = re.compile(
-    r"[-—–\s?…/⏳_.(（]*(?:TBD|TODO|n/?a|pending|待填写?|待补充?|待定|待更新|待测|未出|暂无)?[)）\s.…_]*",
-    re.I,
-)
-"""An overview's result that nobody has written yet."""
 _NAMED = re.compile(
     r"(?P<name>(?:R²|R2|MAE|RMSE|bias|loss|ρ|σ)(?:_(?:test|val|train))?)(?P<gap>\s*[=:：≈]?\s*)[-+]?\d+"
     r"(?:\.(?P<decimals>\d{1,4}))?(?P<error>\s*±)?"
@@ -91,6 +85,7 @@ def record_results(
     links: Sequence[RunLink] = (),
     runs: Sequence[Result] = (),
     own: Collection[tuple[int, str]] = (),
+    is_own: Callable[[str], bool] = bool,
 ) -> list[Edit]:
     """Record results everywhere: status, numbers, gates, conclusion, report link, logs.
 
@@ -98,7 +93,7 @@ def record_results(
     a full run or a person wrote. `verdicts`: bare gate id -> verdict; `report`: path from the
     roadmap's folder; `date`: YYYY-MM-DD; `figures`: name -> path from the roadmap's folder;
     `links`: the runs' pages at W&B; `runs`: single seeds of `results`, for the table of runs;
-    `own`: line and text of cells of the MVP that stand as vitlab wrote them.
+    `own`: line and text of its cells as vitlab wrote them; `is_own`: of `with_words_kept`.
     """
     status_argument(status)
     mvp = roadmap.mvp(mvp_id)
@@ -110,23 +105,33 @@ def record_results(
             edits += gate_edits(roadmap, gate, verdicts.get(gate.id), status, profile, key, mvp.id)
     legend = legend_edits(roadmap, edits)
     edits += number_rows(roadmap, mvp, results, status, profile, own)
-    full = [result for result in _one_by_name(results) if result.profile == "full"]
-    known = links or [RunLink(result.run, page_or_files(result.wandb)) for result in full]
-    single = [result for result in runs if result.profile == "full"]
-    edits += [*run_rows(roadmap, mvp, [*single, *full]), *run_links(roadmap, mvp, known)]
-    edits += _conclusion(roadmap, mvp, conclusion, key, profile)
-    edits += _in_overview(roadmap, mvp, results, own)
+    edits += _in_table_of_runs(roadmap, mvp, results, links, runs)
+    written = _conclusion(roadmap, mvp, conclusion, key, profile)
+    concluded, before = with_words_kept(roadmap, written, is_own)
+    edits += [*concluded, *_in_overview(roadmap, mvp, results, own)]
     if report is not None and mvp.report is None:
         edits += link_report(roadmap, mvp.id, report)
     edits += link_figures(roadmap, mvp.id, figures or {})
-    sections = _sections(roadmap, edits)
     done = EVENTS[roadmap.language]["done" if profile != "full" else status]
-    trial = "" if profile == "full" else f" {profile}"
-    event = f"MVP-{mvp.id}{trial} {done}"
+    event = f"MVP-{mvp.id}{'' if profile == 'full' else f' {profile}'} {done}"
     of = "" if key == NO_NUMBER else f" ({key.removesuffix(profile_mark(profile))})"
+    edits += add_change_row(roadmap, f"{event}: {key}{before}", _sections(roadmap, edits), date)
+    of += "" if has_log(roadmap, "changelog") else before
     edits += add_timeline_row(roadmap, event + of, date, key)
-    edits += add_change_row(roadmap, f"{event}: {key}", sections, date)
     return unique_edits([*edits, *legend])
+
+
+def _in_table_of_runs(
+    roadmap: Roadmap,
+    mvp: Mvp,
+    results: Sequence[Result],
+    links: Sequence[RunLink],
+    runs: Sequence[Result],
+) -> list[Edit]:
+    full = [result for result in _one_by_name(results) if result.profile == "full"]
+    known = links or [RunLink(result.run, page_or_files(result.wandb)) for result in full]
+    single = [result for result in runs if result.profile == "full"]
+    return [*run_rows(roadmap, mvp, [*single, *full]), *run_links(roadmap, mvp, known)]
 
 
 def number_rows(
@@ -413,7 +418,7 @@ def _in_overview(
     for column, number in {**dict.fromkeys(columns, ""), **numbers_by_column(view, best)}.items():
         old = row.cells[column].text if column < len(row.cells) else ""
         is_own = TRIAL_MARK.search(old) or (mvp.line, with_plain_numbers(old)) in own
-        if not _UNFILLED.fullmatch(old) and not (is_own and can_overwrite(old, best.profile)):
+        if not UNFILLED.fullmatch(old) and not (is_own and can_overwrite(old, best.profile)):
             continue
         others = [e.row.cells[column].text for e in view.entries if column < len(e.row.cells)]
         new = as_digits_of(others, number) if number else _like_others(others, best)
@@ -463,13 +468,6 @@ def _conclusion(roadmap: Roadmap, mvp: Mvp, text: str, key: str, profile: str) -
         if waiting or can_overwrite(entry.text(column), profile):
             edits += set_column(roadmap, entry, column, cell_text(new))
     return edits
-
-
-def report_link(report: str) -> str:
-    """A link to a report by its path, titled by its name without the date."""
-    title = re.sub(r"(?:_\d{8})?\.md$", "", report.rpartition("/")[2])
-    target = _UNSAFE_IN_LINK.sub(lambda match: quote(match.group()), report)
-    return f"[{cell_text(title)}]({target})"
 
 
 def link_report(roadmap: Roadmap, mvp_id: str, report: str) -> list[Edit]:

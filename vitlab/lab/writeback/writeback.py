@@ -288,6 +288,7 @@ class _Report:
             self.links,
             [one for one in self.results if has_headline(one)],
             own_cells(lab, self.roadmap, self.mvp.id),
+            _written_by_saves(lab, roadmap_path),
         )
         changes = [change(self.roadmap.document, edits)] if edits else []
         changes += [report, *self.hub(lab, report.path.stem, texts)]
