@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,13 @@ from vitlab.lab.launch import Request, default_profile, plan_launch
 from vitlab.lab.live.snapshot import read_snapshot
 from vitlab.lab.writeback import sync_ledger
 from vitlab.lab.writeback.contradictions import lint_file
-from vitlab.lab.writeback.edits import accept, accept_automatically, redo, undo
+from vitlab.lab.writeback.edits import (
+    accept,
+    accept_automatically,
+    pending_results,
+    redo,
+    undo,
+)
 from vitlab.lab.writeback.writeback import end_summary, pending, plan_mvp
 
 
@@ -271,6 +278,27 @@ def test_results_are_written_unasked_only_where_the_settings_say_so(
     lab.paths.settings.write_text("write_results: auto\n", encoding="utf-8")
     assert roadmap in accept_automatically(open_lab(lab.paths.root), roadmap)
     assert status(lab, roadmap) == "done"
+
+
+@pytest.mark.parametrize("how", ["moved away", "a link to nothing"])
+def test_what_was_superseded_is_no_news_once_what_followed_is_gone(
+    lab: Lab, roadmap: Path, ended: Ended, how: str
+) -> None:
+    ended("one", 0.5)
+    newer = ended("one", 0.75)
+    accept(lab, pending(lab, roadmap))
+    shutil.rmtree(newer.folder)
+    if how == "a link to nothing":
+        newer.folder.symlink_to(newer.root / "archive")
+    lab.paths.settings.write_text("write_results: auto\n", encoding="utf-8")
+    text = roadmap.read_text(encoding="utf-8")
+    assert accept_automatically(open_lab(lab.paths.root), roadmap) == []
+    assert pending_results(lab, roadmap).steps == ()
+    assert roadmap.read_text(encoding="utf-8") == text
+    named = pending_results(lab, roadmap, "1.0")  # a person may
+    assert named.steps == (("MVP-1.0",) if how == "moved away" else ())
+    ended("one", 0.6)
+    assert pending_results(lab, roadmap).steps == ("MVP-1.0",)
 
 
 @pytest.mark.parametrize("lost", ["gone", "torn", "a digit"])

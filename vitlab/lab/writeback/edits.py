@@ -42,6 +42,7 @@ from vitlab.lab.writeback.sync_ledger import (
     record_refused,
     record_unwritten,
     record_written,
+    superseded,
     unwritten,
     withdraw_refusal,
 )
@@ -234,6 +235,14 @@ def pending_results(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> 
             lines.append(f"MVP-{mvp.id}: nothing is written of it: {why}")
             continue
         last = last_launch(mine)
+        if has_ended(last) and unwritten(lab, last) and superseded(lab, last):
+            if named is None:
+                text = (
+                    f"what followed it was written, and is gone: `vitlab sync {mvp.id}` writes it"
+                )
+                lines.append(f"MVP-{mvp.id}: an older launch is not written: {text}")
+            again = again if named is None else mine
+            continue
         written = has_ended(last) and not unwritten(lab, last)
         if mvp.status not in ("planned", "ready", "running") or not written:
             continue

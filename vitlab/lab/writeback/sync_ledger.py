@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vitlab.contract.job import Done, ended_well
-from vitlab.contract.paths import UsageError, is_closed, shared_rights, write_atomic
+from vitlab.contract.paths import JobPaths, UsageError, is_closed, shared_rights, write_atomic
 from vitlab.contract.reading import read_document
 from vitlab.contract.validation import misfit
 from vitlab.docs.journal import digest
@@ -67,9 +67,30 @@ def launch_to_write(lab: Lab, jobs: Sequence[Job]) -> list[Job]:
     full, last = last_launch(full_jobs(jobs)), last_launch(jobs)
     if not has_ended(full):
         return []
-    if any(ended_well(job.state) for job in full) and unwritten(lab, full):
+    if any(ended_well(job.state) for job in full) and _is_new(lab, full):
         return [] if unread(lab, full) else full
-    return last if has_ended(last) and unwritten(lab, last) and not unread(lab, last) else []
+    return last if has_ended(last) and _is_new(lab, last) and not unread(lab, last) else []
+
+
+def _is_new(lab: Lab, launch: Sequence[Job]) -> bool:
+    return bool(unwritten(lab, launch)) and not superseded(lab, launch)
+
+
+def superseded(lab: Lab, launch: Sequence[Job]) -> bool:
+    """Whether a later end of its experiment is written, of a job whose folder is gone.
+
+    What was superseded then is no news now. Not of jobs that are written again.
+    """
+    if any(job.name in _AGAIN.get() for job in launch):
+        return False
+    places = {job.paths.folder.parent.name for job in launch}
+    ended = max((job.state.ended for job in launch if isinstance(job.state, Done)), default=0.0)
+    return any(
+        end > ended and job.folder.parent.name in places and not job.folder.is_dir()
+        for entry in _read(lab)
+        if not entry.undone
+        for job, end in ((JobPaths(lab.paths.experiments / n), t) for n, t in entry.jobs.items())
+    )
 
 
 def results_to_write(lab: Lab, jobs: Iterable[Job], mvps: Iterable[str]) -> dict[str, int]:
