@@ -136,6 +136,11 @@ def test_decisions_of_another_lab_explain_nothing_here(
     for _ in range(2):
         assert found(lab, roadmap) == []
         write_own(private.earlier, {"v": 1, "roadmaps": {}})
+    mark = private.mark.read_bytes()
+    private.mark.write_bytes(b"")  # as a power loss leaves it
+    assert found(lab, roadmap) == []
+    write_own(private.earlier, {"v": 1, "roadmaps": {}})
+    assert private.mark.read_bytes() == mark
 
 
 def test_where_the_document_cannot_be_written_no_decision_is_kept(

@@ -251,6 +251,19 @@ def test_nor_where_each_launch_has_a_folder_of_its_own(
     assert unread(lab, [first]).startswith(f"{newer.name}: spec.json")
 
 
+@pytest.mark.parametrize("how", ["torn", "a link to nothing"])
+def test_an_old_job_whose_spec_is_lost_keeps_no_gate_open(
+    lab: Lab, roadmap: Path, ended: Ended, how: str
+) -> None:
+    old = ended("main", 0.5)
+    ended("main")
+    old.spec.write_text("{")
+    if how == "a link to nothing":
+        shutil.rmtree(old.folder)
+        old.folder.symlink_to(old.root / "archive")
+    assert judge_gates(lab, roadmap)[1][0].verdict == "pass"
+
+
 def sized(job: JobPaths, n: int) -> JobPaths:
     result = read_result(job.result)
     assert result is not None

@@ -156,11 +156,20 @@ def _mark_lab(path: Path) -> None:
     It is that of a record which is here already: one may have been brought back alone.
     """
     lab = PrivatePaths(path.parent)
-    if os.path.lexists(lab.mark):
+    try:
+        known = read_regular(lab.mark)
+    except FileNotFoundError:
+        known = None
+    except OSError:
+        return  # a colleague's may be closed
+    if known is not None and _as_mark(known):
         return
     kept = (_sealed_record(one).get(_LAB) for one in (path, lab.decisions, lab.earlier, lab.agents))
     new = os.urandom(12).hex()
     mark = str(next(filter(None, kept), new + _sum(new)))
+    if known is not None:  # a killed process or a power loss has left it empty
+        write_atomic(lab.mark, mark.encode() + b"\n")
+        return
     with contextlib.suppress(FileExistsError):  # another process was first
         descriptor = os.open(lab.mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -181,9 +190,13 @@ def _sum(text: str) -> str:
 def _lab_mark(path: Path) -> str:
     """The mark of the lab that this file is in; empty where it has none that can be read."""
     with contextlib.suppress(OSError):
-        mark = read_regular(PrivatePaths(path.parent).mark, 64).decode("ascii", "replace").strip()
-        return mark if mark and mark.endswith(_sum(mark[:-8])) else ""
+        return _as_mark(read_regular(PrivatePaths(path.parent).mark))
     return ""
+
+
+def _as_mark(data: bytes) -> str:
+    mark = data.decode("ascii", "replace").strip()
+    return mark if mark and mark.endswith(_sum(mark[:-8])) else ""
 
 
 def _parts(record: Mapping[str, Any], path: Path) -> tuple[bytes, ...]:

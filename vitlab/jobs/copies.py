@@ -6,7 +6,6 @@ came before them is of another state.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -57,29 +56,56 @@ def overtaken(
     `lost`: those whose spec cannot be read. Such a one is known by its folder, the jobs beside it,
     and its result. Where a plan names no experiment each launch has a folder of its own.
     """
-    newer = defaultdict[tuple[str, str], list[tuple[JobPaths, Result | None]]](list)
+    newer = defaultdict[tuple[str, str], list[JobPaths]](list)
     for one in lost:
-        if not _MADE.fullmatch(one.folder.name):
-            continue
-        run, place = one.folder.name[len("YYYYMMDD-HHMMSS-") :], one.folder.parent.name
-        keys = {
-            (at, of) for at in (place, _topic(place)) for of in (run, re.sub(r"-\d+$", "", run))
-        }
-        for key, result in itertools.product(keys, _results(one)):
-            newer[key].append((one, result))
+        for key in _keys(one):
+            newer[key].append(one)
     gone = {*lost}
     known = [pair for pair in jobs if pair[0] not in gone] if newer else []
     beside = defaultdict[str, set[str]](set)
     for job, spec in known:
         beside[job.folder.parent.name].add(spec.mvp)
+    results: dict[JobPaths, list[Result | None]] = {}
     found: dict[str, JobPaths] = {}
     for job, spec in known:
-        for one, result in newer.get((_experiment(job, spec), slug_of(spec.run)), ()):
-            mvps = {bare_id(result.mvp)} if result else beside[one.folder.parent.name]
-            is_newer = job.folder.name < one.folder.name and _is_of(result, spec)
-            if is_newer and (not mvps or spec.mvp in mvps):
-                found[job.name] = one
+        for one in newer.get(_key(job, spec), ()):
+            if job.folder.name > one.folder.name:
+                continue
+            if one not in results:
+                results[one] = _results(one)
+            for result in results[one]:
+                mvps = {bare_id(result.mvp)} if result else beside[one.folder.parent.name]
+                if _is_of(result, spec) and (not mvps or spec.mvp in mvps):
+                    found[job.name] = one
     return found
+
+
+def made_again(lost: Iterable[JobPaths], jobs: Iterable[tuple[JobPaths, Spec]]) -> set[JobPaths]:
+    """Those without a spec whose run, as their folders name it, one of these jobs made later."""
+    last = defaultdict[tuple[str, str], str](str)
+    for job, spec in jobs:
+        key = _key(job, spec)
+        last[key] = max(last[key], job.folder.name)
+    return {
+        one
+        for one in lost
+        for place, run in _keys(one)
+        if one.folder.name.endswith(f"-{run}") and last.get((place, run), "") > one.folder.name
+    }
+
+
+def _key(job: JobPaths, spec: Spec) -> tuple[str, str]:
+    """Experiment and run of a job."""
+    return _experiment(job, spec), slug_of(spec.run)
+
+
+def _keys(lost: JobPaths) -> set[tuple[str, str]]:
+    """Which `_key` one without a spec may have: its number behind the run is known for none."""
+    if not _MADE.fullmatch(lost.folder.name):
+        return set()
+    run, place = lost.folder.name[len("YYYYMMDD-HHMMSS-") :], lost.folder.parent.name
+    runs = run, re.sub(r"-\d+$", "", run)
+    return {(at, of) for at in (place, _topic(place)) for of in runs}
 
 
 def _experiment(job: JobPaths, spec: Spec) -> str:

@@ -35,6 +35,7 @@ from vitlab.docs.judge.seeds import Score, choose, pooled, score_of, validated
 from vitlab.docs.model.gates.conditions import model_key
 from vitlab.docs.model.gates.gates import Gate
 from vitlab.docs.model.roadmap import Roadmap
+from vitlab.jobs.copies import made_again
 from vitlab.jobs.store import Job, all_jobs
 from vitlab.lab.lab import Lab
 from vitlab.lab.results.ceilings import Bounds, ceiling_of, ceilings, with_ceiling
@@ -217,7 +218,11 @@ def unread_runs(lab: Lab, roadmap: Roadmap, newest: Sequence[Finished]) -> dict[
         return {}
     last = {(one.result.mvp, one.result.run): one.job.spec.submitted for one in newest}
     found: dict[str, str] = {}
-    for job in bad:
+    full = [one.job for one in newest if one.result.profile == "full"]
+    gone = made_again(
+        (job.paths for job in bad if SPEC in job.problem), ((x.paths, x.spec) for x in full)
+    )
+    for job in (one for one in bad if one.paths not in gone):
         of = {one.result.mvp for one in newest if one.job.spec.exp_id == job.spec.exp_id}
         if SPEC not in job.problem:
             spec, own = job.spec, of_roadmap(lab, [job], path)
