@@ -224,7 +224,9 @@ def test_no_older_result_stands_for_a_newer_job_whose_spec_is_lost(
     assert {one.job.name for one in newest_results(lab, roadmap)} == {first.name, other.name}
 
 
-@pytest.mark.parametrize("how", ["a torn spec", "neither spec nor result", "a link to nothing"])
+@pytest.mark.parametrize(
+    "how", ["a torn spec", "neither spec nor result", "a link to nothing", "all are"]
+)
 def test_nor_where_each_launch_has_a_folder_of_its_own(
     lab: Lab, roadmap: Path, ended: Ended, how: str
 ) -> None:
@@ -242,13 +244,16 @@ def test_nor_where_each_launch_has_a_folder_of_its_own(
         newer.folder.symlink_to(newer.root / "archive")
     else:
         newer.spec.write_text("{")
+    if how == "all are":
+        shutil.rmtree(newer.folder.parent)
+        newer.folder.parent.symlink_to(newer.root / "archive")
     if how == "neither spec nor result":
         newer.result.write_text("{")
     found = [one.job.name for one in newest_results(lab, roadmap)]
     assert found == [one.job.name for one in latest(all_results(lab))] == [other.name]
     first = next(job for job in all_jobs(lab.paths) if job.spec.mvp == "1.0")
     assert launch_to_write(lab, [first]) == []
-    assert unread(lab, [first]).startswith(f"{newer.name}: spec.json")
+    assert "spec.json" in unread(lab, [first])
 
 
 @pytest.mark.parametrize("how", ["torn", "a link to nothing"])

@@ -22,6 +22,8 @@ SUBMISSION = ("exp_id", "mvp", "run", "profile", "submitted", "config")
 _MADE = re.compile(r"\d{8}-\d{6}-[\w.=-]+", re.ASCII)
 _EXPERIMENT = re.compile(r"(.*?-?)\d{8}-(.+)-\d+", re.ASCII)
 """A name that a launch makes up where the plan names no experiment."""
+_ANY = ""
+"""Stands for each run of an experiment whose folder cannot be opened."""
 
 
 def copies(jobs: Iterable[tuple[JobPaths, tuple[object, ...]]]) -> dict[str, JobPaths]:
@@ -68,8 +70,12 @@ def overtaken(
     results: dict[JobPaths, list[Result | None]] = {}
     found: dict[str, JobPaths] = {}
     for job, spec in known:
-        for one in newer.get(_key(job, spec), ()):
-            if job.folder.name > one.folder.name:
+        place, run = _key(job, spec)
+        for one in (*newer.get((place, run), ()), *newer.get((place, _ANY), ())):
+            folders = job.folder, one.folder
+            if not _MADE.fullmatch(one.folder.name):  # of a whole experiment
+                folders = job.folder.parent, one.folder
+            if folders[0].name >= folders[1].name:
                 continue
             if one not in results:
                 results[one] = _results(one)
@@ -101,6 +107,8 @@ def _key(job: JobPaths, spec: Spec) -> tuple[str, str]:
 
 def _keys(lost: JobPaths) -> set[tuple[str, str]]:
     """Which `_key` one without a spec may have: its number behind the run is known for none."""
+    if _EXPERIMENT.fullmatch(lost.folder.name) and not _MADE.fullmatch(lost.folder.name):
+        return {(_topic(lost.folder.name), _ANY)}
     if not _MADE.fullmatch(lost.folder.name):
         return set()
     run, place = lost.folder.name[len("YYYYMMDD-HHMMSS-") :], lost.folder.parent.name
