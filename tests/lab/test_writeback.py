@@ -135,6 +135,8 @@ def test_a_person_s_conclusion_that_a_result_replaces_is_quoted_in_the_change_lo
     assert own not in after
     assert "; before: conclusions “Only above S/N 20, see notebook 7” |" in after
     assert after.count("before:") == 1
+    shutil.rmtree(lab.paths.private.journal)  # as of a copied lab
+    assert write(0.78).count("before:") == 1
 
 
 @pytest.mark.parametrize("run", ["main", "seed=42"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -67,6 +68,8 @@ from vitlab.lab.writeback.run_links import run_links_of
 from vitlab.lab.writeback.sanity import provenance, sanity_checks
 from vitlab.lab.writeback.sync_ledger import launch_to_write
 
+_OURS = re.compile(r"\w_(?:test|val)=-?\d")
+"""In every conclusion and key metric that vitlab writes of a score."""
 Texts = Mapping[Path, str]
 """The files as earlier updates of the same plan leave them."""
 
@@ -288,7 +291,7 @@ class _Report:
             self.links,
             [one for one in self.results if has_headline(one)],
             own_cells(lab, self.roadmap, self.mvp.id),
-            _written_by_saves(lab, roadmap_path),
+            _reads_as_ours(lab, roadmap_path),
         )
         changes = [change(self.roadmap.document, edits)] if edits else []
         changes += [report, *self.hub(lab, report.path.stem, texts)]
@@ -421,6 +424,21 @@ def _written_by_saves(lab: Lab, path: Path) -> Callable[[str], bool]:
     """Tells whether a text stands in a document since one of its last saves."""
     saves = cache(lambda: list(earlier_saves(lab.journal, path)))
     return lambda body: any(body in (new or "") and body not in (old or "") for old, new in saves())
+
+
+def _reads_as_ours(lab: Lab, path: Path) -> Callable[[str], bool]:
+    """Tells whether a conclusion is vitlab's: one of the last saves wrote it.
+
+    Or it stood there before these (in a copied lab, which has none), in the words of vitlab.
+    """
+    is_written = _written_by_saves(lab, path)
+    oldest = cache(lambda: [old or "" for old, _ in earlier_saves(lab.journal, path)][-1:])
+
+    def is_ours(cell: str) -> bool:
+        is_older = all(cell in text for text in oldest())
+        return is_written(cell) or (is_older and bool(_OURS.search(cell)))
+
+    return is_ours
 
 
 def _of_mvp(jobs: Iterable[Job], mvp_id: str) -> list[Job]:
