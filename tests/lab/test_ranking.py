@@ -269,6 +269,15 @@ def test_an_old_job_whose_spec_is_lost_keeps_no_gate_open(
     assert judge_gates(lab, roadmap)[1][0].verdict == "pass"
 
 
+def test_a_run_whose_name_ends_in_a_number_stands_before_no_other(
+    lab: Lab, roadmap: Path, ended: Ended
+) -> None:
+    seed, other = ended("seed"), ended("seed-1")
+    other.spec.write_text("{")
+    other.result.write_text("{")
+    assert [one.job.name for one in newest_results(lab, roadmap)] == [seed.name]
+
+
 def sized(job: JobPaths, n: int) -> JobPaths:
     result = read_result(job.result)
     assert result is not None

@@ -106,13 +106,15 @@ def _key(job: JobPaths, spec: Spec) -> tuple[str, str]:
 
 
 def _keys(lost: JobPaths) -> set[tuple[str, str]]:
-    """Which `_key` one without a spec may have: its number behind the run is known for none."""
+    """Which `_key` one without a spec may have."""
     if _EXPERIMENT.fullmatch(lost.folder.name) and not _MADE.fullmatch(lost.folder.name):
         return {(_topic(lost.folder.name), _ANY)}
     if not _MADE.fullmatch(lost.folder.name):
         return set()
     run, place = lost.folder.name[len("YYYYMMDD-HHMMSS-") :], lost.folder.parent.name
-    runs = run, re.sub(r"-\d+$", "", run)
+    runs, alone = [run], re.sub(r"-\d+$", "", lost.folder.name)
+    if alone != lost.folder.name and lost.folder.with_name(alone).exists():
+        runs.append(re.sub(r"-\d+$", "", run))  # the second of one moment has a number behind it
     return {(at, of) for at in (place, _topic(place)) for of in runs}
 
 
