@@ -282,12 +282,15 @@ def test_results_are_written_unasked_only_where_the_settings_say_so(
     assert status(lab, roadmap) == "done"
 
 
-@pytest.mark.parametrize("how", ["moved away", "a link to nothing"])
+@pytest.mark.parametrize("how", ["moved away", "a link to nothing", "of a folder of its own"])
 def test_what_was_superseded_is_no_news_once_what_followed_is_gone(
     lab: Lab, roadmap: Path, ended: Ended, how: str
 ) -> None:
-    ended("one", 0.5)
-    newer = ended("one", 0.75)
+    own = "-02" if how == "of a folder of its own" else "-01"  # as in a plan without exp_id
+    older, newer = ended("one", 0.5), ended("one", 0.75, exp_id=EXP_ID.replace("-01", own))
+    for job in (older, newer):
+        spec = json.loads(job.spec.read_bytes())
+        job.spec.write_text(json.dumps({**spec, "experiment": "experiments/the_run.yaml"}))
     accept(lab, pending(lab, roadmap))
     shutil.rmtree(newer.folder)
     if how == "a link to nothing":
@@ -298,7 +301,7 @@ def test_what_was_superseded_is_no_news_once_what_followed_is_gone(
     assert pending_results(lab, roadmap).steps == ()
     assert roadmap.read_text(encoding="utf-8") == text
     named = pending_results(lab, roadmap, "1.0")  # a person may
-    assert named.steps == (("MVP-1.0",) if how == "moved away" else ())
+    assert named.steps == (() if how == "a link to nothing" else ("MVP-1.0",))
     ended("one", 0.6)
     assert pending_results(lab, roadmap).steps == ("MVP-1.0",)
 

@@ -102,32 +102,33 @@ def made_again(lost: Iterable[JobPaths], jobs: Iterable[tuple[JobPaths, Spec]]) 
 
 def _key(job: JobPaths, spec: Spec) -> tuple[str, str]:
     """Experiment and run of a job."""
-    return _experiment(job, spec), slug_of(spec.run)
+    return experiment_of(job, spec), slug_of(spec.run)
 
 
 def _keys(lost: JobPaths) -> set[tuple[str, str]]:
     """Which `_key` one without a spec may have."""
     if _EXPERIMENT.fullmatch(lost.folder.name) and not _MADE.fullmatch(lost.folder.name):
-        return {(_topic(lost.folder.name), _ANY)}
+        return {(topic_of(lost.folder.name), _ANY)}
     if not _MADE.fullmatch(lost.folder.name):
         return set()
     run, place = lost.folder.name[len("YYYYMMDD-HHMMSS-") :], lost.folder.parent.name
     runs, alone = [run], re.sub(r"-\d+$", "", lost.folder.name)
     if alone != lost.folder.name and lost.folder.with_name(alone).exists():
         runs.append(re.sub(r"-\d+$", "", run))  # the second of one moment has a number behind it
-    return {(at, of) for at in (place, _topic(place)) for of in runs}
+    return {(at, of) for at in (place, topic_of(place)) for of in runs}
 
 
-def _experiment(job: JobPaths, spec: Spec) -> str:
+def experiment_of(job: JobPaths, spec: Spec) -> str:
     """What the experiments of a job's launches have alike, named by their file or by the plan."""
     place = job.folder.parent.name
     made = _EXPERIMENT.fullmatch(place)
     words = (re.sub(r"[\W_]", "", x) for x in (Path(spec.experiment).stem, made[2] if made else ""))
     file, topic = (x.lower() for x in words)
-    return _topic(place) if file == topic else place
+    return topic_of(place) if file == topic else place
 
 
-def _topic(place: str) -> str:
+def topic_of(place: str) -> str:
+    """What `experiment_of` says of one in this folder whose file is named as its topic."""
     made = _EXPERIMENT.fullmatch(place)
     return f"{made[1]} {made[2]}" if made else place
 

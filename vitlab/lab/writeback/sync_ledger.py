@@ -14,6 +14,7 @@ from vitlab.contract.paths import JobPaths, UsageError, is_closed, shared_rights
 from vitlab.contract.reading import read_document
 from vitlab.contract.validation import misfit
 from vitlab.docs.journal import digest
+from vitlab.jobs.copies import experiment_of, topic_of
 from vitlab.jobs.store import Job
 from vitlab.lab.after_save import locked
 from vitlab.lab.lab import Lab
@@ -79,17 +80,20 @@ def _is_new(lab: Lab, launch: Sequence[Job]) -> bool:
 def superseded(lab: Lab, launch: Sequence[Job]) -> bool:
     """Whether a later end of its experiment is written, of a job whose folder is gone.
 
-    What was superseded then is no news now. Not of jobs that are written again.
+    What was superseded then is no news now. Not of jobs that are written again. In a plan without
+    exp_id each launch has a folder of its own, whose name tells the experiment.
     """
     if any(job.name in _AGAIN.get() for job in launch):
         return False
     places = {job.paths.folder.parent.name for job in launch}
+    places |= {experiment_of(job.paths, job.spec) for job in launch}
     ended = max((job.state.ended for job in launch if isinstance(job.state, Done)), default=0.0)
     return any(
-        end > ended and job.folder.parent.name in places and not job.folder.is_dir()
+        end > ended and places & {place, topic_of(place)} and not job.folder.is_dir()
         for entry in _read(lab)
         if not entry.undone
         for job, end in ((JobPaths(lab.paths.experiments / n), t) for n, t in entry.jobs.items())
+        for place in (job.folder.parent.name,)
     )
 
 
