@@ -210,6 +210,24 @@ def test_a_large_board_is_mended_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     assert wrong[-1].message.endswith("; --fix moves some at a time")
 
 
+def test_cards_of_many_boards_are_moved_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one after the other: of each board the first, until all are in their place."""
+    rows = "".join(f"| {i}.0 | x | - | {'🚀' if i % 2 else '⏳'} | - | - |\n" for i in (1, 2, 3))
+    board = "\n```\n⏳计划         🚀运行\nMVP-1.0        MVP-2.0\nMVP-3.0        -\n```\n"
+    text, passes = f"{HEAD}{rows}{board * 20}", list[Sequence[Edit]]()
+    slow = Document(text)
+    while fix := next((f.fix for f in lint(parse_roadmap(slow), None) if f.fix), None):
+        slow = Document(apply(slow.text, fix))
+
+    def counted(now: str, edits: Sequence[Edit]) -> str:
+        passes.append(edits)
+        return apply(now, edits)
+
+    monkeypatch.setattr(document, "apply", counted)
+    assert fix_all(parse_roadmap(Document(text)), None) == slow.text
+    assert len(passes) <= 5
+
+
 @pytest.mark.parametrize("board", ["MVP-1.0\n" * 100, "MVP-1.0        MVP-2.0\n" * 50], ids=len)
 def test_of_many_cards_of_one_mvp_a_large_board_moves_some(
     monkeypatch: pytest.MonkeyPatch, board: str

@@ -255,7 +255,7 @@ def _read_again(file: RoadmapT, now: Document) -> RoadmapT:
 
 def _fixed(document: Document, find: Callable[[Document], Iterable[Finding]]) -> str:
     seen = {document.text}
-    while fix := _next_fix([finding for finding in find(document) if finding.fix]):
+    while fix := _next_fix(document, [finding for finding in find(document) if finding.fix]):
         document = Document(apply(document.text, fix), document.path)
         if document.text in seen:  # two fixes that undo each other would never end
             break
@@ -263,10 +263,21 @@ def _fixed(document: Document, find: Callable[[Document], Iterable[Finding]]) ->
     return document.text
 
 
-def _next_fix(found: Sequence[Finding]) -> tuple[Edit, ...]:
-    """The fixes that change their own line alone, of each line the first; without any the first."""
+def _next_fix(document: Document, found: Sequence[Finding]) -> tuple[Edit, ...]:
+    """The fixes that change their own line alone, of each line the first.
+
+    Without any the first one, and where it moves a card, one in each other fenced block.
+    """
     lines = {one.line: one.fix for one in reversed(found) if one.kind in _OWN_LINE}
     fixes = list(lines.values()) or [one.fix for one in found[:1]]
+    if not lines and found and found[0].kind == "card-column":
+        fixes, end = [], None
+        for fix in (one.fix or () for one in found if one.kind == "card-column"):
+            start = min(edit.span.start for edit in fix)
+            # A block ends and another begins between them.
+            if end is None or document.text.count("\n```", end, start) > 1:
+                fixes.append(fix)
+                end = max(edit.span.end for edit in fix)
     return tuple(edit for fix in fixes for edit in fix or ())
 
 
