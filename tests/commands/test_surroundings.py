@@ -269,7 +269,7 @@ def test_files_of_a_colleague_that_are_closed_to_others(lab: Path) -> None:
     assert [path.read_text() for path in records] == ["[]", '{"ends": {}, "epochs": {}}']
     assert rows["exit"]["problem"] == "exit.json cannot be read: Permission denied"
     assert rows["health"]["problem"] == "health.jsonl cannot be read: Permission denied"
-    assert rows["folder"]["problem"] == "folder cannot be read: Permission denied"
+    assert rows["folder"]["problem"] == "spec.json: folder cannot be read: Permission denied"
 
 
 @as_root
