@@ -237,10 +237,8 @@ def pending_results(lab: Lab, roadmap_path: Path, mvp_id: str | None = None) -> 
         last = last_launch(mine)
         if has_ended(last) and unwritten(lab, last) and superseded(lab, last):
             if named is None:
-                text = (
-                    f"what followed it was written, and is gone: `vitlab sync {mvp.id}` writes it"
-                )
-                lines.append(f"MVP-{mvp.id}: an older launch is not written: {text}")
+                text = "an older launch is not written, as a later one was, whose folder is gone"
+                lines.append(f"MVP-{mvp.id}: {text}; `vitlab sync {mvp.id}` writes it")
             again = again if named is None else mine
             continue
         written = has_ended(last) and not unwritten(lab, last)

@@ -174,7 +174,7 @@ class NumberChecks(Counted):
             there.setdefault((one.place, one.index), []).append(one)
         for key, alike in there.items():
             texts = [one.text for one in record.get(key, ())]
-            # Of more rows of an MVP than were written others are a person's, as of a baseline.
+            # Of an MVP with more rows than were written the others are a person's, as a baseline's.
             rest = len(alike) > len(set(texts)) and texts[-1:]
             for one in alike:
                 is_other = rest and any(rest == [x.number.text] for x in alike if x is not one)
